@@ -1,0 +1,2 @@
+//! The workshop of the workspace: imports schemas, generates code, checks dependencies.
+fn main() {}
