@@ -1,0 +1,253 @@
+//! Reads options from the JSON object or key/value pairs that a language or a file hands over, into checked structs.
+//! Not the table itself: `spec/options.toml` is, and `generated/options.rs` is rendered from it and calls in here.
+//! Driven once per client, producer or consumer; nothing here runs per record.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+/// An option that cannot be used as it was given: names the option, the value and what is allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OptionError {
+    /// The option as Kafka names it, such as `linger.ms`; as it was given when it is unknown.
+    pub option: String,
+    /// What is wrong and what is allowed, such as `-5 is below 0`.
+    pub problem: String,
+}
+
+impl OptionError {
+    /// An error about `option`; `problem` says what is wrong and what is allowed.
+    pub fn new(option: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { option: option.into(), problem: problem.into() }
+    }
+}
+
+impl fmt::Display for OptionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.option, self.problem)
+    }
+}
+
+impl std::error::Error for OptionError {}
+
+/// One row of the table, as far as reading needs it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row {
+    /// Kafka's property name.
+    pub name: &'static str,
+    /// The camelCase name.
+    pub key: &'static str,
+}
+
+/// The options of one object as they were given. A value of `null` is the same as none.
+pub(crate) struct Source<'a> {
+    given: &'a Map<String, Value>,
+}
+
+impl<'a> Source<'a> {
+    /// Refuses names that are not in `rows` (with the nearest one that is) and options given under both of their names.
+    pub fn new(given: &'a Map<String, Value>, rows: &'static [Row]) -> Result<Self, OptionError> {
+        for name in given.keys() {
+            if !rows.iter().any(|row| row.name == name || row.key == name) {
+                return Err(unknown(name, rows));
+            }
+        }
+        for row in rows.iter().filter(|row| row.name != row.key) {
+            if given.contains_key(row.name) && given.contains_key(row.key) {
+                return Err(OptionError::new(row.name, format!("is given twice, as {} and as {}", row.name, row.key)));
+            }
+        }
+        Ok(Self { given })
+    }
+
+    fn value(&self, row: Row) -> Option<&'a Value> {
+        let value = self.given.get(row.name).or_else(|| self.given.get(row.key))?;
+        (!value.is_null()).then_some(value)
+    }
+
+    /// A whole number within `min..=max`; digits in a string are taken too, as configuration files have them.
+    pub fn int(&self, row: Row, min: i64, max: i64) -> Result<Option<i64>, OptionError> {
+        let Some(value) = self.value(row) else { return Ok(None) };
+        let number = match value {
+            Value::Number(n) => {
+                n.as_i64().or_else(|| n.as_f64().filter(|f| f.fract() == 0.0 && f.abs() < 9e15).map(|f| f as i64))
+            }
+            Value::String(s) => s.trim().parse().ok(),
+            _ => None,
+        };
+        let Some(number) = number else {
+            return Err(OptionError::new(row.name, format!("{} is not a whole number", shown(value))));
+        };
+        if number < min {
+            return Err(OptionError::new(row.name, format!("{number} is below {min}")));
+        }
+        if number > max {
+            return Err(OptionError::new(row.name, format!("{number} is above {max}")));
+        }
+        Ok(Some(number))
+    }
+
+    /// A duration given in whole milliseconds.
+    pub fn ms(&self, row: Row, min: i64, max: i64) -> Result<Option<Duration>, OptionError> {
+        Ok(self.int(row, min, max)?.map(|ms| Duration::from_millis(ms as u64)))
+    }
+
+    /// `true` or `false`, also as a string.
+    pub fn bool(&self, row: Row) -> Result<Option<bool>, OptionError> {
+        let Some(value) = self.value(row) else { return Ok(None) };
+        match value {
+            Value::Bool(b) => Ok(Some(*b)),
+            Value::String(s) if s.trim().eq_ignore_ascii_case("true") => Ok(Some(true)),
+            Value::String(s) if s.trim().eq_ignore_ascii_case("false") => Ok(Some(false)),
+            other => Err(OptionError::new(row.name, format!("{} is neither true nor false", shown(other)))),
+        }
+    }
+
+    /// A string; a number is taken as its digits.
+    pub fn string(&self, row: Row) -> Result<Option<String>, OptionError> {
+        let Some(value) = self.value(row) else { return Ok(None) };
+        match value {
+            Value::String(s) => Ok(Some(s.clone())),
+            Value::Number(n) => Ok(Some(n.to_string())),
+            other => Err(OptionError::new(row.name, format!("{} is not a string", shown(other)))),
+        }
+    }
+
+    /// Strings: an array of them, or one string with commas. `values` limits what they may be when it is not empty.
+    pub fn list(&self, row: Row, values: &[&str]) -> Result<Option<Vec<String>>, OptionError> {
+        let Some(value) = self.value(row) else { return Ok(None) };
+        let items: Vec<String> = match value {
+            Value::String(s) => {
+                s.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
+            }
+            Value::Array(items) => items
+                .iter()
+                .map(|item| match item {
+                    Value::String(s) => Ok(s.trim().to_owned()),
+                    other => Err(OptionError::new(row.name, format!("{} is not a string", shown(other)))),
+                })
+                .collect::<Result<_, _>>()?,
+            other => return Err(OptionError::new(row.name, format!("{} is not a list of strings", shown(other)))),
+        };
+        if items.is_empty() {
+            return Err(OptionError::new(row.name, "is empty: at least one entry is needed"));
+        }
+        if let Some(item) = items.iter().find(|item| !values.is_empty() && !values.contains(&item.as_str())) {
+            return Err(OptionError::new(row.name, format!("'{item}' is not one of {}", values.join(", "))));
+        }
+        Ok(Some(items))
+    }
+
+    /// One of the values that `parse` knows; `values` is for the error.
+    pub fn one_of<T>(
+        &self,
+        row: Row,
+        values: &[&str],
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, OptionError> {
+        let Some(text) = self.string(row)? else { return Ok(None) };
+        match parse(text.trim()) {
+            Some(value) => Ok(Some(value)),
+            None => Err(OptionError::new(row.name, format!("'{text}' is not one of {}", values.join(", ")))),
+        }
+    }
+}
+
+/// What a wrong value looks like in an error: its JSON, cut short.
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(60) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
+    }
+}
+
+fn unknown(name: &str, rows: &[Row]) -> OptionError {
+    let nearest = rows
+        .iter()
+        .flat_map(|row| [row.name, row.key])
+        .map(|known| (distance(name, known), known))
+        .min()
+        .filter(|(distance, known)| *distance <= known.len().div_ceil(3));
+    match nearest {
+        Some((_, known)) => OptionError::new(name, format!("is not an option here; did you mean {known}?")),
+        None => OptionError::new(name, "is not an option here; docs/configuration.md lists them"),
+    }
+}
+
+/// Levenshtein's distance, over characters.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().take(100).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::generated::options::{Acks, ClientOptions, ConsumerOptions, ProducerOptions};
+    use serde_json::{Map, Value, json};
+    use std::time::Duration;
+
+    fn object(value: Value) -> Map<String, Value> {
+        match value {
+            Value::Object(map) => map,
+            other => panic!("not an object: {other}"),
+        }
+    }
+
+    fn producer_error(value: Value) -> String {
+        ProducerOptions::parse(&object(value)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_empty_object_gives_the_defaults_of_the_table() {
+        assert_eq!(ProducerOptions::parse(&Map::new()).unwrap(), ProducerOptions::default());
+        assert_eq!(ConsumerOptions::parse(&Map::new()).unwrap(), ConsumerOptions::default());
+        assert_eq!(ProducerOptions::default().linger, None);
+        assert_eq!(ProducerOptions::default().acks, Acks::All);
+    }
+
+    #[test]
+    fn both_names_of_an_option_and_strings_from_files_are_understood() {
+        let a = ProducerOptions::parse(&object(json!({ "linger.ms": "5", "acks": -1, "enable.idempotence": "true" })))
+            .unwrap();
+        let b = ProducerOptions::parse(&object(json!({ "lingerMs": 5, "acks": "all", "enableIdempotence": true })))
+            .unwrap();
+        assert_eq!(a, b);
+        assert_eq!(a.linger, Some(Duration::from_millis(5)));
+    }
+
+    #[test]
+    fn brokers_may_be_a_list_or_a_string_with_commas() {
+        let a = ClientOptions::parse(&object(json!({ "brokers": "a:1, b:2" }))).unwrap();
+        let b = ClientOptions::parse(&object(json!({ "bootstrap.servers": ["a:1", "b:2"] }))).unwrap();
+        assert_eq!(a.bootstrap_servers, b.bootstrap_servers);
+        assert_eq!(
+            ClientOptions::parse(&Map::new()).unwrap_err().to_string(),
+            "bootstrap.servers: is needed (brokers in TypeScript)"
+        );
+    }
+
+    #[test]
+    fn an_error_names_the_option_the_value_and_what_is_allowed() {
+        assert_eq!(producer_error(json!({ "lingerMs": -5 })), "linger.ms: -5 is below 0");
+        assert_eq!(producer_error(json!({ "lingerMs": "soon" })), "linger.ms: \"soon\" is not a whole number");
+        assert_eq!(producer_error(json!({ "acks": 2 })), "acks: '2' is not one of all, 1, 0");
+        assert_eq!(producer_error(json!({ "linger": 2 })), "linger: is not an option here; did you mean lingerMs?");
+        assert_eq!(
+            producer_error(json!({ "linger.ms": 1, "lingerMs": 1 })),
+            "linger.ms: is given twice, as linger.ms and as lingerMs"
+        );
+    }
+}
