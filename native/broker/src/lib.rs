@@ -1,1 +1,18 @@
-//! dohle-broker
+//! The embedded Kafka-compatible broker: one node, in memory, for the first minute and for tests.
+//! It is not a distributed system and keeps nothing after it stops; it knows nothing of the client crate.
+//! Driven by whoever starts it (`bridge`, tests, the simulation) through [`Broker`]; sockets, clock, randomness
+//! and tasks come from a [`BrokerWorld`].
+#![forbid(unsafe_code)]
+
+mod broker;
+pub mod collections;
+mod error;
+pub mod faults;
+mod options;
+pub mod world;
+
+pub use broker::Broker;
+pub use error::BrokerError;
+pub use faults::{Action, Faults, Rule, RuleId, When};
+pub use options::BrokerOptions;
+pub use world::{BrokerWorld, TokioWorld};

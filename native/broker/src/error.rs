@@ -1,0 +1,46 @@
+//! Why a broker could not start. Errors of the protocol are answers to clients, not these.
+
+use std::{io, net::SocketAddr};
+
+/// Why [`Broker::start`](crate::Broker::start) failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BrokerError {
+    /// The host resolves to an address other than loopback and `allow_non_loopback` is not set.
+    #[error(
+        "host: {host} is {address}, which other machines can reach; the broker has no authentication: \
+         set allow_non_loopback to listen there"
+    )]
+    NotLoopback {
+        /// The `host` option.
+        host: String,
+        /// What it resolved to.
+        address: SocketAddr,
+    },
+    /// The host name did not resolve.
+    #[error("host: {host} does not resolve: {source}")]
+    Resolve {
+        /// The `host` option.
+        host: String,
+        /// The resolver's error.
+        source: io::Error,
+    },
+    /// The address could not be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address tried.
+        address: SocketAddr,
+        /// The operating system's error.
+        source: io::Error,
+    },
+    /// An option is out of range.
+    #[error("{option}: {value} {expected}")]
+    InvalidOption {
+        /// Name of the option.
+        option: &'static str,
+        /// The value given.
+        value: String,
+        /// What is allowed, as the end of the sentence.
+        expected: &'static str,
+    },
+}

@@ -1,0 +1,118 @@
+//! What a broker can be told at its start. Names follow Kafka's broker properties where one exists.
+
+use crate::BrokerError;
+
+/// Options of an embedded broker. `Default` listens on a free port of 127.0.0.1.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct BrokerOptions {
+    /// Address or name to listen on. Default `127.0.0.1`. Anything but loopback needs `allow_non_loopback`.
+    pub host: String,
+    /// Port to listen on; 0 (default) takes a free one, see [`Broker::address`](crate::Broker::address).
+    pub port: u16,
+    /// Host name told to clients. Default: the address a client connected to.
+    pub advertised_host: Option<String>,
+    /// Port told to clients. Default: the port listened on.
+    pub advertised_port: Option<u16>,
+    /// Listen on addresses that other machines reach. There is no authentication. Default false.
+    pub allow_non_loopback: bool,
+    /// Partitions of a topic created without a count, automatically or not (`num.partitions`). Default 1.
+    pub partitions: i32,
+    /// Create a topic when a client that allows it asks for its metadata (`auto.create.topics.enable`). Default true.
+    pub auto_create_topics: bool,
+    /// Largest record batch in bytes (`message.max.bytes`). Default 1,048,588 as Kafka's. A topic's
+    /// `max.message.bytes` goes before it.
+    pub max_message_bytes: i32,
+    /// Largest request in bytes, checked before anything is allocated (`socket.request.max.bytes`). Default 100 MiB.
+    pub max_request_bytes: i32,
+    /// Largest number of bytes one batch may have after decompression when the broker looks inside. Default 1 GiB.
+    pub max_decompressed_bytes: usize,
+    /// Bytes a partition keeps before its oldest segments go (`log.retention.bytes`). Default `None`: everything is
+    /// kept **in memory** until the topic is deleted or the broker stops. A topic's `retention.bytes` goes before it.
+    pub retention_bytes: Option<u64>,
+    /// Bytes of a segment, the unit of retention (`log.segment.bytes`). Default 1 MiB.
+    pub segment_bytes: usize,
+    /// Milliseconds the first rebalance of an empty group waits for more members
+    /// (`group.initial.rebalance.delay.ms`). Default 0 (Kafka: 3,000; its development settings use 0).
+    pub group_initial_rebalance_delay_ms: u32,
+    /// Smallest session timeout a group member may ask for (`group.min.session.timeout.ms`). Default 10
+    /// (Kafka: 6,000), so that tests can expire members quickly.
+    pub group_min_session_timeout_ms: i32,
+    /// Largest session timeout a group member may ask for (`group.max.session.timeout.ms`). Default 1,800,000.
+    pub group_max_session_timeout_ms: i32,
+    /// Open connections at the same time; more are closed at once. Default 10,000.
+    pub max_connections: usize,
+    /// The node's id (`node.id`). Default 1.
+    pub node_id: i32,
+    /// The cluster's id. Default `None`: a random one.
+    pub cluster_id: Option<String>,
+}
+
+impl Default for BrokerOptions {
+    fn default() -> Self {
+        Self {
+            host: "127.0.0.1".into(),
+            port: 0,
+            advertised_host: None,
+            advertised_port: None,
+            allow_non_loopback: false,
+            partitions: 1,
+            auto_create_topics: true,
+            max_message_bytes: 1_048_588,
+            max_request_bytes: 104_857_600,
+            max_decompressed_bytes: 1 << 30,
+            retention_bytes: None,
+            segment_bytes: 1 << 20,
+            group_initial_rebalance_delay_ms: 0,
+            group_min_session_timeout_ms: 10,
+            group_max_session_timeout_ms: 1_800_000,
+            max_connections: 10_000,
+            node_id: 1,
+            cluster_id: None,
+        }
+    }
+}
+
+impl BrokerOptions {
+    /// The defaults; set the public fields, or chain the `with_` methods.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`partitions`](Self::partitions).
+    pub fn with_partitions(mut self, partitions: i32) -> Self {
+        self.partitions = partitions;
+        self
+    }
+
+    /// Sets [`host`](Self::host) and [`port`](Self::port).
+    pub fn with_address(mut self, host: impl Into<String>, port: u16) -> Self {
+        self.host = host.into();
+        self.port = port;
+        self
+    }
+
+    /// Sets [`auto_create_topics`](Self::auto_create_topics).
+    pub fn with_auto_create_topics(mut self, yes: bool) -> Self {
+        self.auto_create_topics = yes;
+        self
+    }
+
+    /// Rejects what cannot work, naming the option, the value and what is allowed.
+    pub(crate) fn check(&self) -> Result<(), BrokerError> {
+        let at_least_one = |option: &'static str, value: i64| match value {
+            1.. => Ok(()),
+            _ => Err(BrokerError::InvalidOption { option, value: value.to_string(), expected: "is below 1" }),
+        };
+        at_least_one("partitions", self.partitions.into())?;
+        at_least_one("max_message_bytes", self.max_message_bytes.into())?;
+        at_least_one("max_request_bytes", self.max_request_bytes.into())?;
+        at_least_one("segment_bytes", self.segment_bytes as i64)?;
+        at_least_one("max_connections", self.max_connections as i64)?;
+        if self.node_id < 0 {
+            let value = self.node_id.to_string();
+            return Err(BrokerError::InvalidOption { option: "node_id", value, expected: "is below 0" });
+        }
+        Ok(())
+    }
+}

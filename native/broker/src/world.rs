@@ -1,0 +1,99 @@
+//! Everything the broker takes from outside: sockets, the wall clock, randomness and tasks. Not timers: those are
+//! `tokio::time`, which the simulation controls. Implemented here for tokio, and by the simulation for turmoil.
+
+use std::{
+    future::Future,
+    hash::{BuildHasher, Hasher},
+    io,
+    net::SocketAddr,
+    pin::Pin,
+};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// A boxed future that may move between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The world a broker lives in.
+pub trait BrokerWorld: Send + Sync + 'static {
+    /// Starts to listen. Port 0 takes a free one.
+    fn listen(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Listener>>>;
+    /// The addresses of a name or of an address in text form.
+    fn resolve<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>>;
+    /// Milliseconds since 1970.
+    fn wall_clock_ms(&self) -> i64;
+    /// 64 random bits (identifiers, not secrets).
+    fn random_u64(&self) -> u64;
+    /// Runs a task to its end on the process's runtime.
+    fn spawn(&self, task: BoxFuture<'static, ()>);
+}
+
+/// A socket that takes connections.
+pub trait Listener: Send {
+    /// The address listened on, with the real port.
+    fn local_address(&self) -> io::Result<SocketAddr>;
+    /// The next connection. Cancel-safe.
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<Accepted>>;
+}
+
+/// A connection of a client.
+pub struct Accepted {
+    /// Its bytes.
+    pub stream: Box<dyn Stream>,
+    /// The client's end.
+    pub peer: SocketAddr,
+    /// Our end: the address that the client reached us at.
+    pub local: SocketAddr,
+}
+
+/// The bytes of a connection.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// The real world: tokio's sockets and runtime, the system's clock and randomness.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TokioWorld;
+
+impl BrokerWorld for TokioWorld {
+    fn listen(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Listener>>> {
+        Box::pin(async move {
+            let listener = tokio::net::TcpListener::bind(address).await?;
+            Ok(Box::new(TokioListener(listener)) as Box<dyn Listener>)
+        })
+    }
+
+    fn resolve<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
+        Box::pin(async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) })
+    }
+
+    #[expect(clippy::disallowed_types, reason = "this is the world that the rest asks")]
+    fn wall_clock_ms(&self) -> i64 {
+        let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    fn random_u64(&self) -> u64 {
+        std::hash::RandomState::new().build_hasher().finish()
+    }
+
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        tokio::spawn(task);
+    }
+}
+
+struct TokioListener(tokio::net::TcpListener);
+
+impl Listener for TokioListener {
+    fn local_address(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<Accepted>> {
+        Box::pin(async move {
+            let (stream, peer) = self.0.accept().await?;
+            stream.set_nodelay(true)?;
+            let local = stream.local_addr()?;
+            Ok(Accepted { stream: Box::new(stream), peer, local })
+        })
+    }
+}
