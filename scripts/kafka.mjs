@@ -1,0 +1,280 @@
+// A real Apache Kafka (one KRaft broker, version in kafka/pom.xml) for tests and for trying things out.
+// Not for production. Used as a module by the tests, and by hand:
+//   node scripts/kafka.mjs start [DIR] [--port P] [--set KEY=VALUE]...   start and leave running (DIR: .cache/kafka)
+//   node scripts/kafka.mjs stop [DIR]                                    stop it; the data stay in DIR
+//   node scripts/kafka.mjs tool [DIR] CLASS [ARGS]...                    one of Kafka's own tools, such as TopicCommand
+
+import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { brokersKnown } from './lib/kafka-ready.mjs'
+import { cache, root } from './lib/paths.mjs'
+import { CommandError, run } from './lib/run.mjs'
+
+const here = join(root, 'scripts', 'kafka')
+const java = process.env.JAVA_HOME ? join(process.env.JAVA_HOME, 'bin', 'java') : 'java'
+
+/** The folder with the jars of Kafka; fetched by Maven when it is not there yet. */
+export async function jars(say = () => {}) {
+  const pom = readFileSync(join(here, 'pom.xml'), 'utf8')
+  const version = /<kafka.version>(.*?)</.exec(pom)[1]
+  const lib = join(cache, `kafka-${version}`)
+  if (existsSync(join(lib, '.complete'))) return lib
+  say(`fetching Apache Kafka ${version} with Maven`)
+  const part = `${lib}.${process.pid}`
+  await run('mvn', [
+    '-q',
+    '-B',
+    '-Dstyle.color=never',
+    '-f',
+    join(here, 'pom.xml'),
+    'dependency:copy-dependencies',
+    `-DoutputDirectory=${part}`,
+  ])
+  writeFileSync(join(part, '.complete'), '')
+  rmSync(lib, { recursive: true, force: true })
+  renameSync(part, lib)
+  return lib
+}
+
+/** `count` TCP ports of the loopback interface that are free now. */
+export async function freePorts(count = 1) {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'))
+  await Promise.all(servers.map(server => new Promise(done => server.once('listening', done))))
+  const ports = servers.map(server => server.address().port)
+  await Promise.all(servers.map(server => new Promise(done => server.close(done))))
+  return ports
+}
+
+/** A running broker. It ends with this process at the latest, unless it was started `detached`. */
+export class KafkaServer {
+  #lib
+  #child
+  #detached
+  #temporary
+  #onExit = () => this.#child?.kill('SIGKILL')
+
+  constructor({ dir, port, lib, detached, temporary }) {
+    this.dir = dir
+    this.port = port
+    this.#lib = lib
+    this.#detached = detached
+    this.#temporary = temporary
+  }
+
+  /**
+   * Starts a broker and returns when it answers. `dir`: data and log (default: a temporary folder, removed by `stop`);
+   * `port` 0 takes a free one; `properties`: broker settings over the defaults of this file.
+   */
+  static async start({ dir, port = 0, properties = {}, heap = '512m', detached = false, say } = {}) {
+    const lib = await jars(say)
+    for (let attempt = 1; ; attempt++) {
+      const place = dir ? resolve(dir) : mkdtempSync(join(tmpdir(), 'dohle-kafka-'))
+      const [free, controller] = await freePorts(2)
+      const server = new KafkaServer({ dir: place, port: port || free, lib, detached, temporary: !dir })
+      await server.#configure(controller, properties)
+      try {
+        await server.#launch(heap)
+        return server
+      } catch (error) {
+        // Another process may have taken a port between the look and the bind.
+        if (attempt === 3 || !/Address already in use|BindException/.test(error.message)) throw error
+      }
+    }
+  }
+
+  /** `host:port` for clients. */
+  get bootstrap() {
+    return `127.0.0.1:${this.port}`
+  }
+
+  /** The broker's process id; undefined when it is not running. */
+  get pid() {
+    return this.#child?.pid
+  }
+
+  /** Where the broker's log is. */
+  get log() {
+    return join(this.dir, 'broker.log')
+  }
+
+  /** kill -9, and waits until the process is gone. */
+  async kill() {
+    await this.#end('SIGKILL')
+  }
+
+  /** Starts the same broker again: same ports, same data. */
+  async restart(heap = '512m') {
+    await this.#end('SIGTERM')
+    await this.#launch(heap)
+  }
+
+  /** Stops the broker; removes its folder if it was a temporary one, unless `keep` (then the log can be read). */
+  async stop({ keep = false } = {}) {
+    await this.#end('SIGTERM')
+    if (this.#temporary && !keep) rmSync(this.dir, { recursive: true, force: true })
+  }
+
+  /** Runs one of Kafka's tools against this broker and returns its output. `@broker` stands for its address. */
+  tool(name, args = [], options = {}) {
+    const given = args.map(arg => (arg === '@broker' ? this.bootstrap : arg))
+    return run(java, this.javaArgs(toolClass(name), given), { capture: true, ...options })
+  }
+
+  /** The arguments of `java` that run a class (or a .java file) with Kafka's jars. */
+  javaArgs(main, args = [], heap = '256m') {
+    return [
+      `-Xmx${heap}`,
+      `-Dlog4j2.configurationFile=${join(here, 'log4j2.properties')}`,
+      '-cp',
+      `${this.#lib}/*`,
+      main,
+      ...args,
+    ]
+  }
+
+  async #configure(controller, properties) {
+    const file = join(this.dir, 'server.properties')
+    mkdirSync(this.dir, { recursive: true })
+    const settings = {
+      'process.roles': 'broker,controller',
+      'node.id': 1,
+      'log.dirs': join(this.dir, 'data'),
+      'controller.quorum.voters': `1@127.0.0.1:${controller}`,
+      'controller.listener.names': 'CONTROLLER',
+      listeners: `PLAINTEXT://127.0.0.1:${this.port},CONTROLLER://127.0.0.1:${controller}`,
+      'advertised.listeners': `PLAINTEXT://127.0.0.1:${this.port}`,
+      'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+      'num.network.threads': 2,
+      'num.io.threads': 4,
+      'num.partitions': 3,
+      'default.replication.factor': 1,
+      'offsets.topic.num.partitions': 4,
+      'offsets.topic.replication.factor': 1,
+      'transaction.state.log.num.partitions': 4,
+      'transaction.state.log.replication.factor': 1,
+      'transaction.state.log.min.isr': 1,
+      'share.coordinator.state.topic.num.partitions': 4,
+      'share.coordinator.state.topic.replication.factor': 1,
+      'share.coordinator.state.topic.min.isr': 1,
+      'group.initial.rebalance.delay.ms': 0,
+      ...properties,
+    }
+    writeFileSync(
+      file,
+      Object.entries(settings)
+        .map(([key, value]) => `${key}=${value}\n`)
+        .join(''),
+    )
+    if (existsSync(join(this.dir, 'data', 'meta.properties'))) return
+    const id = randomBytes(16).toString('base64url').replace(/^-/, 'A')
+    await run(java, this.javaArgs('kafka.tools.StorageTool', ['format', '-c', file, '-t', id]), { capture: true })
+  }
+
+  async #launch(heap) {
+    const log = openSync(this.log, 'a')
+    const args = this.javaArgs('kafka.Kafka', [join(this.dir, 'server.properties')], heap)
+    const child = spawn(java, args, { stdio: ['ignore', log, log], detached: this.#detached })
+    closeSync(log)
+    this.#child = child
+    if (this.#detached) child.unref()
+    else process.once('exit', this.#onExit)
+    const ended = new Promise(done => {
+      child.once('exit', done)
+      child.once('error', done)
+    })
+    const end = Date.now() + 180_000
+    while (!(await brokersKnown('127.0.0.1', this.port))) {
+      const gone = await Promise.race([ended.then(() => true), sleep(100, false)])
+      if (!gone && Date.now() < end) continue
+      const tail = readFileSync(this.log, 'utf8').trimEnd().split('\n').slice(-20).join('\n')
+      await this.#end('SIGKILL')
+      throw new CommandError(`Kafka ${gone ? 'ended at start' : 'did not answer'}; its log is ${this.log}:\n${tail}`)
+    }
+  }
+
+  async #end(signal) {
+    const child = this.#child
+    this.#child = undefined
+    process.removeListener('exit', this.#onExit)
+    if (!child || child.exitCode !== null || child.signalCode !== null) return
+    const ended = new Promise(done => child.once('exit', done))
+    child.kill(signal)
+    const late = setTimeout(() => child.kill('SIGKILL'), 30_000)
+    await ended
+    clearTimeout(late)
+  }
+}
+
+/** The full class name of one of Kafka's tools. */
+function toolClass(name) {
+  if (name.includes('.')) return name
+  const tools = 'org.apache.kafka.tools'
+  if (name === 'ConfigCommand') return `kafka.admin.${name}`
+  if (/^Console(Share)?Consumer$/.test(name)) return `${tools}.consumer.${name}`
+  if (/^(Consumer|Share)GroupCommand$/.test(name)) return `${tools}.consumer.group.${name}`
+  return `${tools}.${name}`
+}
+
+async function main([command, ...rest]) {
+  const dir = resolve(
+    rest[0] && !rest[0].startsWith('-') && command !== 'tool' ? rest.shift() : join(root, '.cache', 'kafka'),
+  )
+  const pidFile = join(dir, 'pid')
+  const running = () => {
+    const pid = existsSync(pidFile) ? Number(readFileSync(pidFile, 'utf8')) : 0
+    const cmdline = `/proc/${pid}/cmdline`
+    return pid && existsSync(cmdline) && readFileSync(cmdline, 'utf8').includes(dir) ? pid : 0
+  }
+  if (command === 'start') {
+    if (running()) return console.log(`already running at ${readFileSync(join(dir, 'address'), 'utf8')}`)
+    const properties = {}
+    let port = existsSync(join(dir, 'address')) ? Number(readFileSync(join(dir, 'address'), 'utf8').split(':')[1]) : 0
+    for (let i = 0; i < rest.length; i += 2) {
+      if (rest[i] === '--port') port = Number(rest[i + 1])
+      else if (rest[i] === '--set')
+        properties[rest[i + 1].split('=')[0]] = rest[i + 1].slice(rest[i + 1].indexOf('=') + 1)
+      else throw new CommandError(`unknown option ${rest[i]}`)
+    }
+    const say = line => console.error(line)
+    const server = await KafkaServer.start({ dir, port, properties, detached: true, say })
+    writeFileSync(pidFile, String(server.pid))
+    writeFileSync(join(dir, 'address'), server.bootstrap)
+    return console.log(`Kafka answers at ${server.bootstrap} (pid ${server.pid}, log ${server.log})`)
+  }
+  if (command === 'stop') {
+    const pid = running()
+    if (!pid) return console.log('not running')
+    process.kill(pid, 'SIGTERM')
+    for (let i = 0; running() && i < 300; i++) await sleep(100)
+    if (running()) process.kill(pid, 'SIGKILL')
+    return console.log('stopped')
+  }
+  if (command === 'tool' && rest.length > 0) {
+    const address = existsSync(join(dir, 'address')) ? readFileSync(join(dir, 'address'), 'utf8') : '@broker'
+    const server = new KafkaServer({ dir, port: Number(address.split(':')[1]), lib: await jars() })
+    return process.stdout.write(await server.tool(rest[0], rest.slice(1)))
+  }
+  throw new CommandError('usage: node scripts/kafka.mjs start|stop [DIR] | tool CLASS [ARGS]...')
+}
+
+if (process.argv[1] === join(root, 'scripts', 'kafka.mjs')) {
+  main(process.argv.slice(2)).catch(error => {
+    console.error(error.message)
+    process.exitCode = 1
+  })
+}
