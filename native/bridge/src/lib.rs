@@ -1,1 +1,14 @@
-//! dohle-bridge
+//! The language-neutral edge: handles, arenas, chunks, one completion queue per environment, cold operations as JSON.
+//!
+//! It is not an API for people and decides nothing: every semantic rule lives in `dohle-client`. The edge crates
+//! (`node`, later `ffi`, `python`, `java`) drive it; they convert their language's values to what is here, and back.
+//!
+//! - [`arena`]: the bytes of a run of records on the way out, one call for all of them.
+//! - [`queue`]: what the engine has to say, as fixed entries of 48 bytes and texts beside them.
+//! - [`environment`]: the table of handles, the queue and its wake-up, one per Node env, interpreter, JVM or AppDomain.
+//! - [`cold`]: everything that is not hot, as one generic call with JSON on both sides.
+
+pub mod arena;
+pub mod handles;
+pub mod queue;
+pub mod runtime;

@@ -1,0 +1,24 @@
+//! The one tokio runtime of the process, shared by all environments, clients and brokers.
+//!
+//! It is not owned by a client: a hundred clients are a hundred sockets, not a hundred threads. It starts with the first
+//! use and ends with the process.
+
+use std::sync::OnceLock;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+
+static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+
+/// The runtime's handle. `io_threads` counts only for the call that starts it.
+pub fn handle(io_threads: usize) -> Handle {
+    let runtime = RUNTIME.get_or_init(|| {
+        Builder::new_multi_thread()
+            .worker_threads(io_threads.max(1))
+            .max_blocking_threads(4)
+            .thread_name("dohle-io")
+            .enable_all()
+            .build()
+            .expect("the operating system gives no thread or no epoll instance")
+    });
+    runtime.handle().clone()
+}
