@@ -1,0 +1,183 @@
+//! The producer: records go into the open batch of their partition, one task per producer sends them.
+//! Not a queue of messages: `append` encodes a record where it will stay, and nothing is called back but the sink.
+//! Driven by the language's threads (`append`, `poke`) and by the sender task.
+//!
+//! File map: `accumulator` the append path · `partitioner`, `hashes` which partition · `batch` a batch and whose records
+//! are in it · `waiting_room` records whose partition is not known yet · `memory` `buffer.memory` · `sender/` everything
+//! after: sealing, leaders, requests in flight, answers, deadlines · `idempotence` producer id, epochs, sequences.
+//! Lock order: a topic's waiting room, then a partition's queue, then the list of partitions with news. The sink is never
+//! called under one of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dohle_protocol::records::RecordRef;
+use tokio::sync::oneshot;
+
+use crate::client::Client;
+use crate::error::{Error, Result};
+
+mod accumulator;
+mod batch;
+mod config;
+mod grow;
+mod hashes;
+mod idempotence;
+mod memory;
+mod partitioner;
+mod sender;
+mod topic;
+mod waiting_room;
+
+pub use crate::generated::options::ProducerOptions;
+use accumulator::Accumulator;
+use config::Config;
+use sender::{Command, Sender};
+
+/// Where the engine reports to. Called on engine threads, never under a lock; implementations must only enqueue.
+pub trait DeliverySink: Send + Sync {
+    /// The fate of a run of records. Each record is in exactly one.
+    fn delivered(&self, delivery: Delivery);
+    /// After [`Producer::wants_space`]: there is room in `buffer.memory` again. Once per call of it.
+    fn space_available(&self);
+}
+
+/// The fate of a run of records that were appended one after the other to the same group.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The group, as [`Placed::group`] told.
+    pub group: u32,
+    /// Index in the group of the first record of the run.
+    pub first_index: u32,
+    /// Records in the run, at least one.
+    pub count: u32,
+    /// The partition; −1 if none was found.
+    pub partition: i32,
+    /// Offset of the first record of the run, the others follow it; −1 with `acks` 0, for a duplicate that the broker no
+    /// longer knows the offset of, and with an error.
+    pub base_offset: i64,
+    /// The broker's time of append in ms if the topic uses it, else −1.
+    pub append_time: i64,
+    /// Whether the records are in the log.
+    pub persistence: Persistence,
+    /// Why they were not acknowledged; none on success.
+    pub error: Option<Arc<Error>>,
+}
+
+/// Whether a record is in the log, as far as the producer can know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Persistence {
+    /// It never left, or the broker refused it: sending it again makes no duplicate.
+    NotPersisted = 0,
+    /// It left and no answer tells its fate: it may be in the log, and with `acks` 0 most likely is.
+    PossiblyPersisted = 1,
+    /// The broker acknowledged it.
+    Persisted = 2,
+}
+
+/// A topic that this producer writes to, as [`Producer::topic`] gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TopicId(pub u32);
+
+/// Where a record was put: its fate is told by the [`Delivery`] of this group that covers this index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Placed {
+    /// An open batch or, while the topic's metadata is unknown, its waiting room.
+    pub group: u32,
+    /// The record's place in the group.
+    pub index: u32,
+}
+
+/// Why a record was not taken. Nothing of it was kept, and no [`Delivery`] will tell of it.
+#[derive(Clone, Debug)]
+pub enum AppendError {
+    /// `buffer.memory` is used up: call [`Producer::wants_space`], wait for the sink, append again.
+    Full,
+    /// The record cannot be sent: too large, no such partition, a timestamp below 0, or the producer is closed.
+    Invalid(Error),
+}
+
+/// Writes records to topics. Cheap calls from any thread; dropping it fails what is not settled, [`Producer::close`]
+/// sends it first.
+pub struct Producer {
+    accumulator: Arc<Accumulator>,
+}
+
+impl Producer {
+    /// A producer on the connections of `client`. No I/O happens before the first topic or record.
+    ///
+    /// # Errors
+    /// Options that contradict each other, such as `acks` 1 with `enable.idempotence`. Must be called within a runtime of
+    /// the world's.
+    pub fn new(client: &Client, options: ProducerOptions, sink: Arc<dyn DeliverySink>) -> Result<Self> {
+        let config = Config::new(&options, client.options())?;
+        let accumulator = Arc::new(Accumulator::new(config, sink, client.world().clone()));
+        Sender::spawn(client.clone(), accumulator.clone());
+        Ok(Self { accumulator })
+    }
+
+    /// The topic of this name, which [`Producer::append`] takes. Its metadata is looked up in the background.
+    ///
+    /// # Errors
+    /// A name that Kafka does not allow.
+    pub fn topic(&self, name: &str) -> Result<TopicId> {
+        self.accumulator.topic(name)
+    }
+
+    /// Puts a record into the open batch of its partition. Returns at once; [`Producer::poke`] must follow the last of a
+    /// run, or a batch that is not full may stay. A timestamp of −1 means now.
+    ///
+    /// # Errors
+    /// See [`AppendError`]; the record was not taken.
+    pub fn append(
+        &self,
+        topic: TopicId,
+        partition: Option<i32>,
+        record: &RecordRef<'_>,
+    ) -> Result<Placed, AppendError> {
+        self.accumulator.append(topic, partition, record)
+    }
+
+    /// Tells the sender that a run was appended: idle connections send it now, lingering starts otherwise.
+    pub fn poke(&self) {
+        self.accumulator.poke();
+    }
+
+    /// After [`AppendError::Full`]: asks for one [`DeliverySink::space_available`] as soon as that record fits. Until then
+    /// batches do not linger.
+    pub fn wants_space(&self) {
+        self.accumulator.wants_space();
+    }
+
+    /// Sends what was appended before this call without lingering, and returns when all of it is settled.
+    pub async fn flush(&self) {
+        let (done, settled) = oneshot::channel();
+        if self.accumulator.command(Command::Flush(done)) {
+            let _ = settled.await;
+        }
+    }
+
+    /// Takes no more records, sends what there is, and returns when every record is settled; what is not after `timeout`
+    /// fails with `CLOSED` (`None`: `delivery.timeout.ms` bounds it). A second call waits for the first.
+    pub async fn close(&self, timeout: Option<Duration>) {
+        self.accumulator.close();
+        let (done, closed) = oneshot::channel();
+        if self.accumulator.command(Command::Close { timeout, done }) {
+            let _ = closed.await;
+        }
+    }
+
+    /// Bytes of `buffer.memory` in use.
+    pub fn buffered_bytes(&self) -> usize {
+        self.accumulator.memory.used()
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        self.accumulator.close();
+        let (done, _) = oneshot::channel();
+        self.accumulator.command(Command::Close { timeout: Some(Duration::ZERO), done });
+    }
+}
