@@ -1,0 +1,134 @@
+//! The kernel shared by the producers, consumers and admin calls of one `new Kafka(...)`: connections and metadata.
+//!
+//! It has no thread and opens nothing until something is asked. The rooms `producer`, `consumer` and `admin` drive it.
+
+mod coordinators;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dohle_protocol::{ApiKey, Request};
+
+use crate::error::{Error, Result};
+use crate::generated::options::ClientOptions;
+use crate::metadata::Metadata;
+use crate::net::{Connection, Endpoint, Lane, Pool};
+use crate::world::World;
+use coordinators::Coordinators;
+
+pub use coordinators::CoordinatorKind;
+
+/// A client of one cluster. Cheap to clone; the last clone that goes closes everything.
+#[derive(Clone)]
+pub struct Client(Arc<Kernel>);
+
+struct Kernel {
+    world: Arc<dyn World>,
+    options: ClientOptions,
+    pool: Pool,
+    metadata: Metadata,
+    coordinators: Coordinators,
+}
+
+impl Client {
+    /// Checks the options. Nothing is connected yet.
+    pub fn new(world: Arc<dyn World>, options: ClientOptions) -> Result<Self> {
+        let bootstrap = Endpoint::parse_list(&options.bootstrap_servers)?;
+        let pool = Pool::new(world.clone(), &options, &bootstrap);
+        let metadata = Metadata::new(world.clone(), pool.clone(), &options);
+        let coordinators = Coordinators::default();
+        Ok(Self(Arc::new(Kernel { world, options, pool, metadata, coordinators })))
+    }
+
+    /// Brokers, topics and leaders.
+    pub fn metadata(&self) -> &Metadata {
+        &self.0.metadata
+    }
+
+    /// The machine this client runs on.
+    pub fn world(&self) -> &Arc<dyn World> {
+        &self.0.world
+    }
+
+    /// The options it was made with.
+    pub fn options(&self) -> &ClientOptions {
+        &self.0.options
+    }
+
+    /// The open connection to a broker, opened if need be. Waits for the reconnect back-off and the attempt, at most
+    /// `socket.connection.setup.timeout.ms` per address; those who wait for the same connection share one attempt.
+    pub async fn connection(&self, node: i32, lane: Lane) -> Result<Connection> {
+        self.0.pool.connection(node, lane).await
+    }
+
+    /// The connection if it is open at this moment.
+    pub fn open_connection(&self, node: i32, lane: Lane) -> Option<Connection> {
+        self.0.pool.open_connection(node, lane)
+    }
+
+    /// Sends one request to a broker and waits for the answer, connecting included, at most `timeout`.
+    pub async fn request<R: Request>(&self, node: i32, lane: Lane, request: &R, timeout: Duration) -> Result<R::Response> {
+        self.request_with(node, lane, |_| Ok(request.clone()), timeout).await
+    }
+
+    /// As [`Self::request`], the request made for the negotiated version.
+    pub async fn request_with<R: Request>(
+        &self,
+        node: i32,
+        lane: Lane,
+        make: impl FnOnce(i16) -> Result<R>,
+        timeout: Duration,
+    ) -> Result<R::Response> {
+        let _ = (node, lane, make, timeout);
+        todo!()
+    }
+
+    /// Asks whichever broker is likely to answer first: the least loaded one that is connected, else another known one, else
+    /// a bootstrap server. Goes on to the next when one cannot be reached, within `timeout`.
+    pub async fn request_any<R: Request>(
+        &self,
+        make: impl Fn(i16) -> Result<R>,
+        timeout: Duration,
+    ) -> Result<R::Response> {
+        let _ = (make, timeout);
+        todo!()
+    }
+
+    /// The broker that coordinates a group or a transactional id. Known ones come from memory; others are looked up, with
+    /// retries, for at most `default.api.timeout.ms`.
+    pub async fn coordinator(&self, kind: CoordinatorKind, key: &str) -> Result<i32> {
+        let _ = (kind, key, &self.0.coordinators);
+        todo!()
+    }
+
+    /// The coordinator answered NOT_COORDINATOR or cannot be reached: look it up anew next time. `node` is the one that
+    /// failed, so that a newer answer is kept.
+    pub fn forget_coordinator(&self, kind: CoordinatorKind, key: &str, node: i32) {
+        let _ = (kind, key, node);
+        todo!()
+    }
+
+    /// The version of an API that is used with a broker this client is connected to on any lane; none when it is not
+    /// connected or the broker does not offer it.
+    pub fn negotiated_version<R: Request>(&self, node: i32) -> Option<i16> {
+        self.0.pool.versions(node)?.version::<R>().ok()
+    }
+
+    /// Whether a connected broker offers an API at all.
+    pub fn offers(&self, node: i32, api: ApiKey) -> Option<bool> {
+        Some(self.0.pool.versions(node)?.range(api).is_some())
+    }
+
+    /// Closes all connections and ends all tasks; what waits fails with `CLOSED`. A second call does nothing.
+    pub async fn close(&self) {
+        self.0.metadata.close();
+        self.0.pool.close(Error::closed("client")).await;
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("bootstrap_servers", &self.0.options.bootstrap_servers).finish()
+    }
+}

@@ -1,0 +1,248 @@
+//! The one error type of the engine: what went wrong as data, what to do about it as text.
+//!
+//! It is not for matching on text: [`Error::kind`] tells the cases apart, [`Error::code`] is their public name in every
+//! language. Every other module makes these; the edges turn them into the language's own classes.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use dohle_protocol::{DecodeError, EncodeError, ErrorClass, ErrorCode};
+
+/// The result of nearly everything here.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong. Cheap to clone, one pointer wide.
+#[derive(Clone)]
+pub struct Error(Box<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    kind: ErrorKind,
+    message: Cow<'static, str>,
+    fatal: bool,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+}
+
+/// The cases of [`Error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The broker answered with this error code.
+    Broker(ErrorCode),
+    /// An option has a value that cannot work. `INVALID_CONFIG`
+    InvalidConfig,
+    /// A call's argument cannot work. `INVALID_ARGUMENT`
+    InvalidArgument,
+    /// The client, producer or consumer was closed. `CLOSED`
+    Closed,
+    /// No connection to a broker came about. `BROKER_UNREACHABLE`
+    BrokerUnreachable,
+    /// A connection broke with requests under way. Kafka's `NETWORK_EXCEPTION`
+    Disconnected,
+    /// What listens there does not speak Kafka, or speaks it through TLS. `NOT_KAFKA`
+    NotKafka,
+    /// The broker did not answer in time. Kafka's `REQUEST_TIMED_OUT`
+    RequestTimedOut,
+    /// A record was not acknowledged within `delivery.timeout.ms`. `DELIVERY_TIMEOUT`
+    DeliveryTimeout,
+    /// A call waited `max.block.ms` for metadata or memory. `MAX_BLOCK_TIMEOUT`
+    MaxBlockTimeout,
+    /// The caller withdrew. `ABORTED`
+    Aborted,
+    /// The broker does not offer what the call needs. `UNSUPPORTED`
+    Unsupported,
+    /// No offset to start from and `auto.offset.reset` is `none`. `NO_OFFSET`
+    NoOffset,
+    /// The application took longer than `max.poll.interval.ms`. `MAX_POLL_EXCEEDED`
+    MaxPollExceeded,
+    /// Bytes from the broker break the protocol. `PROTOCOL`
+    Protocol,
+    /// A bug in the engine: a task panicked. `PANIC`
+    Panic,
+}
+
+impl Error {
+    /// An error with a message that says what happened and, where it is known, what to do.
+    pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        let fatal = kind == ErrorKind::Panic;
+        Self(Box::new(Inner { kind, message: message.into(), fatal, source: None }))
+    }
+
+    /// What the broker answered; `doing` names the request and what it was about: `Produce to orders-3`.
+    pub fn broker(code: ErrorCode, doing: impl fmt::Display) -> Self {
+        Self::new(ErrorKind::Broker(code), format!("{doing}: {}", code.text()))
+    }
+
+    /// As [`Error::broker`] with the broker's own message, which it may send beside the code.
+    pub fn broker_with(code: ErrorCode, doing: impl fmt::Display, said: Option<&str>) -> Self {
+        match said {
+            Some(said) if !said.is_empty() => Self::new(ErrorKind::Broker(code), format!("{doing}: {said}")),
+            _ => Self::broker(code, doing),
+        }
+    }
+
+    /// Shorthand for [`ErrorKind::InvalidArgument`].
+    pub fn invalid_argument(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::InvalidArgument, message)
+    }
+
+    /// Shorthand for [`ErrorKind::InvalidConfig`]. The message names option, value and what is allowed.
+    pub fn invalid_config(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::InvalidConfig, message)
+    }
+
+    /// Shorthand for [`ErrorKind::Closed`]; `what` is `producer`, `consumer` or `client`.
+    pub fn closed(what: &str) -> Self {
+        Self::new(ErrorKind::Closed, format!("the {what} is closed"))
+    }
+
+    /// The same error, which happened while doing something larger: the text goes in front.
+    #[must_use]
+    pub fn context(mut self, doing: impl fmt::Display) -> Self {
+        self.0.message = Cow::Owned(format!("{doing}: {}", self.0.message));
+        self
+    }
+
+    /// The same error with its cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.0.source = Some(Arc::new(source));
+        self
+    }
+
+    /// The same error, after which the client, producer or consumer that gave it is of no more use.
+    #[must_use]
+    pub fn into_fatal(mut self) -> Self {
+        self.0.fatal = true;
+        self
+    }
+
+    /// Which case it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The public name: Kafka's where Kafka has one, else ours.
+    pub fn code(&self) -> Cow<'static, str> {
+        let name = match self.0.kind {
+            ErrorKind::Broker(code) => return code_name(code),
+            ErrorKind::InvalidConfig => "INVALID_CONFIG",
+            ErrorKind::InvalidArgument => "INVALID_ARGUMENT",
+            ErrorKind::Closed => "CLOSED",
+            ErrorKind::BrokerUnreachable => "BROKER_UNREACHABLE",
+            ErrorKind::Disconnected => "NETWORK_EXCEPTION",
+            ErrorKind::NotKafka => "NOT_KAFKA",
+            ErrorKind::RequestTimedOut => "REQUEST_TIMED_OUT",
+            ErrorKind::DeliveryTimeout => "DELIVERY_TIMEOUT",
+            ErrorKind::MaxBlockTimeout => "MAX_BLOCK_TIMEOUT",
+            ErrorKind::Aborted => "ABORTED",
+            ErrorKind::Unsupported => "UNSUPPORTED",
+            ErrorKind::NoOffset => "NO_OFFSET",
+            ErrorKind::MaxPollExceeded => "MAX_POLL_EXCEEDED",
+            ErrorKind::Protocol => "PROTOCOL",
+            ErrorKind::Panic => "PANIC",
+        };
+        Cow::Borrowed(name)
+    }
+
+    /// The broker's error code, when it is one.
+    pub fn broker_code(&self) -> Option<ErrorCode> {
+        match self.0.kind {
+            ErrorKind::Broker(code) => Some(code),
+            _ => None,
+        }
+    }
+
+    /// The group of KIP-1050 it belongs to, ours sorted into the same five; none for those outside of them.
+    pub fn class(&self) -> ErrorClass {
+        match self.0.kind {
+            ErrorKind::Broker(code) => code.class(),
+            ErrorKind::BrokerUnreachable | ErrorKind::Disconnected => ErrorClass::RefreshRetriable,
+            ErrorKind::RequestTimedOut | ErrorKind::MaxBlockTimeout => ErrorClass::Retriable,
+            ErrorKind::InvalidConfig | ErrorKind::InvalidArgument | ErrorKind::NotKafka | ErrorKind::Unsupported => {
+                ErrorClass::InvalidConfiguration
+            }
+            ErrorKind::NoOffset | ErrorKind::MaxPollExceeded => ErrorClass::ApplicationRecoverable,
+            ErrorKind::Closed
+            | ErrorKind::DeliveryTimeout
+            | ErrorKind::Aborted
+            | ErrorKind::Protocol
+            | ErrorKind::Panic => ErrorClass::Other,
+        }
+    }
+
+    /// Whether the same call may succeed when it is made again.
+    pub fn retriable(&self) -> bool {
+        !self.0.fatal
+            && match self.0.kind {
+                ErrorKind::Broker(code) => code.is_retriable(),
+                ErrorKind::BrokerUnreachable
+                | ErrorKind::Disconnected
+                | ErrorKind::RequestTimedOut
+                | ErrorKind::MaxBlockTimeout
+                | ErrorKind::DeliveryTimeout => true,
+                _ => false,
+            }
+    }
+
+    /// Whether whatever gave this error is of no more use and must be made anew.
+    pub fn fatal(&self) -> bool {
+        self.0.fatal
+    }
+
+    /// What happened and what to do.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The cause underneath, if one was kept.
+    pub fn cause(&self) -> Option<&(dyn std::error::Error + Send + Sync + 'static)> {
+        self.0.source.as_deref()
+    }
+}
+
+fn code_name(code: ErrorCode) -> Cow<'static, str> {
+    Cow::Owned(code.to_string())
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code(), self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        match &self.0.source {
+            Some(source) => write!(f, " (cause: {source})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl From<DecodeError> for Error {
+    fn from(error: DecodeError) -> Self {
+        Self::new(ErrorKind::Protocol, format!("the broker's answer cannot be read: {error}")).with_source(error)
+    }
+}
+
+impl From<crate::options::OptionError> for Error {
+    fn from(error: crate::options::OptionError) -> Self {
+        Self::invalid_config(error.to_string())
+    }
+}
+
+impl From<EncodeError> for Error {
+    fn from(error: EncodeError) -> Self {
+        Self::new(ErrorKind::Unsupported, format!("the request cannot be written for this broker: {error}"))
+            .with_source(error)
+    }
+}

@@ -1,0 +1,3 @@
+//! What `xtask codegen` writes from `spec/options.toml`.
+
+pub mod options;

@@ -1,0 +1,67 @@
+//! Which versions of which API a broker speaks, as it said in its ApiVersions answer.
+//!
+//! It decides nothing but the highest version both sides know; versions marked unstable are never chosen.
+
+use dohle_protocol::{ApiKey, Request};
+
+use crate::collections::Map;
+use crate::error::{Error, ErrorKind, Result};
+
+/// One broker's version ranges and finalized features.
+#[derive(Clone, Debug, Default)]
+pub struct ApiVersionTable {
+    ranges: Map<i16, (i16, i16)>,
+    features: Map<String, i16>,
+}
+
+impl ApiVersionTable {
+    /// A table from `(api key, lowest, highest)` and finalized `(feature, level)`; a range upside down is left out.
+    pub fn new(
+        ranges: impl IntoIterator<Item = (i16, i16, i16)>,
+        features: impl IntoIterator<Item = (String, i16)>,
+    ) -> Self {
+        let ranges = ranges.into_iter().filter(|(_, min, max)| min <= max);
+        Self { ranges: ranges.map(|(key, min, max)| (key, (min, max))).collect(), features: features.into_iter().collect() }
+    }
+
+    /// The broker's range for an API.
+    pub fn range(&self, api: ApiKey) -> Option<(i16, i16)> {
+        self.ranges.get(&api.0).copied()
+    }
+
+    /// The finalized level of a feature such as `transaction.version`; 0 when the broker does not say.
+    pub fn feature(&self, name: &str) -> i16 {
+        self.features.get(name).copied().unwrap_or(0)
+    }
+
+    /// The highest version of `R` that both sides know.
+    pub fn version<R: Request>(&self) -> Result<i16> {
+        self.version_up_to::<R>(R::MAX_STABLE_VERSION)
+    }
+
+    /// As [`Self::version`], but not above `cap`: for callers that must avoid newer semantics.
+    pub fn version_up_to<R: Request>(&self, cap: i16) -> Result<i16> {
+        let ours = (R::MIN_VERSION, R::MAX_STABLE_VERSION.min(cap));
+        let Some(theirs) = self.range(R::API_KEY) else {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("the broker does not offer {}; it is too old or too new for this call", R::API_KEY.name()),
+            ));
+        };
+        let version = ours.1.min(theirs.1);
+        if version < ours.0.max(theirs.0) {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "the broker offers {} versions {} to {}, this client knows {} to {}",
+                    R::API_KEY.name(),
+                    theirs.0,
+                    theirs.1,
+                    ours.0,
+                    ours.1
+                ),
+            ));
+        }
+        Ok(version)
+    }
+}
