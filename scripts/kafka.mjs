@@ -36,15 +36,19 @@ export async function jars(say = () => {}) {
   if (existsSync(join(lib, '.complete'))) return lib
   say(`fetching Apache Kafka ${version} with Maven`)
   const part = `${lib}.${process.pid}`
-  await run('mvn', [
-    '-q',
-    '-B',
-    '-Dstyle.color=never',
-    '-f',
-    join(here, 'pom.xml'),
-    'dependency:copy-dependencies',
-    `-DoutputDirectory=${part}`,
-  ])
+  await run(
+    'mvn',
+    [
+      '-q',
+      '-B',
+      '-Dstyle.color=never',
+      '-f',
+      join(here, 'pom.xml'),
+      'dependency:copy-dependencies',
+      `-DoutputDirectory=${part}`,
+    ],
+    { capture: true },
+  )
   writeFileSync(join(part, '.complete'), '')
   rmSync(lib, { recursive: true, force: true })
   renameSync(part, lib)
