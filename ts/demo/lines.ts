@@ -19,15 +19,19 @@ const newline = 0x0a
 export class Lines implements Workload {
   readonly partitions = 1
   readonly proof = 'count, order, byte by byte (SHA-256)'
+  readonly path: string
+  readonly records: number
+  readonly #digest: string
+  readonly #terminated: boolean
   readonly #back = createHash('sha256')
   #count = 0
 
-  private constructor(
-    readonly path: string,
-    readonly records: number,
-    readonly #digest: string,
-    readonly #terminated: boolean,
-  ) {}
+  private constructor(path: string, records: number, digest: string, terminated: boolean) {
+    this.path = path
+    this.records = records
+    this.#digest = digest
+    this.#terminated = terminated
+  }
 
   /** Reads the file once: counts its lines, takes its digest, refuses lines that are too long. */
   static async open(path: string): Promise<Lines> {

@@ -15,16 +15,16 @@ const customerAt = 32
 const crcTail = 10
 
 /** The key of record `n`. */
-export function keyOf(n: number): string {
+export function orderKey(n: number): string {
   return `c-${String(mix(n) % customers).padStart(4, '0')}`
 }
 
 /** The value of record `n`: JSON, ending with the CRC-32 of everything before the checksum. */
-export function valueOf(n: number): string {
+export function orderValue(n: number): string {
   const random = mix(n ^ 0x5bd1e995)
   const order = String(n).padStart(8, '0')
   const item = items[random & 7]
-  const text = `{"order":"${order}","customer":"${keyOf(n)}","item":"${item}","pieces":${1 + (random % 9)},"cents":${100 + (random % 90_000)},"crc":"`
+  const text = `{"order":"${order}","customer":"${orderKey(n)}","item":"${item}","pieces":${1 + (random % 9)},"cents":${100 + (random % 90_000)},"crc":"`
   return `${text}${crc32(text).toString(16).padStart(8, '0')}"}`
 }
 

@@ -2,7 +2,7 @@
  * What is sent and how it is proven: made-up orders (this file) or the lines of a real file (`lines.ts`).
  * Knows nothing of Kafka; driven by `run.ts`.
  */
-import { customers, inspect, keyOf, valueOf } from './records.ts'
+import { customers, inspect, orderKey, orderValue } from './records.ts'
 
 /** A record as the demonstration sends it. */
 export interface Outgoing {
@@ -42,18 +42,20 @@ export class Mismatch extends Error {
 export class Orders implements Workload {
   readonly partitions = 6
   readonly proof = 'count, order per key, every checksum'
+  readonly records: number
   readonly #seen: Uint8Array
   readonly #last = new Int32Array(customers).fill(-1)
   #count = 0
 
-  constructor(readonly records: number) {
+  constructor(records: number) {
+    this.records = records
     this.#seen = new Uint8Array(records)
   }
 
   *batches(size: number): Iterable<Outgoing[]> {
     for (let n = 0; n < this.records; n += size) {
       const batch: Outgoing[] = []
-      for (let i = n; i < Math.min(n + size, this.records); i++) batch.push({ key: keyOf(i), value: valueOf(i) })
+      for (let i = n; i < Math.min(n + size, this.records); i++) batch.push({ key: orderKey(i), value: orderValue(i) })
       yield batch
     }
   }
