@@ -14,18 +14,22 @@ const orderAt = 10
 const customerAt = 32
 const crcTail = 10
 
+const keys = Array.from({ length: customers }, (_, i) => `c-${String(i).padStart(4, '0')}`)
+const hexByte = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'))
+
 /** The key of record `n`. */
 export function orderKey(n: number): string {
-  return `c-${String(mix(n) % customers).padStart(4, '0')}`
+  return keys[mix(n) % customers] as string
 }
 
 /** The value of record `n`: JSON, ending with the CRC-32 of everything before the checksum. */
 export function orderValue(n: number): string {
   const random = mix(n ^ 0x5bd1e995)
-  const order = String(n).padStart(8, '0')
+  const order = String(100_000_000 + n).slice(1)
   const item = items[random & 7]
   const text = `{"order":"${order}","customer":"${orderKey(n)}","item":"${item}","pieces":${1 + (random % 9)},"cents":${100 + (random % 90_000)},"crc":"`
-  return `${text}${crc32(text).toString(16).padStart(8, '0')}"}`
+  const crc = crc32(text)
+  return `${text}${hexByte[crc >>> 24]}${hexByte[(crc >>> 16) & 255]}${hexByte[(crc >>> 8) & 255]}${hexByte[crc & 255]}"}`
 }
 
 /** What a value says about itself, or why it is not one of ours. */

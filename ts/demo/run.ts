@@ -45,7 +45,7 @@ export async function pass(
   try {
     await admin.createTopics([{ topic: name, partitions: workload.partitions }], { signal: stop })
     made = true
-    const producer = kafka.producer({ compressionType: codec })
+    const producer = kafka.producer({ compression: codec })
     const consumer = kafka.consumer({ groupId: name, autoOffsetReset: 'earliest' })
     await consumer.subscribe(name, { signal: stop })
     const begun = performance.now()
