@@ -9,6 +9,7 @@
 //!   (`FetchState::Committed` is the coordinator's: it calls `resolved` or `reset`);
 //! - what came: watermarks into `Partition::{high_watermark, last_stable, log_start}`, then `shared.deliver(tp, epoch, chunks, fetch)`;
 //! - out of range: `change(|s| s.reset(tp, epoch, …))` by policy, or `s.fail(tp, epoch)` and `shared.raise(NO_OFFSET)`;
+//! - connection: `Lane::Fetch(shared.number)`, so that consumers of one client do not wait for each other;
 //! - credit: fetch while `shared.buffered() < fetch.buffer.bytes`; handing a chunk over wakes `shared.fetcher`;
 //! - the end: `shared.is_closed()`, checked after every wake-up.
 

@@ -26,8 +26,12 @@ pub enum Lane {
     General,
     /// Produce requests.
     Produce,
-    /// Fetch requests, which wait at the broker.
-    Fetch,
-    /// Group and transaction coordinator requests; a JoinGroup waits for the whole group.
+    /// Fetch requests of one consumer (`Consumer`s of one client are numbered): they wait at the broker, and two consumers
+    /// on one connection would wait for each other.
+    Fetch(u32),
+    /// Group and transaction coordinator requests that are answered at once: heartbeats, commits.
     Coordinator,
+    /// JoinGroup and SyncGroup of one consumer: they wait for the whole group. On one connection, a member's JoinGroup
+    /// would stand before the answer by which another member of this process learns that it has to join too.
+    Join(u32),
 }
