@@ -11,7 +11,7 @@ const items = ['coffee', 'teapot', 'filter', 'grinder', 'kettle', 'mug', 'spoon'
 
 // {"order":"00000000","customer":"c-0000",...,"crc":"00000000"}
 const orderAt = 10
-const customerAt = 32
+const customerAt = 34
 const crcTail = 10
 
 const keys = Array.from({ length: customers }, (_, i) => `c-${String(i).padStart(4, '0')}`)

@@ -1,0 +1,62 @@
+// What the tests need beside Node and Rust: looked for, installed where that is possible, named where it is not.
+
+import { existsSync, mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { cache, ci } from './paths.mjs'
+import { answers, run } from './run.mjs'
+
+const confluentKafka = 'confluent-kafka==2.16.1'
+
+/** Programs of the machine, and what they are for. */
+const needed = [
+  { name: 'cargo', why: 'builds the engine (https://rustup.rs)' },
+  { name: 'java', args: ['-version'], why: 'runs Apache Kafka (JDK 17 or newer)' },
+  { name: 'mvn', args: ['-version'], why: 'fetches Apache Kafka (Maven 3.8 or newer)' },
+  { name: 'python3', why: 'runs confluent-kafka (3.11 or newer)' },
+  { name: 'kcat', args: ['-V'], why: 'reads and writes with librdkafka' },
+]
+
+/** The names of tools that are missing, after an attempt to install what can be installed. */
+export async function missingTools(say) {
+  const missing = []
+  for (const tool of needed) {
+    if (await answers(tool.name, tool.args)) continue
+    if (tool.name === 'kcat' && (await installed('kcat', say))) continue
+    missing.push(tool)
+  }
+  return missing
+}
+
+/** Installs a package of the system where that needs no password. */
+async function installed(name, say) {
+  if (process.getuid?.() !== 0 || !(await answers('apt-get'))) return false
+  say(`installing ${name}`)
+  const env = { DEBIAN_FRONTEND: 'noninteractive' }
+  try {
+    await run('apt-get', ['update', '-qq'], { capture: true, env })
+    await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', name], { capture: true, env })
+  } catch (error) {
+    say(error.message)
+  }
+  return answers(name, ['-V'])
+}
+
+/** The python of an environment that has confluent-kafka; made once per machine. */
+export async function python(say) {
+  const dir = join(cache, confluentKafka.replace('==', '-'))
+  const binary = join(dir, 'bin', 'python')
+  if (existsSync(join(dir, '.complete'))) return binary
+  say(`installing ${confluentKafka} into a Python environment of its own`)
+  mkdirSync(cache, { recursive: true })
+  rmSync(dir, { recursive: true, force: true })
+  await run('python3', ['-m', 'venv', dir], { capture: true })
+  await run(binary, ['-m', 'pip', 'install', '-q', '--disable-pip-version-check', confluentKafka], { capture: true })
+  mkdirSync(join(dir, '.complete'))
+  return binary
+}
+
+/** One sentence per missing tool; an error when CI is set, where nothing may be left out. */
+export function report(missing, say) {
+  for (const { name, why } of missing) say(`${name} is missing: it ${why}`)
+  if (ci && missing.length > 0) throw new Error(`missing on this machine: ${missing.map(tool => tool.name).join(', ')}`)
+}
