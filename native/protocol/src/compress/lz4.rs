@@ -155,13 +155,7 @@ impl Header {
         Ok(())
     }
 
-    fn block(
-        &self,
-        block: &[u8],
-        offset: usize,
-        frame_start: usize,
-        sink: &mut Sink<'_>,
-    ) -> Result<(), CompressError> {
+    fn block(&self, block: &[u8], offset: usize, frame_start: usize, sink: &mut Sink<'_>) -> Result<(), CompressError> {
         let cap = self.max_block.min(block.len() * MAX_RATIO);
         let limited = cap > sink.left();
         let end = sink.out.len();

@@ -49,13 +49,11 @@ impl Reader {
         }
         let Some(context) = &mut self.0 else { return Err(failed(None)) };
         let limited = bound > sink.left();
-        sink.fill(bound, |out| context.decompress(out, input)).map_err(|code| {
-            match zstd_safe::get_error_name(code) {
-                "Destination buffer is too small" if limited => sink.too_large(),
-                "Restored data doesn't match checksum" => sink.checksum("Content checksum", 0),
-                "Dictionary mismatch" => sink.unsupported("a dictionary", 0),
-                _ => sink.corrupt("Block", 0),
-            }
+        sink.fill(bound, |out| context.decompress(out, input)).map_err(|code| match zstd_safe::get_error_name(code) {
+            "Destination buffer is too small" if limited => sink.too_large(),
+            "Restored data doesn't match checksum" => sink.checksum("Content checksum", 0),
+            "Dictionary mismatch" => sink.unsupported("a dictionary", 0),
+            _ => sink.corrupt("Block", 0),
         })
     }
 }
@@ -138,5 +136,8 @@ fn array<'a, const N: usize>(
     field: &'static str,
     sink: &Sink<'_>,
 ) -> Result<&'a [u8; N], CompressError> {
-    input.get(position..).and_then(|rest| rest.first_chunk()).ok_or_else(|| sink.truncated(field, position.min(input.len())))
+    input
+        .get(position..)
+        .and_then(|rest| rest.first_chunk())
+        .ok_or_else(|| sink.truncated(field, position.min(input.len())))
 }

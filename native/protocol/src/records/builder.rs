@@ -229,7 +229,10 @@ impl Head {
 
 /// Bytes of key, value and headers with their lengths.
 fn payload_len(record: &RecordRef<'_>) -> usize {
-    field_len(record.key) + field_len(record.value) + varint_len(record.headers.count() as i32) + record.headers.wire_len()
+    field_len(record.key)
+        + field_len(record.value)
+        + varint_len(record.headers.count() as i32)
+        + record.headers.wire_len()
 }
 
 fn field_len(field: Option<&[u8]>) -> usize {

@@ -95,9 +95,9 @@ impl<'a> PackedHeaders<'a> {
         for _ in 0..count {
             let (name_len, after) =
                 split_u32(rest).ok_or_else(|| RecordError::truncated("HeaderName", position(rest), 4, rest.len()))?;
-            let (name, after) = after.split_at_checked(name_len as usize).ok_or_else(|| {
-                RecordError::truncated("HeaderName", position(after), name_len as usize, after.len())
-            })?;
+            let (name, after) = after
+                .split_at_checked(name_len as usize)
+                .ok_or_else(|| RecordError::truncated("HeaderName", position(after), name_len as usize, after.len()))?;
             if std::str::from_utf8(name).is_err() {
                 return Err(RecordError::new(RecordErrorKind::Utf8, "HeaderName", position(rest) + 4));
             }

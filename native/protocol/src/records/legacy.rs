@@ -205,12 +205,7 @@ impl Message {
 
 type Range = Option<(usize, usize)>;
 
-fn read_bytes(
-    bytes: &[u8],
-    cursor: &mut usize,
-    field: &'static str,
-    position: usize,
-) -> Result<Range, RecordError> {
+fn read_bytes(bytes: &[u8], cursor: &mut usize, field: &'static str, position: usize) -> Result<Range, RecordError> {
     let at = *cursor;
     let left = bytes.len() - at;
     if left < 4 {

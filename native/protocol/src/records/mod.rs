@@ -53,6 +53,9 @@ pub struct RecordRef<'a> {
     pub headers: Headers<'a>,
 }
 
+#[cfg(test)]
+mod tests;
+
 /// The CRC-32C of magic 2 batches.
 #[must_use]
 pub fn crc32c(bytes: &[u8]) -> u32 {
