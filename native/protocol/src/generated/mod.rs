@@ -1,0 +1,5 @@
+//! Written by `xtask codegen`, except for this file.
+
+mod api_keys;
+pub(crate) mod errors;
+pub mod messages;

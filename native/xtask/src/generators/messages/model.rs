@@ -1,0 +1,149 @@
+//! A message as the generator sees it: flat structs, each field with the versions in which it really occurs.
+//! Decides nothing about Rust text.
+
+use crate::spec::{Field, Message, Plain, Type, Versions};
+use anyhow::{Context, Result, ensure};
+
+/// A message and all structs in it, the message itself first.
+pub struct Model<'a> {
+    pub message: &'a Message,
+    pub structs: Vec<StructModel<'a>>,
+}
+
+pub struct StructModel<'a> {
+    pub name: &'a str,
+    /// In which it occurs at all, within the versions of the message.
+    pub versions: Versions,
+    pub flexible: Versions,
+    pub fields: Vec<FieldModel<'a>>,
+}
+
+pub struct FieldModel<'a> {
+    pub field: &'a Field,
+    /// In which the field occurs, tagged or not.
+    pub versions: Versions,
+    /// In which it is written in its place, not as a tagged field.
+    pub in_place: Versions,
+    pub nullable: Versions,
+    /// `Option` in Rust.
+    pub optional: bool,
+    /// The type has a length whose encoding depends on flexibility.
+    pub element_min_size: usize,
+}
+
+/// Highest version that may be negotiated.
+pub fn max_stable(message: &Message) -> i16 {
+    message.versions.highest - i16::from(message.unstable)
+}
+
+impl<'a> Model<'a> {
+    pub fn new(message: &'a Message) -> Result<Self> {
+        let mut declared = Vec::new();
+        collect(&message.fields, &mut declared)?;
+        for shared in &message.structs {
+            declared.push((shared.name.as_str(), shared.fields.as_slice()));
+            collect(&shared.fields, &mut declared)?;
+        }
+        let mut structs = Vec::new();
+        add(message, &declared, &message.name, &message.fields, message.versions, &mut structs)?;
+        Ok(Model { message, structs })
+    }
+}
+
+type Declared<'a> = Vec<(&'a str, &'a [Field])>;
+
+/// Finds the structs that fields define in place.
+fn collect<'a>(fields: &'a [Field], declared: &mut Declared<'a>) -> Result<()> {
+    for field in fields.iter().filter(|field| !field.fields.is_empty()) {
+        let name = field.ty.struct_name().with_context(|| format!("{} has fields but is no struct", field.name))?;
+        ensure!(declared.iter().all(|(other, _)| *other != name), "struct {name} is defined twice");
+        declared.push((name, &field.fields));
+        collect(&field.fields, declared)?;
+    }
+    Ok(())
+}
+
+fn add<'a>(
+    message: &'a Message,
+    declared: &Declared<'a>,
+    name: &'a str,
+    fields: &'a [Field],
+    versions: Versions,
+    structs: &mut Vec<StructModel<'a>>,
+) -> Result<()> {
+    let flexible = message.flexible.and(versions);
+    let at = structs.len();
+    structs.push(StructModel { name, versions, flexible, fields: Vec::new() });
+    for field in fields {
+        let within = field.versions.and(versions);
+        if within.is_empty() {
+            continue;
+        }
+        if let Some(inner) = field.ty.struct_name() {
+            let fields = lookup(declared, inner)?;
+            match structs.iter_mut().find(|known| known.name == inner) {
+                Some(known) => known.versions = known.versions.hull(within),
+                None => add(message, declared, inner, fields, within, structs)?,
+            }
+        }
+        let tagged = field.tag.map_or(Versions::NONE, |(_, versions)| versions.and(within).and(message.flexible));
+        let in_place = match tagged {
+            tagged if tagged.is_empty() => within,
+            tagged => {
+                ensure!(tagged.highest == within.highest, "{}: tagged only in the middle", field.name);
+                Versions { lowest: within.lowest, highest: tagged.lowest - 1 }
+            }
+        };
+        let nullable = field.nullable.and(within);
+        let element_min_size = match &field.ty {
+            Type::Array(element) => (in_place.hull(tagged).lowest..=within.highest)
+                .map(|version| min_size(message, declared, element, version))
+                .collect::<Result<Vec<_>>>()?
+                .into_iter()
+                .min()
+                .unwrap_or(0),
+            _ => 0,
+        };
+        ensure!(!matches!(field.ty, Type::Array(_)) || element_min_size > 0, "{}: elements of no size", field.name);
+        let optional = !nullable.is_empty() || field.ty == Type::Plain(Plain::Records);
+        structs[at].fields.push(FieldModel { field, versions: within, in_place, nullable, optional, element_min_size });
+    }
+    // A shared struct may have grown by a later use of it.
+    structs[at].flexible = message.flexible.and(structs[at].versions);
+    Ok(())
+}
+
+fn lookup<'a>(declared: &Declared<'a>, name: &str) -> Result<&'a [Field]> {
+    let found = declared.iter().find(|(known, _)| *known == name);
+    found.map(|(_, fields)| *fields).with_context(|| format!("struct {name} is not defined"))
+}
+
+/// Bytes that the shortest value takes.
+fn min_size(message: &Message, declared: &Declared<'_>, ty: &Type, version: i16) -> Result<usize> {
+    let flexible = message.flexible.contains(version);
+    let length = |classic| if flexible { 1 } else { classic };
+    Ok(match ty {
+        Type::Plain(Plain::Bool | Plain::Int8) => 1,
+        Type::Plain(Plain::Int16 | Plain::Uint16) => 2,
+        Type::Plain(Plain::Int32 | Plain::Uint32) => 4,
+        Type::Plain(Plain::Int64 | Plain::Float64) => 8,
+        Type::Plain(Plain::Uuid) => 16,
+        Type::Plain(Plain::String) => length(2),
+        Type::Plain(Plain::Bytes | Plain::Records) | Type::Array(_) => length(4),
+        Type::Struct(name) => {
+            let mut size = usize::from(flexible);
+            for field in lookup(declared, name)? {
+                let tagged = flexible && field.tag.is_some_and(|(_, versions)| versions.contains(version));
+                if tagged || !field.versions.contains(version) {
+                    continue;
+                }
+                let nullable = field.nullable.contains(version);
+                size += match &field.ty {
+                    Type::Struct(_) if nullable => 1,
+                    ty => min_size(message, declared, ty, version)?,
+                };
+            }
+            size
+        }
+    })
+}

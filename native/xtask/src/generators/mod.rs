@@ -1,0 +1,13 @@
+//! The generators, one module each: tables of `native/spec` in, sources out.
+//! To add one: a module with `pub fn run(root: &Path) -> Result<Vec<Output>>` and a line in [`ALL`].
+
+mod errors;
+mod messages;
+
+use crate::generate::Generator;
+
+/// Every generator that `xtask codegen` runs.
+pub const ALL: &[Generator] = &[
+    Generator { name: "messages", owns: &["native/protocol/src/generated/messages"], run: messages::run },
+    Generator { name: "errors", owns: &[], run: errors::run },
+];
