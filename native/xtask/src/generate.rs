@@ -1,20 +1,29 @@
 //! Runs generators and writes, or compares, what they put out.
 //! Knows no table and no language: that is `generators/`.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// One generated file. `path` is relative to the repository; `contents` is the whole file.
 pub struct Output {
     pub path: PathBuf,
     pub contents: String,
+    format: bool,
 }
 
 impl Output {
-    pub fn new(path: impl Into<PathBuf>, contents: impl Into<String>) -> Self {
-        Output { path: path.into(), contents: contents.into() }
+    /// A file that is written as it is.
+    pub fn text(path: impl Into<PathBuf>, contents: impl Into<String>) -> Self {
+        Output { path: path.into(), contents: contents.into(), format: false }
+    }
+
+    /// A Rust file that rustfmt brings into shape.
+    pub fn rust(path: impl Into<PathBuf>, contents: impl Into<String>) -> Self {
+        Output { format: true, ..Output::text(path, contents) }
     }
 }
 
@@ -64,7 +73,8 @@ fn changes(root: &Path, generators: &[Generator]) -> Result<BTreeMap<PathBuf, Op
                 changes.insert(path, None);
             }
         }
-        for Output { path, contents } in outputs {
+        for Output { path, contents, format } in outputs {
+            let contents = if format { rustfmt(root, &contents)? } else { contents };
             if fs::read_to_string(root.join(&path)).is_ok_and(|old| old == contents) {
                 changes.remove(&path);
             } else {
@@ -73,6 +83,24 @@ fn changes(root: &Path, generators: &[Generator]) -> Result<BTreeMap<PathBuf, Op
         }
     }
     Ok(changes)
+}
+
+fn rustfmt(root: &Path, source: &str) -> Result<String> {
+    let mut child = Command::new("rustfmt")
+        .args(["--edition", "2024", "--config-path"])
+        .arg(root.join("native/rustfmt.toml"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("rustfmt is needed (rustup component add rustfmt)")?;
+    let mut stdin = child.stdin.take().context("rustfmt has a standard input")?;
+    // Written from another thread: rustfmt may begin to answer before it has read everything.
+    let source = source.to_owned();
+    let writer = std::thread::spawn(move || stdin.write_all(source.as_bytes()));
+    let output = child.wait_with_output()?;
+    writer.join().map_err(|_| anyhow!("the writer to rustfmt panicked"))??;
+    ensure!(output.status.success(), "rustfmt refused a generated file");
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 fn files(root: &Path, folder: &Path) -> Result<Vec<PathBuf>> {

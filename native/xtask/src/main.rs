@@ -2,7 +2,7 @@
 //! Nothing here ships; what it writes is committed.
 //! Run as `cargo run -p xtask -- <task>` from `native/`.
 
-mod deps;
+mod dependencies;
 mod generate;
 mod generators;
 mod import;
@@ -15,7 +15,7 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: xtask <task>
   codegen [--verify]   write all generated files, or fail when one is stale
   import-schemas       read Kafka's message schemas from its published jars into native/spec/messages
-  check-deps           fail when a crate depends on one it may not know";
+  dependencies         check which crates ours depend on: direction, licences, sources, bans";
 
 fn main() -> ExitCode {
     match run() {
@@ -34,7 +34,7 @@ fn run() -> Result<()> {
         ["codegen"] => generate::write(&root, generators::ALL),
         ["codegen", "--verify"] => generate::verify(&root, generators::ALL),
         ["import-schemas"] => import::run(&root),
-        ["check-deps"] => deps::run(&root),
+        ["dependencies"] => dependencies::check(&root.join("native")),
         _ => bail!(USAGE),
     }
 }

@@ -55,5 +55,5 @@ pub fn run(root: &Path) -> Result<Vec<Output>> {
         );
     }
     out.push_str("];\n");
-    Ok(vec![Output::new("native/protocol/src/generated/errors.rs", out)])
+    Ok(vec![Output::text("native/protocol/src/generated/errors.rs", out)])
 }

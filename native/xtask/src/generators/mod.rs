@@ -3,6 +3,7 @@
 
 mod errors;
 mod messages;
+mod options;
 
 use crate::generate::Generator;
 
@@ -10,4 +11,5 @@ use crate::generate::Generator;
 pub const ALL: &[Generator] = &[
     Generator { name: "messages", owns: &["native/protocol/src/generated/messages"], run: messages::run },
     Generator { name: "errors", owns: &[], run: errors::run },
+    Generator { name: "options", owns: &[], run: options::run },
 ];

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use crate::output::Output;
+use crate::generate::Output;
 
 const FROM: &str = "native/spec/options.toml";
 /// No duration is longer than this, so that adding it to a clock cannot overflow.
@@ -63,7 +63,7 @@ enum Kind {
 }
 
 /// Everything that is rendered from the table.
-pub fn outputs(root: &Path) -> Result<Vec<Output>> {
+pub fn run(root: &Path) -> Result<Vec<Output>> {
     let text = std::fs::read_to_string(root.join(FROM)).with_context(|| format!("cannot read {FROM}"))?;
     let table: Table = toml::from_str(&text).with_context(|| format!("{FROM} is not as its head describes"))?;
     for row in &table.option {

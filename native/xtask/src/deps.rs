@@ -1,7 +1,0 @@
-//! Stub.
-use anyhow::Result;
-use std::path::Path;
-/// Stub.
-pub fn run(_root: &Path) -> Result<()> {
-    Ok(())
-}
