@@ -21,6 +21,11 @@ pub trait Message: Sized + Clone + Default + Debug + PartialEq {
     /// Reads the message; fields that this version lacks get their default. Bytes that follow are left in `d`.
     fn decode(d: &mut Decoder, version: i16) -> Result<Self, DecodeError>;
 
+    /// How long the broker asks the client to pause (KIP-219), in a response that can say so; else 0.
+    fn throttle_time_ms(&self) -> i32 {
+        0
+    }
+
     /// Fails when `version` is outside what exists.
     #[doc(hidden)]
     fn check_encode(version: i16) -> Result<(), EncodeError> {

@@ -164,4 +164,8 @@ impl Message for DescribeDelegationTokenResponse {
         Self::check_decode(d, version)?;
         Self::read(d, version)
     }
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }

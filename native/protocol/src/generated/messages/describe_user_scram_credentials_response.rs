@@ -141,4 +141,8 @@ impl Message for DescribeUserScramCredentialsResponse {
         Self::check_decode(d, version)?;
         Self::read(d, version)
     }
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }

@@ -450,4 +450,8 @@ impl Message for FetchResponse {
         Self::check_decode(d, version)?;
         Self::read(d, version)
     }
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }

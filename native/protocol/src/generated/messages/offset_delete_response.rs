@@ -95,4 +95,8 @@ impl Message for OffsetDeleteResponse {
         Self::check_decode(d, version)?;
         Self::read(d, version)
     }
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }

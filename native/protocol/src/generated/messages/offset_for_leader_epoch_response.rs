@@ -133,4 +133,8 @@ impl Message for OffsetForLeaderEpochResponse {
         Self::check_decode(d, version)?;
         Self::read(d, version)
     }
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }

@@ -325,4 +325,8 @@ impl Message for ProduceResponse {
         Self::check_decode(d, version)?;
         Self::read(d, version)
     }
+
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
 }

@@ -460,8 +460,9 @@ fn message_impl(model: &Model) -> String {
         Self::check_decode(d, version)?;
         Self::read(d, version)
     }}
-}}
-"
+{}}}
+",
+        throttle_time(message)
     );
     if let (Kind::Request, Some(key)) = (message.kind, message.key) {
         let api = name.trim_end_matches("Request");
@@ -483,4 +484,16 @@ fn message_impl(model: &Model) -> String {
         );
     }
     out
+}
+
+/// Responses that carry how long the broker wants the client to pause.
+fn throttle_time(message: &crate::spec::Message) -> &'static str {
+    if !message.fields.iter().any(|field| field.name == "ThrottleTimeMs") {
+        return "";
+    }
+    "
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
+"
 }
