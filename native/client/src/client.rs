@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use dohle_protocol::{ApiKey, Request};
 
-use crate::error::{Error, Result};
+use crate::collections::Set;
+use crate::error::{Error, ErrorKind, Result};
 use crate::generated::options::ClientOptions;
 use crate::metadata::Metadata;
 use crate::net::{Connection, Endpoint, Lane, Pool};
@@ -68,7 +69,13 @@ impl Client {
     }
 
     /// Sends one request to a broker and waits for the answer, connecting included, at most `timeout`.
-    pub async fn request<R: Request>(&self, node: i32, lane: Lane, request: &R, timeout: Duration) -> Result<R::Response> {
+    pub async fn request<R: Request>(
+        &self,
+        node: i32,
+        lane: Lane,
+        request: &R,
+        timeout: Duration,
+    ) -> Result<R::Response> {
         self.request_with(node, lane, |_| Ok(request.clone()), timeout).await
     }
 
@@ -80,8 +87,11 @@ impl Client {
         make: impl FnOnce(i16) -> Result<R>,
         timeout: Duration,
     ) -> Result<R::Response> {
-        let _ = (node, lane, make, timeout);
-        todo!()
+        let ask = async {
+            let connection = self.connection(node, lane).await?;
+            self.ask(&connection, make, timeout).await
+        };
+        within(timeout, ask, R::API_KEY).await
     }
 
     /// Asks whichever broker is likely to answer first: the least loaded one that is connected, else another known one, else
@@ -91,22 +101,35 @@ impl Client {
         make: impl Fn(i16) -> Result<R>,
         timeout: Duration,
     ) -> Result<R::Response> {
-        let _ = (make, timeout);
-        todo!()
+        let ask = async {
+            let mut failed = Set::default();
+            let mut last = None;
+            loop {
+                let candidates = self.0.metadata.candidates(&failed);
+                if candidates.is_empty() {
+                    return Err(last.unwrap_or_else(|| Error::new(ErrorKind::BrokerUnreachable, "no broker is known")));
+                }
+                let connection = self.0.pool.first_reachable(&candidates, Lane::General).await?;
+                match self.ask(&connection, &make, timeout).await {
+                    Err(error) if is_of_the_connection(&error) => last = Some(error),
+                    outcome => return outcome,
+                }
+                failed.insert(connection.node());
+            }
+        };
+        within(timeout, ask, R::API_KEY).await
     }
 
-    /// The broker that coordinates a group or a transactional id. Known ones come from memory; others are looked up, with
-    /// retries, for at most `default.api.timeout.ms`.
-    pub async fn coordinator(&self, kind: CoordinatorKind, key: &str) -> Result<i32> {
-        let _ = (kind, key, &self.0.coordinators);
-        todo!()
-    }
-
-    /// The coordinator answered NOT_COORDINATOR or cannot be reached: look it up anew next time. `node` is the one that
-    /// failed, so that a newer answer is kept.
-    pub fn forget_coordinator(&self, kind: CoordinatorKind, key: &str, node: i32) {
-        let _ = (kind, key, node);
-        todo!()
+    async fn ask<R: Request>(
+        &self,
+        connection: &Connection,
+        make: impl FnOnce(i16) -> Result<R>,
+        timeout: Duration,
+    ) -> Result<R::Response> {
+        let version = connection.version::<R>()?;
+        // A short limit of one caller is no reason to give up the connection that others use.
+        let patience = timeout.max(self.0.options.request_timeout);
+        connection.send(version, &make(version)?, patience)?.response().await
     }
 
     /// The version of an API that is used with a broker this client is connected to on any lane; none when it is not
@@ -123,8 +146,30 @@ impl Client {
     /// Closes all connections and ends all tasks; what waits fails with `CLOSED`. A second call does nothing.
     pub async fn close(&self) {
         self.0.metadata.close();
-        self.0.pool.close(Error::closed("client")).await;
+        self.0.pool.close(&Error::closed("client")).await;
     }
+}
+
+impl Drop for Kernel {
+    fn drop(&mut self) {
+        self.metadata.close();
+        self.pool.abandon(&Error::closed("client"));
+    }
+}
+
+async fn within<T>(limit: Duration, ask: impl Future<Output = Result<T>>, api: ApiKey) -> Result<T> {
+    match tokio::time::timeout(limit, ask).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Error::new(
+            ErrorKind::RequestTimedOut,
+            format!("no answer to {} within {} ms", api.name(), limit.as_millis()),
+        )),
+    }
+}
+
+/// Whether another broker may be asked the same: this one was lost before it answered.
+fn is_of_the_connection(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Disconnected | ErrorKind::BrokerUnreachable | ErrorKind::RequestTimedOut)
 }
 
 impl fmt::Debug for Client {

@@ -66,6 +66,13 @@ pub struct PartitionMeta {
     pub offline: Arc<[i32]>,
 }
 
+impl TopicMeta {
+    /// Whether no partition is without a leader.
+    pub fn has_all_leaders(&self) -> bool {
+        self.partitions.iter().all(|partition| partition.leader >= 0)
+    }
+}
+
 impl Snapshot {
     /// A topic by name.
     pub fn topic(&self, name: &str) -> Option<&Arc<TopicMeta>> {

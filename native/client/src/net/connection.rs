@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dohle_protocol::{ApiKey, Request, Segments, frame};
+use dohle_protocol::{ApiKey, Message, Request, Segments, frame};
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -49,8 +49,10 @@ pub(super) struct Outgoing {
     pub(super) api: ApiKey,
     pub(super) deadline: Instant,
     pub(super) written: oneshot::Sender<Result<()>>,
-    /// None when no response will come (Produce with acks 0).
+    /// Where the response goes, if anyone wants it.
     pub(super) reply: Option<oneshot::Sender<Result<Bytes>>>,
+    /// No response will come (Produce with acks 0).
+    pub(super) unanswered: bool,
 }
 
 impl Connection {
@@ -69,6 +71,10 @@ impl Connection {
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.0
+    }
+
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// The broker's node id; negative for a bootstrap server.
@@ -112,7 +118,8 @@ impl Connection {
         let segments = frame::encode_request::<R>(version, correlation_id, Some(&self.0.client_id), request)?;
         let (written, on_written) = oneshot::channel();
         let deadline = Instant::now() + timeout;
-        let outgoing = Outgoing { segments, correlation_id, api: R::API_KEY, deadline, written, reply };
+        let unanswered = reply.is_none();
+        let outgoing = Outgoing { segments, correlation_id, api: R::API_KEY, deadline, written, reply, unanswered };
         {
             let mut queue = self.0.queue.lock();
             if let Some(error) = &queue.closed {
@@ -137,20 +144,23 @@ impl Connection {
 
     /// Writes nothing for the time the broker asked for in `throttle_time_ms`.
     pub fn throttle(&self, pause: Duration) {
-        if pause.is_zero() {
-            return;
-        }
-        let until = Instant::now() + pause;
-        let mut queue = self.0.queue.lock();
-        if queue.muted_until.is_none_or(|known| known < until) {
-            queue.muted_until = Some(until);
-        }
+        self.0.throttle(pause);
     }
 
     /// Fails all that waits with this error and closes the socket. The first reason stays.
     pub fn close(&self, reason: Error) {
         self.0.queue.lock().closed.get_or_insert(reason);
         self.0.waker.wake();
+    }
+}
+
+impl Shared {
+    fn throttle(&self, pause: Duration) {
+        let until = Instant::now() + pause;
+        let mut queue = self.queue.lock();
+        if queue.muted_until.is_none_or(|known| known < until) {
+            queue.muted_until = Some(until);
+        }
     }
 }
 
@@ -185,8 +195,16 @@ impl<R: Request> Exchange<R> {
     pub async fn response(self) -> Result<R::Response> {
         let bytes = flatten(self.response.await, &self.peer)?;
         let (_, response) = frame::decode_response::<R>(bytes, self.version).map_err(|error| {
-            Error::from(error).context(format_args!("{} version {} from {}", R::API_KEY.name(), self.version, self.peer.peer))
+            Error::from(error).context(format_args!(
+                "{} version {} from {}",
+                R::API_KEY.name(),
+                self.version,
+                self.peer.peer
+            ))
         })?;
+        if let Ok(pause @ 1..) = u64::try_from(response.throttle_time_ms()) {
+            self.peer.throttle(Duration::from_millis(pause));
+        }
         Ok(response)
     }
 }

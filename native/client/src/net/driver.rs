@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -31,30 +31,32 @@ pub(super) struct Driver {
     shared: Arc<Shared>,
     socket: Box<dyn Socket>,
     reader: FrameReader,
-    /// Taken from the queue, not fully written. The front one may be written in part.
+    /// Bytes not written yet, of all requests in `writing`, in order.
+    unwritten: VecDeque<Bytes>,
+    /// Requests with unwritten bytes; the front one may be written in part.
     writing: VecDeque<Writing>,
-    /// Waiting for their response, in the order they were written.
+    /// Requests whose response is to come, in the order they were written.
     waiting: VecDeque<Waiting>,
     needs_flush: bool,
     idle: Duration,
     last_traffic: Instant,
+    /// No deadline of a request is earlier; it may be that of one that is done.
+    earliest_deadline: Option<Instant>,
     timer: Pin<Box<Sleep>>,
+    wanted_end: bool,
 }
 
 struct Writing {
-    segments: VecDeque<Bytes>,
-    deadline: Instant,
-    api: ApiKey,
-    correlation_id: i32,
+    segments: usize,
     written: oneshot::Sender<Result<()>>,
-    reply: Option<oneshot::Sender<Result<Bytes>>>,
+    unanswered: bool,
 }
 
 struct Waiting {
     correlation_id: i32,
     api: ApiKey,
     deadline: Instant,
-    reply: oneshot::Sender<Result<Bytes>>,
+    reply: Option<oneshot::Sender<Result<Bytes>>>,
 }
 
 impl Driver {
@@ -66,22 +68,28 @@ impl Driver {
             shared,
             socket,
             reader,
+            unwritten: VecDeque::new(),
             writing: VecDeque::new(),
             waiting: VecDeque::new(),
             needs_flush: false,
             idle,
             last_traffic: now,
+            earliest_deadline: None,
             timer: Box::pin(tokio::time::sleep_until(now + idle)),
+            wanted_end: false,
         }
     }
 
-    /// Runs until the connection ends, then tells everyone why.
-    pub(super) async fn run(mut self) {
+    /// Runs until the connection ends, then tells everyone why. True if it broke, false if this side wanted its end.
+    pub(super) async fn run(mut self) -> bool {
         let cause = std::future::poll_fn(|cx| self.poll_end(cx)).await;
+        tracing::debug!(peer = %self.shared.peer, %cause, "connection ended");
         self.fail_all(cause);
+        !self.wanted_end
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        // Registered before the queue is looked at: what is queued later wakes this task again.
         self.shared.waker.register(cx.waker());
         match self.progress(cx) {
             Ok(()) => Poll::Pending,
@@ -90,33 +98,237 @@ impl Driver {
     }
 
     fn progress(&mut self, cx: &mut Context<'_>) -> Result<()> {
-        loop {
-            self.take_queue()?;
-            let wrote_all = self.write(cx)?;
-            self.read(cx)?;
-            if self.check_time(cx)? == Timer::Armed && (wrote_all || !self.writing.is_empty()) {
-                // All that was queued when we looked is written, or the socket will wake us. What was queued since then
-                // woke the waker registered above, so this task is polled again.
-                return Ok(());
+        let muted_until = self.take_queue()?;
+        self.write(cx)?;
+        self.read(cx)?;
+        self.watch_clock(cx, muted_until)
+    }
+
+    /// Takes over what was queued, unless the broker asked for a pause: then tells when to look again.
+    fn take_queue(&mut self) -> Result<Option<Instant>> {
+        let mut queue = self.shared.queue.lock();
+        if let Some(cause) = &queue.closed {
+            self.wanted_end = true;
+            return Err(cause.clone());
+        }
+        if queue.requests.is_empty() {
+            return Ok(None);
+        }
+        if let Some(until) = queue.muted_until {
+            let now = Instant::now();
+            let deadline = queue.requests.iter().map(|request| request.deadline).min();
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                let text = format!("{} asked for a pause longer than the request may take", self.shared.peer);
+                return Err(Error::new(ErrorKind::RequestTimedOut, text));
+            }
+            if until > now {
+                return Ok(deadline.into_iter().chain([until]).min());
+            }
+            queue.muted_until = None;
+        }
+        let taken = std::mem::take(&mut queue.requests);
+        drop(queue);
+        for outgoing in taken {
+            self.accept(outgoing);
+        }
+        Ok(None)
+    }
+
+    fn accept(&mut self, outgoing: Outgoing) {
+        let Outgoing { segments, correlation_id, api, deadline, written, reply, unanswered } = outgoing;
+        let before = self.unwritten.len();
+        self.unwritten.extend(segments.0.into_iter().filter(|segment| !segment.is_empty()));
+        self.writing.push_back(Writing { segments: self.unwritten.len() - before, written, unanswered });
+        self.waiting.push_back(Waiting { correlation_id, api, deadline, reply });
+        if self.earliest_deadline.is_none_or(|earliest| deadline < earliest) {
+            self.earliest_deadline = Some(deadline);
+        }
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        while !self.unwritten.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let count = self.unwritten.len().min(SLICES);
+            for (slice, bytes) in slices.iter_mut().zip(&self.unwritten) {
+                *slice = IoSlice::new(bytes);
+            }
+            match Pin::new(&mut self.socket).poll_write_vectored(cx, &slices[..count]) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Ok(0)) => return Err(self.broken(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(n)) => self.wrote(n),
+                Poll::Ready(Err(error)) => return Err(self.broken(error)),
+            }
+        }
+        if self.needs_flush {
+            match Pin::new(&mut self.socket).poll_flush(cx) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => self.needs_flush = false,
+                Poll::Ready(Err(error)) => return Err(self.broken(error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn wrote(&mut self, mut n: usize) {
+        self.needs_flush = true;
+        self.last_traffic = Instant::now();
+        while n > 0 {
+            let Some(front) = self.unwritten.front_mut() else { return };
+            if n < front.len() {
+                front.advance(n);
+                return;
+            }
+            n -= front.len();
+            self.unwritten.pop_front();
+            self.segment_done();
+        }
+    }
+
+    /// The front request has one unwritten segment less; with the last one its buffers are let go.
+    fn segment_done(&mut self) {
+        let Some(front) = self.writing.front_mut() else { return };
+        front.segments -= 1;
+        if front.segments > 0 {
+            return;
+        }
+        if let Some(done) = self.writing.pop_front() {
+            let _ = done.written.send(Ok(()));
+            if done.unanswered {
+                // It stands in `waiting` only so that its deadline is watched while it is being written.
+                let position = self.waiting.len() - self.writing.len() - 1;
+                self.waiting.remove(position);
+                self.shared.in_flight.fetch_sub(1, Ordering::Relaxed);
             }
         }
     }
 
-    fn take_queue(&mut self) -> Result<()> {
+    fn read(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        loop {
+            match self.reader.poll_frame(cx, &mut self.socket) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Ok(frame)) => self.answer(frame)?,
+                Poll::Ready(Err(ReadError::Io(error))) => return Err(self.broken(error)),
+                Poll::Ready(Err(ReadError::Closed { in_frame })) => return Err(self.hung_up(in_frame)),
+                Poll::Ready(Err(ReadError::Peer(error))) => return Err(error.context(&self.shared.peer)),
+            }
+        }
+    }
+
+    /// Gives a response to the request that is next in line; another id means that the two sides lost step.
+    fn answer(&mut self, frame: Bytes) -> Result<()> {
+        self.last_traffic = Instant::now();
+        let id = frame::peek_correlation_id(&frame).map_err(|error| Error::from(error).context(&self.shared.peer))?;
+        let answerable = self.waiting.len() - self.writing.len();
+        match self.waiting.front() {
+            Some(next) if answerable > 0 && next.correlation_id == id => {}
+            Some(next) if answerable > 0 => {
+                return Err(self.protocol(format!(
+                    "answered with correlation id {id} where {} ({}) was due",
+                    next.correlation_id,
+                    next.api.name()
+                )));
+            }
+            _ => return Err(self.protocol(format!("sent a response (correlation id {id}) that nobody asked for"))),
+        }
+        if let Some(Waiting { reply: Some(reply), .. }) = self.waiting.pop_front() {
+            let _ = reply.send(Ok(frame));
+        }
+        self.shared.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if self.waiting.is_empty() {
+            self.earliest_deadline = None;
+        }
+        Ok(())
+    }
+
+    /// Arms the timer for whatever comes first: a request's deadline, the end of a pause, the end of the idle time.
+    fn watch_clock(&mut self, cx: &mut Context<'_>, muted_until: Option<Instant>) -> Result<()> {
+        loop {
+            let idle_until = self.last_traffic + self.idle;
+            let work_until = self.earliest_deadline.into_iter().chain(muted_until).min();
+            let wake_at = work_until.unwrap_or(idle_until);
+            // A timer that fires too early costs one look; moving it at every request would cost more.
+            if wake_at < self.timer.deadline() || self.timer.is_elapsed() {
+                self.timer.as_mut().reset(wake_at);
+            }
+            if self.timer.as_mut().poll(cx).is_pending() {
+                return Ok(());
+            }
+            let now = Instant::now();
+            if self.earliest_deadline.is_some_and(|deadline| deadline <= now) {
+                self.check_deadlines(now)?;
+            } else if muted_until.is_some_and(|until| until <= now) {
+                cx.waker().wake_by_ref();
+                return Ok(());
+            } else if work_until.is_none() && idle_until <= now {
+                self.close_if_idle()?;
+            }
+        }
+    }
+
+    /// A broker answers in order: with one answer overdue, nothing behind it can come, so the connection is given up.
+    fn check_deadlines(&mut self, now: Instant) -> Result<()> {
+        if let Some(late) = self.waiting.iter().find(|waiting| waiting.deadline <= now) {
+            return Err(Error::new(
+                ErrorKind::RequestTimedOut,
+                format!("{} did not answer {} in time; the connection was given up", self.shared.peer, late.api.name()),
+            ));
+        }
+        self.earliest_deadline = self.waiting.iter().map(|waiting| waiting.deadline).min();
+        Ok(())
+    }
+
+    fn close_if_idle(&mut self) -> Result<()> {
         let mut queue = self.shared.queue.lock();
-        if let Some(cause) = &queue.closed {
+        if queue.requests.is_empty() {
+            let text = format!("{}: closed after connections.max.idle.ms without traffic", self.shared.peer);
+            let cause = queue.closed.get_or_insert_with(|| Error::new(ErrorKind::Disconnected, text));
+            self.wanted_end = true;
             return Err(cause.clone());
         }
-        if queue.requests.is_empty() {
-            return Ok(());
-        }
-        if queue.muted_until.is_some_and(|until| until > Instant::now()) {
-            return Ok(());
-        }
-        queue.muted_until = None;
-        let taken = std::mem::take(&mut queue.requests);
-        drop(queue);
-        self.writing.extend(taken.into_iter().map(Writing::from));
+        self.last_traffic = Instant::now();
         Ok(())
+    }
+
+    fn fail_all(&mut self, cause: Error) {
+        let queued = {
+            let mut queue = self.shared.queue.lock();
+            queue.closed.get_or_insert_with(|| cause.clone());
+            std::mem::take(&mut queue.requests)
+        };
+        for outgoing in queued {
+            self.accept(outgoing);
+        }
+        // The buffers go first: `written` promises that nothing refers to them any more.
+        self.unwritten.clear();
+        for writing in self.writing.drain(..) {
+            let _ = writing.written.send(Err(cause.clone()));
+        }
+        for reply in self.waiting.drain(..).filter_map(|waiting| waiting.reply) {
+            let _ = reply.send(Err(cause.clone()));
+        }
+        self.shared.in_flight.store(0, Ordering::Relaxed);
+    }
+
+    fn broken(&self, error: io::Error) -> Error {
+        let text = format!("{}: the connection broke {}: {error}", self.shared.peer, self.under_way());
+        Error::new(ErrorKind::Disconnected, text).with_source(error)
+    }
+
+    fn hung_up(&self, in_frame: bool) -> Error {
+        let middle = if in_frame { ", in the middle of a response" } else { "" };
+        let text = format!("{} closed the connection {}{middle}", self.shared.peer, self.under_way());
+        Error::new(ErrorKind::Disconnected, text)
+    }
+
+    fn protocol(&self, what: String) -> Error {
+        Error::new(ErrorKind::Protocol, format!("{} {what}", self.shared.peer))
+    }
+
+    fn under_way(&self) -> String {
+        match self.waiting.len() {
+            0 => "while idle".to_owned(),
+            1 => format!("with {} under way", self.waiting[0].api.name()),
+            n => format!("with {n} requests under way, first {}", self.waiting[0].api.name()),
+        }
     }
 }

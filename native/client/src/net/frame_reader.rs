@@ -74,7 +74,8 @@ impl FrameReader {
                 }
                 None => {
                     self.make_room();
-                    let n = ready!(pin!(socket.read(&mut self.stage[self.end..])).poll_in(cx)).map_err(ReadError::Io)?;
+                    let n =
+                        ready!(pin!(socket.read(&mut self.stage[self.end..])).poll_in(cx)).map_err(ReadError::Io)?;
                     self.end += n;
                     n
                 }
@@ -141,7 +142,9 @@ pub(super) fn check_length(prefix: [u8; 4], max: usize, first: bool) -> Result<u
         return Ok(length as usize);
     }
     let problem = if length >= SHORTEST {
-        format!("announces a response of {length} bytes, above receive.message.max.bytes ({max}); raise it if that can be")
+        format!(
+            "announces a response of {length} bytes, above receive.message.max.bytes ({max}); raise it if that can be"
+        )
     } else {
         format!("announces a response of {length} bytes, which cannot be")
     };
@@ -151,9 +154,9 @@ pub(super) fn check_length(prefix: [u8; 4], max: usize, first: bool) -> Result<u
 
 fn another_protocol(prefix: [u8; 4]) -> Option<String> {
     match prefix {
-        [b'H', b'T', b'T', b'P'] => Some(
-            "answers with HTTP, not Kafka: this is a web server's port; brokers usually listen on 9092".to_owned(),
-        ),
+        [b'H', b'T', b'T', b'P'] => {
+            Some("answers with HTTP, not Kafka: this is a web server's port; brokers usually listen on 9092".to_owned())
+        }
         [0x14..=0x17, 3, 0..=4, _] => Some(
             "answers with TLS: this listener wants an encrypted connection; use its plaintext port or turn on TLS"
                 .to_owned(),

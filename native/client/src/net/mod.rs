@@ -4,6 +4,7 @@
 //! the consumer hold [`Connection`]s and send on them without waiting.
 
 mod address;
+mod any;
 mod backoff;
 mod connect;
 mod connection;
@@ -14,7 +15,7 @@ mod versions;
 
 pub use address::Endpoint;
 pub use backoff::Backoff;
-pub use connection::{Connection, Exchange};
+pub use connection::{Connection, Exchange, Written};
 pub use pool::Pool;
 pub use versions::ApiVersionTable;
 

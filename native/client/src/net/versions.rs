@@ -21,7 +21,10 @@ impl ApiVersionTable {
         features: impl IntoIterator<Item = (String, i16)>,
     ) -> Self {
         let ranges = ranges.into_iter().filter(|(_, min, max)| min <= max);
-        Self { ranges: ranges.map(|(key, min, max)| (key, (min, max))).collect(), features: features.into_iter().collect() }
+        Self {
+            ranges: ranges.map(|(key, min, max)| (key, (min, max))).collect(),
+            features: features.into_iter().collect(),
+        }
     }
 
     /// The broker's range for an API.

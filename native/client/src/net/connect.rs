@@ -1,0 +1,283 @@
+//! From a host name to a socket on which both sides know what they speak.
+//!
+//! Resolves, tries the addresses side by side (RFC 8305: the next one after a failure or 250 ms), and asks ApiVersions, with
+//! the step down for brokers that do not know the version asked in. It keeps nothing; the pool decides when to try again.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dohle_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
+use dohle_protocol::{ErrorCode, Request, frame};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::io::AsyncWriteExt;
+use tokio::time::{sleep, timeout};
+
+use super::address::Endpoint;
+use super::frame_reader::{FrameReader, ReadError};
+use super::versions::ApiVersionTable;
+use crate::error::{Error, ErrorKind, Result};
+use crate::world::{Socket, SocketOptions, World};
+
+/// How long one address may stay silent before the next is tried beside it.
+const HEAD_START: Duration = Duration::from_millis(250);
+/// Version 5 (KIP-1242) only adds a check that is not made yet; brokers before 4.4 would cost a round trip.
+const API_VERSIONS_CAP: i16 = 4;
+const SOFTWARE_NAME: &str = "dohle";
+
+/// Everything an attempt needs to know.
+pub(super) struct Target {
+    pub(super) endpoint: Endpoint,
+    pub(super) client_id: Arc<str>,
+    /// For resolving, for each address, and for the first answer.
+    pub(super) setup_timeout: Duration,
+    pub(super) max_frame: usize,
+    pub(super) socket_options: SocketOptions,
+}
+
+/// A connection that is ready for requests.
+pub(super) struct Opened {
+    pub(super) socket: Box<dyn Socket>,
+    pub(super) reader: FrameReader,
+    pub(super) versions: ApiVersionTable,
+    pub(super) next_correlation_id: i32,
+}
+
+/// Opens a connection to any address of the target that answers like a Kafka broker.
+pub(super) async fn open(world: &dyn World, target: &Target) -> Result<Opened> {
+    let mut addresses = resolve(world, target).await?;
+    loop {
+        let (socket, address) = dial(world, target, &addresses).await?;
+        let failed = match negotiate(world, target, socket, address).await {
+            Ok(opened) => return Ok(opened),
+            Err(error) => error,
+        };
+        // Another address of the same name may be the broker: another service may own the port on the other IP version.
+        addresses.retain(|other| *other != address);
+        if addresses.is_empty() {
+            return Err(failed);
+        }
+    }
+}
+
+async fn resolve(world: &dyn World, target: &Target) -> Result<Vec<SocketAddr>> {
+    let Endpoint { host, port } = &target.endpoint;
+    let unresolved = |why: String| {
+        let text =
+            format!("{}: the name cannot be resolved ({why}); check it, and the DNS of this machine", target.endpoint);
+        Error::new(ErrorKind::BrokerUnreachable, text)
+    };
+    match timeout(target.setup_timeout, world.resolve(host, *port)).await {
+        Err(_) => Err(unresolved(format!("no answer within {} ms", target.setup_timeout.as_millis()))),
+        Ok(Err(error)) => Err(unresolved(error.to_string()).with_source(error)),
+        Ok(Ok(addresses)) if addresses.is_empty() => Err(unresolved("it has no address".to_owned())),
+        Ok(Ok(addresses)) => Ok(alternate_families(addresses)),
+    }
+}
+
+/// IPv6 and IPv4 in turn, the resolver's first choice first, so that one dead IP version costs one head start.
+fn alternate_families(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    for address in addresses {
+        let family = if address.is_ipv6() == first_is_v6 { &mut first } else { &mut second };
+        if !family.contains(&address) {
+            family.push(address);
+        }
+    }
+    let mut result = Vec::with_capacity(first.len() + second.len());
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    loop {
+        let before = result.len();
+        result.extend(first.next());
+        result.extend(second.next());
+        if result.len() == before {
+            return result;
+        }
+    }
+}
+
+async fn dial(world: &dyn World, target: &Target, addresses: &[SocketAddr]) -> Result<(Box<dyn Socket>, SocketAddr)> {
+    let attempt = |address: SocketAddr| async move {
+        match timeout(target.setup_timeout, world.connect(address, &target.socket_options)).await {
+            Ok(Ok(socket)) => Ok((socket, address)),
+            Ok(Err(error)) => Err(format!("{address}: {error}")),
+            Err(_) => Err(format!("{address}: no answer within {} ms", target.setup_timeout.as_millis())),
+        }
+    };
+    let mut waiting = addresses.iter().copied();
+    let mut running = FuturesUnordered::new();
+    let mut failures = Vec::new();
+    running.extend(waiting.next().map(attempt));
+    while !running.is_empty() {
+        tokio::select! {
+            biased;
+            Some(outcome) = running.next() => match outcome {
+                Ok(connected) => return Ok(connected),
+                Err(failure) => {
+                    failures.push(failure);
+                    running.extend(waiting.next().map(attempt));
+                }
+            },
+            () = sleep(HEAD_START), if waiting.len() > 0 => running.extend(waiting.next().map(attempt)),
+        }
+    }
+    let text = format!(
+        "{} cannot be reached ({}); is a broker running there, and does no firewall stand between?",
+        target.endpoint,
+        failures.join("; ")
+    );
+    Err(Error::new(ErrorKind::BrokerUnreachable, text))
+}
+
+async fn negotiate(world: &dyn World, target: &Target, socket: Box<dyn Socket>, address: SocketAddr) -> Result<Opened> {
+    let first = API_VERSIONS_CAP.min(ApiVersionsRequest::MAX_STABLE_VERSION);
+    let outcome = match timeout(target.setup_timeout, handshake(target, socket, first)).await {
+        Ok(Err(Handshake::HungUp)) => {
+            // Some services (Azure Event Hubs) hang up on a version they do not know, instead of answering.
+            let again = timeout(target.setup_timeout, world.connect(address, &target.socket_options)).await;
+            let Ok(Ok(socket)) = again else { return Err(hung_up(target)) };
+            timeout(target.setup_timeout, handshake(target, socket, 0)).await
+        }
+        outcome => outcome,
+    };
+    match outcome {
+        Ok(Ok(opened)) => Ok(opened),
+        Ok(Err(Handshake::HungUp)) => Err(hung_up(target)),
+        Ok(Err(Handshake::Failed(error))) => Err(error.context(&target.endpoint)),
+        Err(_) => Err(Error::new(
+            ErrorKind::BrokerUnreachable,
+            format!(
+                "{} took the connection but did not answer within {} ms; is it a Kafka broker?",
+                target.endpoint,
+                target.setup_timeout.as_millis()
+            ),
+        )),
+    }
+}
+
+fn hung_up(target: &Target) -> Error {
+    let text = format!(
+        "{} closed the connection before answering; a listener that wants TLS or SASL does this, so does a broker that is starting",
+        target.endpoint
+    );
+    Error::new(ErrorKind::BrokerUnreachable, text)
+}
+
+enum Handshake {
+    /// The peer closed the connection without a word.
+    HungUp,
+    Failed(Error),
+}
+
+impl<E: Into<Error>> From<E> for Handshake {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Asks ApiVersions in this version and, if the broker does not know it, in the one that its answer names.
+async fn handshake(target: &Target, mut socket: Box<dyn Socket>, first: i16) -> Result<Opened, Handshake> {
+    let mut reader = FrameReader::new(target.max_frame);
+    let mut version = first;
+    let mut correlation_id = 0;
+    loop {
+        let answer = ask(target, &mut socket, &mut reader, version, correlation_id).await?;
+        correlation_id += 1;
+        if error_of(&answer) != ErrorCode::UNSUPPORTED_VERSION.0 {
+            let (_, response) = frame::decode_response::<ApiVersionsRequest>(answer, version).map_err(Error::from)?;
+            let versions = table(response)?;
+            return Ok(Opened { socket, reader, versions, next_correlation_id: correlation_id });
+        }
+        if version == 0 {
+            return Err(Error::broker(ErrorCode::UNSUPPORTED_VERSION, "ApiVersions version 0").into());
+        }
+        version = step_down(answer, version);
+    }
+}
+
+async fn ask(
+    target: &Target,
+    socket: &mut Box<dyn Socket>,
+    reader: &mut FrameReader,
+    version: i16,
+    correlation_id: i32,
+) -> Result<Bytes, Handshake> {
+    let request = ApiVersionsRequest {
+        client_software_name: SOFTWARE_NAME.to_owned(),
+        client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
+        ..Default::default()
+    };
+    let segments = frame::encode_request(version, correlation_id, Some(&target.client_id), &request)?;
+    for segment in &segments.0 {
+        socket.write_all(segment).await.map_err(io_error)?;
+    }
+    socket.flush().await.map_err(io_error)?;
+    let answer = match std::future::poll_fn(|cx| reader.poll_frame(cx, socket)).await {
+        Ok(answer) => answer,
+        Err(ReadError::Peer(error)) => return Err(error.into()),
+        Err(ReadError::Io(error)) => return Err(io_error(error)),
+        Err(ReadError::Closed { in_frame: false }) if !reader.has_read() => return Err(Handshake::HungUp),
+        Err(ReadError::Closed { .. }) => {
+            let text = "the connection was closed in the middle of the first answer";
+            return Err(Error::new(ErrorKind::BrokerUnreachable, text).into());
+        }
+    };
+    match frame::peek_correlation_id(&answer)? {
+        id if id == correlation_id => Ok(answer),
+        id => Err(Error::new(
+            ErrorKind::NotKafka,
+            format!("answers, but not as Kafka does (correlation id {id} instead of {correlation_id})"),
+        )
+        .into()),
+    }
+}
+
+/// A reset before the first answer counts as hanging up: that is what a close with unread bytes looks like.
+fn io_error(error: std::io::Error) -> Handshake {
+    match error.kind() {
+        std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe => Handshake::HungUp,
+        _ => {
+            let text = format!("the connection broke before the first answer: {error}");
+            Handshake::Failed(Error::new(ErrorKind::BrokerUnreachable, text).with_source(error))
+        }
+    }
+}
+
+/// The error code stands behind the correlation id in every version.
+fn error_of(answer: &Bytes) -> i16 {
+    answer.get(4..6).map_or(0, |code| i16::from_be_bytes([code[0], code[1]]))
+}
+
+/// KIP-511: an unknown version is answered in version 0, with the ranges the broker knows.
+fn step_down(answer: Bytes, asked: i16) -> i16 {
+    let Ok((_, response)) = frame::decode_response::<ApiVersionsRequest>(answer, 0) else { return 0 };
+    let known = response.api_keys.iter().find(|api| api.api_key == ApiVersionsRequest::API_KEY.0);
+    known.map_or(0, |range| range.max_version.clamp(0, asked - 1))
+}
+
+fn table(response: ApiVersionsResponse) -> Result<ApiVersionTable> {
+    if response.error_code != 0 {
+        return Err(Error::broker(ErrorCode(response.error_code), "ApiVersions"));
+    }
+    let ranges = response.api_keys.iter().map(|api| (api.api_key, api.min_version, api.max_version));
+    let features = response.finalized_features.into_iter().map(|feature| (feature.name, feature.max_version_level));
+    Ok(ApiVersionTable::new(ranges, features))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_alternate_between_ip_versions_and_repeats_go() {
+        let addresses: Vec<SocketAddr> = ["[::1]:1", "[::2]:1", "127.0.0.1:1", "[::1]:1", "127.0.0.2:1"]
+            .iter()
+            .map(|a| a.parse().unwrap())
+            .collect();
+        let order: Vec<String> = alternate_families(addresses).iter().map(ToString::to_string).collect();
+        assert_eq!(order, ["[::1]:1", "127.0.0.1:1", "[::2]:1", "127.0.0.2:1"]);
+    }
+}
