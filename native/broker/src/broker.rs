@@ -1,21 +1,45 @@
 //! Start, address, faults and stop of one embedded broker. What it answers lives in `api/`.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use crate::{BrokerError, BrokerOptions, BrokerWorld, Faults, TokioWorld};
+use tokio::sync::{Mutex, mpsc, watch};
+
+use crate::{
+    BrokerError, BrokerOptions, BrokerWorld, Faults, TokioWorld, connection,
+    node::Node,
+    world::{Accepted, Listener},
+};
 
 /// A running embedded broker. Dropping it stops it without waiting; [`stop`](Self::stop) waits.
 pub struct Broker {
     address: SocketAddr,
-    faults: Faults,
+    node: Arc<Node>,
+    stopping: watch::Sender<bool>,
+    /// Ends when the last task has let go of its sender.
+    tasks: Mutex<mpsc::Receiver<Infallible>>,
 }
 
 impl Broker {
     /// Starts a broker in a world of the caller's.
     pub async fn start(world: Arc<dyn BrokerWorld>, options: BrokerOptions) -> Result<Self, BrokerError> {
         options.check()?;
-        let _ = world;
-        todo!("first push: signatures")
+        let listeners = listen(&*world, &options).await?;
+        let address = listeners[0].0;
+        let node = Arc::new(Node::new(world.clone(), options));
+        let (stopping, stop) = watch::channel(false);
+        let (alive, tasks) = mpsc::channel(1);
+        for (_, listener) in listeners {
+            let life = Life { stop: stop.clone(), alive: alive.clone() };
+            world.spawn(Box::pin(accept(node.clone(), listener, life)));
+        }
+        node.groups.run(&node, Life { stop, alive });
+        tracing::info!(%address, cluster_id = node.cluster_id, "embedded broker started");
+        Ok(Self { address, node, stopping, tasks: Mutex::new(tasks) })
     }
 
     /// Starts a broker in the real world (the caller's tokio runtime), as most tests want it.
@@ -28,13 +52,109 @@ impl Broker {
         self.address
     }
 
+    /// The cluster's id, as clients see it.
+    pub fn cluster_id(&self) -> &str {
+        &self.node.cluster_id
+    }
+
+    /// Connections open now.
+    pub fn connections(&self) -> usize {
+        self.node.connections.load(Ordering::Relaxed)
+    }
+
     /// The fault rules; see [`Faults`].
     pub fn faults(&self) -> &Faults {
-        &self.faults
+        &self.node.faults
     }
 
     /// Closes the listener and all connections, and waits until both are done. A second call returns at once.
     pub async fn stop(&self) {
-        todo!("first push: signatures")
+        self.stopping.send_replace(true);
+        let nothing = self.tasks.lock().await.recv().await;
+        debug_assert!(nothing.is_none(), "nobody sends");
     }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.stopping.send_replace(true);
+    }
+}
+
+/// What every task of the broker holds: it is told when to stop, and tells when it has.
+#[derive(Clone)]
+pub(crate) struct Life {
+    stop: watch::Receiver<bool>,
+    alive: mpsc::Sender<Infallible>,
+}
+
+impl Life {
+    /// Runs `work` until its end or the broker's.
+    pub async fn during<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            _ = self.stop.wait_for(|stop| *stop) => None,
+            done = work => Some(done),
+        }
+    }
+}
+
+/// Listens on every address of the host, all on one port. The first must work; the others are there for clients that
+/// try the other family first.
+async fn listen(
+    world: &dyn BrokerWorld,
+    options: &BrokerOptions,
+) -> Result<Vec<(SocketAddr, Box<dyn Listener>)>, BrokerError> {
+    let host = options.host.trim_start_matches('[').trim_end_matches(']');
+    let resolve_error = |source| BrokerError::Resolve { host: host.into(), source };
+    let mut addresses = world.resolve(host, options.port).await.map_err(resolve_error)?;
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    addresses.dedup();
+    if let Some(address) = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback()) {
+        if !options.allow_non_loopback {
+            return Err(BrokerError::NotLoopback { host: host.into(), address: *address });
+        }
+    }
+    let mut listeners: Vec<(SocketAddr, Box<dyn Listener>)> = Vec::new();
+    let mut failed = None;
+    for mut address in addresses {
+        if let Some((first, _)) = listeners.first() {
+            address.set_port(first.port());
+        }
+        match world.listen(address).await.and_then(|listener| Ok((listener.local_address()?, listener))) {
+            Ok(listening) => listeners.push(listening),
+            Err(source) => failed = Some(BrokerError::Listen { address, source }),
+        }
+    }
+    match failed {
+        Some(error) if listeners.is_empty() => Err(error),
+        _ if listeners.is_empty() => Err(resolve_error(std::io::ErrorKind::NotFound.into())),
+        _ => Ok(listeners),
+    }
+}
+
+async fn accept(node: Arc<Node>, mut listener: Box<dyn Listener>, mut life: Life) {
+    while let Some(accepted) = life.during(listener.accept()).await {
+        match accepted {
+            Ok(accepted) => open(&node, accepted, life.clone()),
+            Err(error) => {
+                // Out of descriptors, for instance: what is open goes on, new ones wait.
+                tracing::warn!(%error, "cannot accept a connection");
+                let _ = life.during(tokio::time::sleep(Duration::from_millis(50))).await;
+            }
+        }
+    }
+}
+
+fn open(node: &Arc<Node>, accepted: Accepted, mut life: Life) {
+    if node.connections.fetch_add(1, Ordering::Relaxed) >= node.options.max_connections {
+        node.connections.fetch_sub(1, Ordering::Relaxed);
+        tracing::warn!(peer = %accepted.peer, limit = node.options.max_connections, "too many connections: closed");
+        return;
+    }
+    let node = node.clone();
+    node.world.clone().spawn(Box::pin(async move {
+        life.during(connection::serve(node.clone(), accepted)).await;
+        node.connections.fetch_sub(1, Ordering::Relaxed);
+    }));
 }

@@ -1,0 +1,77 @@
+//! ApiVersions (key 18): which APIs and versions this broker serves, and its feature levels.
+//!
+//! Behaviour: a version that is not known is answered in version 0 with UNSUPPORTED_VERSION and this API's own range, so
+//! that the client can ask again (KIP-511). Features are told as far as they are served: a client that reads
+//! `transaction.version` 2 or `group.version` 1 would use what is not there yet.
+//! Versions: 1 throttle time · 3 flexible (the header of the answer is not), client's name and version, features ·
+//! 4 features with minimum 0.
+
+use dohle_protocol::{
+    ApiKey, ErrorCode, frame,
+    messages::{
+        ApiVersionsRequest, ApiVersionsResponse,
+        api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey},
+    },
+};
+
+use super::{Api, Call, Envelope, Outcome, Reply, TABLE};
+
+pub(super) struct ApiVersions;
+
+/// `metadata.version`: from 3.3-IV3 to 4.3-IV0, as Kafka 4.3.1 tells it.
+const METADATA_VERSION: (&str, i16, i16) = ("metadata.version", 7, 30);
+
+impl Api for ApiVersions {
+    type Request = ApiVersionsRequest;
+    const VERSIONS: (i16, i16) = (0, 4);
+
+    async fn handle(call: &Call, request: ApiVersionsRequest) -> Reply<Self> {
+        let named = |text: &str| is_software_name(text);
+        if call.version >= 3 && !(named(&request.client_software_name) && named(&request.client_software_version)) {
+            return Reply::With(Self::refuse(&request, ErrorCode::INVALID_REQUEST));
+        }
+        let mut response = ApiVersionsResponse { api_keys: TABLE.iter().map(range).collect(), ..Default::default() };
+        if call.version >= 3 {
+            let (name, min_version, max_version) = METADATA_VERSION;
+            let supported = SupportedFeatureKey { name: name.into(), min_version, max_version, ..Default::default() };
+            let finalized = FinalizedFeatureKey {
+                name: name.into(),
+                max_version_level: max_version,
+                min_version_level: max_version,
+                ..Default::default()
+            };
+            response.supported_features = vec![supported];
+            response.finalized_features = vec![finalized];
+            response.finalized_features_epoch = 1;
+        }
+        Reply::With(response)
+    }
+
+    fn refuse(_: &ApiVersionsRequest, code: ErrorCode) -> ApiVersionsResponse {
+        ApiVersionsResponse { error_code: code.0, ..Default::default() }
+    }
+}
+
+/// The answer to a version from the future.
+pub(super) fn unsupported_version(envelope: &Envelope) -> Outcome {
+    let own = TABLE.iter().filter(|entry| entry.key == ApiKey::API_VERSIONS);
+    let error_code = ErrorCode::UNSUPPORTED_VERSION.0;
+    let response = ApiVersionsResponse { error_code, api_keys: own.map(range).collect(), ..Default::default() };
+    match frame::encode_response::<ApiVersionsRequest>(0, envelope.header.correlation_id, &response) {
+        Ok(segments) => Outcome::Reply(segments),
+        Err(error) => Outcome::Close(error.to_string()),
+    }
+}
+
+fn range(entry: &super::Entry) -> ApiVersion {
+    let (min_version, max_version) = entry.versions;
+    ApiVersion { api_key: entry.key.0, min_version, max_version, ..Default::default() }
+}
+
+/// KIP-511's rule for a client's name and version.
+fn is_software_name(text: &str) -> bool {
+    let alphanumeric = |c: char| c.is_ascii_alphanumeric();
+    text.starts_with(alphanumeric)
+        && text.ends_with(alphanumeric)
+        && text.chars().all(|c| alphanumeric(c) || c == '-' || c == '.')
+}

@@ -1,0 +1,155 @@
+//! CreateTopics (key 19): creates topics, each for itself.
+//!
+//! Behaviour: −1 partitions or replicas mean the broker's default; there is one replica, more are refused; manual
+//! assignments may name this node only. Configurations are checked (`config`).
+//! Versions: 2 validate only · 4 default counts · 5 flexible, effective configurations in the answer · 7 topic id.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use dohle_protocol::{
+    ErrorCode, Uuid,
+    messages::{
+        CreateTopicsRequest, CreateTopicsResponse,
+        create_topics_request::CreatableTopic,
+        create_topics_response::{CreatableTopicConfigs, CreatableTopicResult},
+    },
+};
+
+use super::{Api, Call, Reply};
+use crate::{
+    config::{self, TopicConfig},
+    node::Node,
+    topics::Refusal,
+};
+
+pub(super) struct CreateTopics;
+
+impl Api for CreateTopics {
+    type Request = CreateTopicsRequest;
+    const VERSIONS: (i16, i16) = (2, 7);
+
+    async fn handle(call: &Call, request: CreateTopicsRequest) -> Reply<Self> {
+        let mut named = BTreeMap::<&str, usize>::new();
+        request.topics.iter().for_each(|topic| *named.entry(topic.name.as_str()).or_default() += 1);
+        let twice: Vec<String> = named.iter().filter(|(_, n)| **n > 1).map(|(name, _)| name.to_string()).collect();
+        let mut response = CreateTopicsResponse::default();
+        for asked in request.topics.iter().filter(|asked| !twice.contains(&asked.name)) {
+            response.topics.push(create(call, asked, request.validate_only));
+        }
+        for name in twice {
+            response.topics.push(refused(&name, (ErrorCode::INVALID_REQUEST, "Duplicate topic name.".into())));
+        }
+        Reply::With(response)
+    }
+
+    fn refuse(request: &CreateTopicsRequest, code: ErrorCode) -> CreateTopicsResponse {
+        let topics = request.topics.iter().map(|topic| refused(&topic.name, (code, code.text().into()))).collect();
+        CreateTopicsResponse { topics, ..Default::default() }
+    }
+
+    fn targets(_: &Node, request: &CreateTopicsRequest) -> Vec<(String, i32)> {
+        request.topics.iter().map(|topic| (topic.name.clone(), -1)).collect()
+    }
+}
+
+fn create(call: &Call, asked: &CreatableTopic, validate_only: bool) -> CreatableTopicResult {
+    let mut refusal = None;
+    let created = call.plan.guard((&asked.name, -1), || {
+        try_create(&call.node, asked, validate_only).map_err(|why| refusal.insert(why).0)
+    });
+    match created {
+        Ok((topic_id, partitions, config)) => CreatableTopicResult {
+            name: asked.name.clone(),
+            topic_id,
+            num_partitions: partitions,
+            replication_factor: 1,
+            configs: Some(effective(&call.node, &config)),
+            ..Default::default()
+        },
+        Err(code) => {
+            let why = refusal.filter(|refusal| refusal.0 == code).unwrap_or_else(|| (code, code.text().into()));
+            refused(&asked.name, why)
+        }
+    }
+}
+
+fn try_create(node: &Node, asked: &CreatableTopic, validate_only: bool) -> Result<(Uuid, i32, TopicConfig), Refusal> {
+    let partitions = partitions(node, asked)?;
+    let mut set = BTreeMap::new();
+    for config in &asked.configs {
+        let missing = || (ErrorCode::INVALID_CONFIG, format!("Null value not supported for topic config: {}", config.name));
+        set.insert(config.name.clone(), config.value.clone().ok_or_else(missing)?);
+    }
+    // Kafka looks at the name before anything else that could be wrong with a topic.
+    node.topics.check(&asked.name, partitions)?;
+    let config = TopicConfig::new(&node.options, set).map_err(|reason| (ErrorCode::INVALID_CONFIG, reason))?;
+    if validate_only {
+        return Ok((Uuid::default(), partitions, config));
+    }
+    let topic = node.topics.create(&asked.name, node.random_uuid(), partitions, config.clone())?;
+    tracing::debug!(topic = %topic.name, partitions, "topic created");
+    Ok((topic.id, partitions, config))
+}
+
+fn partitions(node: &Node, asked: &CreatableTopic) -> Result<i32, Refusal> {
+    if !asked.assignments.is_empty() {
+        return assigned(node, asked);
+    }
+    match asked.replication_factor {
+        -1 | 1 => {}
+        ..=0 => {
+            let reason = "Replication factor must be larger than 0, or -1 to use the default value.";
+            return Err((ErrorCode::INVALID_REPLICATION_FACTOR, reason.into()));
+        }
+        more => {
+            let reason = format!(
+                "Unable to replicate the partition {more} time(s): The target replication factor of {more} cannot be \
+                 reached because only 1 broker(s) are registered."
+            );
+            return Err((ErrorCode::INVALID_REPLICATION_FACTOR, reason));
+        }
+    }
+    match asked.num_partitions {
+        -1 => Ok(node.options.partitions),
+        count => Ok(count),
+    }
+}
+
+/// The number of partitions of a manual assignment.
+fn assigned(node: &Node, asked: &CreatableTopic) -> Result<i32, Refusal> {
+    if asked.num_partitions != -1 || asked.replication_factor != -1 {
+        let reason = "A manual partition assignment was specified, but numPartitions or replicationFactor was not -1.";
+        return Err((ErrorCode::INVALID_REQUEST, reason.into()));
+    }
+    let mut indexes: Vec<i32> = asked.assignments.iter().map(|assignment| assignment.partition_index).collect();
+    indexes.sort_unstable();
+    let consecutive = indexes.iter().enumerate().all(|(at, index)| *index == at as i32);
+    if !consecutive || asked.assignments.iter().any(|a| a.broker_ids != [node.options.node_id]) {
+        let reason = format!("Partitions must be numbered from 0 on, each on broker {} alone.", node.options.node_id);
+        return Err((ErrorCode::INVALID_REPLICA_ASSIGNMENT, reason));
+    }
+    Ok(indexes.len() as i32)
+}
+
+fn refused(name: &str, (code, message): Refusal) -> CreatableTopicResult {
+    CreatableTopicResult {
+        name: name.into(),
+        error_code: code.0,
+        error_message: Some(message),
+        configs: Some(Vec::new()),
+        ..Default::default()
+    }
+}
+
+fn effective(node: &Arc<Node>, config: &TopicConfig) -> Vec<CreatableTopicConfigs> {
+    let entries = config::TOPIC.iter().map(|property| {
+        let set = config.set.get(property.name);
+        CreatableTopicConfigs {
+            name: property.name.into(),
+            config_source: if set.is_some() { config::source::TOPIC } else { config::source::DEFAULT },
+            value: Some(set.cloned().unwrap_or_else(|| config::default_value(&node.options, property.name))),
+            ..Default::default()
+        }
+    });
+    entries.collect()
+}

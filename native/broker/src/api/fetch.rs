@@ -1,0 +1,239 @@
+//! Fetch (key 1): whole batches from an offset on, waiting for `min_bytes` at most `max_wait_ms`.
+//!
+//! Behaviour: a fetch in the middle of a batch answers the whole batch; the first batch may exceed every limit; a
+//! partition answers from one segment at a time; batches are never cut. With one replica the high watermark and the last
+//! stable offset are the log's end, and there are no aborted transactions. A waiting fetch ends with its connection.
+//! Versions: 4 isolation level · 5 log start · 7 sessions (KIP-227) · 9 leader epochs (KIP-320) · 10 zstd · 11 rack ·
+//! 12 flexible, diverging epochs · 13 topic ids · 15 replica state · 16 node endpoints · 18 high watermark of followers.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use dohle_protocol::{
+    ErrorCode,
+    messages::{
+        FetchRequest, FetchResponse,
+        fetch_request::{FetchPartition, FetchTopic},
+        fetch_response::{FetchableTopicResponse, PartitionData},
+    },
+};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
+
+use super::{Api, Call, Reply};
+use crate::{
+    log::{LEADER_EPOCH, Slice, Waiter},
+    node::Node,
+    sessions::{Context, Key, Tell, Told, TopicKey, Want},
+    topics::Partition,
+};
+
+pub(super) struct Fetch;
+
+impl Api for Fetch {
+    type Request = FetchRequest;
+    const VERSIONS: (i16, i16) = (4, 18);
+
+    async fn handle(call: &Call, request: FetchRequest) -> Reply<Self> {
+        let (asked, forgotten) = (asked(&request, call.version), forgotten(&request, call.version));
+        let session = if call.version >= 7 { (request.session_id, request.session_epoch) } else { (0, -1) };
+        let random = || call.node.world.random_u64();
+        let context = match call.node.sessions.context(session, asked, forgotten, call.version >= 13, random) {
+            Ok(context) => context,
+            Err(code) => return Reply::With(Self::refuse(&request, code)),
+        };
+        let sources: Vec<Source> = context.wants.iter().map(|(key, want)| source(call, key, *want)).collect();
+        wait(&request, &sources).await;
+        let parts = read(&request, &context, &sources);
+        Reply::With(answer(call.version, &context, parts))
+    }
+
+    fn refuse(request: &FetchRequest, code: ErrorCode) -> FetchResponse {
+        let session_id = request.session_id;
+        FetchResponse { error_code: code.0, session_id, ..Default::default() }
+    }
+
+    fn targets(node: &Node, request: &FetchRequest) -> Vec<(String, i32)> {
+        // An incremental fetch asks for its session's partitions too.
+        let version = if request.topics.iter().any(|topic| !topic.topic_id.is_zero()) { 13 } else { 12 };
+        let asked = asked(request, version).into_iter().map(|(key, _)| key);
+        let mut keys: Vec<Key> = asked.chain(node.sessions.partitions(request.session_id)).collect();
+        let mut seen = crate::collections::Set::default();
+        keys.retain(|key| seen.insert(key.clone()));
+        let name = |key: TopicKey| match key {
+            TopicKey::Name(name) => Some(name.to_string()),
+            TopicKey::Id(id) => node.topics.with_id(dohle_protocol::Uuid(id)).map(|topic| topic.name.to_string()),
+        };
+        keys.into_iter().filter_map(|(key, partition)| Some((name(key)?, partition))).collect()
+    }
+}
+
+fn topic_key(version: i16, name: &str, id: dohle_protocol::Uuid) -> TopicKey {
+    if version >= 13 { TopicKey::Id(id.0) } else { TopicKey::Name(name.into()) }
+}
+
+fn asked(request: &FetchRequest, version: i16) -> Vec<(Key, Want)> {
+    let want = |p: &FetchPartition| Want {
+        offset: p.fetch_offset,
+        max_bytes: p.partition_max_bytes,
+        leader_epoch: p.current_leader_epoch,
+    };
+    let partitions = |topic: &FetchTopic| {
+        let key = topic_key(version, &topic.topic, topic.topic_id);
+        topic.partitions.iter().map(|p| ((key.clone(), p.partition), want(p))).collect::<Vec<_>>()
+    };
+    request.topics.iter().flat_map(partitions).collect()
+}
+
+fn forgotten(request: &FetchRequest, version: i16) -> Vec<Key> {
+    let topics = request.forgotten_topics_data.iter();
+    topics
+        .flat_map(|topic| {
+            let key = topic_key(version, &topic.topic, topic.topic_id);
+            topic.partitions.iter().map(move |partition| (key.clone(), *partition))
+        })
+        .collect()
+}
+
+/// One partition of a fetch: where it is read, or why it is not.
+struct Source {
+    partition: Result<Arc<Partition>, ErrorCode>,
+    want: Want,
+}
+
+fn source(call: &Call, key: &Key, want: Want) -> Source {
+    let (topic, unknown) = match &key.0 {
+        TopicKey::Name(name) => (call.node.topics.named(name), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+        TopicKey::Id(id) => (call.node.topics.with_id(dohle_protocol::Uuid(*id)), ErrorCode::UNKNOWN_TOPIC_ID),
+    };
+    let partition = topic.ok_or(unknown).and_then(|topic| {
+        let partition = topic.partition(key.1).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+        check_epoch(want.leader_epoch)?;
+        call.plan.guard((&topic.name, key.1), || Ok(partition))
+    });
+    Source { partition, want }
+}
+
+/// KIP-320: a client with an old view of the leader must look again; one with a newer view must wait for us.
+pub(super) fn check_epoch(leader_epoch: i32) -> Result<(), ErrorCode> {
+    match leader_epoch {
+        -1 | LEADER_EPOCH => Ok(()),
+        newer if newer > LEADER_EPOCH => Err(ErrorCode::UNKNOWN_LEADER_EPOCH),
+        _ => Err(ErrorCode::FENCED_LEADER_EPOCH),
+    }
+}
+
+impl Source {
+    /// Bytes ready to be read.
+    fn available(&self) -> Result<u64, ErrorCode> {
+        let partition = self.open()?;
+        let available = partition.log.lock().available(self.want.offset)?;
+        Ok(available.min(u64::try_from(self.want.max_bytes).unwrap_or(0)))
+    }
+
+    fn read(&self, max_bytes: usize, at_least_one: bool) -> Result<Slice, ErrorCode> {
+        let max_bytes = max_bytes.min(usize::try_from(self.want.max_bytes).unwrap_or(0));
+        self.open()?.log.lock().read(self.want.offset, max_bytes, at_least_one)
+    }
+
+    fn open(&self) -> Result<&Arc<Partition>, ErrorCode> {
+        let partition = self.partition.as_ref().map_err(|code| *code)?;
+        if partition.deleted() { Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION) } else { Ok(partition) }
+    }
+}
+
+/// Whether there is enough to answer. An error is always enough.
+fn enough(sources: &[Source], min_bytes: i32) -> bool {
+    let mut missing = i64::from(min_bytes);
+    for source in sources {
+        match source.available() {
+            Ok(available) => missing = missing.saturating_sub_unsigned(available),
+            Err(_) => return true,
+        }
+    }
+    missing <= 0
+}
+
+async fn wait(request: &FetchRequest, sources: &[Source]) {
+    let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+    if wait.is_zero() || sources.is_empty() && request.topics.is_empty() && request.session_id == 0 {
+        return;
+    }
+    if enough(sources, request.min_bytes) {
+        return;
+    }
+    let deadline = Instant::now() + wait;
+    let woken = Arc::new(Notify::new());
+    let open = sources.iter().filter_map(|source| source.partition.as_ref().ok());
+    let _places: Vec<_> = open.map(|partition| Waiter::register(partition.clone(), woken.clone())).collect();
+    // Looked at again after registering: an append in between would otherwise be waited for in vain.
+    while !enough(sources, request.min_bytes) {
+        if timeout_at(deadline, woken.notified()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A partition's part of the answer: an error, or batches.
+type Part = Result<Slice, ErrorCode>;
+
+fn read(request: &FetchRequest, context: &Context, sources: &[Source]) -> Vec<(Key, Part)> {
+    let mut left = usize::try_from(request.max_bytes).unwrap_or(0);
+    let mut nothing_yet = true;
+    let parts = context.wants.iter().zip(sources).map(|((key, _), source)| {
+        let part = source.read(left, nothing_yet);
+        if let Ok(slice) = &part {
+            left = left.saturating_sub(slice.bytes.len());
+            nothing_yet &= slice.bytes.is_empty();
+        }
+        (key.clone(), part)
+    });
+    parts.collect()
+}
+
+fn answer(version: i16, context: &Context, mut parts: Vec<(Key, Part)>) -> FetchResponse {
+    context.retain(&mut parts, |part| match part {
+        Err(_) => Tell { error: true, data: false, told: Told { high_watermark: -1, start_offset: -1 } },
+        Ok(slice) => {
+            let told = Told { high_watermark: slice.high_watermark, start_offset: slice.start_offset };
+            Tell { error: false, data: !slice.bytes.is_empty(), told }
+        }
+    });
+    let mut responses: Vec<FetchableTopicResponse> = Vec::new();
+    let mut last: Option<TopicKey> = None;
+    for ((topic, partition), part) in parts {
+        if last.as_ref() != Some(&topic) {
+            let (name, topic_id) = (topic.name().to_string(), topic.id());
+            responses.push(FetchableTopicResponse { topic: name, topic_id, ..Default::default() });
+            last = Some(topic);
+        }
+        if let Some(response) = responses.last_mut() {
+            response.partitions.push(partition_data(version, partition, part));
+        }
+    }
+    FetchResponse { session_id: context.session_id, responses, ..Default::default() }
+}
+
+fn partition_data(version: i16, partition_index: i32, part: Part) -> PartitionData {
+    match part {
+        Err(code) => PartitionData {
+            partition_index,
+            error_code: code.0,
+            high_watermark: -1,
+            records: Some(Bytes::new()),
+            ..Default::default()
+        },
+        Ok(slice) => PartitionData {
+            partition_index,
+            high_watermark: slice.high_watermark,
+            last_stable_offset: slice.high_watermark,
+            log_start_offset: slice.start_offset,
+            // Java's broker sends null unless it was asked for committed records only.
+            aborted_transactions: (version < 4).then(Vec::new),
+            records: Some(slice.bytes),
+            ..Default::default()
+        },
+    }
+}

@@ -1,0 +1,107 @@
+//! ListOffsets (key 2): the offset of a time.
+//!
+//! Behaviour: −1 latest, −2 earliest, −3 the record with the largest timestamp, −4 earliest local (the earliest: there is
+//! no tiered storage), −5 latest tiered and −6 earliest not yet tiered (none), else the first record of at least that
+//! timestamp, or none (−1). A topic named twice is answered twice, where Kafka refuses it.
+//! Versions: 1 one offset · 2 isolation level · 4 leader epochs · 6 flexible · 7 −3 · 8 −4 · 9 −5 · 10 timeout · 11 −6.
+
+use dohle_protocol::{
+    ErrorCode,
+    messages::{
+        ListOffsetsRequest, ListOffsetsResponse,
+        list_offsets_request::ListOffsetsPartition,
+        list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse},
+    },
+    records,
+};
+
+use super::{Api, Call, Reply, fetch::check_epoch};
+use crate::{log::LEADER_EPOCH, node::Node, topics::Partition};
+
+pub(super) struct ListOffsets;
+
+/// Offset and timestamp of what was found.
+type Found = Option<(i64, i64)>;
+
+impl Api for ListOffsets {
+    type Request = ListOffsetsRequest;
+    const VERSIONS: (i16, i16) = (1, 11);
+
+    async fn handle(call: &Call, request: ListOffsetsRequest) -> Reply<Self> {
+        let mut response = ListOffsetsResponse::default();
+        for topic in request.topics {
+            let partitions = topic.partitions.iter().map(|asked| {
+                let target = (topic.name.as_str(), asked.partition_index);
+                let found = call.plan.guard(target, || find(call, &topic.name, asked));
+                answer(asked.partition_index, found)
+            });
+            let partitions = partitions.collect();
+            response.topics.push(ListOffsetsTopicResponse { name: topic.name, partitions, ..Default::default() });
+        }
+        Reply::With(response)
+    }
+
+    fn refuse(request: &ListOffsetsRequest, code: ErrorCode) -> ListOffsetsResponse {
+        let topics = request.topics.iter().map(|topic| ListOffsetsTopicResponse {
+            name: topic.name.clone(),
+            partitions: topic.partitions.iter().map(|p| answer(p.partition_index, Err(code))).collect(),
+            ..Default::default()
+        });
+        ListOffsetsResponse { topics: topics.collect(), ..Default::default() }
+    }
+
+    fn targets(_: &Node, request: &ListOffsetsRequest) -> Vec<(String, i32)> {
+        let topics = request.topics.iter();
+        topics.flat_map(|topic| topic.partitions.iter().map(|p| (topic.name.clone(), p.partition_index))).collect()
+    }
+}
+
+fn find(call: &Call, topic: &str, asked: &ListOffsetsPartition) -> Result<Found, ErrorCode> {
+    let topic = call.node.topics.named(topic).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+    let partition = topic.partition(asked.partition_index).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+    check_epoch(asked.current_leader_epoch)?;
+    let (start, end) = {
+        let log = partition.log.lock();
+        (log.start_offset(), log.high_watermark())
+    };
+    match asked.timestamp {
+        -1 => Ok(Some((end, -1))),
+        -2 => Ok(Some((start, -1))),
+        -3 if call.version >= 7 => {
+            let max = partition.log.lock().max_timestamp();
+            Ok(max.and_then(|max| at_time(call, &partition, max)))
+        }
+        -4 if call.version >= 8 => Ok(Some((start, -1))),
+        -5 if call.version >= 9 => Ok(None),
+        -6 if call.version >= 11 => Ok(None),
+        ..0 => Err(ErrorCode::UNSUPPORTED_VERSION),
+        timestamp => Ok(at_time(call, &partition, timestamp)),
+    }
+}
+
+/// The first record of at least `timestamp`. The log is locked to find its batch, not to look into it.
+fn at_time(call: &Call, partition: &Partition, timestamp: i64) -> Found {
+    let start = partition.log.lock().start_offset();
+    let mut from = start;
+    loop {
+        let bytes = partition.log.lock().batch_at_time(timestamp, from)?;
+        let batch = records::batches(bytes).next()?.ok()?;
+        let max = call.node.options.max_decompressed_bytes;
+        let plain = call.node.decompressors.with(|one| batch.plain(one, max)).ok()?;
+        let mut records = plain.iter().map_while(Result::ok);
+        if let Some(found) = records.find(|record| record.timestamp >= timestamp && record.offset >= start) {
+            return Some((found.offset, found.timestamp));
+        }
+        from = batch.last_offset() + 1;
+    }
+}
+
+fn answer(partition_index: i32, found: Result<Found, ErrorCode>) -> ListOffsetsPartitionResponse {
+    let (error_code, found) = match found {
+        Ok(found) => (0, found),
+        Err(code) => (code.0, None),
+    };
+    let (offset, timestamp) = found.unwrap_or((-1, -1));
+    let leader_epoch = if found.is_some() { LEADER_EPOCH } else { -1 };
+    ListOffsetsPartitionResponse { partition_index, error_code, timestamp, offset, leader_epoch, ..Default::default() }
+}

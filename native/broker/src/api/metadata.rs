@@ -1,0 +1,115 @@
+//! Metadata (key 3): the node, and topics with their partitions.
+//!
+//! Behaviour: a topic that does not exist is created when broker and client allow it, and is there in the same answer
+//! (Kafka answers LEADER_NOT_AVAILABLE or UNKNOWN_TOPIC_OR_PARTITION first, and clients ask again).
+//! Versions: 0 no topics named means all · 1 null means all, none means none · 4 the client may forbid creation · 5 offline
+//! replicas · 7 leader epochs · 8 authorised operations · 9 flexible · 10 topic ids · 12 topics by id · 13 top-level error.
+
+use dohle_protocol::{
+    ErrorCode,
+    messages::{
+        MetadataRequest, MetadataResponse,
+        metadata_request::MetadataRequestTopic,
+        metadata_response::{MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic},
+    },
+};
+
+use super::{Api, Call, Reply};
+use crate::{log::LEADER_EPOCH, node::Node, topics::Topic};
+
+pub(super) struct Metadata;
+
+/// Bits of what anyone may do to a topic here: READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE and both about configs.
+pub(super) const TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
+/// Bits of what anyone may do to the cluster here.
+pub(super) const CLUSTER_OPERATIONS: i32 = 0b1_1111_1010_0000;
+
+impl Api for Metadata {
+    type Request = MetadataRequest;
+    const VERSIONS: (i16, i16) = (0, 13);
+
+    async fn handle(call: &Call, request: MetadataRequest) -> Reply<Self> {
+        let node = &call.node;
+        let asked = request.topics.unwrap_or_default();
+        let mut topics: Vec<MetadataResponseTopic> = if call.all_topics(&asked, request.topics_are_null) {
+            node.topics.all().iter().map(|topic| describe(node, topic)).collect()
+        } else {
+            asked.iter().map(|asked| look_up(call, asked, request.allow_auto_topic_creation)).collect()
+        };
+        if request.include_topic_authorized_operations {
+            topics.iter_mut().for_each(|topic| topic.topic_authorized_operations = TOPIC_OPERATIONS);
+        }
+        let (host, port) = node.endpoint(call.local);
+        let broker = MetadataResponseBroker { node_id: node.options.node_id, host, port, ..Default::default() };
+        let mut response = MetadataResponse {
+            brokers: vec![broker],
+            cluster_id: Some(node.cluster_id.clone()),
+            controller_id: node.options.node_id,
+            topics,
+            ..Default::default()
+        };
+        if request.include_cluster_authorized_operations {
+            response.cluster_authorized_operations = CLUSTER_OPERATIONS;
+        }
+        Reply::With(response)
+    }
+
+    fn refuse(request: &MetadataRequest, code: ErrorCode) -> MetadataResponse {
+        let asked = request.topics.iter().flatten();
+        let topics = asked.map(|topic| unknown(topic, code)).collect();
+        MetadataResponse { topics, error_code: code.0, ..Default::default() }
+    }
+
+    fn targets(node: &Node, request: &MetadataRequest) -> Vec<(String, i32)> {
+        let asked = request.topics.iter().flatten();
+        asked.filter_map(|asked| Some((name_of(node, asked)?, -1))).collect()
+    }
+}
+
+fn name_of(node: &Node, asked: &MetadataRequestTopic) -> Option<String> {
+    let by_id = || node.topics.with_id(asked.topic_id).map(|topic| topic.name.to_string());
+    asked.name.clone().or_else(by_id)
+}
+
+fn look_up(call: &Call, asked: &MetadataRequestTopic, allow_creation: bool) -> MetadataResponseTopic {
+    let node = &call.node;
+    let found = match &asked.name {
+        None => node.topics.with_id(asked.topic_id).ok_or(ErrorCode::UNKNOWN_TOPIC_ID),
+        Some(name) => call.plan.guard((name, -1), || match node.topics.named(name) {
+            Some(topic) => Ok(topic),
+            None if !(allow_creation && node.options.auto_create_topics) => {
+                crate::topics::check_name(name).map_err(|_| ErrorCode::INVALID_TOPIC_EXCEPTION)?;
+                Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
+            }
+            // Lost the race against another creation: then it is there.
+            None => node.auto_create(name).or_else(|(code, _)| node.topics.named(name).ok_or(code)),
+        }),
+    };
+    match found {
+        Ok(topic) => describe(node, &topic),
+        Err(code) => unknown(asked, code),
+    }
+}
+
+fn describe(node: &Node, topic: &Topic) -> MetadataResponseTopic {
+    let me = node.options.node_id;
+    let partition = |partition_index| MetadataResponsePartition {
+        partition_index,
+        leader_id: me,
+        leader_epoch: LEADER_EPOCH,
+        replica_nodes: vec![me],
+        isr_nodes: vec![me],
+        ..Default::default()
+    };
+    MetadataResponseTopic {
+        name: Some(topic.name.to_string()),
+        topic_id: topic.id,
+        partitions: (0..topic.partition_count()).map(partition).collect(),
+        ..Default::default()
+    }
+}
+
+fn unknown(asked: &MetadataRequestTopic, code: ErrorCode) -> MetadataResponseTopic {
+    let (name, topic_id) = (asked.name.clone(), asked.topic_id);
+    MetadataResponseTopic { error_code: code.0, name, topic_id, ..Default::default() }
+}

@@ -1,0 +1,236 @@
+//! The Kafka APIs this broker serves, one file each, all of the same shape: a unit type that implements [`Api`], its
+//! versions, `handle` (what a request does) and `refuse` (the answer that says an error everywhere it can).
+//! The way of a request: `connection` → [`serve`] → decode → fault rules → `handle` → fault rules → encode.
+
+mod api_versions;
+mod create_partitions;
+mod create_topics;
+mod delete_groups;
+mod delete_records;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod describe_groups;
+mod describe_topic_partitions;
+mod fetch;
+mod find_coordinator;
+mod heartbeat;
+mod incremental_alter_configs;
+mod init_producer_id;
+mod join_group;
+mod leave_group;
+mod list_groups;
+mod list_offsets;
+mod list_partition_reassignments;
+mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
+mod offset_for_leader_epoch;
+mod produce;
+mod sync_group;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use dohle_protocol::{ApiKey, Decoder, ErrorCode, Message, Request, Segments, frame, frame::RequestHeader};
+
+use crate::{
+    faults::{Cut, Plan, When},
+    node::Node,
+    world::BoxFuture,
+};
+
+/// One API of Kafka's.
+pub(crate) trait Api: Send + 'static {
+    /// Its request.
+    type Request: Request<Response: Send> + Send + Sync;
+    /// The versions told to clients, exactly as Kafka 4.3 tells them: clients infer features from them.
+    const VERSIONS: (i16, i16);
+    /// The lowest version that is really served, where that differs from what is told.
+    const SERVED_FROM: i16 = Self::VERSIONS.0;
+
+    /// Does what the request asks.
+    fn handle(call: &Call, request: Self::Request) -> impl Future<Output = Reply<Self>> + Send;
+
+    /// The answer that says `code` in every place it can.
+    fn refuse(request: &Self::Request, code: ErrorCode) -> ResponseOf<Self>;
+
+    /// Whether the client expects no answer at all.
+    fn unanswered(_request: &Self::Request) -> bool {
+        false
+    }
+
+    /// The topics and partitions that a request names, for fault rules (−1: the topic only). An API that lists
+    /// them here asks `call.plan` about each.
+    fn targets(_node: &Node, _request: &Self::Request) -> Vec<(String, i32)> {
+        Vec::new()
+    }
+}
+
+/// The response type of an API.
+pub(crate) type ResponseOf<A> = <<A as Api>::Request as Request>::Response;
+
+/// What `handle` comes to.
+pub(crate) enum Reply<A: Api + ?Sized> {
+    With(ResponseOf<A>),
+    /// Produce with acks 0.
+    None,
+    /// Close the connection, for this reason.
+    Close(String),
+}
+
+/// A request as it arrived, before its body is read.
+pub(crate) struct Envelope {
+    pub node: Arc<Node>,
+    pub header: RequestHeader,
+    pub peer: SocketAddr,
+    pub local: SocketAddr,
+}
+
+/// A request being served.
+pub(crate) struct Call {
+    pub node: Arc<Node>,
+    pub version: i16,
+    pub client_id: Option<String>,
+    pub peer: SocketAddr,
+    pub local: SocketAddr,
+    pub plan: Plan,
+}
+
+/// What the connection does next.
+pub(crate) enum Outcome {
+    Reply(Segments),
+    Nothing,
+    Silence,
+    Close(String),
+}
+
+/// One line of the table of APIs.
+pub(crate) struct Entry {
+    pub key: ApiKey,
+    pub versions: (i16, i16),
+    served_from: i16,
+    run: fn(Envelope, Decoder) -> BoxFuture<'static, Outcome>,
+}
+
+/// Every API served, by key.
+pub(crate) const TABLE: &[Entry] = &[
+    entry::<produce::Produce>(),
+    entry::<fetch::Fetch>(),
+    entry::<list_offsets::ListOffsets>(),
+    entry::<metadata::Metadata>(),
+    entry::<offset_commit::OffsetCommit>(),
+    entry::<offset_fetch::OffsetFetch>(),
+    entry::<find_coordinator::FindCoordinator>(),
+    entry::<join_group::JoinGroup>(),
+    entry::<heartbeat::Heartbeat>(),
+    entry::<leave_group::LeaveGroup>(),
+    entry::<sync_group::SyncGroup>(),
+    entry::<describe_groups::DescribeGroups>(),
+    entry::<list_groups::ListGroups>(),
+    entry::<api_versions::ApiVersions>(),
+    entry::<create_topics::CreateTopics>(),
+    entry::<delete_topics::DeleteTopics>(),
+    entry::<delete_records::DeleteRecords>(),
+    entry::<init_producer_id::InitProducerId>(),
+    entry::<offset_for_leader_epoch::OffsetForLeaderEpoch>(),
+    entry::<describe_configs::DescribeConfigs>(),
+    entry::<create_partitions::CreatePartitions>(),
+    entry::<delete_groups::DeleteGroups>(),
+    entry::<incremental_alter_configs::IncrementalAlterConfigs>(),
+    entry::<list_partition_reassignments::ListPartitionReassignments>(),
+    entry::<offset_delete::OffsetDelete>(),
+    entry::<describe_cluster::DescribeCluster>(),
+    entry::<describe_topic_partitions::DescribeTopicPartitions>(),
+];
+
+const fn entry<A: Api>() -> Entry {
+    Entry {
+        key: A::Request::API_KEY,
+        versions: A::VERSIONS,
+        served_from: A::SERVED_FROM,
+        run: |envelope, body| Box::pin(run::<A>(envelope, body)),
+    }
+}
+
+/// Serves one request.
+pub(crate) async fn serve(envelope: Envelope, body: Decoder) -> Outcome {
+    let (key, version) = (envelope.header.api_key, envelope.header.api_version);
+    let Some(entry) = TABLE.iter().find(|entry| entry.key == key) else {
+        return Outcome::Close(format!("API {} is not served", key.0));
+    };
+    if version < entry.served_from || version > entry.versions.1 {
+        if key == ApiKey::API_VERSIONS {
+            return api_versions::unsupported_version(&envelope);
+        }
+        return Outcome::Close(format!("{} version {version} is not served", key.name()));
+    }
+    (entry.run)(envelope, body).await
+}
+
+async fn run<A: Api>(envelope: Envelope, mut body: Decoder) -> Outcome {
+    let Envelope { node, header, peer, local } = envelope;
+    let version = header.api_version;
+    let request = match A::Request::decode(&mut body, version) {
+        Ok(request) => request,
+        Err(error) => return Outcome::Close(format!("{} version {version}: {error}", header.api_key.name())),
+    };
+    let mut plan = Plan::default();
+    if node.faults.armed() {
+        plan = node.faults.plan(header.api_key.0, header.client_id.as_deref(), &A::targets(&node, &request));
+    }
+    let call = Call { node, version, client_id: header.client_id, peer, local, plan };
+    let reply = match interrupted::<A>(&call, request).await {
+        Ok(reply) => reply,
+        Err(Cut::Silence) => return Outcome::Silence,
+        Err(Cut::Close) => return Outcome::Close("a fault rule closes the connection".into()),
+    };
+    match reply {
+        Reply::None => Outcome::Nothing,
+        Reply::Close(reason) => Outcome::Close(reason),
+        Reply::With(response) => encode::<A>(version, header.correlation_id, &response),
+    }
+}
+
+/// `handle`, with what the fault rules do around it.
+async fn interrupted<A: Api>(call: &Call, request: A::Request) -> Result<Reply<A>, Cut> {
+    let plan = &call.plan;
+    if !plan.delay_before.is_zero() {
+        tokio::time::sleep(plan.delay_before).await;
+    }
+    if let Some(cut) = plan.cut_before {
+        return Err(cut);
+    }
+    let reply = match (plan.whole(When::Before), plan.whole(When::After)) {
+        // Kafka's way to say an error to a client that does not read answers.
+        (Some(_), _) | (_, Some(_)) if A::unanswered(&request) => return Err(Cut::Close),
+        (Some(code), _) => Reply::With(A::refuse(&request, code)),
+        (None, Some(code)) => {
+            let refusal = A::refuse(&request, code);
+            A::handle(call, request).await;
+            Reply::With(refusal)
+        }
+        (None, None) => A::handle(call, request).await,
+    };
+    if !plan.delay_after.is_zero() {
+        tokio::time::sleep(plan.delay_after).await;
+    }
+    plan.cut_after.map_or(Ok(reply), Err)
+}
+
+fn encode<A: Api>(version: i16, correlation_id: i32, response: &ResponseOf<A>) -> Outcome {
+    match frame::encode_response::<A::Request>(version, correlation_id, response) {
+        Ok(segments) => Outcome::Reply(segments),
+        Err(error) => Outcome::Close(format!("{}: the answer cannot be written: {error}", A::Request::API_KEY.name())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_and_within_what_the_codec_knows() {
+        assert!(TABLE.is_sorted_by_key(|entry| entry.key.0));
+    }
+}

@@ -1,0 +1,161 @@
+//! Produce (key 0): appends one batch per partition.
+//!
+//! Behaviour: every batch is checked as Kafka checks it (`log::validate`), appended as received, and read by waiting
+//! fetches at once. acks 1 and −1 are the same with one replica; acks 0 is not answered, an error closes the connection.
+//! Versions: 0–2 are told but refused, as Kafka does (KAFKA-18659: older librdkafka wants to see them) · 3 magic 2 only ·
+//! 5 log start offset · 7 zstd · 8 record errors (KIP-467) · 9 flexible · 10 new leader (KIP-951) · 12 transactions v2 ·
+//! 13 topic ids.
+
+use std::sync::Arc;
+
+use dohle_protocol::{
+    ErrorCode,
+    messages::{
+        ProduceRequest, ProduceResponse,
+        produce_request::{PartitionProduceData, TopicProduceData},
+        produce_response::{BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse},
+    },
+};
+
+use super::{Api, Call, Reply};
+use crate::{
+    log::{
+        Appended,
+        validate::{self, Refused, Rules},
+    },
+    node::Node,
+    topics::Topic,
+};
+
+pub(super) struct Produce;
+
+impl Api for Produce {
+    type Request = ProduceRequest;
+    const VERSIONS: (i16, i16) = (0, 13);
+    const SERVED_FROM: i16 = 3;
+
+    async fn handle(call: &Call, request: ProduceRequest) -> Reply<Self> {
+        if !matches!(request.acks, -1..=1) {
+            return Reply::With(Self::refuse(&request, ErrorCode::INVALID_REQUIRED_ACKS));
+        }
+        let mut response = ProduceResponse::default();
+        for topic in request.topic_data {
+            response.responses.push(produce_to_topic(call, topic));
+        }
+        if request.acks != 0 {
+            return Reply::With(response);
+        }
+        let failed = response.responses.iter().flat_map(|topic| &topic.partition_responses).find(|p| p.error_code != 0);
+        match failed {
+            None => Reply::None,
+            Some(failed) => Reply::Close(format!("acks 0 and error {}", ErrorCode(failed.error_code))),
+        }
+    }
+
+    fn refuse(request: &ProduceRequest, code: ErrorCode) -> ProduceResponse {
+        let partition = |p: &PartitionProduceData| PartitionProduceResponse {
+            index: p.index,
+            error_code: code.0,
+            base_offset: -1,
+            ..Default::default()
+        };
+        let responses = request.topic_data.iter().map(|topic| TopicProduceResponse {
+            name: topic.name.clone(),
+            topic_id: topic.topic_id,
+            partition_responses: topic.partition_data.iter().map(partition).collect(),
+            ..Default::default()
+        });
+        ProduceResponse { responses: responses.collect(), ..Default::default() }
+    }
+
+    fn unanswered(request: &ProduceRequest) -> bool {
+        request.acks == 0
+    }
+
+    fn targets(node: &Node, request: &ProduceRequest) -> Vec<(String, i32)> {
+        let partitions = |topic: &TopicProduceData| {
+            let name = find(node, 13, topic).map_or_else(|| topic.name.clone(), |topic| topic.name.to_string());
+            topic.partition_data.iter().map(move |p| (name.clone(), p.index)).collect::<Vec<_>>()
+        };
+        request.topic_data.iter().flat_map(partitions).collect()
+    }
+}
+
+fn find(node: &Node, version: i16, topic: &TopicProduceData) -> Option<Arc<Topic>> {
+    if version >= 13 && !topic.topic_id.is_zero() {
+        node.topics.with_id(topic.topic_id)
+    } else {
+        node.topics.named(&topic.name)
+    }
+}
+
+fn produce_to_topic(call: &Call, asked: TopicProduceData) -> TopicProduceResponse {
+    let topic = find(&call.node, call.version, &asked);
+    let unknown =
+        if call.version >= 13 { ErrorCode::UNKNOWN_TOPIC_ID } else { ErrorCode::UNKNOWN_TOPIC_OR_PARTITION };
+    let mut partition_responses = Vec::with_capacity(asked.partition_data.len());
+    for data in asked.partition_data {
+        let index = data.index;
+        let done = match &topic {
+            None => Err(unknown.into()),
+            Some(topic) => append(call, topic, data),
+        };
+        partition_responses.push(answer(index, done));
+    }
+    TopicProduceResponse { name: asked.name, topic_id: asked.topic_id, partition_responses, ..Default::default() }
+}
+
+fn append(call: &Call, topic: &Topic, data: PartitionProduceData) -> Result<(Appended, i64), Refused> {
+    let mut refused = None;
+    let done = call.plan.guard((&topic.name, data.index), || {
+        try_append(call, topic, data).map_err(|why| refused.insert(why).code)
+    });
+    // A rule's error goes before what really happened.
+    done.map_err(|code| refused.filter(|refused| refused.code == code).unwrap_or_else(|| code.into()))
+}
+
+fn try_append(call: &Call, topic: &Topic, data: PartitionProduceData) -> Result<(Appended, i64), Refused> {
+    let partition = topic.partition(data.index).filter(|partition| !partition.deleted());
+    let partition = partition.ok_or_else(|| Refused::from(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION))?;
+    let (config, now_ms) = (topic.config(), call.node.world.wall_clock_ms());
+    let batch = validate::validate(
+        data.records,
+        &Rules {
+            version: call.version,
+            config: &config,
+            now_ms,
+            max_decompressed_bytes: call.node.options.max_decompressed_bytes,
+            decompressors: &call.node.decompressors,
+        },
+    )?;
+    let (appended, start_offset) = {
+        let mut log = partition.log.lock();
+        (log.append(&batch, now_ms, config.retention_bytes)?, log.start_offset())
+    };
+    partition.waiters.wake();
+    Ok((appended, start_offset))
+}
+
+fn answer(index: i32, done: Result<(Appended, i64), Refused>) -> PartitionProduceResponse {
+    match done {
+        Ok((appended, log_start_offset)) => PartitionProduceResponse {
+            index,
+            base_offset: appended.base_offset,
+            log_append_time_ms: appended.append_time,
+            log_start_offset,
+            ..Default::default()
+        },
+        Err(refused) => PartitionProduceResponse {
+            index,
+            error_code: refused.code.0,
+            base_offset: -1,
+            record_errors: refused.records.into_iter().map(record_error).collect(),
+            error_message: Some(refused.message),
+            ..Default::default()
+        },
+    }
+}
+
+fn record_error((batch_index, message): (i32, String)) -> BatchIndexAndErrorMessage {
+    BatchIndexAndErrorMessage { batch_index, batch_index_error_message: Some(message), ..Default::default() }
+}

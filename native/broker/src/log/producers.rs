@@ -1,0 +1,149 @@
+//! Idempotent producers of one partition: their epoch and last five batches, checked as Kafka's ProducerStateManager
+//! and ProducerAppendInfo do. A batch seen before is answered with the offset it got then.
+
+use std::collections::VecDeque;
+
+use dohle_protocol::ErrorCode;
+
+use crate::collections::Map;
+
+/// Batches remembered per producer: as many as a producer may have in flight.
+const REMEMBERED: usize = 5;
+/// `producer.id.expiration.ms`.
+const EXPIRATION_MS: i64 = 86_400_000;
+/// Producers kept before expired ones are looked for.
+const SWEEP_ABOVE: usize = 1024;
+
+/// The producer's half of a batch header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ProducerStamp {
+    pub id: i64,
+    pub epoch: i16,
+    pub first_sequence: i32,
+    pub last_sequence: i32,
+}
+
+#[derive(Default)]
+pub(super) struct Producers {
+    entries: Map<i64, Entry>,
+}
+
+struct Entry {
+    epoch: i16,
+    last_used_ms: i64,
+    batches: VecDeque<Remembered>,
+}
+
+struct Remembered {
+    first_sequence: i32,
+    last_sequence: i32,
+    base_offset: i64,
+    append_time: i64,
+}
+
+impl Producers {
+    /// Whether a batch may be appended. `Some((base offset, append time))`: it was, do not do it again.
+    pub fn check(&self, stamp: &ProducerStamp, now_ms: i64) -> Result<Option<(i64, i64)>, ErrorCode> {
+        // No entry: never seen, or forgotten. Any sequence is accepted, as Kafka does after retention.
+        let Some(entry) = self.entries.get(&stamp.id).filter(|entry| !entry.expired(now_ms)) else { return Ok(None) };
+        if stamp.epoch < entry.epoch {
+            return Err(ErrorCode::INVALID_PRODUCER_EPOCH);
+        }
+        if stamp.epoch > entry.epoch {
+            let starts_over = stamp.first_sequence == 0;
+            return if starts_over { Ok(None) } else { Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER) };
+        }
+        if let Some(seen) = entry.batches.iter().find(|batch| batch.is(stamp)) {
+            return Ok(Some((seen.base_offset, seen.append_time)));
+        }
+        let last = entry.batches.back().map_or(-1, |batch| batch.last_sequence);
+        let expected = if last == i32::MAX { 0 } else { last + 1 };
+        if stamp.first_sequence == expected { Ok(None) } else { Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER) }
+    }
+
+    /// Remembers a batch that was appended.
+    pub fn appended(&mut self, stamp: &ProducerStamp, base_offset: i64, append_time: i64, now_ms: i64) {
+        if self.entries.len() > SWEEP_ABOVE && !self.entries.contains_key(&stamp.id) {
+            self.entries.retain(|_, entry| !entry.expired(now_ms));
+        }
+        let entry = self.entries.entry(stamp.id).or_insert_with(|| Entry::new(stamp.epoch));
+        if stamp.epoch != entry.epoch {
+            *entry = Entry::new(stamp.epoch);
+        }
+        if entry.batches.len() == REMEMBERED {
+            entry.batches.pop_front();
+        }
+        let (first_sequence, last_sequence) = (stamp.first_sequence, stamp.last_sequence);
+        entry.batches.push_back(Remembered { first_sequence, last_sequence, base_offset, append_time });
+        entry.last_used_ms = now_ms;
+    }
+}
+
+impl Entry {
+    fn new(epoch: i16) -> Self {
+        Self { epoch, last_used_ms: 0, batches: VecDeque::with_capacity(REMEMBERED) }
+    }
+
+    fn expired(&self, now_ms: i64) -> bool {
+        now_ms.saturating_sub(self.last_used_ms) > EXPIRATION_MS
+    }
+}
+
+impl Remembered {
+    fn is(&self, stamp: &ProducerStamp) -> bool {
+        self.first_sequence == stamp.first_sequence && self.last_sequence == stamp.last_sequence
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamp(epoch: i16, first_sequence: i32, last_sequence: i32) -> ProducerStamp {
+        ProducerStamp { id: 7, epoch, first_sequence, last_sequence }
+    }
+
+    fn with_batches(sequences: &[(i32, i32)]) -> Producers {
+        let mut producers = Producers::default();
+        for (n, (first, last)) in sequences.iter().enumerate() {
+            producers.appended(&stamp(1, *first, *last), n as i64 * 100, -1, 0);
+        }
+        producers
+    }
+
+    #[test]
+    fn the_next_sequence_is_accepted_and_a_gap_is_not() {
+        let producers = with_batches(&[(0, 9)]);
+        assert_eq!(producers.check(&stamp(1, 10, 10), 0), Ok(None));
+        assert_eq!(producers.check(&stamp(1, 11, 11), 0), Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER));
+    }
+
+    #[test]
+    fn the_last_five_batches_are_answered_with_their_offsets_and_older_ones_are_out_of_order() {
+        let producers = with_batches(&[(0, 0), (1, 1), (2, 2), (3, 3), (4, 4), (5, 5)]);
+        assert_eq!(producers.check(&stamp(1, 1, 1), 0), Ok(Some((100, -1))));
+        assert_eq!(producers.check(&stamp(1, 5, 5), 0), Ok(Some((500, -1))));
+        assert_eq!(producers.check(&stamp(1, 0, 0), 0), Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER));
+    }
+
+    #[test]
+    fn a_new_epoch_starts_at_zero_and_fences_the_old_one() {
+        let mut producers = with_batches(&[(0, 0)]);
+        assert_eq!(producers.check(&stamp(2, 1, 1), 0), Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER));
+        assert_eq!(producers.check(&stamp(2, 0, 0), 0), Ok(None));
+        producers.appended(&stamp(2, 0, 0), 900, -1, 0);
+        assert_eq!(producers.check(&stamp(1, 1, 1), 0), Err(ErrorCode::INVALID_PRODUCER_EPOCH));
+    }
+
+    #[test]
+    fn sequences_wrap_to_zero() {
+        let producers = with_batches(&[(i32::MAX - 1, i32::MAX)]);
+        assert_eq!(producers.check(&stamp(1, 0, 3), 0), Ok(None));
+    }
+
+    #[test]
+    fn an_unknown_producer_may_start_anywhere() {
+        assert_eq!(Producers::default().check(&stamp(0, 55, 60), 0), Ok(None));
+        assert_eq!(with_batches(&[(0, 0)]).check(&stamp(1, 55, 60), EXPIRATION_MS + 1), Ok(None));
+    }
+}

@@ -1,0 +1,118 @@
+//! The state of the one node, shared by its connections. No logic of its own: that is in the APIs.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicUsize, Ordering},
+    },
+};
+
+use dohle_protocol::{ErrorCode, Uuid};
+
+use crate::{
+    BrokerOptions, BrokerWorld, Faults,
+    config::TopicConfig,
+    group::Groups,
+    log::validate::Decompressors,
+    sessions::Sessions,
+    topics::{Refusal, Topic, Topics},
+};
+
+/// The node's state.
+pub(crate) struct Node {
+    pub world: Arc<dyn BrokerWorld>,
+    pub options: BrokerOptions,
+    pub cluster_id: String,
+    pub topics: Topics,
+    pub groups: Groups,
+    pub sessions: Sessions,
+    pub faults: Faults,
+    pub decompressors: Decompressors,
+    pub connections: AtomicUsize,
+    next_producer_id: AtomicI64,
+}
+
+impl Node {
+    pub fn new(world: Arc<dyn BrokerWorld>, options: BrokerOptions) -> Self {
+        let cluster_id = options.cluster_id.clone().unwrap_or_else(|| base64(random_uuid(&*world)));
+        // Producers that outlive a restart of the broker must not meet their own ids again.
+        let first_producer_id = (world.random_u64() >> 24) as i64 * 1000;
+        Self {
+            cluster_id,
+            topics: Topics::default(),
+            groups: Groups::default(),
+            sessions: Sessions::default(),
+            faults: Faults::default(),
+            decompressors: Decompressors::default(),
+            connections: AtomicUsize::new(0),
+            next_producer_id: AtomicI64::new(first_producer_id),
+            world,
+            options,
+        }
+    }
+
+    pub fn new_producer_id(&self) -> i64 {
+        self.next_producer_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A random id that is none of the reserved ones, in the form of a version 4 UUID.
+    pub fn random_uuid(&self) -> Uuid {
+        random_uuid(&*self.world)
+    }
+
+    /// Host and port that a client who reached us at `local` is told.
+    pub fn endpoint(&self, local: SocketAddr) -> (String, i32) {
+        let host = self.options.advertised_host.clone().unwrap_or_else(|| canonical(local.ip()).to_string());
+        (host, self.options.advertised_port.unwrap_or(local.port()).into())
+    }
+
+    /// Creates a topic with the broker's defaults, as a request for its metadata does.
+    pub fn auto_create(&self, name: &str) -> Result<Arc<Topic>, Refusal> {
+        let config = TopicConfig::new(&self.options, Vec::new()).map_err(|reason| (ErrorCode::INVALID_CONFIG, reason))?;
+        self.topics.create(name, self.random_uuid(), self.options.partitions, config)
+    }
+}
+
+fn canonical(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(address, IpAddr::V4),
+        IpAddr::V4(_) => address,
+    }
+}
+
+fn random_uuid(world: &dyn BrokerWorld) -> Uuid {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&world.random_u64().to_be_bytes());
+    bytes[8..].copy_from_slice(&world.random_u64().to_be_bytes());
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    Uuid(bytes)
+}
+
+/// Kafka's text form of a UUID: base64 for URLs, 22 characters, without padding.
+pub(crate) fn base64(id: Uuid) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let bits = u128::from_be_bytes(id.0);
+    // 128 bits are 21 digits of 6 bits and one of 2, which is padded with zeros below.
+    let digit = |n: u32| if n < 21 { bits >> (128 - 6 * (n + 1)) & 63 } else { (bits & 3) << 4 };
+    (0..22).map(|n| char::from(ALPHABET[digit(n) as usize])).collect()
+}
+
+/// A UUID in its hexadecimal form, for member ids.
+pub(crate) fn hex(id: Uuid) -> String {
+    let digits: String = id.0.iter().map(|byte| format!("{byte:02x}")).collect();
+    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uuid_is_written_as_kafka_writes_it() {
+        assert_eq!(base64(Uuid([0xff; 16])), "_____________________w");
+        assert_eq!(base64(Uuid([0; 16])), "AAAAAAAAAAAAAAAAAAAAAA");
+        assert_eq!(hex(Uuid([0x1a; 16])), "1a1a1a1a-1a1a-1a1a-1a1a-1a1a1a1a1a1a");
+    }
+}

@@ -1,0 +1,237 @@
+//! The topics of the broker: names, ids, configurations, partitions. No records: those are in `log`.
+//! Locks, in this order: `Topics::by` → `Topic::partitions`/`Topic::config` → `Partition::log`. None is held across
+//! an await, and waiters are woken with none held.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use dohle_protocol::{ErrorCode, Uuid};
+use parking_lot::{Mutex, RwLock};
+
+use crate::{
+    collections::Map,
+    config::TopicConfig,
+    log::{Log, Waiters},
+};
+
+/// Most partitions one topic may have: a typo must not eat the machine.
+pub(crate) const MAX_PARTITIONS: i32 = 100_000;
+
+#[derive(Default)]
+pub(crate) struct Topics {
+    by: RwLock<By>,
+}
+
+#[derive(Default)]
+struct By {
+    name: BTreeMap<Arc<str>, Arc<Topic>>,
+    id: Map<[u8; 16], Arc<Topic>>,
+}
+
+/// A topic.
+pub(crate) struct Topic {
+    pub name: Arc<str>,
+    pub id: Uuid,
+    config: RwLock<Arc<TopicConfig>>,
+    partitions: RwLock<Vec<Arc<Partition>>>,
+}
+
+/// One partition: its log and who waits for it.
+pub(crate) struct Partition {
+    pub topic: Arc<str>,
+    pub index: i32,
+    pub log: Mutex<Log>,
+    pub waiters: Waiters,
+    deleted: AtomicBool,
+}
+
+/// Why a topic is not created, with Kafka's code and a sentence.
+pub(crate) type Refusal = (ErrorCode, String);
+
+impl Topics {
+    pub fn named(&self, name: &str) -> Option<Arc<Topic>> {
+        self.by.read().name.get(name).cloned()
+    }
+
+    pub fn with_id(&self, id: Uuid) -> Option<Arc<Topic>> {
+        self.by.read().id.get(&id.0).cloned()
+    }
+
+    /// All topics, by name.
+    pub fn all(&self) -> Vec<Arc<Topic>> {
+        self.by.read().name.values().cloned().collect()
+    }
+
+    /// Whether a topic of this name could be created.
+    pub fn check(&self, name: &str, partitions: i32) -> Result<(), Refusal> {
+        check_name(name).map_err(|reason| (ErrorCode::INVALID_TOPIC_EXCEPTION, reason))?;
+        if !(1..=MAX_PARTITIONS).contains(&partitions) {
+            let reason = format!("Number of partitions must be between 1 and {MAX_PARTITIONS}, not {partitions}.");
+            return Err((ErrorCode::INVALID_PARTITIONS, reason));
+        }
+        let by = self.by.read();
+        if by.name.contains_key(name) {
+            return Err((ErrorCode::TOPIC_ALREADY_EXISTS, format!("Topic '{name}' already exists.")));
+        }
+        // Kafka's metric names turn '.' into '_', so it refuses topics that differ in nothing else.
+        let collides = |other: &&Arc<str>| other.replace('.', "_") == name.replace('.', "_");
+        if name.contains(['.', '_']) {
+            if let Some(other) = by.name.keys().find(collides) {
+                let reason = format!("Topic '{name}' collides with existing topic: {other}");
+                return Err((ErrorCode::INVALID_TOPIC_EXCEPTION, reason));
+            }
+        }
+        Ok(())
+    }
+
+    /// Creates a topic, or says why not.
+    pub fn create(&self, name: &str, id: Uuid, partitions: i32, config: TopicConfig) -> Result<Arc<Topic>, Refusal> {
+        self.check(name, partitions)?;
+        let topic = Arc::new(Topic::new(name, id, partitions, config));
+        let mut by = self.by.write();
+        // Looked at again under the write lock: two requests may create the same topic.
+        if by.name.contains_key(name) {
+            return Err((ErrorCode::TOPIC_ALREADY_EXISTS, format!("Topic '{name}' already exists.")));
+        }
+        by.name.insert(topic.name.clone(), topic.clone());
+        by.id.insert(id.0, topic.clone());
+        Ok(topic)
+    }
+
+    /// Deletes a topic; its fetches end.
+    pub fn delete(&self, name: &str) -> Option<Arc<Topic>> {
+        let topic = {
+            let mut by = self.by.write();
+            let topic = by.name.remove(name)?;
+            by.id.remove(&topic.id.0);
+            topic
+        };
+        for partition in topic.partitions() {
+            partition.deleted.store(true, Ordering::Release);
+            partition.waiters.wake();
+        }
+        Some(topic)
+    }
+}
+
+impl Topic {
+    fn new(name: &str, id: Uuid, partitions: i32, config: TopicConfig) -> Self {
+        let name: Arc<str> = name.into();
+        let partitions = (0..partitions).map(|index| Partition::new(&name, index, &config)).collect();
+        Self { name, id, config: RwLock::new(Arc::new(config)), partitions: RwLock::new(partitions) }
+    }
+
+    pub fn config(&self) -> Arc<TopicConfig> {
+        self.config.read().clone()
+    }
+
+    pub fn set_config(&self, config: TopicConfig) {
+        *self.config.write() = Arc::new(config);
+    }
+
+    pub fn partition(&self, index: i32) -> Option<Arc<Partition>> {
+        self.partitions.read().get(usize::try_from(index).ok()?).cloned()
+    }
+
+    pub fn partitions(&self) -> Vec<Arc<Partition>> {
+        self.partitions.read().clone()
+    }
+
+    pub fn partition_count(&self) -> i32 {
+        self.partitions.read().len() as i32
+    }
+
+    /// Adds partitions up to `count`.
+    pub fn grow(&self, count: i32) -> Result<(), Refusal> {
+        let config = self.config();
+        let mut partitions = self.partitions.write();
+        let now = partitions.len() as i32;
+        if count <= now || count > MAX_PARTITIONS {
+            let reason = format!("The topic has {now} partitions; the new count must be larger, not {count}.");
+            return Err((ErrorCode::INVALID_PARTITIONS, reason));
+        }
+        partitions.extend((now..count).map(|index| Partition::new(&self.name, index, &config)));
+        Ok(())
+    }
+}
+
+impl Partition {
+    fn new(topic: &Arc<str>, index: i32, config: &TopicConfig) -> Arc<Self> {
+        Arc::new(Self {
+            topic: topic.clone(),
+            index,
+            log: Mutex::new(Log::new(config.segment_bytes)),
+            waiters: Waiters::default(),
+            deleted: AtomicBool::new(false),
+        })
+    }
+
+    /// Its topic was deleted: whoever still holds it must let go.
+    pub fn deleted(&self) -> bool {
+        self.deleted.load(Ordering::Acquire)
+    }
+}
+
+impl AsRef<Waiters> for Partition {
+    fn as_ref(&self) -> &Waiters {
+        &self.waiters
+    }
+}
+
+/// Kafka's rule for names; it also keeps them safe as names of files.
+pub(crate) fn check_name(name: &str) -> Result<(), String> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    match name {
+        "" => Err("Topic name is invalid: it is empty".into()),
+        "." | ".." => Err(format!("Topic name is invalid: '{name}' cannot be '.' or '..'")),
+        _ if name.len() > 249 => Err(format!("Topic name is invalid: its length is {}, more than 249", name.len())),
+        _ if !name.chars().all(legal) => Err(format!(
+            "Topic name is invalid: '{}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'",
+            name.escape_debug()
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::BrokerOptions;
+
+    fn create(topics: &Topics, name: &str, id: u8) -> Result<Arc<Topic>, Refusal> {
+        topics.create(name, Uuid([id; 16]), 2, TopicConfig::new(&BrokerOptions::default(), Vec::new()).unwrap())
+    }
+
+    #[test]
+    fn names_that_are_unsafe_as_paths_are_refused() {
+        for name in ["", ".", "..", "a/b", "a\\b", "a b", "ä", "a\0", &"x".repeat(250)] {
+            assert!(check_name(name).is_err(), "{name:?}");
+        }
+        assert_eq!(check_name("Orders.v1_2-x"), Ok(()));
+    }
+
+    #[test]
+    fn names_that_differ_in_dots_and_underscores_only_collide() {
+        let topics = Topics::default();
+        create(&topics, "a.b", 1).unwrap();
+        assert_eq!(create(&topics, "a_b", 2).err().unwrap().0, ErrorCode::INVALID_TOPIC_EXCEPTION);
+        assert_eq!(create(&topics, "a.b", 3).err().unwrap().0, ErrorCode::TOPIC_ALREADY_EXISTS);
+        assert!(create(&topics, "ab", 4).is_ok());
+    }
+
+    #[test]
+    fn a_recreated_topic_has_another_id_and_the_old_one_is_gone() {
+        let topics = Topics::default();
+        let old = create(&topics, "t", 1).unwrap();
+        topics.delete("t").unwrap();
+        create(&topics, "t", 2).unwrap();
+        assert!(topics.with_id(old.id).is_none());
+        assert!(old.partition(0).unwrap().deleted());
+        assert_eq!(topics.named("t").unwrap().id, Uuid([2; 16]));
+    }
+}
