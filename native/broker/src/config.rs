@@ -180,7 +180,12 @@ pub(crate) const TOPIC: &[Property] = &[
     p("max.message.bytes", Kind::Int(0), "1048588", "message.max.bytes"),
     p("message.timestamp.after.max.ms", Kind::Long(0), "3600000", "log.message.timestamp.after.max.ms"),
     p("message.timestamp.before.max.ms", Kind::Long(0), MAX_LONG, "log.message.timestamp.before.max.ms"),
-    p("message.timestamp.type", Kind::OneOf(&["CreateTime", "LogAppendTime"]), "CreateTime", "log.message.timestamp.type"),
+    p(
+        "message.timestamp.type",
+        Kind::OneOf(&["CreateTime", "LogAppendTime"]),
+        "CreateTime",
+        "log.message.timestamp.type",
+    ),
     p("min.cleanable.dirty.ratio", Kind::Double, "0.5", "log.cleaner.min.cleanable.ratio"),
     p("min.compaction.lag.ms", Kind::Long(0), "0", "log.cleaner.min.compaction.lag.ms"),
     p("min.insync.replicas", Kind::Int(1), "1", "min.insync.replicas"),

@@ -84,7 +84,7 @@ async fn silence(stream: &mut dyn Stream) -> Result<(), End> {
     Ok(())
 }
 
-async fn write(mut stream: &mut dyn Stream, segments: Segments) -> Result<(), End> {
+async fn write(stream: &mut dyn Stream, segments: Segments) -> Result<(), End> {
     let mut left: Vec<Bytes> = segments.0.into_iter().filter(|segment| !segment.is_empty()).collect();
     left.reverse();
     while !left.is_empty() {
@@ -114,7 +114,7 @@ struct Frames {
 
 impl Frames {
     /// The next frame without its length; none at a clean end.
-    async fn next(&mut self, mut stream: &mut dyn Stream) -> Result<Option<Bytes>, End> {
+    async fn next(&mut self, stream: &mut dyn Stream) -> Result<Option<Bytes>, End> {
         loop {
             let needed = match self.length()? {
                 Some(length) if self.buffer.len() >= 4 + length => {
@@ -128,13 +128,17 @@ impl Frames {
             let step = needed.clamp(1, READ_AHEAD.max(self.buffer.len()).max(1 << 20));
             self.buffer.reserve(step);
             if stream.read_buf(&mut self.buffer).await? == 0 {
-                return if self.buffer.is_empty() { Ok(None) } else { Err(End::Io(io::ErrorKind::UnexpectedEof.into())) };
+                return if self.buffer.is_empty() {
+                    Ok(None)
+                } else {
+                    Err(End::Io(io::ErrorKind::UnexpectedEof.into()))
+                };
             }
         }
     }
 
     /// Reads while something else is waited for; returns when the client is gone.
-    async fn read_ahead(&mut self, mut stream: &mut dyn Stream) -> io::Result<()> {
+    async fn read_ahead(&mut self, stream: &mut dyn Stream) -> io::Result<()> {
         while self.buffer.len() < READ_AHEAD {
             self.buffer.reserve(4096);
             if stream.read_buf(&mut self.buffer).await? == 0 {

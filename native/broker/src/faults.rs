@@ -351,8 +351,20 @@ mod tests {
         let plan = faults.plan(0, None, &targets);
         assert_eq!(plan.whole(When::After), None);
         let mut applied = 0;
-        assert_eq!(plan.guard(("t", 0), || { applied += 1; Ok(()) }), Ok(()));
-        assert_eq!(plan.guard(("t", 1), || { applied += 1; Ok(()) }), Err(ErrorCode(7)));
+        assert_eq!(
+            plan.guard(("t", 0), || {
+                applied += 1;
+                Ok(())
+            }),
+            Ok(())
+        );
+        assert_eq!(
+            plan.guard(("t", 1), || {
+                applied += 1;
+                Ok(())
+            }),
+            Err(ErrorCode(7))
+        );
         assert_eq!(applied, 2, "After: the request takes effect");
         assert!(!fires(&faults, 0, &targets[..1]));
     }

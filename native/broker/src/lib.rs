@@ -4,11 +4,19 @@
 //! and tasks come from a [`BrokerWorld`].
 #![forbid(unsafe_code)]
 
+mod api;
 mod broker;
 pub mod collections;
+mod config;
+mod connection;
 mod error;
 pub mod faults;
+mod group;
+mod log;
+mod node;
 mod options;
+mod sessions;
+mod topics;
 pub mod world;
 
 pub use broker::Broker;

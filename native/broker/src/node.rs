@@ -69,7 +69,8 @@ impl Node {
 
     /// Creates a topic with the broker's defaults, as a request for its metadata does.
     pub fn auto_create(&self, name: &str) -> Result<Arc<Topic>, Refusal> {
-        let config = TopicConfig::new(&self.options, Vec::new()).map_err(|reason| (ErrorCode::INVALID_CONFIG, reason))?;
+        let config =
+            TopicConfig::new(&self.options, Vec::new()).map_err(|reason| (ErrorCode::INVALID_CONFIG, reason))?;
         self.topics.create(name, self.random_uuid(), self.options.partitions, config)
     }
 }

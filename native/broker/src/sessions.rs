@@ -264,7 +264,10 @@ mod tests {
     fn full(sessions: &Sessions, partitions: i32) -> Context {
         let asked = (0..partitions).map(|n| (key(n), want(0))).collect();
         let mut next = 7;
-        let random = || { next += 1; next };
+        let random = || {
+            next += 1;
+            next
+        };
         sessions.context((NO_SESSION, INITIAL_EPOCH), asked, Vec::new(), false, random).unwrap()
     }
 
@@ -317,7 +320,10 @@ mod tests {
         let mut n = 0;
         let ids: Vec<i32> = (0..=MAX_SESSIONS)
             .map(|_| {
-                let random = || { n += 1; n };
+                let random = || {
+                    n += 1;
+                    n
+                };
                 sessions.context((NO_SESSION, INITIAL_EPOCH), asked(), Vec::new(), false, random).unwrap().session_id
             })
             .collect();

@@ -46,7 +46,7 @@ pub(crate) struct Partition {
     pub topic: Arc<str>,
     pub index: i32,
     pub log: Mutex<Log>,
-    pub waiters: Waiters,
+    pub waiters: Arc<Waiters>,
     deleted: AtomicBool,
 }
 
@@ -166,7 +166,7 @@ impl Partition {
             topic: topic.clone(),
             index,
             log: Mutex::new(Log::new(config.segment_bytes)),
-            waiters: Waiters::default(),
+            waiters: Arc::default(),
             deleted: AtomicBool::new(false),
         })
     }
@@ -174,12 +174,6 @@ impl Partition {
     /// Its topic was deleted: whoever still holds it must let go.
     pub fn deleted(&self) -> bool {
         self.deleted.load(Ordering::Acquire)
-    }
-}
-
-impl AsRef<Waiters> for Partition {
-    fn as_ref(&self) -> &Waiters {
-        &self.waiters
     }
 }
 

@@ -54,9 +54,9 @@ impl Api for CreateTopics {
 
 fn create(call: &Call, asked: &CreatableTopic, validate_only: bool) -> CreatableTopicResult {
     let mut refusal = None;
-    let created = call.plan.guard((&asked.name, -1), || {
-        try_create(&call.node, asked, validate_only).map_err(|why| refusal.insert(why).0)
-    });
+    let created = call
+        .plan
+        .guard((&asked.name, -1), || try_create(&call.node, asked, validate_only).map_err(|why| refusal.insert(why).0));
     match created {
         Ok((topic_id, partitions, config)) => CreatableTopicResult {
             name: asked.name.clone(),
@@ -77,7 +77,8 @@ fn try_create(node: &Node, asked: &CreatableTopic, validate_only: bool) -> Resul
     let partitions = partitions(node, asked)?;
     let mut set = BTreeMap::new();
     for config in &asked.configs {
-        let missing = || (ErrorCode::INVALID_CONFIG, format!("Null value not supported for topic config: {}", config.name));
+        let missing =
+            || (ErrorCode::INVALID_CONFIG, format!("Null value not supported for topic config: {}", config.name));
         set.insert(config.name.clone(), config.value.clone().ok_or_else(missing)?);
     }
     // Kafka looks at the name before anything else that could be wrong with a topic.

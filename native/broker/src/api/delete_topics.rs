@@ -42,7 +42,8 @@ impl Api for DeleteTopics {
 
 /// The topics asked for, however the version names them.
 fn states(request: &DeleteTopicsRequest) -> Vec<DeleteTopicState> {
-    let named = request.topic_names.iter().map(|name| DeleteTopicState { name: Some(name.clone()), ..Default::default() });
+    let named =
+        request.topic_names.iter().map(|name| DeleteTopicState { name: Some(name.clone()), ..Default::default() });
     request.topics.iter().cloned().chain(named).collect()
 }
 

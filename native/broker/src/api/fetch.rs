@@ -167,7 +167,7 @@ async fn wait(request: &FetchRequest, sources: &[Source]) {
     let deadline = Instant::now() + wait;
     let woken = Arc::new(Notify::new());
     let open = sources.iter().filter_map(|source| source.partition.as_ref().ok());
-    let _places: Vec<_> = open.map(|partition| Waiter::register(partition.clone(), woken.clone())).collect();
+    let _places: Vec<_> = open.map(|partition| Waiter::register(partition.waiters.clone(), woken.clone())).collect();
     // Looked at again after registering: an append in between would otherwise be waited for in vain.
     while !enough(sources, request.min_bytes) {
         if timeout_at(deadline, woken.notified()).await.is_err() {

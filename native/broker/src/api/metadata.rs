@@ -30,11 +30,10 @@ impl Api for Metadata {
 
     async fn handle(call: &Call, request: MetadataRequest) -> Reply<Self> {
         let node = &call.node;
-        let asked = request.topics.unwrap_or_default();
-        let mut topics: Vec<MetadataResponseTopic> = if call.all_topics(&asked, request.topics_are_null) {
-            node.topics.all().iter().map(|topic| describe(node, topic)).collect()
-        } else {
-            asked.iter().map(|asked| look_up(call, asked, request.allow_auto_topic_creation)).collect()
+        let asked = request.topics.filter(|asked| !(call.version == 0 && asked.is_empty()));
+        let mut topics: Vec<MetadataResponseTopic> = match &asked {
+            None => node.topics.all().iter().map(|topic| describe(node, topic)).collect(),
+            Some(asked) => asked.iter().map(|asked| look_up(call, asked, request.allow_auto_topic_creation)).collect(),
         };
         if request.include_topic_authorized_operations {
             topics.iter_mut().for_each(|topic| topic.topic_authorized_operations = TOPIC_OPERATIONS);
@@ -87,6 +86,10 @@ fn look_up(call: &Call, asked: &MetadataRequestTopic, allow_creation: bool) -> M
     };
     match found {
         Ok(topic) => describe(node, &topic),
+        // Null names exist from version 12 on.
+        Err(code) if call.version < 12 && asked.name.is_none() => {
+            MetadataResponseTopic { name: Some(String::new()), ..unknown(asked, code) }
+        }
         Err(code) => unknown(asked, code),
     }
 }

@@ -91,8 +91,7 @@ fn find(node: &Node, version: i16, topic: &TopicProduceData) -> Option<Arc<Topic
 
 fn produce_to_topic(call: &Call, asked: TopicProduceData) -> TopicProduceResponse {
     let topic = find(&call.node, call.version, &asked);
-    let unknown =
-        if call.version >= 13 { ErrorCode::UNKNOWN_TOPIC_ID } else { ErrorCode::UNKNOWN_TOPIC_OR_PARTITION };
+    let unknown = if call.version >= 13 { ErrorCode::UNKNOWN_TOPIC_ID } else { ErrorCode::UNKNOWN_TOPIC_OR_PARTITION };
     let mut partition_responses = Vec::with_capacity(asked.partition_data.len());
     for data in asked.partition_data {
         let index = data.index;
@@ -107,9 +106,9 @@ fn produce_to_topic(call: &Call, asked: TopicProduceData) -> TopicProduceRespons
 
 fn append(call: &Call, topic: &Topic, data: PartitionProduceData) -> Result<(Appended, i64), Refused> {
     let mut refused = None;
-    let done = call.plan.guard((&topic.name, data.index), || {
-        try_append(call, topic, data).map_err(|why| refused.insert(why).code)
-    });
+    let done = call
+        .plan
+        .guard((&topic.name, data.index), || try_append(call, topic, data).map_err(|why| refused.insert(why).code));
     // A rule's error goes before what really happened.
     done.map_err(|code| refused.filter(|refused| refused.code == code).unwrap_or_else(|| code.into()))
 }

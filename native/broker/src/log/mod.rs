@@ -112,10 +112,9 @@ impl Log {
 
     /// The first batch with a record of at least `timestamp` and an offset of at least `from`.
     pub fn batch_at_time(&self, timestamp: i64, from: i64) -> Option<Bytes> {
-        self.segments
-            .iter()
-            .filter(|segment| segment.max_timestamp >= timestamp)
-            .find_map(|segment| segment.batch_where(|batch| batch.max_timestamp >= timestamp && batch.last_offset >= from))
+        self.segments.iter().filter(|segment| segment.max_timestamp >= timestamp).find_map(|segment| {
+            segment.batch_where(|batch| batch.max_timestamp >= timestamp && batch.last_offset >= from)
+        })
     }
 
     /// The largest timestamp of the log, none when it is empty.

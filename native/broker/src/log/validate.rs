@@ -53,7 +53,10 @@ pub(crate) fn validate(records: Option<Bytes>, rules: &Rules<'_>) -> Result<Batc
     let raw = only_batch(records.unwrap_or_default(), rules.version)?;
     let header = raw.header();
     if header.base_offset != 0 {
-        return Err(invalid(format!("The base offset of the record batch should be 0, but it is {}", header.base_offset)));
+        return Err(invalid(format!(
+            "The base offset of the record batch should be 0, but it is {}",
+            header.base_offset
+        )));
     }
     let (size, max) = (raw.bytes().len(), rules.config.max_message_bytes);
     if size > max {
@@ -120,7 +123,10 @@ fn check_header(header: &BatchHeader) -> Result<(), Refused> {
     }
     if header.producer_id >= 0 && (header.base_sequence < 0 || header.producer_epoch < 0) {
         let (sequence, epoch) = (header.base_sequence, header.producer_epoch);
-        return Err(invalid(format!("Invalid sequence number {sequence} or epoch {epoch} of producer {}", header.producer_id)));
+        return Err(invalid(format!(
+            "Invalid sequence number {sequence} or epoch {epoch} of producer {}",
+            header.producer_id
+        )));
     }
     Ok(())
 }
@@ -154,7 +160,8 @@ fn check_records(raw: &RawBatch, header: &BatchHeader, rules: &Rules<'_>) -> Res
 
 fn timestamp_allowed(timestamp: i64, rules: &Rules<'_>) -> bool {
     let (before, after) = (rules.config.timestamp_before_max_ms, rules.config.timestamp_after_max_ms);
-    timestamp == -1 || rules.now_ms.saturating_sub(timestamp) <= before && timestamp.saturating_sub(rules.now_ms) <= after
+    timestamp == -1
+        || rules.now_ms.saturating_sub(timestamp) <= before && timestamp.saturating_sub(rules.now_ms) <= after
 }
 
 /// Records at fault, with the code of the first.

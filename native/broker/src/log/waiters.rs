@@ -16,8 +16,8 @@ pub(crate) struct Waiters {
 }
 
 /// A place in the list, left when dropped.
-pub(crate) struct Waiter<P: AsRef<Waiters>> {
-    partition: P,
+pub(crate) struct Waiter {
+    waiters: Arc<Waiters>,
     id: u64,
 }
 
@@ -30,19 +30,18 @@ impl Waiters {
     }
 }
 
-impl<P: AsRef<Waiters>> Waiter<P> {
+impl Waiter {
     /// Registers `notify`. Register before looking at the log: an append in between is then not missed.
-    pub fn register(partition: P, notify: Arc<Notify>) -> Self {
-        let waiters = partition.as_ref();
+    pub fn register(waiters: Arc<Waiters>, notify: Arc<Notify>) -> Self {
         let id = waiters.next.fetch_add(1, Ordering::Relaxed);
         waiters.waiting.lock().push((id, notify));
-        Self { partition, id }
+        Self { waiters, id }
     }
 }
 
-impl<P: AsRef<Waiters>> Drop for Waiter<P> {
+impl Drop for Waiter {
     fn drop(&mut self) {
-        let mut waiting = self.partition.as_ref().waiting.lock();
+        let mut waiting = self.waiters.waiting.lock();
         if let Some(at) = waiting.iter().position(|(id, _)| *id == self.id) {
             waiting.swap_remove(at);
         }
