@@ -33,7 +33,7 @@ impl Api for ListOffsets {
             let partitions = topic.partitions.iter().map(|asked| {
                 let target = (topic.name.as_str(), asked.partition_index);
                 let found = call.plan.guard(target, || find(call, &topic.name, asked));
-                answer(asked.partition_index, found)
+                answer(call.version, asked.partition_index, found)
             });
             let partitions = partitions.collect();
             response.topics.push(ListOffsetsTopicResponse { name: topic.name, partitions, ..Default::default() });
@@ -44,7 +44,7 @@ impl Api for ListOffsets {
     fn refuse(request: &ListOffsetsRequest, code: ErrorCode) -> ListOffsetsResponse {
         let topics = request.topics.iter().map(|topic| ListOffsetsTopicResponse {
             name: topic.name.clone(),
-            partitions: topic.partitions.iter().map(|p| answer(p.partition_index, Err(code))).collect(),
+            partitions: topic.partitions.iter().map(|p| answer(0, p.partition_index, Err(code))).collect(),
             ..Default::default()
         });
         ListOffsetsResponse { topics: topics.collect(), ..Default::default() }
@@ -96,12 +96,13 @@ fn at_time(call: &Call, partition: &Partition, timestamp: i64) -> Found {
     }
 }
 
-fn answer(partition_index: i32, found: Result<Found, ErrorCode>) -> ListOffsetsPartitionResponse {
+fn answer(version: i16, partition_index: i32, found: Result<Found, ErrorCode>) -> ListOffsetsPartitionResponse {
     let (error_code, found) = match found {
         Ok(found) => (0, found),
         Err(code) => (code.0, None),
     };
+    // The epoch cannot be written in versions that lack it.
     let (offset, timestamp) = found.unwrap_or((-1, -1));
-    let leader_epoch = if found.is_some() { LEADER_EPOCH } else { -1 };
+    let leader_epoch = if version >= 4 && found.is_some() { LEADER_EPOCH } else { -1 };
     ListOffsetsPartitionResponse { partition_index, error_code, timestamp, offset, leader_epoch, ..Default::default() }
 }
