@@ -167,7 +167,7 @@ pub struct Compressor {
 enum State {
     None,
     Gzip(gzip::Writer),
-    Snappy(snappy::Writer),
+    Snappy(Box<snappy::Writer>),
     Lz4(lz4::Writer),
     Zstd(zstd::Writer),
 }
@@ -186,7 +186,7 @@ impl Compressor {
         let state = match compression {
             Compression::None => State::None,
             Compression::Gzip => State::Gzip(gzip::Writer::new(level)),
-            Compression::Snappy => State::Snappy(snappy::Writer::new()),
+            Compression::Snappy => State::Snappy(Box::default()),
             Compression::Lz4 => State::Lz4(lz4::Writer::new()),
             Compression::Zstd => State::Zstd(zstd::Writer::new(level)?),
         };

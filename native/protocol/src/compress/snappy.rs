@@ -14,11 +14,13 @@ const MAX_RATIO: usize = 22;
 
 pub(super) struct Writer(snap::raw::Encoder);
 
-impl Writer {
-    pub(super) fn new() -> Self {
+impl Default for Writer {
+    fn default() -> Self {
         Self(snap::raw::Encoder::new())
     }
+}
 
+impl Writer {
     pub(super) fn compress(&mut self, input: &[u8], scratch: &mut Vec<u8>) -> Result<usize, CompressError> {
         let blocks = input.len().div_ceil(BLOCK);
         let bound = HEADER.len() + blocks * (4 + snap::raw::max_compress_len(BLOCK));

@@ -3,9 +3,9 @@
 //! This is what a language reads instead of parsing records. The fetcher drives it, run by run, so that a large batch
 //! becomes several chunks; one pass over the bytes, nothing else touched.
 
+use super::RecordError;
 use super::header::BatchHeader;
 use super::reader::{check_end, parse_record, record_timestamp};
-use super::{RecordError, TimestampType};
 
 /// Numbers per record: offset delta, timestamp (low, high half), key start and length, value start and length, headers
 /// start, length in bytes and count. A length of −1 is null. Starts count from the chunk's first byte.
@@ -18,6 +18,22 @@ pub struct Indexer<'a> {
     records: &'a [u8],
     position: usize,
     next: u32,
+}
+
+/// What to index next, and for which chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// Records below are left out.
+    pub from_offset: i64,
+    /// What offset deltas are written relative to. They must fit 32 bits.
+    pub base_offset: i64,
+    /// Turns a position in the batch's plain records into one in the chunk's bytes; negative when the chunk starts
+    /// inside them.
+    pub shift: i64,
+    /// The most bytes of records.
+    pub max_bytes: usize,
+    /// Take one record even if it alone is larger: for a chunk that is still empty.
+    pub at_least_one: bool,
 }
 
 /// What a run has indexed.
@@ -69,44 +85,24 @@ impl<'a> Indexer<'a> {
         check_end(self.records, self.position, &self.header)
     }
 
-    /// Appends records to `index` until they span more than `max_bytes` (at least one record) or the batch ends.
-    ///
-    /// Offset deltas are written relative to `chunk_base_offset`; `shift` is what turns a position in the plain records
-    /// into one in the chunk's bytes (negative when the chunk starts inside them). Records below `from_offset` are left out.
+    /// Appends records to `index` until the run is full or the batch ends.
     ///
     /// # Errors
     /// When a record is malformed; `index` is then as it was.
-    pub fn run(
-        &mut self,
-        from_offset: i64,
-        chunk_base_offset: i64,
-        shift: i64,
-        max_bytes: usize,
-        index: &mut Vec<i32>,
-    ) -> Result<IndexedRun, RecordError> {
+    pub fn run(&mut self, run: &Run, index: &mut Vec<i32>) -> Result<IndexedRun, RecordError> {
         let before = index.len();
-        match self.fill(from_offset, chunk_base_offset, shift, max_bytes, index) {
-            Ok(run) => Ok(run),
-            Err(error) => {
-                index.truncate(before);
-                Err(error)
-            }
+        let done = self.fill(run, index);
+        if done.is_err() {
+            index.truncate(before);
         }
+        done
     }
 
-    fn fill(
-        &mut self,
-        from_offset: i64,
-        chunk_base_offset: i64,
-        shift: i64,
-        max_bytes: usize,
-        index: &mut Vec<i32>,
-    ) -> Result<IndexedRun, RecordError> {
-        let (records, header) = (self.records, self.header);
-        let rebase = header.base_offset - chunk_base_offset;
-        let append_time = header.attributes.timestamp_type() == TimestampType::LogAppendTime;
-        let mut run = IndexedRun { count: 0, last_offset: -1, start: self.position, end: self.position };
-        index.reserve(self.expected(max_bytes) * INDEX_WIDTH);
+    fn fill(&mut self, run: &Run, index: &mut Vec<i32>) -> Result<IndexedRun, RecordError> {
+        let (records, header, shift) = (self.records, self.header, run.shift);
+        let rebase = header.base_offset - run.base_offset;
+        let mut done = IndexedRun { count: 0, last_offset: -1, start: self.position, end: self.position };
+        index.reserve(self.expected(run.max_bytes) * INDEX_WIDTH);
         let mut position = self.position;
         while !self.is_done() {
             let start = position;
@@ -115,14 +111,13 @@ impl<'a> Indexer<'a> {
                 error => self.locate(error)?,
             };
             let offset = header.base_offset + i64::from(parsed.offset_delta);
-            if offset < from_offset {
-                (run.start, run.end) = (position, position);
-            } else if run.count > 0 && position - run.start > max_bytes {
+            if offset < run.from_offset {
+                (done.start, done.end) = (position, position);
+            } else if position - done.start > run.max_bytes && (done.count > 0 || !run.at_least_one) {
                 position = start;
                 break;
             } else {
-                let timestamp =
-                    if append_time { header.max_timestamp } else { record_timestamp(&header, parsed.timestamp_delta) };
+                let timestamp = record_timestamp(&header, parsed.timestamp_delta);
                 index.extend_from_slice(&[
                     (rebase + i64::from(parsed.offset_delta)) as i32,
                     timestamp as i32,
@@ -135,17 +130,17 @@ impl<'a> Indexer<'a> {
                     parsed.headers_len as i32,
                     parsed.header_count as i32,
                 ]);
-                run.count += 1;
-                run.end = position;
+                done.count += 1;
+                done.end = position;
             }
-            run.last_offset = run.last_offset.max(offset);
+            done.last_offset = done.last_offset.max(offset);
             self.next += 1;
         }
         self.position = position;
         if self.is_done() {
             check_end(records, position, &header)?;
         }
-        Ok(run)
+        Ok(done)
     }
 
     /// How many records the next `max_bytes` hold, if the rest of the batch is even. The count was checked against the bytes.

@@ -36,7 +36,7 @@ pub use header::{
     Attributes, BATCH_HEADER_LEN, BatchHeader, LOG_OVERHEAD, TimestampType, set_log_append_time, set_offsets,
 };
 pub use headers::{HeaderIter, Headers, PackedHeaders, WireHeaders};
-pub use index::{INDEX_WIDTH, IndexedRun, Indexer};
+pub use index::{INDEX_WIDTH, IndexedRun, Indexer, Run};
 pub use legacy::LegacyBatch;
 pub use reader::{Batch, Batches, PlainBatch, RawBatch, RecordIter, RecordView, batches};
 

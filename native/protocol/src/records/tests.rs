@@ -5,6 +5,7 @@ use super::*;
 use crate::compress::{Compression, Compressor, Decompressor};
 
 const MAX: usize = 64 << 20;
+const ALL: Run = Run { from_offset: 0, base_offset: 0, shift: 0, max_bytes: MAX, at_least_one: true };
 
 #[derive(Debug, Clone, PartialEq)]
 struct Owned {
@@ -248,7 +249,7 @@ fn an_empty_batch_keeps_its_last_offset() {
     assert_eq!((batch.last_offset(), batch.header().record_count, batch.header().partition_leader_epoch), (104, 0, 3));
     assert_eq!(batch.plain(&mut Decompressor::new(), MAX).unwrap().iter().count(), 0);
     let mut indexer = Indexer::new(&batch.header(), &[]);
-    assert_eq!(indexer.run(0, 100, 0, 1, &mut Vec::new()).unwrap().count, 0);
+    assert_eq!(indexer.run(&ALL, &mut Vec::new()).unwrap().count, 0);
 }
 
 #[test]
@@ -260,7 +261,7 @@ fn log_append_time_holds_for_every_record() {
     let plain = batch.plain(&mut Decompressor::new(), MAX).unwrap();
     assert!(plain.iter().all(|record| record.unwrap().timestamp == 42));
     let mut index = Vec::new();
-    Indexer::new(plain.header(), plain.records()).run(0, 0, 0, MAX, &mut index).unwrap();
+    Indexer::new(plain.header(), plain.records()).run(&ALL, &mut index).unwrap();
     assert!(index.chunks(INDEX_WIDTH).all(|row| row[1..3] == [42, 0]));
 }
 
@@ -351,7 +352,7 @@ fn a_malformed_record_is_named() {
         let plain = batches(bytes).next().unwrap().unwrap().plain(&mut Decompressor::new(), MAX).unwrap();
         let iterated = plain.iter().find_map(Result::err).unwrap();
         let mut index = vec![1, 2, 3];
-        let indexed = Indexer::new(plain.header(), plain.records()).run(0, 0, 0, MAX, &mut index).unwrap_err();
+        let indexed = Indexer::new(plain.header(), plain.records()).run(&ALL, &mut index).unwrap_err();
         assert_eq!((iterated, index), (indexed.clone(), vec![1, 2, 3]));
         (indexed.field, indexed.position, indexed.record)
     };
@@ -360,6 +361,18 @@ fn a_malformed_record_is_named() {
     assert_eq!(fault(3, 0x40), ("OffsetDelta", 3, Some(0)));
     assert_eq!(fault(4, 3), ("Key", 4, Some(0)));
     assert_eq!(fault(4, 0x7e), ("Key", 5, Some(0)));
+}
+
+#[test]
+fn a_record_that_does_not_fit_waits_for_the_next_chunk() {
+    let batch = sealed(&some_records(2), Compression::None);
+    let plain = batches(batch.bytes()).next().unwrap().unwrap().plain(&mut Decompressor::new(), MAX).unwrap();
+    let mut indexer = Indexer::new(plain.header(), plain.records());
+    let mut index = Vec::new();
+    let run = indexer.run(&Run { max_bytes: 3, at_least_one: false, ..ALL }, &mut index).unwrap();
+    assert_eq!((run.count, indexer.position(), index.len()), (0, 0, 0));
+    let run = indexer.run(&Run { max_bytes: 3, ..ALL }, &mut index).unwrap();
+    assert_eq!((run.count, run.last_offset), (1, 0));
 }
 
 #[test]
@@ -376,7 +389,9 @@ fn runs_cut_a_batch_into_chunks() {
         while !indexer.is_done() {
             let (start, mut index) = (indexer.position(), Vec::new());
             let base = 5_000_000_000 + seen as i64;
-            let run = indexer.run(0, base, -(start as i64), max, &mut index).unwrap();
+            let run = indexer
+                .run(&Run { base_offset: base, shift: -(start as i64), max_bytes: max, ..ALL }, &mut index)
+                .unwrap();
             assert!(run.count == 1 || run.end - run.start <= max);
             let chunk = &plain.records()[run.start..run.end];
             for (i, row) in index.chunks(INDEX_WIDTH).enumerate() {
@@ -506,7 +521,7 @@ fn read_everything(bytes: Bytes) {
         if let Ok(header) = batch.plain_into(&mut decompressor, 1 << 20, &mut out) {
             let mut indexer = Indexer::new(&header, &out);
             let mut index = Vec::new();
-            while !indexer.is_done() && indexer.run(0, 0, 0, 100, &mut index).is_ok() {}
+            while !indexer.is_done() && indexer.run(&Run { max_bytes: 100, ..ALL }, &mut index).is_ok() {}
             for row in index.chunks(INDEX_WIDTH) {
                 let end = |start: i32, len: i32| start as usize + len.max(0) as usize;
                 assert!(end(row[3], row[4]) <= out.len() && end(row[5], row[6]) <= out.len());
@@ -541,7 +556,7 @@ proptest! {
         let mut indexer = Indexer::new(&header, &out[5..]);
         let mut index = Vec::new();
         while !indexer.is_done() {
-            indexer.run(from, 0, 5, max, &mut index).unwrap();
+            indexer.run(&Run { from_offset: from, shift: 5, max_bytes: max, ..ALL }, &mut index).unwrap();
         }
         let views: Vec<_> = RecordIter::new(&header, &out[5..]).map(Result::unwrap).filter(|view| view.offset >= from).collect();
         prop_assert_eq!(views.len() * INDEX_WIDTH, index.len());
