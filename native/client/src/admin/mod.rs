@@ -1,1 +1,111 @@
-//! Admin operations.
+//! Admin operations: plain async functions with typed requests and one result per item.
+//!
+//! They keep no state of their own and cross no language border; `bridge` renders them for every language. Each has a time
+//! limit in all, retries included: the one given, else `default.api.timeout.ms`.
+//!
+//! File map: `topics` create, delete, list, describe · `cluster` describe · `each` calls with a result per item.
+
+mod cluster;
+mod each;
+mod topics;
+
+use std::time::Duration;
+
+use dohle_protocol::Request;
+use tokio::time::{Instant, sleep};
+
+use crate::client::Client;
+use crate::error::{Error, ErrorKind, Result};
+use crate::net::Backoff;
+
+pub use cluster::{Broker, ClusterDescription};
+pub use topics::{CreatedTopic, NewTopic, PartitionDescription, TopicDescription, TopicListing};
+
+/// Admin calls of one client. Cheap to make.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    client: Client,
+}
+
+/// What came of one item of a call about several.
+#[derive(Clone, Debug)]
+pub struct Item<T> {
+    /// The topic, group, … as it was asked for.
+    pub name: String,
+    /// Its own success or error; others of the same call may differ.
+    pub result: Result<T>,
+}
+
+impl Admin {
+    /// Admin calls over the connections of this client.
+    pub fn new(client: &Client) -> Self {
+        Self { client: client.clone() }
+    }
+
+    fn start(&self, doing: &'static str, timeout: Option<Duration>) -> Attempts {
+        let options = self.client.options();
+        let limit = timeout.unwrap_or(options.default_api_timeout);
+        let backoff = Backoff::new(options.retry_backoff, options.retry_backoff_max);
+        Attempts { doing, limit, deadline: Instant::now() + limit, backoff, last: None }
+    }
+
+    /// Asks any broker, again after failures that may pass.
+    async fn ask_any<R: Request>(&self, attempts: &mut Attempts, make: impl Fn(i16) -> Result<R>) -> Result<R::Response> {
+        loop {
+            let left = attempts.left();
+            let error = match attempts.limit(self.client.request_any(&make, left)).await {
+                Ok(Ok(response)) => return Ok(response),
+                Ok(Err(error)) | Err(error) => error,
+            };
+            attempts.pause(&self.client, error).await?;
+        }
+    }
+}
+
+/// The tries of one call: its time limit, its back-off and its last error.
+struct Attempts {
+    doing: &'static str,
+    limit: Duration,
+    deadline: Instant,
+    backoff: Backoff,
+    last: Option<Error>,
+}
+
+impl Attempts {
+    /// The time left.
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// For the `timeout_ms` field of a request: the broker gives up a little before we do.
+    fn left_ms(&self) -> i32 {
+        i32::try_from(self.left().as_millis()).unwrap_or(i32::MAX)
+    }
+
+    /// Cuts a step off at the end of the call's time.
+    async fn limit<T>(&self, step: impl Future<Output = T>) -> Result<T> {
+        tokio::time::timeout_at(self.deadline, step).await.map_err(|_| self.too_late())
+    }
+
+    /// After a failure: gives up if it is final, else waits before the next try.
+    async fn pause(&mut self, client: &Client, error: Error) -> Result<()> {
+        if !error.retriable() {
+            return Err(error.context(self.doing));
+        }
+        if self.left().is_zero() {
+            return Err(self.too_late());
+        }
+        self.last = Some(error);
+        let pause = self.backoff.next(&**client.world());
+        self.limit(sleep(pause)).await
+    }
+
+    fn too_late(&self) -> Error {
+        let text = format!("{} did not finish within {} ms", self.doing, self.limit.as_millis());
+        match &self.last {
+            // What stood in the way is worth more than that time has passed.
+            Some(error) => error.clone().context(text),
+            None => Error::new(ErrorKind::RequestTimedOut, text),
+        }
+    }
+}
