@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use crate::{Client, Error, Result};
 
+#[allow(dead_code)]
+mod chunk;
 mod fetcher;
 mod handover;
 mod shared;

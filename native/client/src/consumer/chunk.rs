@@ -1,0 +1,564 @@
+//! From the records of one partition in a fetch response to chunks: checks, decompresses, leaves out, indexes.
+//! No I/O, no lock and no state between responses; it may run on any thread.
+//! Driven by the fetcher for each partition of a response.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dohle_protocol::compress::Decompressor;
+use dohle_protocol::records::{BatchHeader, ControlType, Indexer, RawBatch, RecordError, Run, batches};
+
+use crate::collections::Set;
+
+use super::handover::{Chunk, Position};
+
+/// A chunk holds at most this much of records, unless one record is larger.
+pub(crate) const CHUNK_BYTES: usize = 256 * 1024;
+
+/// The records of one partition, and what was asked for.
+pub(crate) struct Fetched {
+    pub topic: Arc<str>,
+    pub partition: i32,
+    /// The partition's epoch when the fetch was sent.
+    pub epoch: u32,
+    /// Where the fetch was to begin. The first batch may begin before.
+    pub from: Position,
+    pub records: Bytes,
+    /// `(producer id, first offset)`, in any order: brokers differ.
+    pub aborted: Vec<(i64, i64)>,
+    pub high_watermark: i64,
+}
+
+/// What does not differ between partitions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    pub read_committed: bool,
+    pub check_crcs: bool,
+    pub max_decompressed: usize,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) struct Cut {
+    pub chunks: Vec<Chunk>,
+    /// Where to go on: behind the last batch that was read, or at the one that could not be.
+    pub next: Position,
+    /// Why reading ended early. What came before it is good.
+    pub error: Option<CutError>,
+    /// What the chunks charge together.
+    pub charge: usize,
+}
+
+/// Why records could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum CutError {
+    /// A batch is malformed.
+    Record(RecordError),
+    /// There are bytes, but no batch that reaches the asked offset: asking again would answer the same for ever.
+    NoBatch { bytes: usize },
+}
+
+impl fmt::Display for CutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Record(error) => error.fmt(f),
+            Self::NoBatch { bytes } => write!(f, "{bytes} bytes without a whole batch at or behind this offset"),
+        }
+    }
+}
+
+impl From<RecordError> for CutError {
+    fn from(error: RecordError) -> Self {
+        Self::Record(error)
+    }
+}
+
+/// Cuts the records of one partition into chunks. Stops at a batch boundary when the chunks charge `budget` (the rest comes
+/// with the next fetch): a response that unpacks to many times its size does not have to be held as a whole.
+pub(crate) fn cut(fetched: Fetched, rules: Rules, budget: usize, decompressor: &mut Decompressor) -> Cut {
+    let mut cutter = Cutter::new(fetched, rules);
+    let error = cutter.run(budget, decompressor).err();
+    cutter.flush();
+    // What follows the last chunk without records (markers, aborted data, compacted offsets) is passed with it.
+    if let Some(last) = cutter.chunks.last_mut() {
+        last.next = cutter.next;
+    }
+    Cut { chunks: cutter.chunks, next: cutter.next, error, charge: cutter.charge }
+}
+
+struct Cutter {
+    fetched: Fetched,
+    rules: Rules,
+    aborted: Aborted,
+    next: Position,
+    chunks: Vec<Chunk>,
+    charge: usize,
+    open: Option<Open>,
+    /// Small decompressed batches of the open chunk, one behind the other; empty while it is a slice.
+    packed: Vec<u8>,
+}
+
+/// The chunk that is being filled.
+struct Open {
+    /// Where its bytes are, when they exist already: in the response, or in one large decompressed batch.
+    slice: Option<(Bytes, Range<usize>)>,
+    base_offset: i64,
+    index: Vec<i32>,
+    count: u32,
+    next: Position,
+}
+
+impl Cutter {
+    fn new(mut fetched: Fetched, rules: Rules) -> Self {
+        let aborted = Aborted::new(std::mem::take(&mut fetched.aborted));
+        let next = fetched.from;
+        Cutter { fetched, rules, aborted, next, chunks: Vec::new(), charge: 0, open: None, packed: Vec::new() }
+    }
+
+    fn run(&mut self, budget: usize, decompressor: &mut Decompressor) -> Result<(), CutError> {
+        let start = self.next.offset;
+        for batch in batches(self.fetched.records.clone()) {
+            let batch = batch?;
+            if batch.last_offset() < self.next.offset {
+                continue;
+            }
+            if self.rules.check_crcs {
+                batch.verify_crc()?;
+            }
+            if !self.is_left_out(&batch, decompressor)? {
+                self.add(&batch, decompressor)?;
+            }
+            self.pass(&batch);
+            if self.charge + self.packed.len() >= budget {
+                return Ok(());
+            }
+        }
+        if self.next.offset == start && !self.fetched.records.is_empty() {
+            return Err(CutError::NoBatch { bytes: self.fetched.records.len() });
+        }
+        Ok(())
+    }
+
+    /// Whether a batch is a marker or belongs to an aborted transaction. Takes note of markers.
+    fn is_left_out(&mut self, batch: &RawBatch, decompressor: &mut Decompressor) -> Result<bool, RecordError> {
+        let header = batch.header();
+        let control = header.attributes.is_control();
+        if !self.rules.read_committed {
+            return Ok(control);
+        }
+        self.aborted.open_until(header.last_offset());
+        if !control {
+            return Ok(header.attributes.is_transactional() && self.aborted.contains(header.producer_id));
+        }
+        let marker = batch.plain(decompressor, self.rules.max_decompressed)?;
+        if marker.control_type() == Some(ControlType::Abort) {
+            self.aborted.close(header.producer_id);
+        }
+        Ok(true)
+    }
+
+    /// Moves behind a batch that was read as a whole, whatever records it had.
+    fn pass(&mut self, batch: &RawBatch) {
+        let header = batch.header();
+        self.next = Position { offset: header.last_offset() + 1, leader_epoch: header.partition_leader_epoch };
+        if let Some(open) = &mut self.open {
+            open.next = self.next;
+        }
+    }
+
+    fn add(&mut self, batch: &RawBatch, decompressor: &mut Decompressor) -> Result<(), RecordError> {
+        let header = batch.header();
+        // Deltas are 32-bit; compaction can put two batches further apart.
+        if self.open.as_ref().is_some_and(|open| header.last_offset() - open.base_offset > i64::from(i32::MAX)) {
+            self.flush();
+        }
+        if let Some(range) = batch.plain_range() {
+            let records = self.fetched.records.clone();
+            return self.add_slice(&header, &records, range);
+        }
+        self.add_packed(batch, decompressor)
+    }
+
+    /// A batch whose records need no work: the chunk is a slice of what is there, over as many batches as fit.
+    fn add_slice(&mut self, header: &BatchHeader, of: &Bytes, range: Range<usize>) -> Result<(), RecordError> {
+        let from_offset = self.next.offset;
+        let mut indexer = Indexer::new(header, &of[range.clone()]);
+        indexer.skip_below(from_offset)?;
+        let same = |slice: &(Bytes, Range<usize>)| slice.0.as_ptr() == of.as_ptr();
+        if self.open.as_ref().is_some_and(|open| !open.slice.as_ref().is_some_and(same)) {
+            self.flush();
+        }
+        while !indexer.is_done() {
+            let at = range.start + indexer.position();
+            let open = self.open.get_or_insert_with(|| Open::new(header, self.next, Some((of.clone(), at..at))));
+            let Some((_, span)) = &mut open.slice else { break };
+            let run = Run {
+                from_offset,
+                base_offset: open.base_offset,
+                shift: range.start as i64 - span.start as i64,
+                max_bytes: CHUNK_BYTES.saturating_sub(at - span.start),
+                at_least_one: open.count == 0,
+            };
+            let done = indexer.run(&run, &mut open.index)?;
+            if done.count > 0 {
+                span.end = range.start + done.end;
+                open.count += done.count;
+                open.next = Position { offset: done.last_offset + 1, leader_epoch: header.partition_leader_epoch };
+                self.next = open.next;
+            }
+            if !indexer.is_done() {
+                self.flush();
+            }
+        }
+        Ok(())
+    }
+
+    /// A batch that must be decompressed (or rewritten, when it is of magic 0 or 1): behind the open chunk's others if
+    /// they fit together, else cut where it is.
+    fn add_packed(&mut self, batch: &RawBatch, decompressor: &mut Decompressor) -> Result<(), RecordError> {
+        if self.open.as_ref().is_some_and(|open| open.slice.is_some()) {
+            self.flush();
+        }
+        let start = self.packed.len();
+        let header = batch.plain_into(decompressor, self.rules.max_decompressed, &mut self.packed)?;
+        if self.packed.len() > CHUNK_BYTES {
+            let all = Bytes::from(std::mem::take(&mut self.packed));
+            if let Some(open) = &mut self.open {
+                open.slice = Some((all.clone(), 0..start));
+            }
+            self.flush();
+            return self.add_slice(&header, &all, start..all.len());
+        }
+        let open = self.open.get_or_insert_with(|| Open::new(&header, self.next, None));
+        let run = Run {
+            from_offset: self.next.offset,
+            base_offset: open.base_offset,
+            shift: start as i64,
+            max_bytes: CHUNK_BYTES,
+            at_least_one: true,
+        };
+        match Indexer::new(&header, &self.packed[start..]).run(&run, &mut open.index) {
+            Ok(done) => open.count += done.count,
+            Err(error) => {
+                self.packed.truncate(start);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) {
+        let packed = std::mem::take(&mut self.packed);
+        let Some(open) = self.open.take().filter(|open| open.count > 0) else { return };
+        let bytes = match open.slice {
+            Some((of, range)) => of.slice(range),
+            None => Bytes::from(packed),
+        };
+        let charge = bytes.len() + size_of_val(&open.index[..]);
+        self.charge += charge;
+        self.chunks.push(Chunk {
+            topic: self.fetched.topic.clone(),
+            partition: self.fetched.partition,
+            base_offset: open.base_offset,
+            leader_epoch: open.next.leader_epoch,
+            bytes,
+            index: Arc::new(open.index),
+            count: open.count,
+            high_watermark: self.fetched.high_watermark,
+            next: open.next,
+            control: Arc::default(),
+            epoch: self.fetched.epoch,
+            charge,
+        });
+    }
+}
+
+impl Open {
+    /// The base is the first offset that can come, so that offsets without gaps have deltas 0, 1, 2, ….
+    fn new(header: &BatchHeader, next: Position, slice: Option<(Bytes, Range<usize>)>) -> Self {
+        let base_offset = header.base_offset.max(next.offset);
+        Open { slice, base_offset, index: Vec::new(), count: 0, next }
+    }
+}
+
+/// The aborted transactions of one response: which producers' records are to be left out at the current offset.
+struct Aborted {
+    /// Not yet begun, the first one last.
+    ahead: Vec<(i64, i64)>,
+    producers: Set<i64>,
+}
+
+impl Aborted {
+    fn new(mut list: Vec<(i64, i64)>) -> Self {
+        list.sort_unstable_by_key(|&(_, first_offset)| std::cmp::Reverse(first_offset));
+        Aborted { ahead: list, producers: Set::default() }
+    }
+
+    /// Takes up all transactions that begin at or before `offset`.
+    fn open_until(&mut self, offset: i64) {
+        while let Some(&(producer_id, first_offset)) = self.ahead.last()
+            && first_offset <= offset
+        {
+            self.producers.insert(producer_id);
+            self.ahead.pop();
+        }
+    }
+
+    /// An abort marker; it may have no entry, when all its records are behind the log's start or were compacted away.
+    fn close(&mut self, producer_id: i64) {
+        self.producers.remove(&producer_id);
+    }
+
+    fn contains(&self, producer_id: i64) -> bool {
+        self.producers.contains(&producer_id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use dohle_protocol::compress::{Compression, Compressor};
+    use dohle_protocol::records::{BatchBuilder, Headers, RecordRef, control_batch, set_offsets};
+
+    use super::*;
+
+    const RULES: Rules = Rules { read_committed: false, check_crcs: true, max_decompressed: 1 << 27 };
+    const COMMITTED: Rules = Rules { read_committed: true, ..RULES };
+
+    fn batch(base: i64, values: &[&[u8]], codec: Compression, producer: Option<i64>) -> Vec<u8> {
+        let mut builder = BatchBuilder::new(0);
+        for value in values {
+            builder.append(&RecordRef { timestamp: 5, key: None, value: Some(value), headers: Headers::None });
+        }
+        let mut sealed = builder.seal(&mut Compressor::new(codec, None).unwrap(), producer.is_some());
+        sealed.stamp(producer.unwrap_or(-1), 0, 0);
+        at(base, &sealed.bytes())
+    }
+
+    fn at(base: i64, bytes: &[u8]) -> Vec<u8> {
+        let mut bytes = BytesMut::from(bytes);
+        set_offsets(&mut bytes, base, 4);
+        bytes.to_vec()
+    }
+
+    fn marker(base: i64, producer: i64, control: ControlType) -> Vec<u8> {
+        at(base, &control_batch(control, producer, 0, 0, 0))
+    }
+
+    fn cut_from(from: i64, parts: &[Vec<u8>], aborted: &[(i64, i64)], rules: Rules) -> Cut {
+        let fetched = Fetched {
+            topic: "t".into(),
+            partition: 3,
+            epoch: 9,
+            from: Position::at(from),
+            records: parts.concat().into(),
+            aborted: aborted.to_vec(),
+            high_watermark: 1000,
+        };
+        cut(fetched, rules, usize::MAX, &mut Decompressor::new())
+    }
+
+    fn offsets(cut: &Cut) -> Vec<i64> {
+        cut.chunks.iter().flat_map(|chunk| (0..chunk.count).map(|k| chunk.offset(k))).collect()
+    }
+
+    fn values(cut: &Cut) -> Vec<&[u8]> {
+        let of = |chunk: &Chunk, k: usize| {
+            let row = &chunk.index[k * 10..];
+            (row[5] as usize, row[6] as usize)
+        };
+        let each = |chunk| (0..).map(move |k| (chunk, k)).take(chunk_count(chunk));
+        fn chunk_count(chunk: &Chunk) -> usize {
+            chunk.count as usize
+        }
+        cut.chunks
+            .iter()
+            .flat_map(each)
+            .map(|(chunk, k)| {
+                let (start, len) = of(chunk, k);
+                &chunk.bytes[start..start + len]
+            })
+            .collect()
+    }
+
+    #[test]
+    fn plain_batches_become_one_chunk_without_a_copy() {
+        let parts = [
+            batch(10, &[b"a", b"b"], Compression::None, None),
+            batch(12, &[b"c"], Compression::None, None),
+            batch(20, &[b"d"], Compression::None, None),
+        ];
+        let cut = cut_from(11, &parts, &[], RULES);
+        assert_eq!((offsets(&cut), values(&cut)), (vec![11, 12, 20], vec![&b"b"[..], b"c", b"d"]));
+        assert_eq!(cut.chunks.len(), 1);
+        let chunk = &cut.chunks[0];
+        assert_eq!((chunk.base_offset, chunk.leader_epoch, chunk.epoch, chunk.partition), (11, 4, 9, 3));
+        assert_eq!(chunk.next, Position { offset: 21, leader_epoch: 4 });
+        assert_eq!((cut.next, cut.error), (chunk.next, None));
+    }
+
+    #[test]
+    fn small_compressed_batches_share_a_chunk() {
+        let value = [b'x'; 400];
+        for codec in Compression::ALL {
+            let parts: Vec<_> = (0..20).map(|i| batch(i * 2, &[&value, &value], codec, None)).collect();
+            let cut = cut_from(3, &parts, &[], RULES);
+            assert_eq!(cut.chunks.len(), 1);
+            assert_eq!(offsets(&cut), (3..40).collect::<Vec<_>>());
+            assert!(values(&cut).iter().all(|got| *got == value));
+        }
+    }
+
+    #[test]
+    fn codecs_may_be_mixed() {
+        let value = [b'y'; 300];
+        let parts: Vec<_> =
+            Compression::ALL.iter().cycle().take(25).zip(0..).map(|(&c, i)| batch(i, &[&value], c, None)).collect();
+        let cut = cut_from(0, &parts, &[], RULES);
+        assert_eq!(offsets(&cut), (0..25).collect::<Vec<_>>());
+        assert!(values(&cut).iter().all(|got| *got == value));
+    }
+
+    #[test]
+    fn chunks_are_bounded_and_a_larger_record_is_alone() {
+        let (small, large) = (vec![1; 1000], vec![2; 400_000]);
+        let mut list: Vec<&[u8]> = vec![&small; 600];
+        list.insert(100, &large);
+        for codec in Compression::ALL {
+            let cut = cut_from(0, &[batch(0, &list, codec, None), batch(601, &list, codec, None)], &[], RULES);
+            assert_eq!(offsets(&cut), (0..1202).collect::<Vec<_>>(), "{codec}");
+            assert!(values(&cut).iter().zip(list.iter().chain(&list)).all(|(got, want)| got == want));
+            for chunk in &cut.chunks {
+                assert!(chunk.bytes.len() <= CHUNK_BYTES || chunk.count == 1, "{codec} {}", chunk.bytes.len());
+            }
+            assert!(cut.chunks.len() <= 10, "{codec} {}", cut.chunks.len());
+            assert_eq!(cut.next.offset, 1202);
+        }
+    }
+
+    #[test]
+    fn a_budget_ends_at_a_batch_boundary() {
+        let value = vec![7; 50_000];
+        let parts: Vec<_> = (0..50).map(|i| batch(i, &[&value], Compression::Lz4, None)).collect();
+        let records: Bytes = parts.concat().into();
+        let mut from = Position::at(0);
+        let mut seen = Vec::new();
+        while from.offset < 50 {
+            let fetched = Fetched {
+                topic: "t".into(),
+                partition: 0,
+                epoch: 1,
+                from,
+                records: records.clone(),
+                aborted: Vec::new(),
+                high_watermark: 50,
+            };
+            let cut = cut(fetched, RULES, 400_000, &mut Decompressor::new());
+            assert!(cut.charge <= 400_000 + CHUNK_BYTES && cut.error.is_none());
+            seen.extend(offsets(&cut));
+            from = cut.next;
+        }
+        assert_eq!(seen, (0..50).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn control_batches_are_never_shown_and_are_passed() {
+        let parts = [
+            batch(0, &[b"a"], Compression::None, Some(7)),
+            marker(1, 7, ControlType::Commit),
+            batch(2, &[b"b"], Compression::None, None),
+            marker(3, 8, ControlType::Abort),
+        ];
+        for rules in [RULES, COMMITTED] {
+            let cut = cut_from(0, &parts, &[], rules);
+            assert_eq!(offsets(&cut), [0, 2]);
+            assert_eq!((cut.next.offset, cut.chunks.last().unwrap().next.offset), (4, 4));
+        }
+        let only = cut_from(1, &parts[1..2], &[], COMMITTED);
+        assert!(only.chunks.is_empty() && only.error.is_none());
+        assert_eq!(only.next.offset, 2);
+    }
+
+    #[test]
+    fn aborted_transactions_are_left_out_whatever_the_order_of_the_list() {
+        let parts = [
+            batch(0, &[b"a1"], Compression::None, Some(1)),
+            batch(1, &[b"b1"], Compression::None, Some(2)),
+            batch(2, &[b"p"], Compression::None, None),
+            marker(3, 1, ControlType::Abort),
+            batch(4, &[b"a2"], Compression::None, Some(1)),
+            batch(5, &[b"b2"], Compression::None, Some(2)),
+            marker(6, 1, ControlType::Commit),
+            marker(7, 2, ControlType::Abort),
+            batch(8, &[b"b3"], Compression::None, Some(2)),
+            batch(9, &[b"a3"], Compression::None, Some(1)),
+        ];
+        // Producer 1 aborts again at 9; its marker comes in a later response.
+        for list in [[(1, 0), (2, 1), (1, 9)], [(1, 9), (2, 1), (1, 0)]] {
+            let cut = cut_from(0, &parts, &list, COMMITTED);
+            assert_eq!(values(&cut), [b"p".as_slice(), b"a2", b"b3"]);
+            assert_eq!(cut.next.offset, 10);
+        }
+        assert_eq!(values(&cut_from(0, &parts, &[(1, 0)], RULES)).len(), 7, "read_uncommitted shows them");
+    }
+
+    #[test]
+    fn an_abort_marker_without_an_entry_is_no_error() {
+        let cut = cut_from(0, &[marker(0, 5, ControlType::Abort)], &[], COMMITTED);
+        assert_eq!((cut.next.offset, cut.error), (1, None));
+    }
+
+    #[test]
+    fn an_empty_batch_moves_the_position() {
+        let mut bytes = batch(5, &[b"a", b"b", b"c"], Compression::None, None);
+        bytes.truncate(61);
+        bytes[8..12].copy_from_slice(&49i32.to_be_bytes());
+        bytes[57..61].fill(0);
+        let rules = Rules { check_crcs: false, ..RULES };
+        let cut = cut_from(5, &[bytes], &[], rules);
+        assert!(cut.chunks.is_empty() && cut.error.is_none());
+        assert_eq!(cut.next.offset, 8);
+    }
+
+    #[test]
+    fn what_comes_before_a_corrupt_batch_is_delivered() {
+        let good = batch(0, &[b"a", b"b"], Compression::None, None);
+        let mut bad = batch(2, &[b"c"], Compression::None, None);
+        *bad.last_mut().unwrap() ^= 1;
+        let cut = cut_from(0, &[good, bad.clone()], &[], RULES);
+        assert_eq!((offsets(&cut), cut.next.offset), (vec![0, 1], 2));
+        assert!(cut.error.unwrap().to_string().starts_with("record batch at offset 2: Crc at byte"));
+        let cut = cut_from(2, &[bad], &[], RULES);
+        assert_eq!((cut.chunks.len(), cut.next.offset), (0, 2));
+    }
+
+    #[test]
+    fn a_bomb_is_refused() {
+        let zeros = vec![0; 1 << 20];
+        let rules = Rules { max_decompressed: 1 << 19, ..RULES };
+        let cut = cut_from(0, &[batch(0, &[&zeros], Compression::Zstd, None)], &[], rules);
+        assert!(cut.error.unwrap().to_string().contains("more than 524288 bytes"));
+    }
+
+    #[test]
+    fn bytes_without_a_whole_batch_are_an_error_and_none_are_not() {
+        let part = batch(0, &[b"a"], Compression::None, None);
+        let cut = cut_from(0, &[part[..30].to_vec()], &[], RULES);
+        assert_eq!(cut.error, Some(CutError::NoBatch { bytes: 30 }));
+        let cut = cut_from(100, &[part], &[], RULES);
+        assert!(matches!(cut.error, Some(CutError::NoBatch { .. })));
+        assert_eq!(cut_from(0, &[], &[], RULES).error, None);
+    }
+
+    #[test]
+    fn batches_too_far_apart_for_32_bits_are_in_chunks_of_their_own() {
+        for codec in [Compression::None, Compression::Lz4] {
+            let value = [1; 500];
+            let far = 3_000_000_000;
+            let cut = cut_from(0, &[batch(0, &[&value], codec, None), batch(far, &[&value], codec, None)], &[], RULES);
+            assert_eq!((offsets(&cut), cut.chunks.len()), (vec![0, far], 2));
+        }
+    }
+}
