@@ -1,0 +1,436 @@
+//! The sender: one task per producer that owns everything after the append: sealing, leaders, requests under way,
+//! answers, retries, deadlines.
+//! Not the append path, and not I/O: connections have tasks of their own. Driven by news from the accumulator, answers,
+//! metadata and the clock; whatever happens ends in [`Sender::visit`] of a partition and [`Sender::pump`] of a node.
+//!
+//! File map: `part` a partition and what may go next · `node` a broker · `topics` metadata, waiting rooms · `requests` from
+//! partitions to a request on the wire · `answers` what a response means for each batch · `settle` the fate of records.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dohle_protocol::compress::Compressor;
+use dohle_protocol::messages::ProduceResponse;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::accumulator::Accumulator;
+use super::batch::{Batch, Body};
+use super::idempotence::{Identity, ProducerId};
+use crate::client::Client;
+use crate::collections::Map;
+use crate::error::{Error, ErrorKind, Result};
+use crate::net::{Backoff, Connection};
+use node::Node;
+use part::{Circumstances, Next, Part};
+use topics::TopicState;
+
+mod answers;
+mod node;
+mod part;
+mod requests;
+mod settle;
+mod topics;
+
+/// A timer this far away means none.
+const NEVER: Duration = Duration::from_secs(365 * 86_400);
+
+/// What the producer's handle asks of the task.
+pub(crate) enum Command {
+    /// Answer when all that was appended before is settled.
+    Flush(oneshot::Sender<()>),
+    /// Send what there is, fail what is left after the time-out, answer, end.
+    Close { timeout: Option<Duration>, done: oneshot::Sender<()> },
+}
+
+pub(crate) struct Sender {
+    accumulator: Arc<Accumulator>,
+    client: Client,
+    parts: Vec<Part>,
+    /// By topic id.
+    topics: Vec<TopicState>,
+    nodes: Map<i32, Node>,
+    identity: Identity,
+    identity_backoff: Backoff,
+    events: FuturesUnordered<BoxFuture<'static, Event>>,
+    timers: BinaryHeap<Reverse<(Instant, u32)>>,
+    /// Nodes that may have a request to begin.
+    stirred: Vec<i32>,
+    compressors: Vec<Compressor>,
+    next_id: u64,
+    /// Batches whose fate is open, by their place in the order of flushing.
+    unsettled: BTreeMap<u64, u32>,
+    flushes: Vec<Flush>,
+    closing: Option<Closing>,
+    /// Someone waited for memory when last looked.
+    pressed: bool,
+    /// When to ask for metadata again, since something waits for it.
+    metadata_due: Option<Instant>,
+    metadata_backoff: Backoff,
+    /// Nothing can be sent any more.
+    broken: bool,
+}
+
+/// What the task waits for, beside news and time.
+enum Event {
+    Connected { node: i32, connection: Result<Connection> },
+    Identity(Result<ProducerId>),
+    /// Batches came back from compression.
+    Sealed { node: i32, picks: Vec<Pick>, bodies: Vec<Option<Body>>, compressors: Vec<Compressor> },
+    Answered { node: i32, picks: Vec<Pick>, answer: Result<ProduceResponse> },
+    /// A request with acks 0 is written, or never will be.
+    Written { node: i32, picks: Vec<Pick>, outcome: Result<()> },
+}
+
+/// A batch in a request.
+#[derive(Clone, Copy, Debug)]
+struct Pick {
+    slot: u32,
+    batch: u64,
+}
+
+struct Flush {
+    /// Every batch with a lower serial is to be settled.
+    mark: u64,
+    /// Waiting rooms to be emptied first, as far as they were full.
+    rooms: Vec<(usize, u64)>,
+    done: oneshot::Sender<()>,
+}
+
+struct Closing {
+    deadline: Option<Instant>,
+    done: Vec<oneshot::Sender<()>>,
+}
+
+impl Sender {
+    /// Starts the task of a new producer.
+    pub fn spawn(client: Client, accumulator: Arc<Accumulator>) {
+        let world = accumulator.world.clone();
+        let mut sender = Self::new(client, accumulator);
+        world.spawn(Box::pin(async move {
+            if let Err(panic) = AssertUnwindSafe(sender.run()).catch_unwind().await {
+                let said = panic
+                    .downcast_ref::<&str>()
+                    .map(|said| (*said).to_owned())
+                    .or_else(|| panic.downcast_ref::<String>().cloned())
+                    .unwrap_or_default();
+                sender.break_down(Error::new(ErrorKind::Panic, format!("the producer's task panicked: {said}")));
+            }
+            sender.end();
+        }));
+    }
+
+    fn new(client: Client, accumulator: Arc<Accumulator>) -> Self {
+        let config = &accumulator.config;
+        let backoff = Backoff::new(config.retry_backoff, config.retry_backoff_max);
+        Self {
+            client,
+            parts: Vec::new(),
+            topics: Vec::new(),
+            nodes: Map::default(),
+            identity: Identity::new(config.idempotent),
+            identity_backoff: backoff.clone(),
+            events: FuturesUnordered::new(),
+            timers: BinaryHeap::new(),
+            stirred: Vec::new(),
+            compressors: Vec::new(),
+            next_id: 0,
+            unsettled: BTreeMap::new(),
+            flushes: Vec::new(),
+            closing: None,
+            pressed: false,
+            metadata_due: None,
+            metadata_backoff: backoff,
+            broken: false,
+            accumulator,
+        }
+    }
+
+    async fn run(&mut self) {
+        let accumulator = self.accumulator.clone();
+        let mut updates = self.client.metadata().updates();
+        loop {
+            self.step();
+            if self.closing.is_some() && self.all_settled() {
+                return;
+            }
+            let deadline = self.deadline();
+            tokio::select! {
+                biased;
+                Some(event) = self.events.next(), if !self.events.is_empty() => {
+                    self.on_event(event);
+                    while let Some(Some(event)) = self.events.next().now_or_never() {
+                        self.on_event(event);
+                    }
+                }
+                changed = updates.changed() => match changed {
+                    Ok(()) => self.learn_all(),
+                    Err(_) => self.break_down(Error::closed("client")),
+                },
+                () = accumulator.wake.notified() => {}
+                () = tokio::time::sleep_until(deadline) => {}
+            }
+        }
+    }
+
+    /// Everything that is to be done now.
+    fn step(&mut self) {
+        self.take_news();
+        self.check_clock();
+        let pressed = self.accumulator.memory.awaited();
+        if pressed && !self.pressed {
+            self.visit_all();
+        }
+        self.pressed = pressed;
+        while let Some(node) = self.stirred.pop() {
+            self.pump(node);
+        }
+        self.check_flushes();
+    }
+
+    fn take_news(&mut self) {
+        let news = self.accumulator.take_news();
+        for topic in news.topics {
+            self.meet_topic(&topic);
+        }
+        for slot in news.partitions {
+            self.visit(slot);
+        }
+        for command in news.commands {
+            match command {
+                Command::Flush(done) => self.flush(done),
+                Command::Close { timeout, done } => self.close(timeout, done),
+            }
+        }
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Connected { node, connection } => self.on_connected(node, connection),
+            Event::Identity(answer) => self.on_identity(answer),
+            Event::Sealed { node, picks, bodies, compressors } => self.on_sealed(node, picks, bodies, compressors),
+            Event::Answered { node, picks, answer } => self.on_answer(node, &picks, answer),
+            Event::Written { node, picks, outcome } => self.on_written(node, &picks, outcome),
+        }
+    }
+
+    fn circumstances(&self, now: Instant) -> Circumstances<'_> {
+        Circumstances {
+            now,
+            identity: &self.identity,
+            linger: self.accumulator.config.linger,
+            hurry: self.hurry(),
+        }
+    }
+
+    fn hurry(&self) -> bool {
+        self.closing.is_some() || !self.flushes.is_empty() || self.accumulator.memory.awaited()
+    }
+
+    /// Looks at a partition after anything that concerns it: takes over full batches, lets expired ones go, ends a drain,
+    /// and queues it at its leader or sets its timer.
+    fn visit(&mut self, slot: u32) {
+        let now = Instant::now();
+        let (next_id, unsettled) = (&mut self.next_id, &mut self.unsettled);
+        let Some(part) = self.parts.get_mut(slot as usize) else { return };
+        part.pull(|open| adopt(next_id, unsettled, open));
+        if self.broken {
+            return self.fail_part(slot);
+        }
+        self.expire(slot, now);
+        self.end_drain(slot);
+        let part = &self.parts[slot as usize];
+        let at = self.circumstances(now);
+        let next = part.next(&at);
+        let due = part.due(&at, self.accumulator.config.delivery_timeout);
+        let busy = part.busy();
+        let leader = part.leader;
+        if busy && !self.identity.ready() {
+            self.ask_identity();
+        }
+        if busy && leader < 0 {
+            self.want_metadata();
+        }
+        let part = &mut self.parts[slot as usize];
+        if let Some(due) = due
+            && part.timer.is_none_or(|timer| due < timer)
+        {
+            part.timer = Some(due);
+            self.timers.push(Reverse((due, slot)));
+        }
+        if next != Next::Nothing {
+            let fresh = self.fresh_backoff();
+            let node = self.nodes.entry(leader).or_insert_with(|| Node::new(fresh));
+            let part = &mut self.parts[slot as usize];
+            if next == Next::OpenIfIdle {
+                if !std::mem::replace(&mut part.in_lazy, true) {
+                    node.lazy.push_back(slot);
+                }
+            } else if !std::mem::replace(&mut part.in_ready, true) {
+                node.ready.push_back(slot);
+            }
+            self.stir(leader);
+        }
+    }
+
+    fn visit_all(&mut self) {
+        for slot in 0..self.parts.len() as u32 {
+            if self.parts[slot as usize].busy() {
+                self.visit(slot);
+            }
+        }
+    }
+
+    fn stir(&mut self, node: i32) {
+        if !self.stirred.contains(&node) {
+            self.stirred.push(node);
+        }
+    }
+
+    fn fresh_backoff(&self) -> Backoff {
+        let config = &self.accumulator.config;
+        Backoff::new(config.retry_backoff, config.retry_backoff_max)
+    }
+
+    fn deadline(&self) -> Instant {
+        let partition = self.timers.peek().map(|Reverse((due, _))| *due);
+        let close = self.closing.as_ref().and_then(|closing| closing.deadline);
+        let rooms = self.rooms_due();
+        let due = [partition, close, rooms, self.metadata_due].into_iter().flatten().min();
+        due.unwrap_or_else(|| Instant::now() + NEVER)
+    }
+
+    fn check_clock(&mut self) {
+        let now = Instant::now();
+        while let Some(Reverse((due, slot))) = self.timers.peek().copied() {
+            if due > now {
+                break;
+            }
+            self.timers.pop();
+            let part = &mut self.parts[slot as usize];
+            if part.timer == Some(due) {
+                part.timer = None;
+                self.visit(slot);
+            }
+        }
+        self.expire_rooms(now);
+        if self.metadata_due.is_some_and(|due| due <= now) {
+            self.metadata_due = None;
+            self.client.metadata().request_update();
+            self.want_metadata_if_missing();
+        }
+        if self.closing.as_ref().and_then(|closing| closing.deadline).is_some_and(|deadline| deadline <= now) {
+            self.break_down(Error::closed("producer").context("not sent within the time that close() was given"));
+        }
+    }
+
+    fn flush(&mut self, done: oneshot::Sender<()>) {
+        let rooms = self.room_marks();
+        let mark = self.seal_all();
+        self.flushes.push(Flush { mark, rooms, done });
+        self.visit_all();
+    }
+
+    /// Takes over every open batch; all of them have lower serials than the one returned.
+    fn seal_all(&mut self) -> u64 {
+        let (next_id, unsettled) = (&mut self.next_id, &mut self.unsettled);
+        for part in &mut self.parts {
+            part.pull_open(|open| adopt(next_id, unsettled, open));
+        }
+        self.next_id
+    }
+
+    fn check_flushes(&mut self) {
+        let mut emptied = false;
+        let topics = &self.topics;
+        for flush in &mut self.flushes {
+            let waited = !flush.rooms.is_empty();
+            flush.rooms.retain(|(topic, mark)| !topics[*topic].topic.room.lock().passed(*mark));
+            emptied |= waited && flush.rooms.is_empty();
+            if waited && flush.rooms.is_empty() {
+                flush.mark = u64::MAX; // set below, once the batches these records went to are taken over
+            }
+        }
+        if emptied {
+            let mark = self.seal_all();
+            self.flushes.iter_mut().filter(|flush| flush.mark == u64::MAX).for_each(|flush| flush.mark = mark);
+            self.visit_all();
+            while let Some(node) = self.stirred.pop() {
+                self.pump(node);
+            }
+        }
+        let oldest = self.unsettled.keys().next().copied().unwrap_or(u64::MAX);
+        for i in (0..self.flushes.len()).rev() {
+            if self.flushes[i].rooms.is_empty() && oldest >= self.flushes[i].mark {
+                let _ = self.flushes.swap_remove(i).done.send(());
+            }
+        }
+    }
+
+    fn close(&mut self, timeout: Option<Duration>, done: oneshot::Sender<()>) {
+        self.accumulator.close();
+        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        match &mut self.closing {
+            Some(closing) => {
+                closing.done.push(done);
+                closing.deadline = [closing.deadline, deadline].into_iter().flatten().min();
+            }
+            None => self.closing = Some(Closing { deadline, done: vec![done] }),
+        }
+        self.seal_all();
+        self.visit_all();
+    }
+
+    fn all_settled(&self) -> bool {
+        self.unsettled.is_empty()
+            && self.topics.iter().all(|topic| topic.topic.room.lock().is_empty())
+            && self.parts.iter().all(|part| part.open_since.is_none())
+    }
+
+    /// Nothing can be sent any more: every record fails with this, now and later.
+    fn break_down(&mut self, error: Error) {
+        if std::mem::replace(&mut self.broken, true) {
+            return;
+        }
+        self.accumulator.break_down(error);
+        for slot in 0..self.parts.len() as u32 {
+            self.fail_part(slot);
+        }
+        self.fail_rooms();
+    }
+
+    /// The last act: whoever waits is answered, and nobody waits after this.
+    fn end(&mut self) {
+        self.accumulator.close();
+        self.broken = true;
+        let late = self.accumulator.end();
+        for slot in 0..self.parts.len() as u32 {
+            self.fail_part(slot);
+        }
+        self.fail_rooms();
+        self.untrack();
+        self.events.clear();
+        let waiting = self.closing.take().into_iter().flat_map(|closing| closing.done);
+        let flushing = std::mem::take(&mut self.flushes).into_iter().map(|flush| flush.done);
+        let late = late.into_iter().map(|command| match command {
+            Command::Flush(done) | Command::Close { done, .. } => done,
+        });
+        for done in waiting.chain(flushing).chain(late) {
+            let _ = done.send(());
+        }
+    }
+}
+
+/// Makes a batch of one that was open, in the order of taking over.
+fn adopt(next_id: &mut u64, unsettled: &mut BTreeMap<u64, u32>, open: super::batch::OpenBatch) -> Batch {
+    let batch = Batch::new(*next_id, open);
+    *next_id += 1;
+    *unsettled.entry(batch.serial).or_default() += 1;
+    batch
+}

@@ -1,0 +1,50 @@
+//! A broker as the sender sees it: its connection and the partitions that have something for it.
+
+use std::collections::VecDeque;
+
+use crate::net::{Backoff, Connection};
+
+#[derive(Debug)]
+pub(super) struct Node {
+    pub connection: Option<Connection>,
+    pub connecting: bool,
+    /// A request's batches are being compressed: the next one is not begun before, or it might overtake.
+    pub making: bool,
+    /// Requests being made or under way.
+    pub in_flight: usize,
+    /// Slots of partitions that have something to send now.
+    pub ready: VecDeque<u32>,
+    /// Slots of partitions whose open batch goes when this connection is idle, or with the next request.
+    pub lazy: VecDeque<u32>,
+    pub backoff: Backoff,
+}
+
+impl Node {
+    pub fn new(backoff: Backoff) -> Self {
+        Self {
+            connection: None,
+            connecting: false,
+            making: false,
+            in_flight: 0,
+            ready: VecDeque::new(),
+            lazy: VecDeque::new(),
+            backoff,
+        }
+    }
+
+    /// Whether a request may be begun, and there is a reason to.
+    pub fn wants_request(&self, max_in_flight: usize) -> bool {
+        !self.making
+            && !self.connecting
+            && self.in_flight < max_in_flight
+            && (!self.ready.is_empty() || (self.in_flight == 0 && !self.lazy.is_empty()))
+    }
+
+    /// The open connection, if it is still good.
+    pub fn connected(&mut self) -> Option<Connection> {
+        if self.connection.as_ref().is_some_and(Connection::is_closed) {
+            self.connection = None;
+        }
+        self.connection.clone()
+    }
+}

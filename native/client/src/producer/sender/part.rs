@@ -1,0 +1,173 @@
+//! A partition as the sender sees it: what waits, what is written, and what may go next.
+//! Not the queue that records are appended to: that is `topic::Partition`. The sender task owns all of these.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::time::Instant;
+
+use crate::net::Backoff;
+use crate::producer::TopicId;
+use crate::producer::batch::{Batch, State};
+use crate::producer::idempotence::{Identity, Sequences};
+use crate::producer::topic::Partition;
+
+pub(super) struct Part {
+    pub shared: Arc<Partition>,
+    pub topic: TopicId,
+    /// The leader, −1 while there is none, and its epoch.
+    pub leader: i32,
+    pub leader_epoch: i32,
+    /// Written at least once or about to be, in the order of their sequences; their fate is open.
+    pub written: VecDeque<Batch>,
+    /// Full or flushed, never written.
+    pub queued: VecDeque<Batch>,
+    /// Since when there is an open batch.
+    pub open_since: Option<Instant>,
+    /// Batches in requests that are being made or under way, and the node that these go to.
+    pub on_wire: usize,
+    pub wire_node: i32,
+    pub retry_at: Option<Instant>,
+    pub backoff: Backoff,
+    pub sequences: Sequences,
+    pub in_ready: bool,
+    pub in_lazy: bool,
+    pub timer: Option<Instant>,
+}
+
+/// What a partition would send next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    Nothing,
+    /// One that was written before: its position in `written`.
+    Written(usize),
+    /// The first of `queued`.
+    Queued,
+    /// The open batch, since there is no reason to wait for more.
+    Open,
+    /// The open batch if nothing else is under way to the leader.
+    OpenIfIdle,
+}
+
+/// What a partition's next step depends on, beside itself.
+pub(super) struct Circumstances<'a> {
+    pub now: Instant,
+    pub identity: &'a Identity,
+    pub linger: Option<std::time::Duration>,
+    /// Flush, close, or someone waits for memory: no lingering.
+    pub hurry: bool,
+}
+
+impl Part {
+    pub fn new(shared: Arc<Partition>, topic: TopicId, backoff: Backoff) -> Self {
+        Self {
+            shared,
+            topic,
+            leader: -1,
+            leader_epoch: -1,
+            written: VecDeque::new(),
+            queued: VecDeque::new(),
+            open_since: None,
+            on_wire: 0,
+            wire_node: -1,
+            retry_at: None,
+            backoff,
+            sequences: Sequences::new(),
+            in_ready: false,
+            in_lazy: false,
+            timer: None,
+        }
+    }
+
+    /// Takes over the batches that have become full; `add` makes a [`Batch`] of each.
+    pub fn pull(&mut self, mut add: impl FnMut(crate::producer::batch::OpenBatch) -> Batch) {
+        let mut queue = self.shared.queue.lock();
+        while let Some(full) = queue.full.pop_front() {
+            self.queued.push_back(add(full));
+        }
+        self.open_since = queue.open.as_ref().map(|open| open.created);
+        queue.listed = self.open_since.is_some();
+    }
+
+    /// Takes over the open batch as well.
+    pub fn pull_open(&mut self, mut add: impl FnMut(crate::producer::batch::OpenBatch) -> Batch) {
+        self.pull(&mut add);
+        if self.open_since.take().is_none() {
+            return;
+        }
+        let mut queue = self.shared.queue.lock();
+        // Between the two locks the batch may have become full and another one open.
+        while let Some(full) = queue.full.pop_front() {
+            self.queued.push_back(add(full));
+        }
+        if let Some(open) = queue.open.take() {
+            self.shared.backlog.fetch_add(1, Ordering::Relaxed);
+            self.queued.push_back(add(open));
+        }
+        queue.listed = false;
+    }
+
+    /// What to send next, if anything, to the leader as it is known.
+    pub fn next(&self, at: &Circumstances<'_>) -> Next {
+        if self.leader < 0 || self.retry_at.is_some_and(|retry| at.now < retry) {
+            return Next::Nothing;
+        }
+        // All that is under way to an earlier leader comes back first: the new one would see it out of order.
+        if self.on_wire > 0 && self.wire_node != self.leader {
+            return Next::Nothing;
+        }
+        if let Some(position) = self.written.iter().position(|batch| batch.state == State::Idle) {
+            return Next::Written(position);
+        }
+        if self.sequences.draining || !at.identity.ready() {
+            return Next::Nothing;
+        }
+        // A new epoch starts at sequence 0, which must not arrive while batches of the old one are under way.
+        if !self.written.is_empty() && self.sequences.stale(at.identity) {
+            return Next::Nothing;
+        }
+        if !self.queued.is_empty() {
+            return Next::Queued;
+        }
+        match (self.open_since, at.linger) {
+            (None, _) => Next::Nothing,
+            (Some(_), _) if at.hurry => Next::Open,
+            (Some(since), Some(linger)) if at.now >= since + linger => Next::Open,
+            (Some(_), Some(_)) => Next::Nothing,
+            (Some(_), None) => Next::OpenIfIdle,
+        }
+    }
+
+    /// When to look again if nothing happens: linger is over, the back-off is over, or the oldest batch expires.
+    pub fn due(&self, at: &Circumstances<'_>, delivery_timeout: std::time::Duration) -> Option<Instant> {
+        let oldest = self.written.iter().chain(&self.queued).filter(|batch| !batch.settled).map(|batch| batch.created);
+        let expires = oldest.chain(self.open_since).min().map(|created| created + delivery_timeout);
+        let lingers = self.open_since.zip(at.linger).map(|(since, linger)| since + linger).filter(|due| *due > at.now);
+        [expires, lingers, self.retry_at.filter(|retry| *retry > at.now)].into_iter().flatten().min()
+    }
+
+    /// Whether anything here waits for its fate.
+    pub fn busy(&self) -> bool {
+        !self.written.is_empty() || !self.queued.is_empty() || self.open_since.is_some()
+    }
+
+    /// Everything written has met its fate or was refused for its sequence, and the epoch may change.
+    pub fn drained(&self) -> bool {
+        self.on_wire == 0 && self.written.iter().all(|batch| batch.state == State::Refused)
+    }
+
+    pub fn position(&self, id: u64) -> Option<usize> {
+        self.written.iter().position(|batch| batch.id == id)
+    }
+
+    /// Whether no batch before this one waits for its fate.
+    pub fn is_head(&self, position: usize) -> bool {
+        self.written.iter().take(position).all(|batch| batch.state == State::Refused)
+    }
+
+    /// `topic-partition`, for messages.
+    pub fn name(&self) -> String {
+        format!("{}-{}", self.shared.topic, self.shared.index)
+    }
+}

@@ -1,0 +1,192 @@
+//! The fate of records: deliveries, memory given back, expiry, and what a failed batch means for its partition.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::time::Instant;
+
+use super::Sender;
+use crate::error::{Error, ErrorKind};
+use crate::producer::batch::{Batch, Body, Runs, State};
+use crate::producer::{Delivery, Persistence};
+
+/// What became of records, in all but the position.
+#[derive(Clone)]
+pub(super) struct Fate {
+    pub persistence: Persistence,
+    pub error: Option<Arc<Error>>,
+    /// Of the batch's first record.
+    pub base_offset: i64,
+    pub append_time: i64,
+}
+
+impl Fate {
+    pub fn written(base_offset: i64, append_time: i64) -> Self {
+        Self { persistence: Persistence::Persisted, error: None, base_offset, append_time }
+    }
+
+    pub fn failed(error: Error, maybe_persisted: bool) -> Self {
+        let persistence = if maybe_persisted { Persistence::PossiblyPersisted } else { Persistence::NotPersisted };
+        Self { persistence, error: Some(Arc::new(error)), base_offset: -1, append_time: -1 }
+    }
+}
+
+impl Sender {
+    /// Tells the records at positions `range` of a batch their fate.
+    pub(super) fn tell(&self, runs: &Runs, range: std::ops::Range<u32>, partition: i32, fate: &Fate) {
+        for (group, first_index, count, position) in runs.within(range) {
+            let base_offset = if fate.base_offset < 0 { -1 } else { fate.base_offset + i64::from(position) };
+            self.accumulator.deliver(Delivery {
+                group,
+                first_index,
+                count,
+                partition,
+                base_offset,
+                append_time: fate.append_time,
+                persistence: fate.persistence,
+                error: fate.error.clone(),
+            });
+        }
+    }
+
+    /// Tells a whole batch its fate. The caller removes it, unless the wire still has it.
+    pub(super) fn tell_batch(&mut self, batch: &Batch, partition: i32, fate: &Fate) {
+        self.tell(&batch.runs, 0..batch.count(), partition, fate);
+        self.forget(batch.serial);
+    }
+
+    /// One batch less of this serial has an open fate.
+    pub(super) fn forget(&mut self, serial: u64) {
+        if let Some(count) = self.unsettled.get_mut(&serial) {
+            *count -= 1;
+            if *count == 0 {
+                self.unsettled.remove(&serial);
+            }
+        }
+    }
+
+    /// Removes a written batch that the wire does not have; tells its fate unless that was done.
+    pub(super) fn remove_written(&mut self, slot: u32, position: usize, fate: &Fate) {
+        let part = &mut self.parts[slot as usize];
+        let partition = part.shared.index;
+        let Some(batch) = part.written.remove(position) else { return };
+        if !batch.settled {
+            self.tell_batch(&batch, partition, fate);
+        }
+        self.drop_bytes(batch);
+    }
+
+    /// Lets go of a batch's bytes and of the memory they are counted in.
+    pub(super) fn drop_bytes(&mut self, batch: Batch) {
+        let reserved = batch.reserved;
+        drop(batch);
+        self.accumulator.release(reserved);
+    }
+
+    /// Lets batches go whose delivery timeout has passed. One on the wire is told its fate too, but its bytes stay owned and
+    /// counted until the request has ended (CVE-2026-35554), and its partition starts nothing new before.
+    pub(super) fn expire(&mut self, slot: u32, now: Instant) {
+        let timeout = self.accumulator.config.delivery_timeout;
+        let expired = |batch: &Batch| now.duration_since(batch.created) >= timeout;
+        let mut position = 0;
+        while let Some(batch) = self.parts[slot as usize].written.get(position) {
+            if batch.settled || !expired(batch) {
+                position += 1;
+                continue;
+            }
+            let fate = self.timed_out(slot, batch, batch.maybe_persisted || batch.state == State::OnWire);
+            let part = &mut self.parts[slot as usize];
+            part.sequences.draining |= self.identity.idempotent() && part.written[position].sequence.is_some();
+            if part.written[position].state == State::OnWire {
+                let batch = &mut part.written[position];
+                batch.settled = true;
+                let (runs, serial, partition) = (std::mem::take(&mut batch.runs), batch.serial, part.shared.index);
+                self.tell(&runs, 0..runs.count(), partition, &fate);
+                self.forget(serial);
+                position += 1;
+            } else {
+                self.remove_written(slot, position, &fate);
+            }
+        }
+        while self.parts[slot as usize].queued.front().is_some_and(expired) {
+            self.fail_queued(slot, |sender, batch| sender.timed_out(slot, batch, false));
+        }
+        // An open batch this old means that its leader was away all the time.
+        let part = &mut self.parts[slot as usize];
+        if part.open_since.is_some_and(|since| now.duration_since(since) >= timeout) {
+            let (next_id, unsettled) = (&mut self.next_id, &mut self.unsettled);
+            part.pull_open(|open| super::adopt(next_id, unsettled, open));
+            self.expire(slot, now);
+        }
+    }
+
+    fn timed_out(&self, slot: u32, batch: &Batch, maybe_persisted: bool) -> Fate {
+        let part = &self.parts[slot as usize];
+        let why = match &batch.last_error {
+            Some(error) => format!("the last attempt failed: {error}"),
+            None if part.leader < 0 => "it has no leader".to_owned(),
+            None => match self.nodes.get(&part.leader).and_then(|node| node.last_error.as_ref()) {
+                Some(error) => format!("its leader cannot be reached: {error}"),
+                None if self.identity.idempotent() && !self.identity.ready() => match &self.identity_error {
+                    Some(error) => format!("no producer id yet: {error}"),
+                    None => "no producer id yet".to_owned(),
+                },
+                None => "no answer came".to_owned(),
+            },
+        };
+        let error = Error::new(
+            ErrorKind::DeliveryTimeout,
+            format!(
+                "Produce to {}: not acknowledged within {} ms ({why})",
+                part.name(),
+                self.accumulator.config.delivery_timeout.as_millis()
+            ),
+        );
+        let error = match &batch.last_error {
+            Some(cause) => error.with_source(cause.clone()),
+            None => error,
+        };
+        Fate::failed(error, maybe_persisted)
+    }
+
+    fn fail_queued(&mut self, slot: u32, fate: impl FnOnce(&Self, &Batch) -> Fate) {
+        let part = &mut self.parts[slot as usize];
+        let Some(batch) = part.queued.pop_front() else { return };
+        part.shared.backlog.fetch_sub(1, Ordering::Relaxed);
+        let partition = part.shared.index;
+        let fate = fate(self, &batch);
+        self.tell_batch(&batch, partition, &fate);
+        self.drop_bytes(batch);
+    }
+
+    /// Fails everything a partition has; nothing can be sent any more.
+    pub(super) fn fail_part(&mut self, slot: u32) {
+        let (next_id, unsettled) = (&mut self.next_id, &mut self.unsettled);
+        self.parts[slot as usize].pull_open(|open| super::adopt(next_id, unsettled, open));
+        let error = self.accumulator.why_closed();
+        while let Some(batch) = self.parts[slot as usize].written.front() {
+            let fate = Fate::failed(error.clone(), batch.maybe_persisted || batch.state == State::OnWire);
+            self.remove_written(slot, 0, &fate);
+        }
+        while !self.parts[slot as usize].queued.is_empty() {
+            self.fail_queued(slot, |_, _| Fate::failed(error.clone(), false));
+        }
+    }
+
+    /// Ends a drain when everything written has met its fate: the epoch is bumped for this partition, and batches that were
+    /// refused for their sequence are written again from 0.
+    pub(super) fn end_drain(&mut self, slot: u32) {
+        let part = &mut self.parts[slot as usize];
+        if !part.sequences.draining || !part.drained() || !part.sequences.restart(&mut self.identity) {
+            return;
+        }
+        for batch in &mut part.written {
+            let stamp = part.sequences.take(&self.identity, batch.count(), false);
+            if let (Body::Sealed(sealed), Some((producer, sequence))) = (&mut batch.body, stamp) {
+                sealed.stamp(producer.id, producer.epoch, sequence);
+                batch.sequence = Some(sequence);
+                batch.state = State::Idle;
+            }
+        }
+    }
+}
