@@ -5,8 +5,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use dohle_protocol::records::{BATCH_HEADER_LEN, BatchBuilder, RecordRef};
 use dohle_protocol::ErrorCode;
+use dohle_protocol::records::{BATCH_HEADER_LEN, BatchBuilder, RecordRef};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -115,7 +115,9 @@ impl Accumulator {
                 }
                 Ok(placed)
             }
-            Some(partition) if (0..count as i32).contains(&partition) => self.put(topic, partition as u32, record, bound),
+            Some(partition) if (0..count as i32).contains(&partition) => {
+                self.put(topic, partition as u32, record, bound)
+            }
             Some(partition) if partition < 0 => {
                 Err(invalid(Error::invalid_argument(format!("{partition} is not a partition: they start at 0"))))
             }
@@ -141,8 +143,8 @@ impl Accumulator {
             unreachable!("partitions are added before they are counted")
         };
         let mut queue = partition.queue.lock();
+        let limit = queue.limit;
         if let Some(open) = &mut queue.open {
-            let limit = queue.limit;
             match open.fit(bound, limit, &self.memory, false) {
                 Fit::Yes => {
                     let (group, index) = open.append(record);
@@ -295,7 +297,7 @@ impl Accumulator {
         self.close();
     }
 
-    fn why_closed(&self) -> Error {
+    pub fn why_closed(&self) -> Error {
         self.broken.lock().clone().unwrap_or_else(|| Error::closed("producer"))
     }
 

@@ -35,9 +35,10 @@ impl Runs {
     pub fn push(&mut self, group: u32, index: u32) {
         let position = self.count;
         self.count += 1;
-        let goes_on = self.runs.last().is_some_and(|run| {
-            run.group == group && run.first_index.wrapping_add(position - run.first) == index
-        });
+        let goes_on = self
+            .runs
+            .last()
+            .is_some_and(|run| run.group == group && run.first_index.wrapping_add(position - run.first) == index);
         if !goes_on {
             self.runs.push(Run { group, first_index: index, first: position });
         }
@@ -177,6 +178,8 @@ pub(crate) struct Batch {
     /// Times it was written.
     pub attempts: u32,
     pub sequence: Option<i32>,
+    /// Its header is complete, for a producer without sequences.
+    pub stamped: bool,
     /// A request with it was lost, or an answer leaves open whether it was kept.
     pub maybe_persisted: bool,
     /// Its records were told their fate while it was on the wire. It stays until the wire has let go of it.
@@ -197,6 +200,7 @@ impl Batch {
             state: State::Idle,
             attempts: 0,
             sequence: None,
+            stamped: false,
             maybe_persisted: false,
             settled: false,
             last_error: None,
@@ -215,6 +219,7 @@ impl Batch {
             state: State::Idle,
             attempts: self.attempts,
             sequence: None,
+            stamped: false,
             maybe_persisted: self.maybe_persisted,
             settled: false,
             last_error: self.last_error.clone(),

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use dohle_protocol::compress::Compression;
+use dohle_protocol::compress::{Compression, Compressor};
 
 use super::partitioner::Partitioner;
 use crate::error::{Error, Result};
@@ -36,6 +36,8 @@ pub(crate) struct Config {
 impl Config {
     pub fn new(options: &ProducerOptions, client: &ClientOptions) -> Result<Self> {
         let idempotent = idempotent(options)?;
+        Compressor::new(options.compression, options.compression_level)
+            .map_err(|error| Error::invalid_config(format!("compression.level: {error}")))?;
         let linger = options.linger.unwrap_or_default();
         if options.delivery_timeout <= linger {
             return Err(Error::invalid_config(format!(
@@ -102,7 +104,7 @@ mod tests {
     use super::*;
 
     fn made(options: &ProducerOptions) -> Result<Config> {
-        Config::new(options, &ClientOptions::new(["localhost:9092"]))
+        Config::new(options, &ClientOptions::default())
     }
 
     #[test]
@@ -129,6 +131,8 @@ mod tests {
         let options = ProducerOptions { delivery_timeout: Duration::from_secs(5), ..Default::default() };
         assert_eq!(made(&options).unwrap().request_timeout, Duration::from_secs(5));
         let options = ProducerOptions { linger: Some(Duration::from_secs(120)), ..Default::default() };
-        assert!(made(&options).unwrap_err().message().starts_with("delivery.timeout.ms: 120000 is not above linger.ms"));
+        assert!(
+            made(&options).unwrap_err().message().starts_with("delivery.timeout.ms: 120000 is not above linger.ms")
+        );
     }
 }

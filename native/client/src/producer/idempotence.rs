@@ -40,7 +40,8 @@ impl Identity {
         self.asking = false;
     }
 
-    pub fn current(&self) -> Option<ProducerId> {
+    #[cfg(test)]
+    fn current(&self) -> Option<ProducerId> {
         self.current
     }
 }

@@ -60,7 +60,10 @@ impl Chunk {
             return;
         }
         let plain = plain(self.builder);
-        let places = self.runs.within(0..u32::MAX).flat_map(|(group, index, count, _)| (index..index + count).map(move |i| (group, i)));
+        let places = self
+            .runs
+            .within(0..u32::MAX)
+            .flat_map(|(group, index, count, _)| (index..index + count).map(move |i| (group, i)));
         for ((record, place), partition) in plain.iter().zip(places).zip(&self.partitions) {
             let Ok(record) = record else { unreachable!("a batch of our own is readable") };
             each(*partition, &record.as_ref(), place);

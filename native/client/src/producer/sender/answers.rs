@@ -6,12 +6,11 @@
 
 use std::time::Duration;
 
-use dohle_protocol::compress::{Compression, Compressor, Decompressor};
+use dohle_protocol::compress::Decompressor;
 use dohle_protocol::messages::ProduceResponse;
 use dohle_protocol::messages::produce_response::PartitionProduceResponse;
 use dohle_protocol::records::{BatchBuilder, batches};
 use dohle_protocol::{ErrorClass, ErrorCode, Uuid};
-use tokio::time::Instant;
 
 use super::settle::Fate;
 use super::{Pick, Sender};
@@ -127,7 +126,11 @@ impl Sender {
                 let error = match result.record_errors.first() {
                     Some(first) => {
                         let said = first.batch_index_error_message.as_deref().or(result.error_message.as_deref());
-                        Error::broker_with(code, format_args!("Produce to {}", self.parts[pick.slot as usize].name()), said)
+                        Error::broker_with(
+                            code,
+                            format_args!("Produce to {}", self.parts[pick.slot as usize].name()),
+                            said,
+                        )
                     }
                     None => self.error_of(pick, code, result),
                 };
@@ -166,7 +169,7 @@ impl Sender {
         if code.class() == ErrorClass::RefreshRetriable {
             self.client.metadata().request_update();
         }
-        // Where the answer named a newer leader, metadata tells of it before this partition is looked at again.
+        // Where the answer named a newer leader, learning of it ends the pause.
         part.pause(&*world);
     }
 
@@ -210,9 +213,8 @@ impl Sender {
         let brokers = answer.node_endpoints.iter().filter_map(|node| {
             Some((node.node_id, Endpoint { host: node.host.as_str().into(), port: u16::try_from(node.port).ok()? }))
         });
-        if self.client.metadata().leader_hints(&hints, &brokers.collect::<Vec<_>>()) {
-            self.learn_later = true;
-        }
+        // If that is news, the update of the metadata comes back to `learn_all`.
+        self.client.metadata().leader_hints(&hints, &brokers.collect::<Vec<_>>());
     }
 
     /// The broker takes no batch of this size: halves of it go in its place, with the same sequences.
@@ -367,9 +369,9 @@ fn topic_of<'a>(
     answer: &dohle_protocol::messages::produce_response::TopicProduceResponse,
     name: impl Fn(TopicId) -> &'a str,
 ) -> Option<TopicId> {
-    let known = topics.iter().find(|(id, uuid)| {
-        if answer.name.is_empty() { *uuid == answer.topic_id } else { name(*id) == answer.name }
-    });
+    let known = topics
+        .iter()
+        .find(|(id, uuid)| if answer.name.is_empty() { *uuid == answer.topic_id } else { name(*id) == answer.name });
     known.map(|(id, _)| *id)
 }
 

@@ -12,16 +12,19 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dohle_protocol::Uuid;
 use dohle_protocol::compress::Compressor;
 use dohle_protocol::messages::ProduceResponse;
+use dohle_protocol::records::SealedBatch;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::TopicId;
 use super::accumulator::Accumulator;
-use super::batch::{Batch, Body};
+use super::batch::Batch;
 use super::idempotence::{Identity, ProducerId};
 use crate::client::Client;
 use crate::collections::Map;
@@ -58,6 +61,10 @@ pub(crate) struct Sender {
     nodes: Map<i32, Node>,
     identity: Identity,
     identity_backoff: Backoff,
+    identity_pause: Option<Duration>,
+    identity_error: Option<Error>,
+    /// Numbers connections.
+    next_wire: u64,
     events: FuturesUnordered<BoxFuture<'static, Event>>,
     timers: BinaryHeap<Reverse<(Instant, u32)>>,
     /// Nodes that may have a request to begin.
@@ -79,13 +86,31 @@ pub(crate) struct Sender {
 
 /// What the task waits for, beside news and time.
 enum Event {
-    Connected { node: i32, connection: Result<Connection> },
+    Connected {
+        node: i32,
+        connection: Result<Connection>,
+    },
     Identity(Result<ProducerId>),
     /// Batches came back from compression.
-    Sealed { node: i32, picks: Vec<Pick>, bodies: Vec<Option<Body>>, compressors: Vec<Compressor> },
-    Answered { node: i32, picks: Vec<Pick>, answer: Result<ProduceResponse> },
+    Sealed {
+        node: i32,
+        picks: Vec<Pick>,
+        sealed: Vec<(Pick, SealedBatch)>,
+        compressors: Vec<Compressor>,
+    },
+    /// `topics`: those of the request, with the ids they were named by.
+    Answered {
+        node: i32,
+        picks: Vec<Pick>,
+        topics: Vec<(TopicId, Uuid)>,
+        answer: Result<ProduceResponse>,
+    },
     /// A request with acks 0 is written, or never will be.
-    Written { node: i32, picks: Vec<Pick>, outcome: Result<()> },
+    Written {
+        node: i32,
+        picks: Vec<Pick>,
+        outcome: Result<()>,
+    },
 }
 
 /// A batch in a request.
@@ -136,6 +161,9 @@ impl Sender {
             nodes: Map::default(),
             identity: Identity::new(config.idempotent),
             identity_backoff: backoff.clone(),
+            identity_pause: None,
+            identity_error: None,
+            next_wire: 0,
             events: FuturesUnordered::new(),
             timers: BinaryHeap::new(),
             stirred: Vec::new(),
@@ -214,19 +242,14 @@ impl Sender {
         match event {
             Event::Connected { node, connection } => self.on_connected(node, connection),
             Event::Identity(answer) => self.on_identity(answer),
-            Event::Sealed { node, picks, bodies, compressors } => self.on_sealed(node, picks, bodies, compressors),
-            Event::Answered { node, picks, answer } => self.on_answer(node, &picks, answer),
+            Event::Sealed { node, picks, sealed, compressors } => self.on_sealed(node, picks, sealed, compressors),
+            Event::Answered { node, picks, topics, answer } => self.on_answer(node, &picks, &topics, answer),
             Event::Written { node, picks, outcome } => self.on_written(node, &picks, outcome),
         }
     }
 
     fn circumstances(&self, now: Instant) -> Circumstances<'_> {
-        Circumstances {
-            now,
-            identity: &self.identity,
-            linger: self.accumulator.config.linger,
-            hurry: self.hurry(),
-        }
+        Circumstances { now, identity: &self.identity, linger: self.accumulator.config.linger, hurry: self.hurry() }
     }
 
     fn hurry(&self) -> bool {

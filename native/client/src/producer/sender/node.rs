@@ -1,13 +1,21 @@
 //! A broker as the sender sees it: its connection and the partitions that have something for it.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
+use crate::error::Error;
 use crate::net::{Backoff, Connection};
 
 #[derive(Debug)]
 pub(super) struct Node {
     pub connection: Option<Connection>,
+    /// Names the connection among all of this producer's.
+    pub wire: u64,
     pub connecting: bool,
+    /// Why it could not be reached when last tried.
+    pub last_error: Option<Error>,
+    /// To wait before it is tried again.
+    pub pause: Option<Duration>,
     /// A request's batches are being compressed: the next one is not begun before, or it might overtake.
     pub making: bool,
     /// Requests being made or under way.
@@ -23,7 +31,10 @@ impl Node {
     pub fn new(backoff: Backoff) -> Self {
         Self {
             connection: None,
+            wire: 0,
             connecting: false,
+            last_error: None,
+            pause: None,
             making: false,
             in_flight: 0,
             ready: VecDeque::new(),

@@ -12,6 +12,7 @@ use crate::producer::TopicId;
 use crate::producer::batch::{Batch, State};
 use crate::producer::idempotence::{Identity, Sequences};
 use crate::producer::topic::Partition;
+use crate::world::World;
 
 pub(super) struct Part {
     pub shared: Arc<Partition>,
@@ -28,6 +29,8 @@ pub(super) struct Part {
     /// Batches in requests that are being made or under way, and the node that these go to.
     pub on_wire: usize,
     pub wire_node: i32,
+    /// The connection they are on, as `Node::wire`.
+    pub wire: u64,
     pub retry_at: Option<Instant>,
     pub backoff: Backoff,
     pub sequences: Sequences,
@@ -71,6 +74,7 @@ impl Part {
             open_since: None,
             on_wire: 0,
             wire_node: -1,
+            wire: 0,
             retry_at: None,
             backoff,
             sequences: Sequences::new(),
@@ -155,6 +159,14 @@ impl Part {
     /// Everything written has met its fate or was refused for its sequence, and the epoch may change.
     pub fn drained(&self) -> bool {
         self.on_wire == 0 && self.written.iter().all(|batch| batch.state == State::Refused)
+    }
+
+    /// After a failure: nothing is sent for a while. Several failures at once are one.
+    pub fn pause(&mut self, world: &dyn World) {
+        let now = Instant::now();
+        if self.retry_at.is_none_or(|retry| retry <= now) {
+            self.retry_at = Some(now + self.backoff.next(world));
+        }
     }
 
     pub fn position(&self, id: u64) -> Option<usize> {

@@ -166,7 +166,9 @@ impl Sender {
             Next::Nothing => 0,
             Next::Written(position) => part.written[position].len(),
             Next::Queued => part.queued[0].len(),
-            Next::Open | Next::OpenIfIdle => part.shared.queue.lock().open.as_ref().map_or(0, |open| open.builder.len()),
+            Next::Open | Next::OpenIfIdle => {
+                part.shared.queue.lock().open.as_ref().map_or(0, |open| open.builder.len())
+            }
         }
     }
 
@@ -262,7 +264,7 @@ impl Sender {
         jobs.collect()
     }
 
-    fn compressor(&mut self) -> Option<Compressor> {
+    pub(super) fn compressor(&mut self) -> Option<Compressor> {
         let config = &self.accumulator.config;
         self.compressors.pop().or_else(|| Compressor::new(config.compression, config.compression_level).ok())
     }
@@ -457,7 +459,12 @@ impl Sender {
                 tokio::time::sleep(pause).await;
             }
             let make = |_| {
-                Ok(InitProducerIdRequest { transaction_timeout_ms: i32::MAX, producer_id: -1, producer_epoch: -1, ..Default::default() })
+                Ok(InitProducerIdRequest {
+                    transaction_timeout_ms: i32::MAX,
+                    producer_id: -1,
+                    producer_epoch: -1,
+                    ..Default::default()
+                })
             };
             let answer = client.request_any::<InitProducerIdRequest>(make, timeout).await;
             let id = answer.and_then(|answer| match dohle_protocol::ErrorCode(answer.error_code) {

@@ -161,15 +161,29 @@ impl Sender {
 
     /// Fails everything a partition has; nothing can be sent any more.
     pub(super) fn fail_part(&mut self, slot: u32) {
+        self.fail_part_with(slot, &self.accumulator.why_closed());
+    }
+
+    fn fail_part_with(&mut self, slot: u32, error: &Error) {
         let (next_id, unsettled) = (&mut self.next_id, &mut self.unsettled);
         self.parts[slot as usize].pull_open(|open| super::adopt(next_id, unsettled, open));
-        let error = self.accumulator.why_closed();
         while let Some(batch) = self.parts[slot as usize].written.front() {
             let fate = Fate::failed(error.clone(), batch.maybe_persisted || batch.state == State::OnWire);
             self.remove_written(slot, 0, &fate);
         }
         while !self.parts[slot as usize].queued.is_empty() {
             self.fail_queued(slot, |_, _| Fate::failed(error.clone(), false));
+        }
+    }
+
+    /// Fails everything that waits now, and goes on: what comes later is tried anew.
+    pub(super) fn fail_pending(&mut self, error: &Error) {
+        for slot in 0..self.parts.len() as u32 {
+            self.fail_part_with(slot, error);
+        }
+        for index in 0..self.topics.len() {
+            self.fail_room(index, error);
+            self.watch_room(index);
         }
     }
 

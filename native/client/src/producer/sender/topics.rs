@@ -74,8 +74,10 @@ impl Sender {
             topic.partitions.push(partition);
         }
         for partition in topic.partitions.iter() {
-            let (leader, epoch) =
-                meta.partitions.get(partition.index as usize).map_or((-1, -1), |known| (known.leader, known.leader_epoch));
+            let (leader, epoch) = meta
+                .partitions
+                .get(partition.index as usize)
+                .map_or((-1, -1), |known| (known.leader, known.leader_epoch));
             partition.led.store(leader >= 0, Ordering::Relaxed);
             let part = &mut self.parts[partition.slot as usize];
             if (part.leader, part.leader_epoch) != (leader, epoch) {
@@ -125,7 +127,7 @@ impl Sender {
         }
     }
 
-    fn watch_room(&mut self, index: usize) {
+    pub(super) fn watch_room(&mut self, index: usize) {
         let oldest = self.topics[index].topic.room.lock().oldest();
         self.topics[index].room_due = oldest.map(|oldest| oldest + self.accumulator.config.max_block);
         if oldest.is_some() {
@@ -164,7 +166,10 @@ impl Sender {
         let unknown = ErrorKind::Broker(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
         if let Some(meta) = &state.meta {
             let count = meta.partitions.len();
-            return Error::new(unknown, format!("topic {name} has no such partition: {count} of them after {waited} ms"));
+            return Error::new(
+                unknown,
+                format!("topic {name} has no such partition: {count} of them after {waited} ms"),
+            );
         }
         match (self.client.metadata().topic_error(name), self.client.metadata().last_error()) {
             (Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION), _) => {
@@ -181,13 +186,14 @@ impl Sender {
                 format!("topic {name} could not be looked up within {waited} ms: {cause}"),
             )
             .with_source(cause),
-            (None, None) => {
-                Error::new(ErrorKind::MaxBlockTimeout, format!("topic {name} could not be looked up within {waited} ms"))
-            }
+            (None, None) => Error::new(
+                ErrorKind::MaxBlockTimeout,
+                format!("topic {name} could not be looked up within {waited} ms"),
+            ),
         }
     }
 
-    fn fail_room(&mut self, index: usize, error: &Error) {
+    pub(super) fn fail_room(&mut self, index: usize, error: &Error) {
         let chunks = {
             let mut room = self.topics[index].topic.room.lock();
             room.listed = false;
