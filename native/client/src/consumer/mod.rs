@@ -8,18 +8,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
+use crate::generated::options::IsolationLevel;
 use crate::{Client, Error, Result};
 
-#[allow(dead_code)]
 mod chunk;
+mod commit;
+mod committed;
 mod fetcher;
+mod group;
 mod handover;
+mod poll_clock;
+mod reset_policy;
 mod shared;
 mod subscription;
 
 pub use crate::generated::options::ConsumerOptions;
+use group::assignors::Assignor;
 pub use handover::{Chunk, ChunkControl, INDEX_WORDS, Position, TopicPartition};
 use shared::Shared;
+use subscription::Interest;
 
 /// What the engine tells the language. Called on engine threads, never under a lock; implementations only enqueue.
 pub trait ConsumerSink: Send + Sync {
@@ -140,88 +149,193 @@ pub struct GroupMetadata {
     pub group_instance_id: Option<String>,
 }
 
-/// A consumer. Clones are the same consumer. All calls may come from any thread; those that are not `async` never wait.
+/// A consumer. Clones are the same consumer; when the last one goes without [`Consumer::close`], its tasks end at once
+/// and its group finds out after `session.timeout.ms`. All calls may come from any thread; those that are not `async`
+/// never wait.
 #[derive(Clone)]
 pub struct Consumer {
-    shared: Arc<Shared>,
+    handle: Arc<Handle>,
+}
+
+struct Handle(Arc<Shared>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if !self.0.is_closing() {
+            self.0.end();
+        }
+    }
 }
 
 impl Consumer {
     /// Checks the options and starts the consumer's tasks. No I/O before `subscribe` or `assign`.
     pub fn new(client: &Client, options: ConsumerOptions, sink: Arc<dyn ConsumerSink>) -> Result<Consumer> {
-        let shared = Shared::new(client.clone(), options, sink);
-        client.world().spawn(Box::pin(fetcher::run(shared.clone())));
-        Ok(Consumer { shared })
+        let assignors = check(&options)?;
+        let commits = options.enable_auto_commit && options.group_id.is_some();
+        let grouped = options.group_id.is_some();
+        let shared = Shared::new(client.clone(), options, sink)?;
+        shared.spawn(fetcher::run(shared.clone()));
+        shared.spawn(group::membership::run(shared.clone(), assignors));
+        if grouped {
+            shared.spawn(committed::run_lookups(shared.clone()));
+        }
+        if commits {
+            shared.spawn(commit::run_automatic(shared.clone()));
+        }
+        Ok(Consumer { handle: Arc::new(Handle(shared)) })
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.handle.0
     }
 
     /// Joins the group for these topics; replaces what was subscribed before. Errors: no `group.id`, no or an invalid
     /// topic name, partitions assigned by hand.
     pub fn subscribe(&self, topics: Vec<String>) -> Result<()> {
-        todo!()
+        self.check_open()?;
+        self.shared().group_id()?;
+        let mut topics: Vec<Arc<str>> = topics.into_iter().map(Arc::from).collect();
+        topics.sort_unstable();
+        topics.dedup();
+        if topics.is_empty() {
+            return Err(Error::invalid_argument("subscribe needs at least one topic; unsubscribe() ends a subscription"));
+        }
+        topics.iter().try_for_each(|topic| check_topic(topic))?;
+        self.set_interest("subscribe", |interest| matches!(interest, Interest::None | Interest::Topics(_)), |s| {
+            s.interest = Interest::Topics(topics.clone().into());
+        })?;
+        self.shared().track(topics);
+        Ok(())
     }
 
     /// Reads exactly these partitions, without rebalances; replaces what was assigned before. With a `group.id`,
     /// commits work all the same.
     pub fn assign(&self, assignments: Vec<Assignment>) -> Result<()> {
-        todo!()
+        self.check_open()?;
+        let shared = self.shared();
+        for (i, Assignment { partition, start }) in assignments.iter().enumerate() {
+            check_topic(&partition.topic)?;
+            if partition.partition < 0 {
+                return Err(Error::invalid_argument(format!("{partition}: a partition's number is 0 or more")));
+            }
+            if assignments[..i].iter().any(|other| other.partition == *partition) {
+                return Err(Error::invalid_argument(format!("{partition} is there twice")));
+            }
+            self.check_start(partition, *start)?;
+        }
+        let mut before = Vec::new();
+        self.set_interest("assign", |interest| matches!(interest, Interest::None | Interest::Manual), |s| {
+            before = s.uncommitted(None);
+            s.clear();
+            s.interest = Interest::Manual;
+            for Assignment { partition, start } in &assignments {
+                s.add(partition.clone(), *start, false);
+            }
+        })?;
+        shared.track(shared.with(|s| s.topics()));
+        if shared.options.enable_auto_commit && shared.options.group_id.is_some() && !before.is_empty() {
+            let committing = shared.clone();
+            shared.spawn(async move {
+                let place = |(tp, at): (TopicPartition, Position)| (tp, CommittedOffset::from(at));
+                let offsets = before.into_iter().map(place).collect();
+                if let Err(error) = commit::named(&committing, offsets, committing.client.options().request_timeout).await {
+                    committing.sink.event(ConsumerEvent::CommitFailed(error));
+                }
+            });
+        }
+        Ok(())
     }
 
     /// Ends the assignment or subscription: commits what is finished (if automatic), leaves the group.
     pub async fn unsubscribe(&self) -> Result<()> {
-        todo!()
+        self.check_open()?;
+        let shared = self.shared();
+        if shared.with(|s| s.interest == Interest::Manual) {
+            let committed = shared.commit_before_end().await;
+            shared.unsubscribed();
+            return committed;
+        }
+        shared.change(|s| {
+            if matches!(s.interest, Interest::Topics(_)) {
+                s.interest = Interest::Leaving;
+            }
+        });
+        shared.left_group().await;
+        Ok(())
     }
 
     /// Takes one ready chunk, or arms `chunks_ready`. Never waits. Errors for the loop come out here: fatal ones every
-    /// time from then on (the loop ends), others once.
+    /// time from then on (the loop ends; after `close` it is `CLOSED`), others once.
     pub fn next_chunk(&self) -> Result<Option<Chunk>> {
-        self.shared.next_chunk()
+        self.shared().next_chunk()
     }
 
     /// Moves the position. When this has returned, nothing from before is delivered. Error: not assigned.
     pub fn seek(&self, partition: &TopicPartition, to: StartAt) -> Result<()> {
-        todo!()
+        self.check_start(partition, to)?;
+        match self.shared().change(|s| s.seek(partition, to)) {
+            true => Ok(()),
+            false => Err(not_assigned(partition)),
+        }
     }
 
     /// Stops reading these. When this has returned, nothing of them is delivered; what was not yielded comes again after
     /// `resume`. Error: one is not assigned (then none is paused).
     pub fn pause(&self, partitions: &[TopicPartition]) -> Result<()> {
-        todo!()
+        self.on_all(partitions, |s, tp| s.pause(tp))
     }
 
     /// Ends `pause`. Error: one is not assigned (then none is resumed).
     pub fn resume(&self, partitions: &[TopicPartition]) -> Result<()> {
-        todo!()
+        self.on_all(partitions, |s, tp| s.resume(tp))
     }
 
     /// What is paused, sorted.
     pub fn paused(&self) -> Vec<TopicPartition> {
-        todo!()
+        let mut paused: Vec<_> = self.shared().with(|s| {
+            let paused = s.iter().filter(|(_, partition)| partition.paused);
+            paused.map(|(tp, _)| tp.clone()).collect()
+        });
+        paused.sort_unstable();
+        paused
     }
 
     /// What is assigned now, sorted.
     pub fn assignment(&self) -> Vec<TopicPartition> {
-        todo!()
+        self.shared().with(|s| s.assigned())
     }
 
     /// What is subscribed, sorted.
     pub fn subscription(&self) -> Vec<Arc<str>> {
-        todo!()
+        self.shared().with(|s| match &s.interest {
+            Interest::Topics(topics) => topics.to_vec(),
+            _ => Vec::new(),
+        })
     }
 
     /// Offset of the next record that the loop gets; none while it is being looked up. Error: not assigned.
     pub fn position(&self, partition: &TopicPartition) -> Result<Option<i64>> {
-        todo!()
+        self.of_assigned(partition, |p| p.position().map(|at| at.offset))
     }
 
     /// The ends of the log as last seen. Error: not assigned.
     pub fn watermarks(&self, partition: &TopicPartition) -> Result<Watermarks> {
-        todo!()
+        self.of_assigned(partition, |p| Watermarks {
+            log_start: p.log_start,
+            last_stable: p.last_stable,
+            high_watermark: p.high_watermark,
+        })
     }
 
     /// Records between `position` and the end of what may be read (the last stable offset with `read_committed`, else
     /// the high watermark); none while either is not known. Error: not assigned.
     pub fn lag(&self, partition: &TopicPartition) -> Result<Option<i64>> {
-        todo!()
+        let stable = self.shared().options.isolation_level == IsolationLevel::ReadCommitted;
+        self.of_assigned(partition, |p| {
+            let end = if stable { p.last_stable } else { p.high_watermark };
+            let position = p.position()?.offset;
+            (end >= 0).then_some((end - position).max(0))
+        })
     }
 
     /// What the group has committed, asked of the coordinator; none where it has nothing.
@@ -229,34 +343,182 @@ impl Consumer {
         &self,
         partitions: Vec<TopicPartition>,
     ) -> Result<Vec<(TopicPartition, Option<CommittedOffset>)>> {
-        todo!()
+        self.check_open()?;
+        self.shared().group_id()?;
+        committed::committed(self.shared(), &partitions, self.api_timeout()).await
     }
 
-    /// Commits these offsets, or (none) what is finished everywhere. Settles when the coordinator has it.
+    /// Commits these offsets, or (none) what is finished everywhere. Settles when the coordinator has it, with an error
+    /// after `default.api.timeout.ms` at the latest. A member of a group commits only what is assigned to it.
     pub async fn commit(&self, offsets: Option<Vec<(TopicPartition, CommittedOffset)>>) -> Result<()> {
-        todo!()
+        self.check_open()?;
+        let shared = self.shared();
+        shared.group_id()?;
+        let Some(offsets) = offsets else { return commit::finished(shared, None, self.api_timeout()).await };
+        for (tp, offset) in &offsets {
+            check_topic(&tp.topic)?;
+            if offset.offset < 0 {
+                return Err(Error::invalid_argument(format!("{tp}: an offset to commit is 0 or more, not {}", offset.offset)));
+            }
+        }
+        // Not of partitions that went to somebody else: that one's offsets would go back.
+        let foreign = shared.with(|s| match s.interest {
+            Interest::Topics(_) | Interest::Leaving => offsets.iter().find(|(tp, _)| s.get(tp).is_none()).cloned(),
+            _ => None,
+        });
+        match foreign {
+            Some((tp, _)) => Err(not_assigned(&tp)),
+            None => commit::named(shared, offsets, self.api_timeout()).await,
+        }
     }
 
     /// Offsets that partitions (assigned or not) have at these places: `Earliest`, `Latest`, `Timestamp`; none where no
     /// record is at or after the time.
     pub async fn offsets_at(&self, asked: Vec<(TopicPartition, StartAt)>) -> Result<Vec<(TopicPartition, Option<i64>)>> {
+        self.check_open()?;
+        let _ = asked;
         todo!()
     }
 
     /// Who we are in the group now. Error: no `group.id`.
     pub fn group_metadata(&self) -> Result<GroupMetadata> {
-        todo!()
+        let shared = self.shared();
+        let identity = shared.group.identity();
+        Ok(GroupMetadata {
+            group_id: shared.group_id()?.to_owned(),
+            generation: identity.generation,
+            member_id: identity.member_id,
+            group_instance_id: shared.options.group_instance_id.clone(),
+        })
     }
 
     /// Answers a [`Question`]. Unknown and late ids are ignored.
     pub fn answer(&self, id: u64) {
-        todo!()
+        self.shared().group.answer(id);
     }
 
     /// Asks the question of revocation, commits what is finished (if automatic), leaves the group, ends all tasks. Always
     /// settles, at the latest after `timeout` (none: `default.api.timeout.ms`); an error says what was not done, closed
-    /// it is all the same. A second call is a no-op.
+    /// it is all the same. A second call waits for the first.
     pub async fn close(&self, timeout: Option<Duration>) -> Result<()> {
-        todo!()
+        let shared = self.shared();
+        let first = shared.begin_close(Instant::now() + timeout.unwrap_or(self.api_timeout()));
+        shared.ended().await;
+        match shared.close_error() {
+            Some(error) if first => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    // ---- checks -------------------------------------------------------------------------------------------------
+
+    fn api_timeout(&self) -> Duration {
+        self.shared().client.options().default_api_timeout
+    }
+
+    fn check_open(&self) -> Result<()> {
+        match self.shared().is_closing() {
+            true => Err(Error::closed("consumer")),
+            false => Ok(()),
+        }
+    }
+
+    fn check_start(&self, partition: &TopicPartition, start: StartAt) -> Result<()> {
+        match start {
+            StartAt::Offset(offset) if offset < 0 => {
+                Err(Error::invalid_argument(format!("{partition}: an offset is 0 or more, not {offset}")))
+            }
+            StartAt::Timestamp(ms) if ms < 0 => {
+                Err(Error::invalid_argument(format!("{partition}: a timestamp is 0 or more, not {ms}")))
+            }
+            StartAt::Committed => self.shared().group_id().map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    fn set_interest(
+        &self,
+        call: &str,
+        allowed: impl FnOnce(&Interest) -> bool,
+        set: impl FnOnce(&mut subscription::Subscription),
+    ) -> Result<()> {
+        self.shared().change(|s| {
+            if !allowed(&s.interest) {
+                let is = match s.interest {
+                    Interest::Manual => "partitions are assigned by hand",
+                    Interest::Leaving => "unsubscribe has not ended",
+                    _ => "topics are subscribed",
+                };
+                return Err(Error::invalid_argument(format!("{call}: {is}; await unsubscribe() first")));
+            }
+            set(s);
+            Ok(())
+        })
+    }
+
+    fn on_all(
+        &self,
+        partitions: &[TopicPartition],
+        change: impl Fn(&mut subscription::Subscription, &TopicPartition) -> bool,
+    ) -> Result<()> {
+        self.shared().change(|s| {
+            if let Some(missing) = partitions.iter().find(|tp| s.get(tp).is_none()) {
+                return Err(not_assigned(missing));
+            }
+            partitions.iter().for_each(|tp| drop(change(s, tp)));
+            Ok(())
+        })
+    }
+
+    fn of_assigned<T>(&self, tp: &TopicPartition, read: impl FnOnce(&subscription::Partition) -> T) -> Result<T> {
+        self.shared().with(|s| s.get(tp).map(read)).ok_or_else(|| not_assigned(tp))
+    }
+}
+
+fn not_assigned(tp: &TopicPartition) -> Error {
+    Error::invalid_argument(format!("{tp} is not assigned to this consumer"))
+}
+
+/// Kafka's rule for names of topics.
+fn check_topic(topic: &str) -> Result<()> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    match topic {
+        "" | "." | ".." => Err(Error::invalid_argument(format!("'{topic}' cannot be a topic's name"))),
+        _ if topic.len() > 249 => Err(Error::invalid_argument("a topic's name has at most 249 characters")),
+        _ if !topic.chars().all(legal) => {
+            Err(Error::invalid_argument(format!("'{topic}': a topic's name has only ASCII letters, digits, '.', '_' and '-'")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What options say together that each of them may say alone.
+fn check(options: &ConsumerOptions) -> Result<Vec<Assignor>> {
+    if options.group_id.as_deref() == Some("") {
+        return Err(Error::invalid_config("group.id: it is empty"));
+    }
+    if options.heartbeat_interval >= options.session_timeout {
+        return Err(Error::invalid_config(format!(
+            "heartbeat.interval.ms: {} must be below session.timeout.ms, which is {}",
+            options.heartbeat_interval.as_millis(),
+            options.session_timeout.as_millis()
+        )));
+    }
+    let strategies = &options.partition_assignment_strategy;
+    let known = strategies.iter().map(|name| {
+        Assignor::by_name(name).ok_or_else(|| {
+            let text = format!("partition.assignment.strategy: '{name}' is none of range, cooperative-sticky");
+            Error::invalid_config(text)
+        })
+    });
+    match known.collect::<Result<Vec<_>>>()? {
+        none if none.is_empty() => Err(Error::invalid_config("partition.assignment.strategy: at least one is needed")),
+        assignors => Ok(assignors),
+    }
+}
+
+impl From<Position> for CommittedOffset {
+    fn from(at: Position) -> Self {
+        CommittedOffset { offset: at.offset, leader_epoch: at.leader_epoch, metadata: String::new() }
     }
 }

@@ -20,34 +20,61 @@
 //! `Notify::notify_one` keeps one permit, so a task that was busy when it was woken looks again before it sleeps.
 
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
+use futures_util::FutureExt;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
-use crate::{Client, Error, Result};
+use crate::{Client, Error, ErrorKind, Result};
 
+use super::group::Group;
 use super::handover::{Chunk, Position, TopicPartition};
-use super::subscription::Subscription;
-use super::{ConsumerOptions, ConsumerSink};
+use super::subscription::{Interest, ResetTo, Subscription};
+use super::{ConsumerOptions, ConsumerSink, commit, reset_policy};
 
 /// One consumer's inside.
 pub(crate) struct Shared {
     pub client: Client,
     pub options: ConsumerOptions,
+    /// `auto.offset.reset`; `None` is Kafka's `none`.
+    pub reset_policy: Option<ResetTo>,
     pub sink: Arc<dyn ConsumerSink>,
+    /// Tells this consumer's connections from those of others of the same client (see `Lane`). Drawn at random: two that
+    /// are equal would share connections, and wait for each other, but work.
+    pub number: u32,
+    pub group: Group,
     state: Mutex<State>,
     /// The fetcher waits here. Woken as in the table above.
     pub fetcher: Notify,
-    /// The coordinator task waits here.
+    /// The membership waits here.
     pub coordinator: Notify,
-    /// Ends both tasks: set once, then both are woken.
-    closed: AtomicBool,
+    /// The look-up of committed offsets waits here.
+    pub lookups: Notify,
+    /// Commits take turns.
+    pub commit_turn: tokio::sync::Mutex<()>,
+    /// How far the consumer's own end is.
+    life: watch::Sender<Life>,
     /// Calls of `next_chunk`: each one is a poll.
     polls: AtomicU64,
-    /// The loop was too slow and we left the group: its next poll wakes the coordinator, which joins again.
-    pub rejoin_on_poll: AtomicBool,
+    /// The loop was too slow and we left the group: its next poll wakes the membership, which joins again.
+    wake_on_poll: AtomicBool,
+}
+
+/// From the first to the last state, never back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Life {
+    Open,
+    /// `close` was called: the membership hands over and leaves, until this time.
+    Closing(Instant),
+    /// The membership's task has ended.
+    Left,
+    /// All tasks end now, wherever they are.
+    Ended,
 }
 
 /// What the lock guards.
@@ -64,6 +91,10 @@ pub(crate) struct State {
     errors: VecDeque<Error>,
     /// The loop ends with this, again and again.
     fatal: Option<Error>,
+    /// What `close` could not do.
+    close_error: Option<Error>,
+    /// The topics that we asked the metadata to keep up to date.
+    tracked: Vec<Arc<str>>,
 }
 
 /// What the coordinator's poll clock needs to know of the loop.
@@ -75,18 +106,39 @@ pub(crate) struct LoopActivity {
 }
 
 impl Shared {
-    pub fn new(client: Client, options: ConsumerOptions, sink: Arc<dyn ConsumerSink>) -> Arc<Self> {
-        Arc::new(Shared {
+    pub fn new(client: Client, options: ConsumerOptions, sink: Arc<dyn ConsumerSink>) -> Result<Arc<Self>> {
+        Ok(Arc::new(Shared {
+            reset_policy: reset_policy::parse(&options.auto_offset_reset)?,
+            number: client.world().random_u64() as u32,
             client,
             options,
             sink,
+            group: Group::default(),
             state: Mutex::new(State::default()),
             fetcher: Notify::new(),
             coordinator: Notify::new(),
-            closed: AtomicBool::new(false),
+            lookups: Notify::new(),
+            commit_turn: tokio::sync::Mutex::new(()),
+            life: watch::Sender::new(Life::Open),
             polls: AtomicU64::new(0),
-            rejoin_on_poll: AtomicBool::new(false),
-        })
+            wake_on_poll: AtomicBool::new(false),
+        }))
+    }
+
+    /// Runs one of the consumer's tasks until it is done or the consumer ends. A panic is a fatal error for the loop.
+    pub fn spawn(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
+        let shared = self.clone();
+        self.client.world().spawn(Box::pin(async move {
+            tokio::select! {
+                biased;
+                () = shared.ended() => {}
+                outcome = AssertUnwindSafe(task).catch_unwind() => {
+                    if let Err(panic) = outcome {
+                        shared.raise(Error::new(ErrorKind::Panic, format!("a task of the consumer panicked: {}", text(&*panic))));
+                    }
+                }
+            }
+        }));
     }
 
     /// Reads or notes something that concerns nobody else. Nothing in `f` may call out.
@@ -94,7 +146,7 @@ impl Shared {
         f(&mut self.state.lock().subscription)
     }
 
-    /// Changes what is assigned or where it stands: drops what is buffered and out of date, wakes both tasks.
+    /// Changes what is assigned or where it stands: drops what is buffered and out of date, wakes all tasks.
     pub fn change<T>(&self, f: impl FnOnce(&mut Subscription) -> T) -> T {
         let mut state = self.state.lock();
         let result = f(&mut state.subscription);
@@ -102,7 +154,16 @@ impl Shared {
         drop(state);
         self.fetcher.notify_one();
         self.coordinator.notify_one();
+        self.lookups.notify_one();
         result
+    }
+
+    /// The topics whose metadata we need from now on, instead of those before.
+    pub fn track(&self, topics: Vec<Arc<str>>) {
+        let metadata = self.client.metadata();
+        metadata.track(topics.iter().map(|topic| &**topic), self.options.allow_auto_create_topics);
+        let before = std::mem::replace(&mut self.state.lock().tracked, topics);
+        metadata.untrack(before.iter().map(|topic| &**topic));
     }
 
     // ---- the fetcher's side -------------------------------------------------------------------------------------
@@ -142,12 +203,12 @@ impl Shared {
         true
     }
 
-    /// An error for the loop. A fatal one stays: every later `next_chunk` gives it too, and the tasks end.
+    /// An error for the loop. A fatal one stays: every later `next_chunk` gives it too. The tasks go on, so that `close`
+    /// can still commit and leave.
     pub fn raise(&self, error: Error) {
         let mut state = self.state.lock();
         if error.fatal() {
             state.fatal.get_or_insert(error);
-            self.stop();
         } else if state.errors.len() < MAX_ERRORS {
             state.errors.push_back(error);
         }
@@ -170,21 +231,18 @@ impl Shared {
         let mut state = self.state.lock();
         let outcome = state.take();
         drop(state);
-        // Also when nothing was taken: a loop that was thrown out for being slow comes back with this call.
-        self.coordinator_poll();
+        // Also when nothing was taken: a loop that was thrown out for being slow comes back with this call. The flag is
+        // read after the lock was taken: see `Member::wait_for_poll`.
+        if self.wake_on_poll.swap(false, Ordering::SeqCst) {
+            self.coordinator.notify_one();
+        }
         if matches!(outcome, Ok(Some(_))) {
             self.fetcher.notify_one();
         }
         outcome
     }
 
-    fn coordinator_poll(&self) {
-        if self.rejoin_on_poll.swap(false, Ordering::AcqRel) {
-            self.coordinator.notify_one();
-        }
-    }
-
-    // ---- the coordinator's side ---------------------------------------------------------------------------------
+    // ---- the membership's side ---------------------------------------------------------------------------------
 
     /// What the loop did since the last call.
     pub fn loop_activity(&self, seen_polls: &mut u64) -> LoopActivity {
@@ -195,17 +253,137 @@ impl Shared {
         LoopActivity { active: polled || stepped, waiting: state.armed }
     }
 
-    /// Ends both tasks.
-    pub fn stop(&self) {
-        self.closed.store(true, Ordering::Release);
-        self.fetcher.notify_one();
-        self.coordinator.notify_one();
+    /// Whether the next poll wakes the membership.
+    pub fn wake_on_poll(&self, on: bool) {
+        self.wake_on_poll.store(on, Ordering::SeqCst);
     }
 
-    /// Whether both tasks must end.
-    pub fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
+    /// Nothing is assigned or subscribed any more.
+    pub fn unsubscribed(&self) {
+        self.change(|s| {
+            s.clear();
+            s.interest = Interest::None;
+        });
+        self.track(Vec::new());
+        // `unsubscribe` waits for a change of the interest, which the watch announces.
+        self.life.send_modify(|_| {});
     }
+
+    /// Commits what is finished, if that is automatic, before partitions assigned by hand go.
+    pub async fn commit_before_end(&self) -> Result<()> {
+        if !self.options.enable_auto_commit || self.options.group_id.is_none() {
+            return Ok(());
+        }
+        let limit = match self.close_deadline() {
+            Some(deadline) => deadline.saturating_duration_since(Instant::now()),
+            None => self.client.options().default_api_timeout,
+        };
+        commit::finished(self, None, limit).await
+    }
+
+    // ---- the end ------------------------------------------------------------------------------------------------
+
+    /// Begins to close; false if that was done before. The end comes at `deadline` at the latest, whoever still waits.
+    pub fn begin_close(self: &Arc<Self>, deadline: Instant) -> bool {
+        let first = self.life.send_if_modified(|life| {
+            let open = *life == Life::Open;
+            if open {
+                *life = Life::Closing(deadline);
+            }
+            open
+        });
+        if first {
+            self.coordinator.notify_one();
+            let shared = self.clone();
+            // A task of its own: the caller may drop its future, the consumer closes all the same.
+            self.client.world().spawn(Box::pin(async move {
+                if tokio::time::timeout_at(deadline, shared.reached(Life::Left)).await.is_err() {
+                    shared.note_close_error(Error::new(
+                        ErrorKind::RequestTimedOut,
+                        "the consumer is closed, but its time was over before it had committed and left its group",
+                    ));
+                }
+                shared.end();
+            }));
+        }
+        first
+    }
+
+    /// The membership's task is done.
+    pub fn member_ended(&self) {
+        self.life.send_if_modified(|life| {
+            let before = *life < Life::Left;
+            if before {
+                *life = Life::Left;
+            }
+            before
+        });
+    }
+
+    /// Ends all tasks and the loop, at once.
+    pub fn end(&self) {
+        self.unsubscribed();
+        let mut state = self.state.lock();
+        state.fatal = Some(Error::closed("consumer"));
+        state.ready.clear();
+        state.buffered = 0;
+        self.wake_loop(state);
+        self.life.send_replace(Life::Ended);
+        self.fetcher.notify_one();
+    }
+
+    /// Resolves when all is over.
+    pub async fn ended(&self) {
+        self.reached(Life::Ended).await;
+    }
+
+    async fn reached(&self, state: Life) {
+        let mut life = self.life.subscribe();
+        // Cannot fail: the sender is ours.
+        let _ = life.wait_for(|life| *life >= state).await;
+    }
+
+    /// Resolves when the membership has handed everything over after `unsubscribe`, or all is over.
+    pub async fn left_group(&self) {
+        let mut life = self.life.subscribe();
+        while *life.borrow_and_update() < Life::Ended && self.with(|s| s.interest == Interest::Leaving) {
+            if life.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    pub fn is_closing(&self) -> bool {
+        *self.life.borrow() > Life::Open
+    }
+
+    /// Whether all tasks must end.
+    pub fn is_closed(&self) -> bool {
+        *self.life.borrow() == Life::Ended
+    }
+
+    /// Until when the consumer has to be closed, if it closes.
+    pub fn close_deadline(&self) -> Option<Instant> {
+        match *self.life.borrow() {
+            Life::Closing(deadline) => Some(deadline),
+            _ => None,
+        }
+    }
+
+    /// Kept for the caller of `close`.
+    pub fn note_close_error(&self, error: Error) {
+        self.state.lock().close_error.get_or_insert(error);
+    }
+
+    /// What `close` could not do.
+    pub fn close_error(&self) -> Option<Error> {
+        self.state.lock().close_error.clone()
+    }
+}
+
+fn text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
 /// Errors kept for a loop that does not ask; more say nothing new.

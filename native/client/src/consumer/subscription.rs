@@ -207,6 +207,8 @@ pub(crate) enum Interest {
     Manual,
     /// `subscribe`: what the group gives us of these topics. Sorted, without duplicates.
     Topics(Arc<[Arc<str>]>),
+    /// `unsubscribe`: the membership hands everything over and leaves, then it is `None`.
+    Leaving,
 }
 
 /// All assigned partitions of a consumer.
@@ -270,6 +272,11 @@ impl Subscription {
             self.next_epoch = self.next_epoch.max(partition.epoch.wrapping_add(1));
             self.version += 1;
         }
+    }
+
+    /// Gives all partitions up.
+    pub fn clear(&mut self) {
+        self.assigned().iter().for_each(|tp| self.remove(tp));
     }
 
     fn fresh_epoch(&mut self) -> u32 {
@@ -388,6 +395,27 @@ impl Subscription {
         partition.finished(); // keeps the queue short
         partition.in_hand.push_back(InHand::new(chunk, start));
         true
+    }
+
+    /// What is finished and not yet committed, sorted; of these partitions or of all.
+    pub fn uncommitted(&mut self, only: Option<&[TopicPartition]>) -> Vec<(TopicPartition, Position)> {
+        let asked = self.partitions.iter_mut().filter(|(tp, _)| only.is_none_or(|only| only.contains(tp)));
+        let mut places: Vec<_> = asked
+            .filter_map(|(tp, partition)| {
+                let finished = partition.finished()?;
+                let news = partition.committed.map(|at| at.offset) != Some(finished.offset);
+                (news && finished.offset >= 0).then(|| (tp.clone(), finished))
+            })
+            .collect();
+        places.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        places
+    }
+
+    /// The group has this offset.
+    pub fn committed(&mut self, tp: &TopicPartition, at: Position) {
+        if let Some(partition) = self.partitions.get_mut(tp) {
+            partition.committed = Some(at);
+        }
     }
 
     /// Whether a loop has stepped in any chunk since the last call.

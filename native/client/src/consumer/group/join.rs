@@ -1,0 +1,196 @@
+//! JoinGroup and SyncGroup: from "we want to be a member" to an assignment, the leader's work included.
+//! Not what is given up before or taken over after (membership.rs).
+//! Driven by `Member`, one attempt per call.
+
+use std::sync::Arc;
+
+use dohle_protocol::ErrorCode;
+use dohle_protocol::messages::join_group_request::JoinGroupRequestProtocol;
+use dohle_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
+use dohle_protocol::messages::{JoinGroupRequest, JoinGroupResponse, SyncGroupRequest};
+
+use crate::net::Lane;
+use crate::{Error, ErrorKind, Result};
+
+use super::super::handover::TopicPartition;
+use super::super::shared::Shared;
+use super::assignors::{Assignor, Counts};
+use super::protocol;
+
+/// Kafka's name for groups of consumers.
+const PROTOCOL_TYPE: &str = "consumer";
+
+/// What a join came to.
+pub(super) struct Joined {
+    pub generation: i32,
+    pub member_id: String,
+    pub assignor: Assignor,
+    /// We are the leader: what the assignment was made from, to be watched.
+    pub leads: Option<Led>,
+    /// Per member, for SyncGroup; empty unless we are the leader.
+    assignments: Vec<(String, bytes::Bytes)>,
+}
+
+/// What a leader watches: when it changes, the group must rebalance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Led {
+    /// All topics that any member subscribes to.
+    pub topics: Vec<Arc<str>>,
+    pub counts: Counts,
+}
+
+/// Waits until the group has gathered. A `MEMBER_ID_REQUIRED` is answered at once with the id that came with it.
+///
+/// `owned_since` is the generation that gave us what we own. It can be older than the last one we were in: a claim to
+/// partitions must not look newer than it is when a rebalance was missed.
+pub(super) async fn join(
+    shared: &Arc<Shared>,
+    assignors: &[Assignor],
+    owned_since: i32,
+    topics: &[Arc<str>],
+    reason: &str,
+) -> Result<Joined> {
+    let response = match ask_join(shared, assignors, owned_since, topics, reason).await {
+        Err(error) if error.broker_code() == Some(ErrorCode::MEMBER_ID_REQUIRED) => {
+            ask_join(shared, assignors, owned_since, topics, "the coordinator asked for a member id").await?
+        }
+        outcome => outcome?,
+    };
+    digest(shared, assignors, topics, response).await
+}
+
+async fn ask_join(
+    shared: &Arc<Shared>,
+    assignors: &[Assignor],
+    owned_since: i32,
+    topics: &[Arc<str>],
+    reason: &str,
+) -> Result<JoinGroupResponse> {
+    let identity = shared.group.identity();
+    let options = &shared.options;
+    let owned = shared.with(|s| s.assigned());
+    let mut protocols = Vec::with_capacity(assignors.len());
+    for assignor in assignors {
+        let metadata = protocol::Subscription {
+            topics,
+            owned: &owned,
+            generation: owned_since,
+            rack: &options.client_rack,
+            user_data: assignor.user_data(owned_since),
+        };
+        protocols.push(JoinGroupRequestProtocol {
+            name: assignor.name().to_owned(),
+            metadata: metadata.encode()?,
+            ..Default::default()
+        });
+    }
+    let make = |version: i16| {
+        Ok(JoinGroupRequest {
+            group_id: shared.group_id()?.to_owned(),
+            session_timeout_ms: options.session_timeout.as_millis() as i32,
+            rebalance_timeout_ms: options.max_poll_interval.as_millis() as i32,
+            member_id: identity.member_id.clone(),
+            group_instance_id: shared.instance_id(version >= 5)?,
+            protocol_type: PROTOCOL_TYPE.to_owned(),
+            protocols,
+            reason: Some(reason.chars().take(255).collect()),
+            ..Default::default()
+        })
+    };
+    // The answer comes when all members have joined, at the latest after the rebalance timeout.
+    let timeout = shared.client.options().request_timeout.max(options.max_poll_interval + SLACK);
+    let lane = Lane::Join(shared.number);
+    // The new id comes beside the error MEMBER_ID_REQUIRED, so the code is read after the id is kept.
+    let read = |answer: &JoinGroupResponse| {
+        if ErrorCode(answer.error_code) == ErrorCode::MEMBER_ID_REQUIRED {
+            shared.group.change_identity(|identity| identity.member_id.clone_from(&answer.member_id));
+        }
+        answer.error_code
+    };
+    shared.ask_coordinator(lane, make, read, timeout).await
+}
+
+/// Beyond the rebalance timeout, for the coordinator to answer.
+const SLACK: std::time::Duration = std::time::Duration::from_secs(5);
+
+async fn digest(
+    shared: &Arc<Shared>,
+    assignors: &[Assignor],
+    topics: &[Arc<str>],
+    response: JoinGroupResponse,
+) -> Result<Joined> {
+    let name = response.protocol_name.as_deref().unwrap_or_default();
+    let Some(assignor) = assignors.iter().copied().find(|assignor| assignor.name() == name) else {
+        return Err(Error::new(
+            ErrorKind::Protocol,
+            format!("the group's coordinator chose the assignor '{name}', which this member did not offer"),
+        ));
+    };
+    let mut joined = Joined {
+        generation: response.generation_id,
+        member_id: response.member_id.clone(),
+        assignor,
+        leads: None,
+        assignments: Vec::new(),
+    };
+    if response.leader == response.member_id {
+        lead(shared, topics, &response, &mut joined).await?;
+    }
+    Ok(joined)
+}
+
+/// The leader's part: reads what all members want, asks for the metadata of all their topics, assigns.
+async fn lead(shared: &Arc<Shared>, topics: &[Arc<str>], response: &JoinGroupResponse, joined: &mut Joined) -> Result<()> {
+    let mut members = Vec::with_capacity(response.members.len());
+    for member in &response.members {
+        let read = protocol::decode_member(&member.member_id, member.group_instance_id.as_deref(), member.metadata.clone());
+        members.push(read.map_err(|error| error.context(format_args!("subscription of member {}", member.member_id)))?);
+    }
+    let mut all: Vec<Arc<str>> = members.iter().flat_map(|member| member.topics.iter().cloned()).collect();
+    all.extend(topics.iter().cloned());
+    all.sort_unstable();
+    all.dedup();
+
+    let names: Vec<&str> = all.iter().map(|topic| &**topic).collect();
+    shared.client.metadata().refresh_topics(&names).await?;
+    let counts = counts(shared, &all);
+    // KIP-814: a static leader that came back keeps the assignment that the coordinator has.
+    if !response.skip_assignment {
+        for (member, partitions) in members.iter().zip(joined.assignor.assign(&counts, &members)) {
+            joined.assignments.push((member.id.clone(), protocol::encode_assignment(&partitions)?));
+        }
+    }
+    joined.leads = Some(Led { topics: all, counts });
+    Ok(())
+}
+
+/// Partition counts as the metadata has them now.
+pub(super) fn counts(shared: &Shared, topics: &[Arc<str>]) -> Counts {
+    let snapshot = shared.client.metadata().snapshot();
+    let count = |topic: &Arc<str>| Some((topic.clone(), snapshot.topic(topic)?.partitions.len() as i32));
+    topics.iter().filter_map(count).collect()
+}
+
+/// Hands the leader's assignment in, or waits for it. Ours comes back, sorted.
+pub(super) async fn sync(shared: &Arc<Shared>, joined: &mut Joined) -> Result<Vec<TopicPartition>> {
+    let assignments = std::mem::take(&mut joined.assignments);
+    let make = |version: i16| {
+        Ok(SyncGroupRequest {
+            group_id: shared.group_id()?.to_owned(),
+            generation_id: joined.generation,
+            member_id: joined.member_id.clone(),
+            group_instance_id: shared.instance_id(version >= 3)?,
+            protocol_type: Some(PROTOCOL_TYPE.to_owned()),
+            protocol_name: Some(joined.assignor.name().to_owned()),
+            assignments: assignments
+                .into_iter()
+                .map(|(member_id, assignment)| SyncGroupRequestAssignment { member_id, assignment, ..Default::default() })
+                .collect(),
+            ..Default::default()
+        })
+    };
+    let timeout = shared.client.options().request_timeout.max(shared.options.max_poll_interval + SLACK);
+    let lane = Lane::Join(shared.number);
+    let response = shared.ask_coordinator(lane, make, |answer| answer.error_code, timeout).await?;
+    protocol::decode_assignment(response.assignment)
+}

@@ -1,0 +1,497 @@
+//! A member's life: subscribe, join, hold partitions, give them up, come back. One task per consumer.
+//! Not the requests (join.rs, heartbeat.rs) nor the assignors.
+//!
+//! Everything that takes time runs inside [`Member::tend`], which goes on with heartbeats, the poll clock, metadata and
+//! the user's wishes meanwhile. It is left early only for a [`Stop`]; a wish to join again (`wanted`) waits until the
+//! step under way is done, so that a handshake with the language is never cut short by the next rebalance.
+//!
+//! ```text
+//!            wait_for_topics ─► prepare (give up: all if eager) ─► join ─► sync ─► adopt ─► stay
+//!                  ▲                ▲                                                        │ wanted
+//!                  │ Stop           └────────────────────────────────────────────────────────┘
+//!   Unsubscribed, Closing: hand over, leave · Slow: leave, wait for a poll · Reset: lose all · Fatal: the end
+//! ```
+//!
+//! It never goes silent: `step` waits for the user (`Shared::coordinator`, which keeps a permit), for the poll clock (a
+//! timer), for heartbeats (a timer or a request with a time limit) and for metadata; every other wait is a request with a
+//! time limit, a back-off or a question with a deadline.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::net::Backoff;
+use crate::{Error, ErrorKind};
+
+use super::super::commit;
+use super::super::handover::TopicPartition;
+use super::super::poll_clock::PollClock;
+use super::super::shared::Shared;
+use super::super::subscription::Interest;
+use super::super::{Ask, ConsumerEvent, Question, StartAt};
+use super::assignors::Assignor;
+use super::heartbeat::{self, Heart};
+use super::join::{self, Joined, Led};
+use super::verdict::{self, Verdict};
+use super::{Identity, names, without};
+
+/// Why a member's present generation, or its wish for one, ends.
+enum Stop {
+    /// The consumer closes.
+    Closing,
+    /// Nothing is subscribed any more.
+    Unsubscribed,
+    /// `max.poll.interval.ms` is over.
+    Slow,
+    /// The group does not know us: what we have is lost.
+    Reset(Error),
+    /// Nothing will mend it.
+    Fatal(Error),
+}
+
+/// How often the leader asks for topics that are subscribed and do not exist (yet).
+const MISSING_TOPICS_INTERVAL: Duration = Duration::from_secs(1);
+
+struct Member {
+    shared: Arc<Shared>,
+    assignors: Vec<Assignor>,
+    /// What we last joined with.
+    topics: Arc<[Arc<str>]>,
+    /// The generation in which what we own was given to us.
+    owned_since: i32,
+    heart: Heart,
+    clock: PollClock,
+    updates: watch::Receiver<u64>,
+    /// Why to join again.
+    wanted: Option<String>,
+    /// We lead the group: what to watch, and when to ask for missing topics again.
+    leads: Option<Led>,
+    missing_look: Instant,
+    backoff: Backoff,
+    /// Since when every attempt fails; none after a join.
+    failing_since: Option<Instant>,
+    ever_joined: bool,
+    /// On the way out: wishes and the poll clock no longer matter.
+    leaving: bool,
+}
+
+/// Runs until the consumer closes or its group is beyond help.
+pub(crate) async fn run(shared: Arc<Shared>, assignors: Vec<Assignor>) {
+    let mut member = Member::new(shared.clone(), assignors);
+    loop {
+        let Err(stop) = member.serve().await;
+        match stop {
+            Stop::Closing => {
+                member.go("the consumer is closing").await;
+                break;
+            }
+            Stop::Unsubscribed => member.go("the consumer unsubscribed").await,
+            Stop::Slow => member.throw_out_slow_loop().await,
+            Stop::Reset(error) => {
+                member.lose();
+                shared.sink.event(ConsumerEvent::Retrying(error));
+                // Short at first, longer if the coordinator keeps forgetting us.
+                tokio::time::sleep(member.backoff.next(&**shared.client.world())).await;
+            }
+            Stop::Fatal(error) => {
+                member.lose();
+                shared.raise(error.into_fatal());
+                break;
+            }
+        }
+    }
+    shared.member_ended();
+}
+
+impl Member {
+    fn new(shared: Arc<Shared>, assignors: Vec<Assignor>) -> Self {
+        let client = shared.client.options();
+        Member {
+            backoff: Backoff::new(client.retry_backoff, client.retry_backoff_max),
+            clock: PollClock::new(shared.options.max_poll_interval),
+            updates: shared.client.metadata().updates(),
+            assignors,
+            topics: Arc::new([]),
+            owned_since: -1,
+            heart: Heart::default(),
+            wanted: None,
+            leads: None,
+            missing_look: Instant::now(),
+            failing_since: None,
+            ever_joined: false,
+            leaving: false,
+            shared,
+        }
+    }
+
+    async fn serve(&mut self) -> Result<Infallible, Stop> {
+        loop {
+            self.wait_for_topics().await?;
+            self.prepare().await?;
+            self.join().await?;
+            while self.wanted.is_none() {
+                self.step().await?;
+            }
+        }
+    }
+
+    /// Until something is subscribed. Nothing else happens while nothing is.
+    async fn wait_for_topics(&mut self) -> Result<(), Stop> {
+        let mut waited = false;
+        loop {
+            if self.shared.is_closing() {
+                return Err(Stop::Closing);
+            }
+            match self.shared.with(|s| s.interest.clone()) {
+                Interest::Topics(_) if waited => {
+                    self.clock.restart();
+                    return Ok(());
+                }
+                Interest::Topics(_) => return Ok(()),
+                // Subscribed and unsubscribed before we looked.
+                Interest::Leaving => return Err(Stop::Unsubscribed),
+                Interest::None | Interest::Manual => {}
+            }
+            waited = true;
+            self.shared.coordinator.notified().await;
+        }
+    }
+
+    // ---- waiting ------------------------------------------------------------------------------------------------
+
+    /// Waits for `work` and does everything else that is due meanwhile.
+    async fn tend<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Stop> {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut work => return Ok(outcome),
+                step = self.step() => step?,
+            }
+        }
+    }
+
+    /// Waits for the next thing that is due, and does it. Can be dropped at any time: all that waits keeps its place, and
+    /// what is done, is done without waiting.
+    async fn step(&mut self) -> Result<(), Stop> {
+        // Also before waiting: the wake-up may have been taken by another step.
+        self.look()?;
+        let missing = self.leads.as_ref().is_some_and(|led| led.counts.len() < led.topics.len());
+        tokio::select! {
+            biased;
+            () = self.shared.coordinator.notified() => self.look(),
+            beat = self.heart.beat(&self.shared) => self.after_heartbeat(beat),
+            () = tokio::time::sleep_until(self.clock.next_look()) => self.look_at_clock(),
+            news = self.updates.changed() => match news {
+                Ok(()) => self.look_at_metadata(),
+                Err(_) => Err(Stop::Fatal(Error::closed("client"))),
+            },
+            () = tokio::time::sleep_until(self.missing_look), if missing => {
+                self.missing_look = Instant::now() + MISSING_TOPICS_INTERVAL;
+                self.shared.client.metadata().request_update();
+                Ok(())
+            }
+        }
+    }
+
+    /// What the user wants.
+    fn look(&mut self) -> Result<(), Stop> {
+        if self.leaving {
+            return Ok(());
+        }
+        if self.shared.is_closing() {
+            return Err(Stop::Closing);
+        }
+        match self.shared.with(|s| s.interest.clone()) {
+            Interest::Topics(topics) if topics == self.topics || self.topics.is_empty() => Ok(()),
+            Interest::Topics(topics) => {
+                self.wanted.get_or_insert_with(|| format!("the subscription is now {}", names(&topics)));
+                Ok(())
+            }
+            _ => Err(Stop::Unsubscribed),
+        }
+    }
+
+    fn look_at_clock(&mut self) -> Result<(), Stop> {
+        match self.clock.is_exceeded(&self.shared) && !self.leaving {
+            true => Err(Stop::Slow),
+            false => Ok(()),
+        }
+    }
+
+    /// The leader watches the group's topics (partitions added, a topic appears or goes).
+    fn look_at_metadata(&mut self) -> Result<(), Stop> {
+        if let Some(led) = &self.leads {
+            let now = join::counts(&self.shared, &led.topics);
+            if now != led.counts {
+                self.wanted.get_or_insert_with(|| "the partitions of subscribed topics changed".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    fn after_heartbeat(&mut self, beat: crate::Result<()>) -> Result<(), Stop> {
+        let Err(error) = beat else { return Ok(()) };
+        match verdict::of(&error) {
+            Verdict::Retry | Verdict::Rediscover => {
+                let delay = self.backoff.next(&**self.shared.client.world());
+                self.heart.soon(delay.min(self.shared.options.heartbeat_interval));
+                self.shared.sink.event(ConsumerEvent::Retrying(error));
+                Ok(())
+            }
+            Verdict::Rejoin => {
+                self.wanted.get_or_insert_with(|| "the group is rebalancing".to_owned());
+                Ok(())
+            }
+            Verdict::Reset => Err(Stop::Reset(error)),
+            Verdict::Fatal => Err(Stop::Fatal(error)),
+        }
+    }
+
+    // ---- joining ------------------------------------------------------------------------------------------------
+
+    /// Before a join: an eager member gives everything up, a cooperative one only what it no longer subscribes to.
+    async fn prepare(&mut self) -> Result<(), Stop> {
+        let Interest::Topics(topics) = self.shared.with(|s| s.interest.clone()) else { return Err(Stop::Unsubscribed) };
+        let cooperative = self.assignors.iter().all(|assignor| assignor.is_cooperative());
+        let mut going = self.shared.with(|s| s.assigned());
+        going.retain(|tp| !cooperative || !topics.contains(&tp.topic));
+        self.revoke(going).await
+    }
+
+    /// Joins, with as many attempts as it takes, and takes over what we are given.
+    async fn join(&mut self) -> Result<(), Stop> {
+        // No heartbeats from here on: a member that waits for a join or a sync counts as alive.
+        self.heart.stop();
+        loop {
+            let Err(error) = self.attempt().await? else { return Ok(()) };
+            match verdict::of(&error) {
+                Verdict::Retry | Verdict::Rediscover => self.rest(error).await?,
+                Verdict::Rejoin => {} // again, with the same member id
+                Verdict::Reset => return Err(Stop::Reset(error)),
+                Verdict::Fatal => return Err(Stop::Fatal(error)),
+            }
+        }
+    }
+
+    async fn attempt(&mut self) -> Result<crate::Result<()>, Stop> {
+        let Interest::Topics(topics) = self.shared.with(|s| s.interest.clone()) else { return Err(Stop::Unsubscribed) };
+        self.topics = topics.clone();
+        let reason = self.wanted.take().unwrap_or_else(|| "the consumer subscribed".to_owned());
+        self.shared.group.change_identity(|identity| identity.joining = true);
+
+        let (shared, assignors, owned_since) = (self.shared.clone(), self.assignors.clone(), self.owned_since);
+        let joined = self.tend(async move { join::join(&shared, &assignors, owned_since, &topics, &reason).await }).await?;
+        let mut joined = match joined {
+            Ok(joined) => joined,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.shared.group.change_identity(|identity| {
+            identity.generation = joined.generation;
+            identity.member_id.clone_from(&joined.member_id);
+        });
+
+        let shared = self.shared.clone();
+        let synced = self.tend(async { join::sync(&shared, &mut joined).await }).await?;
+        let assigned = match synced {
+            Ok(assigned) => assigned,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.shared.group.change_identity(|identity| identity.joining = false);
+        self.heart.start(self.shared.options.heartbeat_interval);
+        self.adopt(joined, assigned).await.map(Ok)
+    }
+
+    /// Waits a little after a failure. One that goes on from the start is told to the loop, once.
+    async fn rest(&mut self, error: Error) -> Result<(), Stop> {
+        let since = *self.failing_since.get_or_insert_with(Instant::now);
+        if !self.ever_joined && since.elapsed() >= self.shared.client.options().default_api_timeout {
+            self.ever_joined = true;
+            self.shared.raise(error);
+        } else {
+            self.shared.sink.event(ConsumerEvent::Retrying(error));
+        }
+        let delay = self.backoff.next(&**self.shared.client.world());
+        self.tend(tokio::time::sleep(delay)).await
+    }
+
+    /// Takes over an assignment: gives up what is not in it, takes what is new.
+    async fn adopt(&mut self, joined: Joined, assigned: Vec<TopicPartition>) -> Result<(), Stop> {
+        self.ever_joined = true;
+        self.failing_since = None;
+        self.backoff.reset();
+        self.watch_as_leader(joined.leads);
+        if let Some(foreign) = assigned.iter().find(|tp| !self.topics.contains(&tp.topic)) {
+            // The subscription changed while the leader assigned, or the leader is wrong: ask again.
+            self.wanted = Some(format!("{foreign} was assigned and is not subscribed"));
+            return Ok(());
+        }
+
+        let owned = self.shared.with(|s| s.assigned());
+        let going = without(&owned, &assigned);
+        if !going.is_empty() {
+            // KIP-429: whoever is to have these gets them when we join without them.
+            self.wanted = Some(format!("{} partitions were given up", going.len()));
+            self.revoke(going).await?;
+        }
+        self.owned_since = joined.generation;
+
+        let coming = without(&assigned, &owned);
+        self.shared.change(|s| coming.iter().for_each(|tp| s.add(tp.clone(), StartAt::Committed, true)));
+        self.shared.sink.event(ConsumerEvent::Joined {
+            generation: joined.generation,
+            member_id: joined.member_id,
+            partitions: assigned,
+        });
+        if !coming.is_empty() {
+            let asked = self.ask(Ask::Assigned(coming.clone())).await;
+            // Also when the wait was cut short: what is still ours must be read.
+            self.shared.change(|s| coming.iter().for_each(|tp| s.release(tp)));
+            asked?;
+        }
+        Ok(())
+    }
+
+    fn watch_as_leader(&mut self, leads: Option<Led>) {
+        let metadata = self.shared.client.metadata();
+        if let Some(led) = &leads {
+            metadata.track(led.topics.iter().map(|topic| &**topic), false);
+        }
+        if let Some(led) = std::mem::replace(&mut self.leads, leads) {
+            metadata.untrack(led.topics.iter().map(|topic| &**topic));
+        }
+        self.missing_look = Instant::now() + MISSING_TOPICS_INTERVAL;
+    }
+
+    // ---- giving up ----------------------------------------------------------------------------------------------
+
+    /// The handshake: nothing more is yielded, the language says what is finished, that is committed, then they go.
+    async fn revoke(&mut self, partitions: Vec<TopicPartition>) -> Result<(), Stop> {
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        self.shared.change(|s| partitions.iter().for_each(|tp| s.hold(tp)));
+        self.ask(Ask::Revoke(partitions.clone())).await?;
+        if self.shared.options.enable_auto_commit {
+            let (shared, these, limit) = (self.shared.clone(), partitions.clone(), self.handshake_time());
+            let committed = self.tend(async move { commit::finished(&shared, Some(&these), limit).await }).await?;
+            if let Err(error) = committed {
+                self.shared.sink.event(ConsumerEvent::CommitFailed(error));
+            }
+        }
+        self.shared.change(|s| partitions.iter().for_each(|tp| s.remove(tp)));
+        self.shared.sink.event(ConsumerEvent::Revoked(partitions));
+        Ok(())
+    }
+
+    /// Asks the language, and goes on without an answer when its time is over.
+    async fn ask(&mut self, what: Ask) -> Result<(), Stop> {
+        let deadline = self.handshake_time();
+        let (id, answered) = self.shared.group.open_question();
+        self.shared.sink.question(Question { id, what, deadline });
+        let outcome = self.tend(tokio::time::timeout(deadline, answered)).await;
+        self.shared.group.forget(id);
+        outcome.map(drop)
+    }
+
+    /// How long the language has for an answer: the group waits for us at most the rebalance timeout, which began up to
+    /// one heartbeat ago, and a commit follows. When closing, half of what is left.
+    fn handshake_time(&self) -> Duration {
+        let options = &self.shared.options;
+        match self.shared.close_deadline() {
+            Some(deadline) => deadline.saturating_duration_since(Instant::now()) / 2,
+            None => (options.max_poll_interval.saturating_sub(options.heartbeat_interval) * 3 / 4)
+                .max(options.max_poll_interval / 2),
+        }
+    }
+
+    /// Leaves in good order.
+    async fn go(&mut self, reason: &str) {
+        self.leaving = true;
+        let owned = self.shared.with(|s| s.assigned());
+        if self.shared.group.identity().is_member() {
+            if self.revoke(owned).await.is_err() {
+                self.lose();
+            }
+        } else if let Err(error) = self.shared.commit_before_end().await {
+            // Partitions assigned by hand, when the consumer closes.
+            self.shared.sink.event(ConsumerEvent::CommitFailed(error));
+        }
+        self.heart.stop();
+        if !self.shared.group.identity().member_id.is_empty() {
+            let limit = self.shared.client.options().request_timeout.min(self.handshake_time());
+            let _ = heartbeat::leave(&self.shared, reason, limit).await;
+        }
+        self.reset();
+        self.leaving = false;
+        self.shared.unsubscribed();
+    }
+
+    /// The loop has not stepped for `max.poll.interval.ms`: what is finished is committed, the rest is for others.
+    /// Joins again when the loop comes back.
+    async fn throw_out_slow_loop(&mut self) {
+        let options = &self.shared.options;
+        let error = Error::new(
+            ErrorKind::MaxPollExceeded,
+            format!(
+                "the loop did not ask for its next record for max.poll.interval.ms ({} ms): the consumer left its group and joins \
+                 again when the loop goes on. Do less per record, or raise max.poll.interval.ms",
+                options.max_poll_interval.as_millis()
+            ),
+        );
+        self.leaving = true;
+        let owned = self.shared.with(|s| s.assigned());
+        self.shared.change(|s| owned.iter().for_each(|tp| s.hold(tp)));
+        let limit = options.session_timeout.min(self.shared.client.options().request_timeout);
+        if options.enable_auto_commit {
+            let _ = commit::finished(&self.shared, Some(&owned), limit).await;
+        }
+        self.heart.stop();
+        let _ = heartbeat::leave(&self.shared, "max.poll.interval.ms is over", limit).await;
+        self.lose();
+        self.leaving = false;
+        self.shared.sink.event(ConsumerEvent::MaxPollExceeded(error));
+        self.wait_for_poll().await;
+    }
+
+    /// Until the loop polls, or the user wants something else.
+    ///
+    /// No wake-up is lost: the flag is set first, then the loop is looked at under the lock that its poll takes. A poll
+    /// whose lock came before ours is seen here (its count, or that it waits); one whose lock came after sees the flag.
+    async fn wait_for_poll(&mut self) {
+        self.shared.wake_on_poll(true);
+        let mut activity = self.clock.is_alive(&self.shared);
+        while !activity && !self.shared.is_closing() {
+            if !matches!(self.shared.with(|s| s.interest.clone()), Interest::Topics(_)) {
+                break;
+            }
+            self.shared.coordinator.notified().await;
+            activity = self.clock.is_alive(&self.shared);
+        }
+        self.shared.wake_on_poll(false);
+        self.clock.restart();
+    }
+
+    /// What we own is not ours any more.
+    fn lose(&mut self) {
+        let owned = self.shared.with(|s| s.assigned());
+        self.shared.change(|s| owned.iter().for_each(|tp| s.remove(tp)));
+        if !owned.is_empty() {
+            self.shared.sink.event(ConsumerEvent::Lost(owned));
+        }
+        self.reset();
+    }
+
+    /// As before the first join.
+    fn reset(&mut self) {
+        self.shared.group.change_identity(|identity| *identity = Identity::default());
+        self.topics = Arc::new([]);
+        self.owned_since = -1;
+        self.heart.stop();
+        self.wanted = None;
+        self.watch_as_leader(None);
+    }
+}

@@ -1,0 +1,102 @@
+//! Classic group membership: who we are in the group, and the questions a rebalance asks of the language.
+//! Not the positions (subscription.rs) nor what is committed (commit.rs).
+//! Driven by one task per consumer, `membership::run`; other tasks read who we are from [`Group`].
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::collections::Map;
+
+pub(crate) mod assignors;
+mod coordinator;
+mod heartbeat;
+mod join;
+pub(crate) mod membership;
+pub(crate) mod protocol;
+pub(crate) mod verdict;
+
+/// Who we are in the group now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// −1: not in a generation. Grows with every rebalance.
+    pub generation: i32,
+    /// Given by the coordinator; kept from one generation to the next.
+    pub member_id: String,
+    /// A rebalance is under way: a commit that fails with the old generation is tried again with the new one.
+    pub joining: bool,
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Identity { generation: -1, member_id: String::new(), joining: false }
+    }
+}
+
+impl Identity {
+    /// Whether we are in a generation of the group.
+    pub fn is_member(&self) -> bool {
+        self.generation >= 0
+    }
+}
+
+/// What other tasks see of the membership. Its locks are never held together with another one.
+#[derive(Default)]
+pub(crate) struct Group {
+    identity: Mutex<Identity>,
+    questions: Mutex<Questions>,
+}
+
+#[derive(Default)]
+struct Questions {
+    last_id: u64,
+    open: Map<u64, oneshot::Sender<()>>,
+}
+
+impl Group {
+    pub fn identity(&self) -> Identity {
+        self.identity.lock().clone()
+    }
+
+    pub fn change_identity(&self, f: impl FnOnce(&mut Identity)) {
+        f(&mut self.identity.lock());
+    }
+
+    /// A new question's id, and what resolves when it is answered (or given up by `forget`).
+    pub fn open_question(&self) -> (u64, oneshot::Receiver<()>) {
+        let (answered, wait) = oneshot::channel();
+        let mut questions = self.questions.lock();
+        questions.last_id += 1;
+        let id = questions.last_id;
+        questions.open.insert(id, answered);
+        (id, wait)
+    }
+
+    /// The language answered. Unknown ids (late answers) are ignored.
+    pub fn answer(&self, id: u64) {
+        let answered = self.questions.lock().open.remove(&id);
+        if let Some(answered) = answered {
+            let _ = answered.send(());
+        }
+    }
+
+    /// The question no longer matters.
+    pub fn forget(&self, id: u64) {
+        self.questions.lock().open.remove(&id);
+    }
+}
+
+/// Sorted difference: what is in `a` and not in `b`.
+pub(crate) fn without<T: Clone + PartialEq>(a: &[T], b: &[T]) -> Vec<T>
+where
+    T: Ord,
+{
+    let b: std::collections::BTreeSet<&T> = b.iter().collect();
+    a.iter().filter(|x| !b.contains(x)).cloned().collect()
+}
+
+/// The topics' names as text, for messages.
+pub(crate) fn names(topics: &[Arc<str>]) -> String {
+    topics.join(", ")
+}
