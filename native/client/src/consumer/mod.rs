@@ -465,7 +465,9 @@ impl Consumer {
             if let Some(missing) = partitions.iter().find(|tp| s.get(tp).is_none()) {
                 return Err(not_assigned(missing));
             }
-            partitions.iter().for_each(|tp| drop(change(s, tp)));
+            partitions.iter().for_each(|tp| {
+                change(s, tp);
+            });
             Ok(())
         })
     }
