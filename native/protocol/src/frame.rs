@@ -110,6 +110,7 @@ fn response_header_version(api: ApiKey, flexible: bool) -> i16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::messages::metadata_request::MetadataRequestTopic;
     use crate::messages::{ApiVersionsRequest, ApiVersionsResponse, MetadataRequest, MetadataResponse};
 
     fn body(segments: Segments) -> Bytes {
@@ -121,9 +122,8 @@ mod tests {
     #[test]
     fn a_request_is_read_back_by_the_broker_half() {
         for version in MetadataRequest::MIN_VERSION..=MetadataRequest::MAX_VERSION {
-            let mut request = MetadataRequest::default();
-            request.topics = Some(vec![Default::default()]);
-            request.topics.as_mut().unwrap()[0].name = Some("t".into());
+            let topic = MetadataRequestTopic { name: Some("t".into()), ..Default::default() };
+            let request = MetadataRequest { topics: Some(vec![topic]), ..Default::default() };
             let frame = body(encode_request(version, 7, Some("me"), &request).unwrap());
             let (header, mut d) = decode_request_header(frame).unwrap();
             assert_eq!((header.api_key, header.api_version), (ApiKey::METADATA, version));

@@ -11,9 +11,13 @@ pub mod frame;
 #[rustfmt::skip]
 #[allow(clippy::all)]
 mod generated;
+#[cfg(feature = "json")]
+pub mod json;
 mod message;
 mod primitives;
 pub mod records;
+#[cfg(feature = "json")]
+pub mod reflect;
 
 pub use api::ApiKey;
 pub use error::{DecodeError, DecodeErrorKind, EncodeError};

@@ -22,7 +22,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// What tests may use beyond that: the engine and the broker are each other's counterpart.
-const ALLOWED_IN_TESTS: &[(&str, &[&str])] = &[("dohle-client", &["dohle-broker"]), ("dohle-broker", &["dohle-client"])];
+const ALLOWED_IN_TESTS: &[(&str, &[&str])] =
+    &[("dohle-client", &["dohle-broker"]), ("dohle-broker", &["dohle-client"])];
 
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
@@ -123,7 +124,10 @@ fn foreign(package: &Package, deny: &Deny) -> Vec<String> {
     let Package { name, version, license, source, .. } = package;
     let mut wrong = Vec::new();
     if source.as_deref() != Some(CRATES_IO) {
-        wrong.push(format!("{name} {version}: comes from {}, not from crates.io", source.as_deref().unwrap_or("nowhere")));
+        wrong.push(format!(
+            "{name} {version}: comes from {}, not from crates.io",
+            source.as_deref().unwrap_or("nowhere")
+        ));
     }
     if deny.bans.deny.iter().any(|ban| ban.name == *name) {
         wrong.push(format!("{name} {version}: banned in deny.toml"));
@@ -211,14 +215,23 @@ mod tests {
 
     #[test]
     fn the_engine_and_the_broker_meet_in_tests_only() {
-        assert!(direction(&[package("dohle-client", &[("dohle-broker", Some("dev")), ("dohle-protocol", None)])]).is_empty());
+        assert!(
+            direction(&[package("dohle-client", &[("dohle-broker", Some("dev")), ("dohle-protocol", None)])])
+                .is_empty()
+        );
         assert_eq!(direction(&[package("dohle-client", &[("dohle-broker", Some("build"))])]).len(), 1);
     }
 
     #[test]
     fn licence_expressions_are_evaluated() {
         let allow = ["MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception"].map(String::from).into();
-        for good in ["MIT", "MIT/Apache-2.0", "GPL-3.0 OR MIT", "(MIT OR GPL-3.0) AND Apache-2.0", "Apache-2.0 WITH LLVM-exception"] {
+        for good in [
+            "MIT",
+            "MIT/Apache-2.0",
+            "GPL-3.0 OR MIT",
+            "(MIT OR GPL-3.0) AND Apache-2.0",
+            "Apache-2.0 WITH LLVM-exception",
+        ] {
             assert!(is_allowed(good, &allow), "{good}");
         }
         for bad in ["GPL-3.0", "MIT AND GPL-3.0", "GPL-3.0 WITH LLVM-exception", "(MIT", "MIT GPL-3.0", ""] {

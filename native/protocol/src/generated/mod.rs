@@ -3,3 +3,5 @@
 mod api_keys;
 pub(crate) mod errors;
 pub mod messages;
+#[cfg(feature = "json")]
+mod reflect;

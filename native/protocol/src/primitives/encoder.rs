@@ -155,8 +155,14 @@ impl Encoder {
         match value {
             Some(value) => self.string(field, value, flexible),
             None if !nullable => Err(EncodeError::UnexpectedNull { field }),
-            None if flexible => Ok(self.varint(0)),
-            None => Ok(self.i16(-1)),
+            None => {
+                if flexible {
+                    self.varint(0)
+                } else {
+                    self.i16(-1)
+                }
+                Ok(())
+            }
         }
     }
 
@@ -258,11 +264,15 @@ impl Encoder {
     }
 
     fn null(&mut self, field: &'static str, flexible: bool, nullable: bool) -> Result<()> {
-        match nullable {
-            false => Err(EncodeError::UnexpectedNull { field }),
-            true if flexible => Ok(self.varint(0)),
-            true => Ok(self.i32(-1)),
+        if !nullable {
+            return Err(EncodeError::UnexpectedNull { field });
         }
+        if flexible {
+            self.varint(0)
+        } else {
+            self.i32(-1)
+        }
+        Ok(())
     }
 
     /// Puts the varint size of what was written since (`own`, `linked`) in front of it.

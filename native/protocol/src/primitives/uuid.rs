@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn the_text_form_is_kafkas_and_is_reversible() {
         assert_eq!(Uuid::ZERO.to_string(), "AAAAAAAAAAAAAAAAAAAAAA");
-        let id = Uuid(*b"\xfb\xff\0123456789abcd");
+        let id = Uuid(*b"\xfb\xff\x00123456789abcd");
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!("short".parse::<Uuid>(), Err(ParseUuidError));
     }

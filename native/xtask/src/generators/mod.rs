@@ -9,7 +9,11 @@ use crate::generate::Generator;
 
 /// Every generator that `xtask codegen` runs.
 pub const ALL: &[Generator] = &[
-    Generator { name: "messages", owns: &["native/protocol/src/generated/messages"], run: messages::run },
+    Generator {
+        name: "messages",
+        owns: &["native/protocol/src/generated/messages", "native/protocol/src/generated/reflect"],
+        run: messages::run,
+    },
     Generator { name: "errors", owns: &[], run: errors::run },
     Generator { name: "options", owns: &[], run: options::run },
 ];

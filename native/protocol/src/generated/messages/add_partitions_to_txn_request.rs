@@ -127,9 +127,9 @@ impl AddPartitionsToTxnTransaction {
 /// AddPartitionsToTxnTopic: versions 0-5.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct AddPartitionsToTxnTopic {
-    /// `Name` (string), versions 4-5, topicName, key.
+    /// `Name` (string), versions 0-5, topicName, key.
     pub name: String,
-    /// `Partitions` ([]int32), versions 4-5.
+    /// `Partitions` ([]int32), versions 0-5.
     pub partitions: Vec<i32>,
     /// Tagged fields that the schema does not know.
     pub unknown_tagged_fields: Vec<RawTaggedField>,
@@ -137,32 +137,18 @@ pub struct AddPartitionsToTxnTopic {
 
 impl AddPartitionsToTxnTopic {
     fn write(&self, e: &mut Encoder, v: i16) -> Result<(), EncodeError> {
-        let flex = v >= 4;
-        if v >= 4 {
-            e.string("AddPartitionsToTxnTopic.name", &self.name, flex)?;
-        }
-        if v < 4 && !self.name.is_empty() {
-            return Err(EncodeError::UnsupportedField { field: "AddPartitionsToTxnTopic.name", version: v });
-        }
-        if v >= 4 {
-            e.array_len("AddPartitionsToTxnTopic.partitions", self.partitions.len(), flex)?;
+        let flex = v >= 3;
+        e.string("AddPartitionsToTxnTopic.name", &self.name, flex)?;
+        e.array_len("AddPartitionsToTxnTopic.partitions", self.partitions.len(), flex)?;
         for x in &self.partitions { e.i32(*x); }
-        }
-        if v < 4 && !self.partitions.is_empty() {
-            return Err(EncodeError::UnsupportedField { field: "AddPartitionsToTxnTopic.partitions", version: v });
-        }
         e.tags("AddPartitionsToTxnTopic", &self.unknown_tagged_fields, v, flex)
     }
 
     fn read(d: &mut Decoder, v: i16) -> Result<Self, DecodeError> {
         let mut x = Self::default();
-        let flex = v >= 4;
-        if v >= 4 {
-            x.name = d.string("name", flex)?;
-        }
-        if v >= 4 {
-            x.partitions = d.array("partitions", flex, 4, |d| d.i32(""))?;
-        }
+        let flex = v >= 3;
+        x.name = d.string("name", flex)?;
+        x.partitions = d.array("partitions", flex, 4, |d| d.i32(""))?;
         if flex {
             x.unknown_tagged_fields = d.tags(|_, _| Ok(false))?;
         }

@@ -94,9 +94,9 @@ impl AddPartitionsToTxnResult {
 /// AddPartitionsToTxnTopicResult: versions 0-5.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct AddPartitionsToTxnTopicResult {
-    /// `Name` (string), versions 4-5, topicName, key.
+    /// `Name` (string), versions 0-5, topicName, key.
     pub name: String,
-    /// `ResultsByPartition` ([]AddPartitionsToTxnPartitionResult), versions 4-5.
+    /// `ResultsByPartition` ([]AddPartitionsToTxnPartitionResult), versions 0-5.
     pub results_by_partition: Vec<AddPartitionsToTxnPartitionResult>,
     /// Tagged fields that the schema does not know.
     pub unknown_tagged_fields: Vec<RawTaggedField>,
@@ -104,32 +104,18 @@ pub struct AddPartitionsToTxnTopicResult {
 
 impl AddPartitionsToTxnTopicResult {
     fn write(&self, e: &mut Encoder, v: i16) -> Result<(), EncodeError> {
-        let flex = v >= 4;
-        if v >= 4 {
-            e.string("AddPartitionsToTxnTopicResult.name", &self.name, flex)?;
-        }
-        if v < 4 && !self.name.is_empty() {
-            return Err(EncodeError::UnsupportedField { field: "AddPartitionsToTxnTopicResult.name", version: v });
-        }
-        if v >= 4 {
-            e.array_len("AddPartitionsToTxnTopicResult.results_by_partition", self.results_by_partition.len(), flex)?;
+        let flex = v >= 3;
+        e.string("AddPartitionsToTxnTopicResult.name", &self.name, flex)?;
+        e.array_len("AddPartitionsToTxnTopicResult.results_by_partition", self.results_by_partition.len(), flex)?;
         for x in &self.results_by_partition { x.write(e, v)?; }
-        }
-        if v < 4 && !self.results_by_partition.is_empty() {
-            return Err(EncodeError::UnsupportedField { field: "AddPartitionsToTxnTopicResult.results_by_partition", version: v });
-        }
         e.tags("AddPartitionsToTxnTopicResult", &self.unknown_tagged_fields, v, flex)
     }
 
     fn read(d: &mut Decoder, v: i16) -> Result<Self, DecodeError> {
         let mut x = Self::default();
-        let flex = v >= 4;
-        if v >= 4 {
-            x.name = d.string("name", flex)?;
-        }
-        if v >= 4 {
-            x.results_by_partition = d.array("results_by_partition", flex, 7, |d| AddPartitionsToTxnPartitionResult::read(d, v))?;
-        }
+        let flex = v >= 3;
+        x.name = d.string("name", flex)?;
+        x.results_by_partition = d.array("results_by_partition", flex, 6, |d| AddPartitionsToTxnPartitionResult::read(d, v))?;
         if flex {
             x.unknown_tagged_fields = d.tags(|_, _| Ok(false))?;
         }
@@ -137,12 +123,12 @@ impl AddPartitionsToTxnTopicResult {
     }
 }
 
-/// AddPartitionsToTxnPartitionResult: versions 4-5.
+/// AddPartitionsToTxnPartitionResult: versions 0-5.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct AddPartitionsToTxnPartitionResult {
-    /// `PartitionIndex` (int32), versions 4-5, key.
+    /// `PartitionIndex` (int32), versions 0-5, key.
     pub partition_index: i32,
-    /// `PartitionErrorCode` (int16), versions 4-5.
+    /// `PartitionErrorCode` (int16), versions 0-5.
     pub partition_error_code: i16,
     /// Tagged fields that the schema does not know.
     pub unknown_tagged_fields: Vec<RawTaggedField>,
@@ -150,16 +136,20 @@ pub struct AddPartitionsToTxnPartitionResult {
 
 impl AddPartitionsToTxnPartitionResult {
     fn write(&self, e: &mut Encoder, v: i16) -> Result<(), EncodeError> {
+        let flex = v >= 3;
         e.i32(self.partition_index);
         e.i16(self.partition_error_code);
-        e.tags("AddPartitionsToTxnPartitionResult", &self.unknown_tagged_fields, v, true)
+        e.tags("AddPartitionsToTxnPartitionResult", &self.unknown_tagged_fields, v, flex)
     }
 
-    fn read(d: &mut Decoder, _v: i16) -> Result<Self, DecodeError> {
+    fn read(d: &mut Decoder, v: i16) -> Result<Self, DecodeError> {
         let mut x = Self::default();
+        let flex = v >= 3;
         x.partition_index = d.i32("partition_index")?;
         x.partition_error_code = d.i16("partition_error_code")?;
-        x.unknown_tagged_fields = d.tags(|_, _| Ok(false))?;
+        if flex {
+            x.unknown_tagged_fields = d.tags(|_, _| Ok(false))?;
+        }
         Ok(x)
     }
 }

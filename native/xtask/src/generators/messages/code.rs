@@ -40,7 +40,7 @@ pub fn from_version(variable: &str, versions: Versions) -> String {
 }
 
 /// Whether `v`, known to be within `all`, is within `versions`.
-fn condition(versions: Versions, all: Versions) -> String {
+pub fn condition(versions: Versions, all: Versions) -> String {
     let Versions { lowest, highest } = versions;
     match (lowest <= all.lowest, highest >= all.highest) {
         _ if versions.is_empty() => "false".into(),
@@ -56,7 +56,7 @@ fn mentions(code: &str, word: &str) -> bool {
     code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|found| found == word)
 }
 
-fn rust_name(field: &FieldModel) -> String {
+pub fn rust_name(field: &FieldModel) -> String {
     let name = snake_case(&field.field.name);
     match name.as_str() {
         "type" | "match" | "ref" | "final" | "move" | "where" | "use" | "self" | "in" | "override" => {
@@ -174,7 +174,7 @@ fn defaults(structure: &StructModel) -> String {
 }
 
 /// Whether the field of `self` differs from its default.
-fn differs(field: &FieldModel) -> String {
+pub fn differs(field: &FieldModel) -> String {
     let name = rust_name(field);
     let schema = field.field;
     match (&schema.ty, default(field)) {
@@ -351,7 +351,7 @@ fn read_element(ty: &Type, flex: &str) -> String {
 }
 
 /// The tagged fields of a struct, by tag.
-fn tagged<'a>(structure: &'a StructModel) -> Vec<(u32, Versions, &'a FieldModel<'a>)> {
+pub fn tagged<'a>(structure: &'a StructModel) -> Vec<(u32, Versions, &'a FieldModel<'a>)> {
     let mut all: Vec<_> = structure
         .fields
         .iter()

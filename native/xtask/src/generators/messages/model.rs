@@ -27,7 +27,7 @@ pub struct FieldModel<'a> {
     pub nullable: Versions,
     /// `Option` in Rust.
     pub optional: bool,
-    /// The type has a length whose encoding depends on flexibility.
+    /// Bytes that an element of the array takes at least, in any version.
     pub element_min_size: usize,
 }
 
@@ -38,15 +38,16 @@ pub fn max_stable(message: &Message) -> i16 {
 
 impl<'a> Model<'a> {
     pub fn new(message: &'a Message) -> Result<Self> {
-        let mut declared = Vec::new();
+        let mut declared: Declared = vec![(&message.name, &message.fields)];
         collect(&message.fields, &mut declared)?;
         for shared in &message.structs {
-            declared.push((shared.name.as_str(), shared.fields.as_slice()));
+            declared.push((&shared.name, &shared.fields));
             collect(&shared.fields, &mut declared)?;
         }
-        let mut structs = Vec::new();
-        add(message, &declared, &message.name, &message.fields, message.versions, &mut structs)?;
-        Ok(Model { message, structs })
+        let mut reached = Vec::new();
+        reach(&declared, &message.name, message.versions, &mut reached)?;
+        let structs = reached.iter().map(|(name, versions)| structure(message, &declared, name, *versions));
+        Ok(Model { message, structs: structs.collect::<Result<_>>()? })
     }
 }
 
@@ -63,54 +64,65 @@ fn collect<'a>(fields: &'a [Field], declared: &mut Declared<'a>) -> Result<()> {
     Ok(())
 }
 
-fn add<'a>(
+/// Finds the versions in which each struct occurs; several fields may share one.
+fn reach<'a>(
+    declared: &Declared<'a>,
+    name: &'a str,
+    versions: Versions,
+    reached: &mut Vec<(&'a str, Versions)>,
+) -> Result<()> {
+    match reached.iter_mut().find(|(known, _)| *known == name) {
+        Some((_, known)) if known.covers(versions) => return Ok(()),
+        Some((_, known)) => *known = known.hull(versions),
+        None => reached.push((name, versions)),
+    }
+    for field in lookup(declared, name)? {
+        let within = field.versions.and(versions);
+        if let Some(inner) = field.ty.struct_name().filter(|_| !within.is_empty()) {
+            reach(declared, inner, within, reached)?;
+        }
+    }
+    Ok(())
+}
+
+fn structure<'a>(
     message: &'a Message,
     declared: &Declared<'a>,
     name: &'a str,
-    fields: &'a [Field],
     versions: Versions,
-    structs: &mut Vec<StructModel<'a>>,
-) -> Result<()> {
-    let flexible = message.flexible.and(versions);
-    let at = structs.len();
-    structs.push(StructModel { name, versions, flexible, fields: Vec::new() });
-    for field in fields {
-        let within = field.versions.and(versions);
-        if within.is_empty() {
-            continue;
-        }
-        if let Some(inner) = field.ty.struct_name() {
-            let fields = lookup(declared, inner)?;
-            match structs.iter_mut().find(|known| known.name == inner) {
-                Some(known) => known.versions = known.versions.hull(within),
-                None => add(message, declared, inner, fields, within, structs)?,
-            }
-        }
-        let tagged = field.tag.map_or(Versions::NONE, |(_, versions)| versions.and(within).and(message.flexible));
-        let in_place = match tagged {
-            tagged if tagged.is_empty() => within,
-            tagged => {
-                ensure!(tagged.highest == within.highest, "{}: tagged only in the middle", field.name);
-                Versions { lowest: within.lowest, highest: tagged.lowest - 1 }
-            }
-        };
-        let nullable = field.nullable.and(within);
-        let element_min_size = match &field.ty {
-            Type::Array(element) => (in_place.hull(tagged).lowest..=within.highest)
-                .map(|version| min_size(message, declared, element, version))
-                .collect::<Result<Vec<_>>>()?
-                .into_iter()
-                .min()
-                .unwrap_or(0),
-            _ => 0,
-        };
-        ensure!(!matches!(field.ty, Type::Array(_)) || element_min_size > 0, "{}: elements of no size", field.name);
-        let optional = !nullable.is_empty() || field.ty == Type::Plain(Plain::Records);
-        structs[at].fields.push(FieldModel { field, versions: within, in_place, nullable, optional, element_min_size });
+) -> Result<StructModel<'a>> {
+    let mut fields = Vec::new();
+    for field in lookup(declared, name)?.iter().filter(|field| !field.versions.and(versions).is_empty()) {
+        fields.push(self::field(message, declared, field, versions).with_context(|| field.name.clone())?);
     }
-    // A shared struct may have grown by a later use of it.
-    structs[at].flexible = message.flexible.and(structs[at].versions);
-    Ok(())
+    Ok(StructModel { name, versions, flexible: message.flexible.and(versions), fields })
+}
+
+fn field<'a>(
+    message: &'a Message,
+    declared: &Declared<'a>,
+    field: &'a Field,
+    versions: Versions,
+) -> Result<FieldModel<'a>> {
+    let within = field.versions.and(versions);
+    let tagged = field.tag.map_or(Versions::NONE, |(_, versions)| versions.and(within).and(message.flexible));
+    let in_place = match tagged {
+        tagged if tagged.is_empty() => within,
+        tagged => {
+            ensure!(tagged.highest == within.highest, "tagged only in the middle");
+            Versions { lowest: within.lowest, highest: tagged.lowest - 1 }
+        }
+    };
+    let mut element_min_size = usize::MAX;
+    if let Type::Array(element) = &field.ty {
+        for version in within.lowest..=within.highest {
+            element_min_size = element_min_size.min(min_size(message, declared, element, version)?);
+        }
+        ensure!(element_min_size > 0, "elements of no size");
+    }
+    let nullable = field.nullable.and(within);
+    let optional = !nullable.is_empty() || field.ty == Type::Plain(Plain::Records);
+    Ok(FieldModel { field, versions: within, in_place, nullable, optional, element_min_size })
 }
 
 fn lookup<'a>(declared: &Declared<'a>, name: &str) -> Result<&'a [Field]> {
