@@ -34,10 +34,10 @@ impl Broker {
         let (stopping, stop) = watch::channel(false);
         let (alive, tasks) = mpsc::channel(1);
         for (_, listener) in listeners {
-            let life = Life { stop: stop.clone(), alive: alive.clone() };
+            let life = Life { stop: stop.clone(), _alive: alive.clone() };
             world.spawn(Box::pin(accept(node.clone(), listener, life)));
         }
-        node.groups.run(&node, Life { stop, alive });
+        node.groups.run(&node, Life { stop, _alive: alive });
         tracing::info!(%address, cluster_id = node.cluster_id, "embedded broker started");
         Ok(Self { address, node, stopping, tasks: Mutex::new(tasks) })
     }
@@ -85,7 +85,7 @@ impl Drop for Broker {
 #[derive(Clone)]
 pub(crate) struct Life {
     stop: watch::Receiver<bool>,
-    alive: mpsc::Sender<Infallible>,
+    _alive: mpsc::Sender<Infallible>,
 }
 
 impl Life {

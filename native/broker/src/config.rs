@@ -17,7 +17,6 @@ pub(crate) struct Property {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Boolean,
-    String,
     /// One of these words.
     OneOf(&'static [&'static str]),
     /// A comma-separated list of these words.
@@ -94,7 +93,7 @@ impl Property {
         let checked = match self.kind {
             Kind::Boolean if matches!(value.trim().to_ascii_lowercase().as_str(), "true" | "false") => Ok(()),
             Kind::Boolean => Err("Expected value to be either true or false".into()),
-            Kind::String | Kind::List => Ok(()),
+            Kind::List => Ok(()),
             Kind::OneOf(words) if words.contains(&value) => Ok(()),
             Kind::ListOf(words) if value.split(',').all(|word| words.contains(&word.trim())) => Ok(()),
             Kind::OneOf(words) | Kind::ListOf(words) => Err(format!("String must be one of: {}", words.join(", "))),
@@ -109,7 +108,7 @@ impl Property {
     pub fn wire_type(&self) -> i8 {
         match self.kind {
             Kind::Boolean => 1,
-            Kind::String | Kind::OneOf(_) => 2,
+            Kind::OneOf(_) => 2,
             Kind::Int(_) => 3,
             Kind::Long(_) => 5,
             Kind::Double => 6,

@@ -43,8 +43,6 @@ pub(crate) struct Topic {
 
 /// One partition: its log and who waits for it.
 pub(crate) struct Partition {
-    pub topic: Arc<str>,
-    pub index: i32,
     pub log: Mutex<Log>,
     pub waiters: Arc<Waiters>,
     deleted: AtomicBool,
@@ -122,7 +120,7 @@ impl Topics {
 impl Topic {
     fn new(name: &str, id: Uuid, partitions: i32, config: TopicConfig) -> Self {
         let name: Arc<str> = name.into();
-        let partitions = (0..partitions).map(|index| Partition::new(&name, index, &config)).collect();
+        let partitions = (0..partitions).map(|_| Partition::new(&config)).collect();
         Self { name, id, config: RwLock::new(Arc::new(config)), partitions: RwLock::new(partitions) }
     }
 
@@ -151,20 +149,31 @@ impl Topic {
         let config = self.config();
         let mut partitions = self.partitions.write();
         let now = partitions.len() as i32;
-        if count <= now || count > MAX_PARTITIONS {
-            let reason = format!("The topic has {now} partitions; the new count must be larger, not {count}.");
-            return Err((ErrorCode::INVALID_PARTITIONS, reason));
-        }
-        partitions.extend((now..count).map(|index| Partition::new(&self.name, index, &config)));
+        check_growth(now, count)?;
+        partitions.extend((now..count).map(|_| Partition::new(&config)));
         Ok(())
+    }
+
+    /// Whether `grow` would.
+    pub fn may_grow(&self, count: i32) -> Result<(), Refusal> {
+        check_growth(self.partition_count(), count)
     }
 }
 
+fn check_growth(now: i32, count: i32) -> Result<(), Refusal> {
+    if count > now && count <= MAX_PARTITIONS {
+        return Ok(());
+    }
+    let reason = format!(
+        "The topic currently has {now} partition(s); the new count must be above that and at most {MAX_PARTITIONS}, \
+         not {count}."
+    );
+    Err((ErrorCode::INVALID_PARTITIONS, reason))
+}
+
 impl Partition {
-    fn new(topic: &Arc<str>, index: i32, config: &TopicConfig) -> Arc<Self> {
+    fn new(config: &TopicConfig) -> Arc<Self> {
         Arc::new(Self {
-            topic: topic.clone(),
-            index,
             log: Mutex::new(Log::new(config.segment_bytes)),
             waiters: Arc::default(),
             deleted: AtomicBool::new(false),

@@ -3,32 +3,32 @@
 //! The way of a request: `connection` → [`serve`] → decode → fault rules → `handle` → fault rules → encode.
 
 mod api_versions;
-//mod create_partitions;
+mod create_partitions;
 mod create_topics;
-//mod delete_groups;
-//mod delete_records;
+mod delete_groups;
+mod delete_records;
 mod delete_topics;
-//mod describe_cluster;
-//mod describe_configs;
-//mod describe_groups;
-//mod describe_topic_partitions;
+mod describe_cluster;
+mod describe_configs;
+mod describe_groups;
+mod describe_topic_partitions;
 mod fetch;
-//mod find_coordinator;
-//mod heartbeat;
-//mod incremental_alter_configs;
+mod find_coordinator;
+mod heartbeat;
+mod incremental_alter_configs;
 mod init_producer_id;
-//mod join_group;
-//mod leave_group;
-//mod list_groups;
+mod join_group;
+mod leave_group;
+mod list_groups;
 mod list_offsets;
-//mod list_partition_reassignments;
+mod list_partition_reassignments;
 mod metadata;
-//mod offset_commit;
-//mod offset_delete;
-//mod offset_fetch;
-//mod offset_for_leader_epoch;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
+mod offset_for_leader_epoch;
 mod produce;
-//mod sync_group;
+mod sync_group;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -119,29 +119,29 @@ pub(crate) const TABLE: &[Entry] = &[
     entry::<fetch::Fetch>(),
     entry::<list_offsets::ListOffsets>(),
     entry::<metadata::Metadata>(),
-    //entry::<offset_commit::OffsetCommit>(),
-    //entry::<offset_fetch::OffsetFetch>(),
-    //entry::<find_coordinator::FindCoordinator>(),
-    //entry::<join_group::JoinGroup>(),
-    //entry::<heartbeat::Heartbeat>(),
-    //entry::<leave_group::LeaveGroup>(),
-    //entry::<sync_group::SyncGroup>(),
-    //entry::<describe_groups::DescribeGroups>(),
-    //entry::<list_groups::ListGroups>(),
+    entry::<offset_commit::OffsetCommit>(),
+    entry::<offset_fetch::OffsetFetch>(),
+    entry::<find_coordinator::FindCoordinator>(),
+    entry::<join_group::JoinGroup>(),
+    entry::<heartbeat::Heartbeat>(),
+    entry::<leave_group::LeaveGroup>(),
+    entry::<sync_group::SyncGroup>(),
+    entry::<describe_groups::DescribeGroups>(),
+    entry::<list_groups::ListGroups>(),
     entry::<api_versions::ApiVersions>(),
     entry::<create_topics::CreateTopics>(),
     entry::<delete_topics::DeleteTopics>(),
-    //entry::<delete_records::DeleteRecords>(),
+    entry::<delete_records::DeleteRecords>(),
     entry::<init_producer_id::InitProducerId>(),
-    //entry::<offset_for_leader_epoch::OffsetForLeaderEpoch>(),
-    //entry::<describe_configs::DescribeConfigs>(),
-    //entry::<create_partitions::CreatePartitions>(),
-    //entry::<delete_groups::DeleteGroups>(),
-    //entry::<incremental_alter_configs::IncrementalAlterConfigs>(),
-    //entry::<list_partition_reassignments::ListPartitionReassignments>(),
-    //entry::<offset_delete::OffsetDelete>(),
-    //entry::<describe_cluster::DescribeCluster>(),
-    //entry::<describe_topic_partitions::DescribeTopicPartitions>(),
+    entry::<offset_for_leader_epoch::OffsetForLeaderEpoch>(),
+    entry::<describe_configs::DescribeConfigs>(),
+    entry::<create_partitions::CreatePartitions>(),
+    entry::<delete_groups::DeleteGroups>(),
+    entry::<incremental_alter_configs::IncrementalAlterConfigs>(),
+    entry::<list_partition_reassignments::ListPartitionReassignments>(),
+    entry::<offset_delete::OffsetDelete>(),
+    entry::<describe_cluster::DescribeCluster>(),
+    entry::<describe_topic_partitions::DescribeTopicPartitions>(),
 ];
 
 const fn entry<A: Api>() -> Entry {

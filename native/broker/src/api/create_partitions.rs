@@ -1,0 +1,65 @@
+//! CreatePartitions (key 37): adds partitions to topics.
+//!
+//! Versions: 1 the same · 2 flexible · 3 quota errors.
+
+use dohle_protocol::{
+    ErrorCode,
+    messages::{
+        CreatePartitionsRequest, CreatePartitionsResponse, create_partitions_request::CreatePartitionsTopic,
+        create_partitions_response::CreatePartitionsTopicResult,
+    },
+};
+
+use super::{Api, Call, Reply};
+use crate::{node::Node, topics::Refusal};
+
+pub(super) struct CreatePartitions;
+
+impl Api for CreatePartitions {
+    type Request = CreatePartitionsRequest;
+    const VERSIONS: (i16, i16) = (0, 3);
+
+    async fn handle(call: &Call, request: CreatePartitionsRequest) -> Reply<Self> {
+        let results = request.topics.iter().map(|asked| {
+            let mut refusal = None;
+            let grown = call.plan.guard((&asked.name, -1), || {
+                grow(call, asked, request.validate_only).map_err(|why| refusal.insert(why).0)
+            });
+            answer(
+                &asked.name,
+                grown.err().map(|code| refusal.filter(|r| r.0 == code).unwrap_or((code, code.text().into()))),
+            )
+        });
+        let results = results.collect();
+        Reply::With(CreatePartitionsResponse { results, ..Default::default() })
+    }
+
+    fn refuse(request: &CreatePartitionsRequest, code: ErrorCode) -> CreatePartitionsResponse {
+        let results =
+            request.topics.iter().map(|asked| answer(&asked.name, Some((code, code.text().into())))).collect();
+        CreatePartitionsResponse { results, ..Default::default() }
+    }
+
+    fn targets(_: &Node, request: &CreatePartitionsRequest) -> Vec<(String, i32)> {
+        request.topics.iter().map(|topic| (topic.name.clone(), -1)).collect()
+    }
+}
+
+fn grow(call: &Call, asked: &CreatePartitionsTopic, validate_only: bool) -> Result<(), Refusal> {
+    let code = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+    let topic = call.node.topics.named(&asked.name).ok_or_else(|| (code, code.text().to_string()))?;
+    let me = call.node.options.node_id;
+    if let Some(assignments) = &asked.assignments {
+        let added = asked.count.saturating_sub(topic.partition_count());
+        if assignments.len() as i64 != i64::from(added) || assignments.iter().any(|one| one.broker_ids != [me]) {
+            let reason = format!("{added} new partitions need as many assignments, each to broker {me} alone.");
+            return Err((ErrorCode::INVALID_REPLICA_ASSIGNMENT, reason));
+        }
+    }
+    if validate_only { topic.may_grow(asked.count) } else { topic.grow(asked.count) }
+}
+
+fn answer(name: &str, refusal: Option<Refusal>) -> CreatePartitionsTopicResult {
+    let (error_code, error_message) = refusal.map_or((0, None), |(code, message)| (code.0, Some(message)));
+    CreatePartitionsTopicResult { name: name.into(), error_code, error_message, ..Default::default() }
+}

@@ -1,0 +1,73 @@
+//! DescribeGroups (key 15): state and members of classic groups.
+//!
+//! Behaviour: a group that does not exist is `Dead` (before version 6) or GROUP_ID_NOT_FOUND.
+//! Versions: 1 throttle time · 3 authorised operations · 4 instance ids · 5 flexible · 6 error message.
+
+use dohle_protocol::{
+    ErrorCode,
+    messages::{
+        DescribeGroupsRequest, DescribeGroupsResponse,
+        describe_groups_response::{DescribedGroup, DescribedGroupMember},
+    },
+};
+
+use super::{Api, Call, Reply};
+use crate::group::{Group, State};
+
+pub(super) struct DescribeGroups;
+
+/// Bits of what anyone may do to a group here: READ, DELETE, DESCRIBE and both about configs.
+const GROUP_OPERATIONS: i32 = 0b1101_0100_1000;
+
+impl Api for DescribeGroups {
+    type Request = DescribeGroupsRequest;
+    const VERSIONS: (i16, i16) = (0, 6);
+
+    async fn handle(call: &Call, request: DescribeGroupsRequest) -> Reply<Self> {
+        let mut groups: Vec<DescribedGroup> = Vec::with_capacity(request.groups.len());
+        for id in &request.groups {
+            groups.push(call.node.groups.with(id, |group| describe(call.version, id, group)));
+        }
+        if request.include_authorized_operations {
+            groups.iter_mut().for_each(|group| group.authorized_operations = GROUP_OPERATIONS);
+        }
+        Reply::With(DescribeGroupsResponse { groups, ..Default::default() })
+    }
+
+    fn refuse(request: &DescribeGroupsRequest, code: ErrorCode) -> DescribeGroupsResponse {
+        let group = |id: &String| DescribedGroup { group_id: id.clone(), error_code: code.0, ..Default::default() };
+        DescribeGroupsResponse { groups: request.groups.iter().map(group).collect(), ..Default::default() }
+    }
+}
+
+fn describe(version: i16, id: &str, group: Option<&Group>) -> DescribedGroup {
+    let Some(group) = group else {
+        let missing = version >= 6;
+        return DescribedGroup {
+            group_id: id.into(),
+            group_state: "Dead".into(),
+            error_code: if missing { ErrorCode::GROUP_ID_NOT_FOUND.0 } else { 0 },
+            error_message: missing.then(|| format!("Group {id} not found.")),
+            ..Default::default()
+        };
+    };
+    // Assignments and the assignor are shown once they are settled.
+    let settled = group.state() == State::Stable;
+    let member = |member: &crate::group::Member| DescribedGroupMember {
+        member_id: member.id.clone(),
+        group_instance_id: member.instance_id.clone(),
+        client_id: member.client_id.clone(),
+        client_host: member.client_host.clone(),
+        member_metadata: if settled { member.metadata(group.protocol()) } else { Default::default() },
+        member_assignment: if settled { member.assignment.clone() } else { Default::default() },
+        ..Default::default()
+    };
+    DescribedGroup {
+        group_id: id.into(),
+        group_state: group.state().name().into(),
+        protocol_type: group.protocol_type().into(),
+        protocol_data: if settled { group.protocol().into() } else { String::new() },
+        members: group.members().map(member).collect(),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,54 @@
+//! FindCoordinator (key 10): who coordinates a group or a transaction: this node.
+//!
+//! Behaviour: transactional ids are answered too, so that their producers learn from InitProducerId that they are not served.
+//! Versions: 1 key type, error message · 3 flexible · 4 several keys · 5 transactions v2 · 6 share groups (refused).
+
+use dohle_protocol::{
+    ErrorCode,
+    messages::{FindCoordinatorRequest, FindCoordinatorResponse, find_coordinator_response::Coordinator},
+};
+
+use super::{Api, Call, Reply};
+
+pub(super) struct FindCoordinator;
+
+impl Api for FindCoordinator {
+    type Request = FindCoordinatorRequest;
+    const VERSIONS: (i16, i16) = (0, 6);
+
+    async fn handle(call: &Call, request: FindCoordinatorRequest) -> Reply<Self> {
+        if !matches!(request.key_type, 0 | 1) {
+            return Reply::With(Self::refuse(&request, ErrorCode::INVALID_REQUEST));
+        }
+        let ((host, port), node_id) = (call.node.endpoint(call.local), call.node.options.node_id);
+        if call.version < 4 {
+            return Reply::With(FindCoordinatorResponse { node_id, host, port, ..Default::default() });
+        }
+        let coordinator = |key| Coordinator { key, node_id, host: host.clone(), port, ..Default::default() };
+        let coordinators = request.coordinator_keys.into_iter().map(coordinator).collect();
+        Reply::With(FindCoordinatorResponse { coordinators, ..Default::default() })
+    }
+
+    fn refuse(request: &FindCoordinatorRequest, code: ErrorCode) -> FindCoordinatorResponse {
+        // One of the two is written, as the version has it.
+        if request.coordinator_keys.is_empty() {
+            let error_message = Some(code.text().into());
+            return FindCoordinatorResponse {
+                error_code: code.0,
+                error_message,
+                node_id: -1,
+                port: -1,
+                ..Default::default()
+            };
+        }
+        let coordinators = request.coordinator_keys.iter().map(|key| Coordinator {
+            key: key.clone(),
+            node_id: -1,
+            port: -1,
+            error_code: code.0,
+            error_message: Some(code.text().into()),
+            ..Default::default()
+        });
+        FindCoordinatorResponse { coordinators: coordinators.collect(), ..Default::default() }
+    }
+}

@@ -1,0 +1,106 @@
+//! OffsetCommit (key 8): stores offsets for a group.
+//!
+//! Behaviour: who may commit is in `group`; a partition that does not exist is refused, metadata is limited to 4,096
+//! bytes; offsets never expire, whatever retention time a client asks for.
+//! Versions: 2–4 retention time · 3 throttle time · 6 leader epoch · 7 instance ids · 8 flexible · 9 GROUP_ID_NOT_FOUND and
+//! STALE_MEMBER_EPOCH (KIP-848) · 10 topic ids.
+
+use std::sync::Arc;
+
+use dohle_protocol::{
+    ErrorCode,
+    messages::{
+        OffsetCommitRequest, OffsetCommitResponse,
+        offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
+        offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic},
+    },
+};
+
+use super::{Api, Call, Reply};
+use crate::{
+    group::{Committed, Group, Identity, MAX_METADATA_BYTES},
+    node::Node,
+    topics::Topic,
+};
+
+pub(super) struct OffsetCommit;
+
+impl Api for OffsetCommit {
+    type Request = OffsetCommitRequest;
+    const VERSIONS: (i16, i16) = (2, 10);
+
+    async fn handle(call: &Call, request: OffsetCommitRequest) -> Reply<Self> {
+        let who = Identity {
+            member_id: request.member_id.clone(),
+            instance_id: request.group_instance_id.clone(),
+            generation: request.generation_id_or_member_epoch,
+        };
+        let mut response = OffsetCommitResponse::default();
+        let allowed = call.node.groups.commit(&request.group_id, &who, |group| {
+            response.topics = request.topics.iter().map(|topic| commit_topic(call, group, topic)).collect();
+        });
+        Reply::With(match allowed {
+            Ok(()) => response,
+            Err(ErrorCode::ILLEGAL_GENERATION)
+                if call.version >= 9 && call.node.groups.with(&request.group_id, |group| group.is_none()) =>
+            {
+                Self::refuse(&request, ErrorCode::GROUP_ID_NOT_FOUND)
+            }
+            Err(code) => Self::refuse(&request, code),
+        })
+    }
+
+    fn refuse(request: &OffsetCommitRequest, code: ErrorCode) -> OffsetCommitResponse {
+        let topics = request.topics.iter().map(|topic| answer(topic, |_| code)).collect();
+        OffsetCommitResponse { topics, ..Default::default() }
+    }
+
+    fn targets(node: &Node, request: &OffsetCommitRequest) -> Vec<(String, i32)> {
+        let partitions = |topic: &OffsetCommitRequestTopic| {
+            let name = find(node, topic).map_or_else(|| topic.name.clone(), |topic| topic.name.to_string());
+            topic.partitions.iter().map(move |p| (name.clone(), p.partition_index)).collect::<Vec<_>>()
+        };
+        request.topics.iter().flat_map(partitions).collect()
+    }
+}
+
+fn find(node: &Node, topic: &OffsetCommitRequestTopic) -> Option<Arc<Topic>> {
+    if topic.topic_id.is_zero() { node.topics.named(&topic.name) } else { node.topics.with_id(topic.topic_id) }
+}
+
+fn commit_topic(call: &Call, group: &mut Group, asked: &OffsetCommitRequestTopic) -> OffsetCommitResponseTopic {
+    let topic = find(&call.node, asked);
+    let unknown = if call.version >= 10 { ErrorCode::UNKNOWN_TOPIC_ID } else { ErrorCode::UNKNOWN_TOPIC_OR_PARTITION };
+    answer(asked, |partition| {
+        let Some(topic) = &topic else { return unknown };
+        let target = (&*topic.name, partition.partition_index);
+        let done = call.plan.guard(target, || commit_partition(group, topic, partition));
+        done.err().unwrap_or(ErrorCode::NONE)
+    })
+}
+
+fn commit_partition(group: &mut Group, topic: &Topic, asked: &OffsetCommitRequestPartition) -> Result<(), ErrorCode> {
+    let metadata = asked.committed_metadata.clone().unwrap_or_default();
+    if topic.partition(asked.partition_index).is_none() {
+        return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    }
+    if metadata.len() > MAX_METADATA_BYTES {
+        return Err(ErrorCode::OFFSET_METADATA_TOO_LARGE);
+    }
+    let (offset, leader_epoch) = (asked.committed_offset, asked.committed_leader_epoch);
+    group.offsets.store(&topic.name, asked.partition_index, Committed { offset, leader_epoch, metadata });
+    Ok(())
+}
+
+fn answer(
+    topic: &OffsetCommitRequestTopic,
+    mut code: impl FnMut(&OffsetCommitRequestPartition) -> ErrorCode,
+) -> OffsetCommitResponseTopic {
+    let partitions = topic.partitions.iter().map(|partition| OffsetCommitResponsePartition {
+        partition_index: partition.partition_index,
+        error_code: code(partition).0,
+        ..Default::default()
+    });
+    let partitions = partitions.collect();
+    OffsetCommitResponseTopic { name: topic.name.clone(), topic_id: topic.topic_id, partitions, ..Default::default() }
+}

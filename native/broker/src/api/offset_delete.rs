@@ -1,0 +1,87 @@
+//! OffsetDelete (key 47): forgets committed offsets of a group.
+//!
+//! Behaviour: offsets of topics that a member is subscribed to stay (GROUP_SUBSCRIBED_TO_TOPIC); a group of another
+//! protocol type than `consumer` must be empty.
+//! Versions: 0, never flexible.
+
+use dohle_protocol::{
+    Decoder, ErrorCode, Message,
+    messages::{
+        ConsumerProtocolSubscription, OffsetDeleteRequest, OffsetDeleteResponse,
+        offset_delete_response::{OffsetDeleteResponsePartition, OffsetDeleteResponseTopic},
+    },
+};
+
+use super::{Api, Call, Reply};
+use crate::{
+    group::{Group, State},
+    node::Node,
+};
+
+pub(super) struct OffsetDelete;
+
+impl Api for OffsetDelete {
+    type Request = OffsetDeleteRequest;
+    const VERSIONS: (i16, i16) = (0, 0);
+
+    async fn handle(call: &Call, request: OffsetDeleteRequest) -> Reply<Self> {
+        let deleted = call.node.groups.with_mut(&request.group_id, |group| delete(call, group, &request));
+        Reply::With(deleted.unwrap_or_else(|code| Self::refuse(&request, code)))
+    }
+
+    fn refuse(_: &OffsetDeleteRequest, code: ErrorCode) -> OffsetDeleteResponse {
+        OffsetDeleteResponse { error_code: code.0, ..Default::default() }
+    }
+
+    fn targets(_: &Node, request: &OffsetDeleteRequest) -> Vec<(String, i32)> {
+        let topics = request.topics.iter();
+        topics.flat_map(|topic| topic.partitions.iter().map(|p| (topic.name.clone(), p.partition_index))).collect()
+    }
+}
+
+fn delete(
+    call: &Call,
+    group: Option<&mut Group>,
+    request: &OffsetDeleteRequest,
+) -> Result<OffsetDeleteResponse, ErrorCode> {
+    let group = group.ok_or(ErrorCode::GROUP_ID_NOT_FOUND)?;
+    if group.state() != State::Empty && group.protocol_type() != "consumer" {
+        return Err(ErrorCode::NON_EMPTY_GROUP);
+    }
+    let mut response = OffsetDeleteResponse::default();
+    for topic in &request.topics {
+        let subscribed = subscribed(group, &topic.name);
+        let exists = call.node.topics.named(&topic.name);
+        let partitions = topic.partitions.iter().map(|partition| {
+            let index = partition.partition_index;
+            let deleted = call.plan.guard((&topic.name, index), || {
+                exists
+                    .as_ref()
+                    .and_then(|topic| topic.partition(index))
+                    .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+                if subscribed {
+                    return Err(ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC);
+                }
+                group.offsets.delete(&topic.name, index);
+                Ok(())
+            });
+            let error_code = deleted.err().map_or(0, |code| code.0);
+            OffsetDeleteResponsePartition { partition_index: index, error_code, ..Default::default() }
+        });
+        let partitions = partitions.collect();
+        response.topics.push(OffsetDeleteResponseTopic { name: topic.name.clone(), partitions, ..Default::default() });
+    }
+    Ok(response)
+}
+
+/// Whether a member reads the topic. Metadata that is not a subscription protects everything.
+fn subscribed(group: &Group, topic: &str) -> bool {
+    group.members().any(|member| {
+        member.protocols.iter().any(|(_, metadata)| {
+            let mut decoder = Decoder::new(metadata.clone());
+            let version = decoder.i16("version").unwrap_or(0).min(ConsumerProtocolSubscription::MAX_VERSION);
+            let subscription = ConsumerProtocolSubscription::decode(&mut decoder, version);
+            subscription.map_or(true, |subscription| subscription.topics.iter().any(|name| name == topic))
+        })
+    })
+}
