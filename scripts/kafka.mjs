@@ -26,7 +26,8 @@ import { cache, root } from './lib/paths.mjs'
 import { CommandError, run } from './lib/run.mjs'
 
 const here = join(root, 'scripts', 'kafka')
-const java = process.env.JAVA_HOME ? join(process.env.JAVA_HOME, 'bin', 'java') : 'java'
+/** The `java` of this machine. */
+export const javaCommand = process.env.JAVA_HOME ? join(process.env.JAVA_HOME, 'bin', 'java') : 'java'
 
 /** The folder with the jars of Kafka; fetched by Maven when it is not there yet. */
 export async function jars(say = () => {}) {
@@ -53,6 +54,12 @@ export async function jars(say = () => {}) {
   rmSync(lib, { recursive: true, force: true })
   renameSync(part, lib)
   return lib
+}
+
+/** The arguments of `java` that run a class (or a .java file) with Kafka's jars. */
+export function javaArgs(lib, main, args = [], heap = '256m') {
+  const logging = `-Dlog4j2.configurationFile=${join(here, 'log4j2.properties')}`
+  return [`-Xmx${heap}`, logging, '-cp', `${lib}/*`, main, ...args]
 }
 
 /** `count` TCP ports of the loopback interface that are free now. */
@@ -136,19 +143,7 @@ export class KafkaServer {
   /** Runs one of Kafka's tools against this broker and returns its output. `@broker` stands for its address. */
   tool(name, args = [], options = {}) {
     const given = args.map(arg => (arg === '@broker' ? this.bootstrap : arg))
-    return run(java, this.javaArgs(toolClass(name), given), { capture: true, ...options })
-  }
-
-  /** The arguments of `java` that run a class (or a .java file) with Kafka's jars. */
-  javaArgs(main, args = [], heap = '256m') {
-    return [
-      `-Xmx${heap}`,
-      `-Dlog4j2.configurationFile=${join(here, 'log4j2.properties')}`,
-      '-cp',
-      `${this.#lib}/*`,
-      main,
-      ...args,
-    ]
+    return run(javaCommand, javaArgs(this.#lib, toolClass(name), given), { capture: true, ...options })
   }
 
   async #configure(controller, properties) {
@@ -186,13 +181,15 @@ export class KafkaServer {
     )
     if (existsSync(join(this.dir, 'data', 'meta.properties'))) return
     const id = randomBytes(16).toString('base64url').replace(/^-/, 'A')
-    await run(java, this.javaArgs('kafka.tools.StorageTool', ['format', '-c', file, '-t', id]), { capture: true })
+    await run(javaCommand, javaArgs(this.#lib, 'kafka.tools.StorageTool', ['format', '-c', file, '-t', id]), {
+      capture: true,
+    })
   }
 
   async #launch(heap) {
     const log = openSync(this.log, 'a')
-    const args = this.javaArgs('kafka.Kafka', [join(this.dir, 'server.properties')], heap)
-    const child = spawn(java, args, { stdio: ['ignore', log, log], detached: this.#detached })
+    const args = javaArgs(this.#lib, 'kafka.Kafka', [join(this.dir, 'server.properties')], heap)
+    const child = spawn(javaCommand, args, { stdio: ['ignore', log, log], detached: this.#detached })
     closeSync(log)
     this.#child = child
     if (this.#detached) child.unref()
