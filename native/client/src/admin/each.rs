@@ -55,7 +55,10 @@ impl Admin {
                 if pending.len() == names.len() && results.iter().all(Option::is_none) {
                     return Err(error);
                 }
-                results.iter_mut().filter(|result| result.is_none()).for_each(|result| *result = Some(Err(error.clone())));
+                results
+                    .iter_mut()
+                    .filter(|result| result.is_none())
+                    .for_each(|result| *result = Some(Err(error.clone())));
             }
         }
         let items = names.into_iter().zip(results.into_iter().flatten());

@@ -50,7 +50,11 @@ impl Admin {
     }
 
     /// Asks any broker, again after failures that may pass.
-    async fn ask_any<R: Request>(&self, attempts: &mut Attempts, make: impl Fn(i16) -> Result<R>) -> Result<R::Response> {
+    async fn ask_any<R: Request>(
+        &self,
+        attempts: &mut Attempts,
+        make: impl Fn(i16) -> Result<R>,
+    ) -> Result<R::Response> {
         loop {
             let left = attempts.left();
             let error = match attempts.limit(self.client.request_any(&make, left)).await {

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use dohle_protocol::messages::create_topics_request::{CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig};
+use dohle_protocol::messages::create_topics_request::{
+    CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
+};
 use dohle_protocol::messages::create_topics_response::CreatableTopicResult;
 use dohle_protocol::messages::delete_topics_request::DeleteTopicState;
 use dohle_protocol::messages::metadata_request::MetadataRequestTopic;

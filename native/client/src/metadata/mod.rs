@@ -116,7 +116,7 @@ impl Metadata {
         }
         state.all += 1;
         if state.all == 1 {
-            state.want_all_once();
+            state.want_all();
             self.wake(state);
         }
     }
@@ -214,11 +214,6 @@ impl Metadata {
             Some(code) => Error::broker(code, doing),
             None => Error::new(ErrorKind::MaxBlockTimeout, format!("{doing}: no broker has answered yet")),
         }
-    }
-
-    /// All topics of the cluster, once.
-    pub(crate) async fn refresh_all(&self) -> Result<Arc<Snapshot>> {
-        self.round(State::want_all_once).await
     }
 
     /// Node ids to ask what any broker can answer, in the order to try them.

@@ -151,10 +151,10 @@ impl State {
         self.begun + 1
     }
 
-    /// All topics, once.
-    pub(super) fn want_all_once(&mut self) -> u64 {
+    /// All topics, soon.
+    pub(super) fn want_all(&mut self) {
         self.all_once = true;
-        self.want_full()
+        self.full = true;
     }
 
     /// When the next round is due; none while nobody wants anything.

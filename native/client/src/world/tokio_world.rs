@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures_util::future::BoxFuture;
 use tokio::net::TcpSocket;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 use super::{Socket, SocketOptions, World};
 
@@ -20,12 +21,20 @@ use super::{Socket, SocketOptions, World};
 pub struct TokioWorld {
     runtime: Handle,
     random: AtomicU64,
+    look_ups: Semaphore,
 }
+
+/// The system's resolver takes a thread for each name it works on; more names than this wait.
+const LOOK_UPS: usize = 4;
 
 impl TokioWorld {
     /// A world on the given runtime, seeded from the system.
     pub fn new(runtime: Handle) -> Self {
-        Self { runtime, random: AtomicU64::new(RandomState::new().build_hasher().finish()) }
+        Self {
+            runtime,
+            random: AtomicU64::new(RandomState::new().build_hasher().finish()),
+            look_ups: Semaphore::new(LOOK_UPS),
+        }
     }
 
     /// A world on the runtime of the calling task. Panics outside of one.
@@ -48,7 +57,10 @@ impl World for TokioWorld {
             return Box::pin(async move { Ok(vec![SocketAddr::new(ip, port)]) });
         }
         let host = host.to_owned();
-        Box::pin(async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) })
+        Box::pin(async move {
+            let _turn = self.look_ups.acquire().await;
+            Ok(tokio::net::lookup_host((host, port)).await?.collect())
+        })
     }
 
     fn wall_clock_ms(&self) -> i64 {

@@ -1,0 +1,171 @@
+//! Admin calls against the embedded broker, and against a cluster whose controller moves.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use dohle_broker::{Broker, BrokerOptions};
+use dohle_client::ErrorKind;
+use dohle_client::admin::{Admin, NewTopic};
+use dohle_protocol::messages::create_topics_response::CreatableTopicResult;
+use dohle_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse, MetadataRequest};
+use dohle_protocol::{ApiKey, ErrorCode};
+
+use super::support::{Peer, client_of, cluster, soon};
+
+fn new_topic(name: &str, partitions: i32) -> NewTopic {
+    NewTopic { name: name.to_owned(), partitions: Some(partitions), ..NewTopic::default() }
+}
+
+#[tokio::test]
+async fn topics_come_and_go_on_the_embedded_broker() {
+    let broker = Broker::start_default(BrokerOptions::default()).await.unwrap();
+    let admin = Admin::new(&client_of(broker.address()));
+    let created = soon(admin.create_topics(vec![new_topic("a", 3), new_topic("b", 1)], false, None)).await.unwrap();
+    assert_eq!(created.len(), 2);
+    assert_eq!(created[0].name, "a");
+    assert_eq!(created[0].result.as_ref().unwrap().partitions, Some(3));
+
+    let again = soon(admin.create_topics(vec![new_topic("b", 1), new_topic("c", 2)], false, None)).await.unwrap();
+    assert_eq!(again[0].result.as_ref().unwrap_err().code(), "TOPIC_ALREADY_EXISTS");
+    assert!(again[0].result.as_ref().unwrap_err().message().contains('b'));
+    assert!(again[1].result.is_ok(), "one failure is not that of the others");
+
+    let names: Vec<String> = soon(admin.list_topics(false, None)).await.unwrap().into_iter().map(|t| t.name).collect();
+    assert_eq!(names, ["a", "b", "c"]);
+
+    let described = soon(admin.describe_topics(vec!["a".into(), "nope".into()], None)).await.unwrap();
+    let a = described[0].result.as_ref().unwrap();
+    assert_eq!(a.partitions.iter().map(|p| p.partition).collect::<Vec<_>>(), [0, 1, 2]);
+    assert!(a.partitions.iter().all(|p| p.leader.is_some()));
+    assert_eq!(described[1].result.as_ref().unwrap_err().code(), "UNKNOWN_TOPIC_OR_PARTITION");
+
+    let deleted = soon(admin.delete_topics(vec!["a".into(), "nope".into()], None)).await.unwrap();
+    assert!(deleted[0].result.is_ok());
+    assert_eq!(deleted[1].result.as_ref().unwrap_err().code(), "UNKNOWN_TOPIC_OR_PARTITION");
+    let names: Vec<String> = soon(admin.list_topics(false, None)).await.unwrap().into_iter().map(|t| t.name).collect();
+    assert_eq!(names, ["b", "c"]);
+}
+
+#[tokio::test]
+async fn checking_a_topic_does_not_create_it() {
+    let broker = Broker::start_default(BrokerOptions::default()).await.unwrap();
+    let admin = Admin::new(&client_of(broker.address()));
+    assert!(soon(admin.create_topics(vec![new_topic("a", 3)], true, None)).await.unwrap()[0].result.is_ok());
+    assert!(soon(admin.list_topics(true, None)).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn describing_a_topic_does_not_create_it() {
+    let broker = Broker::start_default(BrokerOptions::default()).await.unwrap();
+    let admin = Admin::new(&client_of(broker.address()));
+    soon(admin.describe_topics(vec!["a".into()], None)).await.unwrap();
+    assert!(soon(admin.list_topics(true, None)).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_cluster_is_described() {
+    let broker = Broker::start_default(BrokerOptions::default()).await.unwrap();
+    let described = soon(Admin::new(&client_of(broker.address())).describe_cluster(None)).await.unwrap();
+    assert_eq!(described.cluster_id.as_deref(), Some(broker.cluster_id()));
+    assert_eq!(described.brokers.len(), 1);
+    assert_eq!(described.brokers[0].port, i32::from(broker.address().port()));
+    assert_eq!(described.controller, Some(described.brokers[0].id));
+}
+
+#[tokio::test]
+async fn nothing_asked_is_nothing_answered() {
+    let broker = Broker::start_default(BrokerOptions::default()).await.unwrap();
+    let admin = Admin::new(&client_of(broker.address()));
+    assert!(soon(admin.create_topics(Vec::new(), false, None)).await.unwrap().is_empty());
+    assert!(soon(admin.describe_topics(Vec::new(), None)).await.unwrap().is_empty());
+}
+
+/// Answers CreateTopics for each topic with the code that `answer` gives for the nth request.
+async fn controller(answer: impl Fn(usize, &str) -> ErrorCode + Send + Sync + 'static) -> Peer {
+    let (answer, count) = (Arc::new(answer), Arc::new(AtomicUsize::new(0)));
+    Peer::start(move |_, mut conn| {
+        let (answer, count) = (answer.clone(), count.clone());
+        async move {
+            conn.handshake().await?;
+            loop {
+                let request = conn.next().await?;
+                let header = request.header.clone();
+                if header.api_key == ApiKey::METADATA {
+                    conn.reply::<MetadataRequest>(&header, &cluster(conn.address, &[])).await?;
+                    continue;
+                }
+                let n = count.fetch_add(1, Ordering::SeqCst);
+                let request: CreateTopicsRequest = request.decode();
+                let topics = request.topics.into_iter().filter(|topic| topic.name != "left-out").map(|topic| {
+                    let error_code = answer(n, &topic.name).0;
+                    CreatableTopicResult { name: topic.name, error_code, ..Default::default() }
+                });
+                let response = CreateTopicsResponse { topics: topics.collect(), ..Default::default() };
+                conn.reply::<CreateTopicsRequest>(&header, &response).await?;
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn items_refused_by_a_former_controller_are_asked_for_again_alone() {
+    let peer =
+        controller(|n, name| if n < 2 && name == "b" { ErrorCode::NOT_CONTROLLER } else { ErrorCode::NONE }).await;
+    let admin = Admin::new(&client_of(peer.address));
+    let created = soon(admin.create_topics(vec![new_topic("a", 1), new_topic("b", 1)], false, None)).await.unwrap();
+    assert!(created.iter().all(|item| item.result.is_ok()), "{created:?}");
+    assert_eq!(peer.count(ApiKey::CREATE_TOPICS), 3);
+    assert!(peer.count(ApiKey::METADATA) >= 3, "the controller was looked up anew");
+}
+
+#[tokio::test]
+async fn when_time_is_over_the_items_done_keep_their_result() {
+    let peer = controller(|_, name| if name == "b" { ErrorCode::NOT_CONTROLLER } else { ErrorCode::NONE }).await;
+    let admin = Admin::new(&client_of(peer.address));
+    let limit = Some(Duration::from_millis(300));
+    let created = soon(admin.create_topics(vec![new_topic("a", 1), new_topic("b", 1)], false, limit)).await.unwrap();
+    assert!(created[0].result.is_ok());
+    let error = created[1].result.as_ref().unwrap_err();
+    assert_eq!(error.code(), "NOT_CONTROLLER");
+    assert!(error.message().contains("300 ms"), "{error}");
+}
+
+#[tokio::test]
+async fn an_item_the_answer_leaves_out_is_an_error_of_its_own() {
+    let peer = controller(|_, _| ErrorCode::NONE).await;
+    let admin = Admin::new(&client_of(peer.address));
+    let topics = vec![new_topic("left-out", 1), new_topic("a", 1)];
+    let created = soon(admin.create_topics(topics, false, None)).await.unwrap();
+    assert_eq!(created[0].result.as_ref().unwrap_err().kind(), ErrorKind::Protocol);
+    assert!(created[1].result.is_ok());
+}
+
+#[tokio::test]
+async fn a_silent_controller_ends_with_the_callers_limit() {
+    let peer = Peer::start(|_, mut conn| async move {
+        conn.handshake().await?;
+        loop {
+            let header = conn.next().await?.header;
+            if header.api_key == ApiKey::METADATA {
+                conn.reply::<MetadataRequest>(&header, &cluster(conn.address, &[])).await?;
+            }
+        }
+    })
+    .await;
+    let admin = Admin::new(&client_of(peer.address));
+    let limit = Some(Duration::from_millis(200));
+    let error = soon(admin.create_topics(vec![new_topic("a", 1)], false, limit)).await.unwrap_err();
+    assert_eq!(error.code(), "REQUEST_TIMED_OUT");
+    assert!(error.message().contains("createTopics did not finish within 200 ms"), "{error}");
+}
+
+#[tokio::test]
+async fn a_topic_with_assignments_and_a_partition_count_is_refused() {
+    let broker = Broker::start_default(BrokerOptions::default()).await.unwrap();
+    let topic = NewTopic { assignments: vec![vec![0]], ..new_topic("a", 2) };
+    let error =
+        soon(Admin::new(&client_of(broker.address())).create_topics(vec![topic], false, None)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+}

@@ -1,0 +1,99 @@
+//! FindCoordinator: both forms of the request, retries, and what is remembered.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use dohle_broker::{Broker, BrokerOptions};
+use dohle_client::{CoordinatorKind, Lane};
+use dohle_protocol::messages::find_coordinator_response::Coordinator;
+use dohle_protocol::messages::{ApiVersionsRequest, FindCoordinatorRequest, FindCoordinatorResponse};
+use dohle_protocol::{ApiKey, ErrorCode};
+
+use super::support::{Peer, api, client_of, soon};
+
+/// A peer that coordinates everything itself, after `failures` times "not available".
+async fn coordinator_peer(max: i16, failures: usize, code: ErrorCode) -> Peer {
+    let count = Arc::new(AtomicUsize::new(0));
+    Peer::start(move |_, mut conn| {
+        let count = count.clone();
+        async move {
+            conn.handshake_with(vec![api::<ApiVersionsRequest>(0, 4), api::<FindCoordinatorRequest>(0, max)]).await?;
+            loop {
+                let request = conn.next().await?;
+                let header = request.header.clone();
+                let request: FindCoordinatorRequest = request.decode();
+                let failing = count.fetch_add(1, Ordering::SeqCst) < failures;
+                let error_code = if failing { code.0 } else { 0 };
+                let (host, port) = (conn.address.ip().to_string(), i32::from(conn.address.port()));
+                let mut response = FindCoordinatorResponse::default();
+                if header.api_version >= 4 {
+                    for key in request.coordinator_keys {
+                        let found =
+                            Coordinator { key, node_id: 7, host: host.clone(), port, error_code, ..Default::default() };
+                        response.coordinators.push(found);
+                    }
+                } else {
+                    assert_eq!(request.key, "billing");
+                    response = FindCoordinatorResponse { node_id: 7, host, port, error_code, ..response };
+                }
+                conn.reply::<FindCoordinatorRequest>(&header, &response).await?;
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_coordinator_is_found_in_every_version_and_can_be_reached() {
+    for max in 0..=6 {
+        let peer = coordinator_peer(max, 0, ErrorCode::NONE).await;
+        let client = client_of(peer.address);
+        assert_eq!(soon(client.coordinator(CoordinatorKind::Group, "billing")).await.unwrap(), 7);
+        soon(client.connection(7, Lane::Coordinator)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_coordinator_is_asked_for_once_until_it_is_forgotten() {
+    let peer = coordinator_peer(6, 0, ErrorCode::NONE).await;
+    let client = client_of(peer.address);
+    for _ in 0..3 {
+        soon(client.coordinator(CoordinatorKind::Group, "billing")).await.unwrap();
+    }
+    assert_eq!(peer.count(ApiKey::FIND_COORDINATOR), 1);
+    client.forget_coordinator(CoordinatorKind::Group, "billing", 3);
+    assert_eq!(client.known_coordinator(CoordinatorKind::Group, "billing"), Some(7), "another node failed");
+    client.forget_coordinator(CoordinatorKind::Group, "billing", 7);
+    soon(client.coordinator(CoordinatorKind::Group, "billing")).await.unwrap();
+    assert_eq!(peer.count(ApiKey::FIND_COORDINATOR), 2);
+}
+
+#[tokio::test]
+async fn a_coordinator_that_is_not_available_yet_is_waited_for() {
+    let peer = coordinator_peer(6, 5, ErrorCode::COORDINATOR_NOT_AVAILABLE).await;
+    assert_eq!(soon(client_of(peer.address).coordinator(CoordinatorKind::Group, "billing")).await.unwrap(), 7);
+    assert_eq!(peer.count(ApiKey::FIND_COORDINATOR), 6);
+}
+
+#[tokio::test]
+async fn a_group_that_may_not_be_used_is_an_error_at_once() {
+    let peer = coordinator_peer(6, usize::MAX, ErrorCode::GROUP_AUTHORIZATION_FAILED).await;
+    let error = soon(client_of(peer.address).coordinator(CoordinatorKind::Group, "billing")).await.unwrap_err();
+    assert_eq!(error.code(), "GROUP_AUTHORIZATION_FAILED");
+    assert!(error.message().contains("billing"), "{error}");
+}
+
+#[tokio::test]
+async fn version_0_knows_groups_only() {
+    let peer = coordinator_peer(0, 0, ErrorCode::NONE).await;
+    let error = soon(client_of(peer.address).coordinator(CoordinatorKind::Transaction, "billing")).await.unwrap_err();
+    assert_eq!(error.code(), "UNSUPPORTED");
+}
+
+#[tokio::test]
+async fn the_embedded_broker_coordinates_its_groups() {
+    let broker = Broker::start_default(BrokerOptions::default()).await.unwrap();
+    let client = client_of(broker.address());
+    let node = soon(client.coordinator(CoordinatorKind::Group, "billing")).await.unwrap();
+    soon(client.connection(node, Lane::Coordinator)).await.unwrap();
+}

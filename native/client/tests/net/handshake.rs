@@ -1,0 +1,105 @@
+//! ApiVersions: the version asked in, the answers of old brokers, and ranges that do not meet.
+
+use std::time::Duration;
+
+use dohle_client::{ErrorKind, Lane};
+use dohle_protocol::messages::{ApiVersionsRequest, MetadataRequest, ProduceRequest};
+use dohle_protocol::{ApiKey, ErrorCode};
+
+use super::support::{Peer, api, client_of, cluster, known_apis, soon, versions};
+
+#[tokio::test]
+async fn the_client_tells_its_name_and_version() {
+    let (told, hear) = std::sync::mpsc::channel();
+    let peer = Peer::start(move |_, mut conn| {
+        let told = told.clone();
+        async move {
+            let request = conn.next().await?;
+            let header = request.header.clone();
+            told.send((header.client_id.clone(), request.decode::<ApiVersionsRequest>())).ok()?;
+            conn.reply::<ApiVersionsRequest>(&header, &versions(known_apis())).await?;
+            conn.ignore().await
+        }
+    })
+    .await;
+    soon(client_of(peer.address).connection(-1, Lane::General)).await.unwrap();
+    let (client_id, request) = hear.recv().unwrap();
+    assert_eq!(client_id.as_deref(), Some("dohle"));
+    assert_eq!(request.client_software_name, "dohle");
+    assert_eq!(request.client_software_version, env!("CARGO_PKG_VERSION"));
+}
+
+/// KIP-511: a broker that does not know the version answers in version 0 with error 35 and its ranges.
+async fn versions_asked_of_a_broker_up_to(max: i16) -> Vec<i16> {
+    let peer = Peer::start(move |_, mut conn| async move {
+        loop {
+            let request = conn.next().await?.header;
+            let mut response = versions(vec![api::<ApiVersionsRequest>(0, max), api::<MetadataRequest>(0, 8)]);
+            if request.api_version <= max {
+                conn.reply::<ApiVersionsRequest>(&request, &response).await?;
+                return conn.ignore().await;
+            }
+            response.error_code = ErrorCode::UNSUPPORTED_VERSION.0;
+            conn.reply_as::<ApiVersionsRequest>(0, request.correlation_id, &response).await?;
+        }
+    })
+    .await;
+    let connection = soon(client_of(peer.address).connection(-1, Lane::General)).await.unwrap();
+    assert_eq!(connection.version::<MetadataRequest>().unwrap(), 8);
+    peer.asked.lock().iter().map(|(_, version)| *version).collect()
+}
+
+#[tokio::test]
+async fn an_older_broker_names_the_version_to_ask_in() {
+    assert_eq!(versions_asked_of_a_broker_up_to(2).await, [4, 2]);
+    assert_eq!(versions_asked_of_a_broker_up_to(0).await, [4, 0]);
+    assert_eq!(versions_asked_of_a_broker_up_to(3).await, [4, 3]);
+    assert_eq!(versions_asked_of_a_broker_up_to(9).await, [4]);
+}
+
+#[tokio::test]
+async fn an_unsupported_version_reply_without_ranges_leads_to_version_0() {
+    let peer = Peer::start(|_, mut conn| async move {
+        let request = conn.next().await?.header;
+        // Kafka 0.10 to 2.3: the error alone.
+        let id = request.correlation_id.to_be_bytes();
+        conn.raw(&[&[0, 0, 0, 10][..], &id, &[0, 35, 0, 0, 0, 0]].concat()).await?;
+        conn.handshake_with(vec![api::<MetadataRequest>(0, 5)]).await?;
+        conn.ignore().await
+    })
+    .await;
+    let connection = soon(client_of(peer.address).connection(-1, Lane::General)).await.unwrap();
+    assert_eq!(connection.version::<MetadataRequest>().unwrap(), 5);
+    assert_eq!(*peer.asked.lock(), [(ApiKey::API_VERSIONS, 4), (ApiKey::API_VERSIONS, 0)]);
+}
+
+#[tokio::test]
+async fn a_broker_that_hangs_up_on_an_unknown_version_is_asked_in_version_0() {
+    let peer = Peer::start(|_, mut conn| async move {
+        let request = conn.next().await?.header;
+        if request.api_version > 0 {
+            return None;
+        }
+        conn.reply::<ApiVersionsRequest>(&request, &versions(known_apis())).await?;
+        conn.ignore().await
+    })
+    .await;
+    soon(client_of(peer.address).connection(-1, Lane::General)).await.unwrap();
+}
+
+#[tokio::test]
+async fn ranges_that_do_not_meet_are_an_error_naming_both() {
+    let peer = Peer::start(|_, mut conn| async move {
+        conn.handshake_with(vec![api::<ProduceRequest>(0, 1), api::<MetadataRequest>(0, 200)]).await?;
+        conn.serve_metadata(&[]).await
+    })
+    .await;
+    let client = client_of(peer.address);
+    let error =
+        soon(client.request(-1, Lane::General, &ProduceRequest::default(), Duration::from_secs(5))).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.message().contains("Produce versions 0 to 1, this client knows 3 to"), "{error}");
+    let response =
+        soon(client.request(-1, Lane::General, &MetadataRequest::default(), Duration::from_secs(5))).await.unwrap();
+    assert_eq!(response, cluster(peer.address, &[]));
+}

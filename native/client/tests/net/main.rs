@@ -1,0 +1,11 @@
+//! Connections, metadata, coordinators and admin calls against a scripted peer and the embedded broker.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)] // tests run in the real world
+
+mod admin;
+mod connections;
+mod coordinators;
+mod foreign_peers;
+mod handshake;
+mod metadata;
+mod reaching;
+mod support;
