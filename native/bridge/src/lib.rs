@@ -9,6 +9,12 @@
 //! - [`cold`]: everything that is not hot, as one generic call with JSON on both sides.
 
 pub mod arena;
+pub mod client;
+pub mod cold;
+pub mod consumer;
+pub mod environment;
+pub mod failure;
 pub mod handles;
+pub mod producer;
 pub mod queue;
 pub mod runtime;

@@ -9,8 +9,13 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 static RUNTIME: OnceLock<Runtime> = OnceLock::new();
 
-/// The runtime's handle. `io_threads` counts only for the call that starts it.
-pub fn handle(io_threads: usize) -> Handle {
+/// The runtime's handle; one I/O thread unless [`start`] was called before with more.
+pub fn handle() -> Handle {
+    start(1)
+}
+
+/// Starts the runtime with so many I/O threads; the first call in the process decides.
+pub fn start(io_threads: usize) -> Handle {
     let runtime = RUNTIME.get_or_init(|| {
         Builder::new_multi_thread()
             .worker_threads(io_threads.max(1))

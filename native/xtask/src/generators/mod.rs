@@ -3,6 +3,7 @@
 
 mod errors;
 mod messages;
+mod operations;
 mod options;
 
 use crate::generate::Generator;
@@ -15,5 +16,6 @@ pub const ALL: &[Generator] = &[
         run: messages::run,
     },
     Generator { name: "errors", owns: &[], run: errors::run },
+    Generator { name: "operations", owns: &[], run: operations::run },
     Generator { name: "options", owns: &[], run: options::run },
 ];

@@ -1,0 +1,214 @@
+//! Cold operations: everything that is not hot, as one call with JSON on both sides.
+//!
+//! A request type *is* its operation: adding one is a type with a handler and a line in [`OPERATIONS`]; `xtask codegen`
+//! renders the types and methods of every language from the schemas, docstrings included.
+//!
+//! The contract: 64-bit integers are decimal strings, bytes are base64, doubles outside JSON are strings, enums are open,
+//! absent and `null` are both none (see [`values`]). A secret is never shown, and serde's own text, which quotes what it
+//! read, never reaches an error.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::environment::Resource;
+use crate::failure::Failure;
+
+pub mod admin;
+#[cfg(feature = "broker")]
+pub mod broker;
+pub mod client;
+pub mod consumer;
+pub mod producer;
+pub mod testing;
+pub mod values;
+
+/// A future of one operation.
+pub type Later = Pin<Box<dyn Future<Output = Result<String, Failure>> + Send>>;
+
+/// What an operation needs: taken out of the handle's resource, or an error when it is of another kind.
+pub trait Target: Sized + Send {
+    /// Group of the operations on it, first part of their names.
+    const NAME: &'static str;
+
+    /// The target of a resource; `None`: it is of another kind.
+    fn of(resource: &Resource) -> Option<Self>;
+}
+
+/// An operation that waits for something. The doc comment of the type is the operation's documentation.
+pub trait Operation: DeserializeOwned + JsonSchema + Send + 'static {
+    /// Its name, `target.verb`.
+    const NAME: &'static str;
+    /// Afterwards the handle is invalid. On a handle that is invalid already, the operation is a no-op.
+    const CLOSES: bool = false;
+    /// What it works on.
+    type Target: Target + 'static;
+    /// What comes of it.
+    type Response: Serialize + JsonSchema;
+
+    /// Does it.
+    fn run(self, target: Self::Target) -> impl Future<Output = Result<Self::Response, Failure>> + Send;
+}
+
+/// An operation that never waits; it may be called on the language's own thread.
+pub trait Immediate: DeserializeOwned + JsonSchema + Send + 'static {
+    /// Its name, `target.verb`.
+    const NAME: &'static str;
+    /// What it works on.
+    type Target: Target + 'static;
+    /// What comes of it.
+    type Response: Serialize + JsonSchema;
+
+    /// Does it.
+    fn run(self, target: Self::Target) -> Result<Self::Response, Failure>;
+}
+
+/// How a row of the table is called.
+#[derive(Clone, Copy)]
+pub enum Call {
+    /// Completes later.
+    Later(fn(&Resource, &str) -> Result<Later, Failure>),
+    /// Returns at once.
+    Now(fn(&Resource, &str) -> Result<String, Failure>),
+}
+
+/// A row of the table of operations.
+pub struct Row {
+    /// Its name, `target.verb`.
+    pub name: &'static str,
+    /// See [`Operation::CLOSES`].
+    pub closes: bool,
+    /// Runs it.
+    pub call: Call,
+    schemas: fn(&mut SchemaGenerator) -> (Schema, Schema),
+}
+
+impl Row {
+    const fn later<T: Operation>() -> Self {
+        Self { name: T::NAME, closes: T::CLOSES, call: Call::Later(start::<T>), schemas: schemas::<T, T::Response> }
+    }
+
+    const fn now<T: Immediate>() -> Self {
+        Self { name: T::NAME, closes: false, call: Call::Now(run::<T>), schemas: schemas::<T, T::Response> }
+    }
+
+    /// Schemas of the request and of the response.
+    pub fn schemas(&self, generator: &mut SchemaGenerator) -> (Schema, Schema) {
+        (self.schemas)(generator)
+    }
+}
+
+/// All operations.
+pub const OPERATIONS: &[Row] = &[
+    Row::later::<admin::CreateTopics>(),
+    Row::later::<admin::DeleteTopics>(),
+    Row::later::<admin::ListTopics>(),
+    Row::later::<admin::DescribeTopics>(),
+    Row::later::<admin::DescribeCluster>(),
+    Row::later::<client::Close>(),
+    Row::later::<producer::Flush>(),
+    Row::later::<producer::Close>(),
+    Row::now::<consumer::Subscribe>(),
+    Row::now::<consumer::Assign>(),
+    Row::later::<consumer::Unsubscribe>(),
+    Row::now::<consumer::Seek>(),
+    Row::now::<consumer::Pause>(),
+    Row::now::<consumer::Resume>(),
+    Row::now::<consumer::Paused>(),
+    Row::now::<consumer::Assigned>(),
+    Row::now::<consumer::Subscription>(),
+    Row::now::<consumer::Position>(),
+    Row::now::<consumer::Watermarks>(),
+    Row::now::<consumer::Lag>(),
+    Row::now::<consumer::GroupMetadata>(),
+    Row::now::<consumer::Answer>(),
+    Row::later::<consumer::Committed>(),
+    Row::later::<consumer::Commit>(),
+    Row::later::<consumer::OffsetsAt>(),
+    Row::later::<consumer::Close>(),
+    #[cfg(feature = "broker")]
+    Row::later::<broker::Start>(),
+    #[cfg(feature = "broker")]
+    Row::later::<broker::Stop>(),
+    #[cfg(feature = "broker")]
+    Row::now::<broker::AddFault>(),
+    #[cfg(feature = "broker")]
+    Row::now::<broker::RemoveFault>(),
+    #[cfg(feature = "broker")]
+    Row::now::<broker::ClearFaults>(),
+    #[cfg(feature = "broker")]
+    Row::now::<broker::FaultHits>(),
+    Row::later::<testing::Echo>(),
+    Row::now::<testing::Panic>(),
+    Row::later::<testing::PanicLater>(),
+    Row::now::<testing::PanicInEngine>(),
+];
+
+/// The row of a name.
+pub fn operation(name: &str) -> Result<&'static Row, Failure> {
+    let row = OPERATIONS.iter().find(|row| row.name == name);
+    row.ok_or_else(|| Failure::argument("operation", "there is none of this name"))
+}
+
+fn target<T: Target>(resource: &Resource) -> Result<T, Failure> {
+    T::of(resource).ok_or_else(|| Failure::argument("handle", &format!("is not of a {}", T::NAME)))
+}
+
+fn start<T: Operation>(resource: &Resource, request: &str) -> Result<Later, Failure> {
+    let (target, request) = (target(resource)?, read::<T>(T::NAME, request)?);
+    Ok(Box::pin(async move { Ok(write(&request.run(target).await?)) }))
+}
+
+fn run<T: Immediate>(resource: &Resource, request: &str) -> Result<String, Failure> {
+    let (target, request) = (target(resource)?, read::<T>(T::NAME, request)?);
+    Ok(write(&request.run(target)?))
+}
+
+fn schemas<T: JsonSchema, R: JsonSchema>(generator: &mut SchemaGenerator) -> (Schema, Schema) {
+    (generator.subschema_for::<T>(), generator.subschema_for::<R>())
+}
+
+/// Reads a request. Only the path of what is wrong is told: serde's text could quote a secret.
+fn read<T: DeserializeOwned>(name: &str, request: &str) -> Result<T, Failure> {
+    let mut deserializer = serde_json::Deserializer::from_str(request);
+    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = match error.path().to_string() {
+            path if path == "." => name.to_owned(),
+            path => format!("{name}: {path}"),
+        };
+        let problem = match error.inner().classify() {
+            serde_json::error::Category::Data => "has a wrong type, or something in it is missing or unknown",
+            _ => "is not JSON",
+        };
+        Failure::argument(&path, problem)
+    })
+}
+
+fn write<R: Serialize>(response: &R) -> String {
+    serde_json::to_string(response).expect("responses are plain data with string keys")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_begin_with_their_target() {
+        for (index, row) in OPERATIONS.iter().enumerate() {
+            assert!(row.name.contains('.'), "{}", row.name);
+            assert!(OPERATIONS[..index].iter().all(|other| other.name != row.name), "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn a_wrong_request_is_named_by_its_path_and_never_quoted() {
+        let wrong = r#"{"topics":[{"topic":"a"},{"topic":{"password":"hunter2"}}]}"#;
+        let failure = read::<admin::CreateTopics>("admin.createTopics", wrong).err().unwrap();
+        assert_eq!(failure.code, "INVALID_ARGUMENT");
+        assert!(failure.message.starts_with("admin.createTopics: topics[1].topic: "), "{failure}");
+        assert!(!failure.message.contains("hunter2"));
+    }
+}

@@ -1,0 +1,124 @@
+//! Operations for tests of the edge itself: every kind of value once, and a panic in each place. Not rendered into any API.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::values::{Base64, Double, Int64, Open, OpenNames, Secret};
+use super::{Immediate, Operation, Target};
+use crate::client::ClientResource;
+use crate::environment::{Environment, Resource};
+use crate::failure::Failure;
+
+impl Target for Arc<Environment> {
+    const NAME: &'static str = "environment";
+
+    fn of(resource: &Resource) -> Option<Self> {
+        match resource {
+            Resource::Environment(environment) => Some(environment.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// Names for the conformance test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Colours;
+
+impl OpenNames for Colours {
+    const TITLE: &'static str = "TestColour";
+    const NAMES: &'static [&'static str] = &["RED", "GREEN"];
+}
+
+/// One value of every kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "TestValues")]
+pub struct Values {
+    /// A 64-bit integer.
+    pub long: Int64,
+    /// A small integer.
+    pub int: i32,
+    /// Bytes.
+    pub bytes: Base64,
+    /// A double, maybe outside of JSON.
+    pub double: Double,
+    /// An open enum.
+    pub colour: Open<Colours>,
+    /// Text.
+    pub text: String,
+    /// True or false.
+    pub flag: bool,
+    /// Nothing, or a 64-bit integer.
+    pub maybe: Option<Int64>,
+    /// Several 64-bit integers.
+    pub longs: Vec<Int64>,
+}
+
+/// Gives its values back.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "TestEcho")]
+pub struct Echo {
+    /// What is given back.
+    pub values: Values,
+    /// What is not.
+    pub secret: Option<Secret>,
+}
+
+impl Operation for Echo {
+    const NAME: &'static str = "testing.echo";
+    type Target = Arc<Environment>;
+    type Response = Values;
+
+    async fn run(self, _: Self::Target) -> Result<Values, Failure> {
+        tracing::trace!(secret = ?self.secret, "echo");
+        Ok(self.values)
+    }
+}
+
+/// Panics on the language's thread.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "TestPanic")]
+pub struct Panic {}
+
+impl Immediate for Panic {
+    const NAME: &'static str = "testing.panic";
+    type Target = Arc<Environment>;
+    type Response = ();
+
+    fn run(self, _: Self::Target) -> Result<(), Failure> {
+        panic!("asked for by a test")
+    }
+}
+
+/// Panics in the task of a call.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "TestPanicLater")]
+pub struct PanicLater {}
+
+impl Operation for PanicLater {
+    const NAME: &'static str = "testing.panicLater";
+    type Target = Arc<Environment>;
+    type Response = ();
+
+    async fn run(self, _: Self::Target) -> Result<(), Failure> {
+        panic!("asked for by a test")
+    }
+}
+
+/// Panics in a task of a client's engine.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "TestPanicInEngine")]
+pub struct PanicInEngine {}
+
+impl Immediate for PanicInEngine {
+    const NAME: &'static str = "testing.panicInEngine";
+    type Target = Arc<ClientResource>;
+    type Response = ();
+
+    fn run(self, target: Self::Target) -> Result<(), Failure> {
+        target.client.world().spawn(Box::pin(async { panic!("asked for by a test") }));
+        Ok(())
+    }
+}

@@ -1,0 +1,125 @@
+//! Errors as they cross an edge: data that each language turns into its own classes.
+//!
+//! It adds no meaning to the engine's errors; the few made here are about the crossing itself (a handle that is closed,
+//! a request that does not have its operation's form, a panic).
+
+use dohle_protocol::ErrorClass;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// An error as data. Its JSON is the text of failed completions, failed deliveries and poison entries.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// Kafka's name of the error, or one of ours.
+    pub code: String,
+    /// The class of KIP-1050 that each language has a type for.
+    pub class: Class,
+    /// For people.
+    pub message: String,
+    /// Whether the same call may succeed later.
+    pub retriable: bool,
+    /// Whether the object that gave it is of no more use.
+    pub fatal: bool,
+    /// What it came from, nearest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<String>,
+}
+
+/// The five groups of KIP-1050, and what is outside of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Class {
+    /// Retried by itself or by calling again.
+    Retriable,
+    /// Retriable after metadata was refreshed.
+    RefreshRetriable,
+    /// The transaction must be aborted.
+    Abortable,
+    /// The application must act (a new producer, another request).
+    ApplicationRecoverable,
+    /// An option or an argument is wrong.
+    InvalidConfiguration,
+    /// None of them.
+    Other,
+}
+
+impl Failure {
+    /// The object was closed.
+    pub fn closed(what: &str) -> Self {
+        Self::new("CLOSED", Class::Other, format!("the {what} is closed"))
+    }
+
+    /// A request has not the form of its operation. `path` leads to the wrong place, `problem` says what is wrong.
+    pub fn argument(path: &str, problem: &str) -> Self {
+        Self::new("INVALID_ARGUMENT", Class::InvalidConfiguration, format!("{path}: {problem}"))
+    }
+
+    /// A task of the engine panicked.
+    pub fn panic(message: &str) -> Self {
+        let text = format!("the engine panicked, which is a defect of dohle: {message}");
+        Self { fatal: true, ..Self::new("PANIC", Class::Other, text) }
+    }
+
+    /// Any other, neither retriable nor fatal.
+    pub fn new(code: &str, class: Class, message: String) -> Self {
+        Self { code: code.into(), class, message, retriable: false, fatal: false, causes: Vec::new() }
+    }
+
+    /// Its JSON.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("strings, booleans and unit variants always have a JSON form")
+    }
+}
+
+impl From<&dohle_client::Error> for Failure {
+    fn from(error: &dohle_client::Error) -> Self {
+        let mut causes = Vec::new();
+        let mut cause = error.cause().map(|cause| cause as &(dyn std::error::Error + 'static));
+        while let Some(next) = cause {
+            causes.push(next.to_string());
+            cause = next.source();
+        }
+        Self {
+            code: error.code().into_owned(),
+            class: error.class().into(),
+            message: error.message().to_owned(),
+            retriable: error.retriable(),
+            fatal: error.fatal(),
+            causes,
+        }
+    }
+}
+
+impl From<dohle_client::Error> for Failure {
+    fn from(error: dohle_client::Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<ErrorClass> for Class {
+    fn from(class: ErrorClass) -> Self {
+        match class {
+            ErrorClass::Retriable => Class::Retriable,
+            ErrorClass::RefreshRetriable => Class::RefreshRetriable,
+            ErrorClass::TransactionAbortable => Class::Abortable,
+            ErrorClass::ApplicationRecoverable => Class::ApplicationRecoverable,
+            ErrorClass::InvalidConfiguration => Class::InvalidConfiguration,
+            _ => Class::Other,
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// What a panic said.
+pub(crate) fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)").to_owned()
+}

@@ -1,0 +1,135 @@
+//! A producer's place at the edge: runs of records from an arena in, deliveries into the queue out.
+//!
+//! It allocates nothing per record. A language's own thread drives `append`; the engine drives the sink.
+
+use std::sync::{Arc, OnceLock};
+
+use dohle_client::producer::{AppendError, Delivery, DeliverySink, Producer, ProducerOptions, TopicId};
+use dohle_client::{Error, producer::Placed};
+use dohle_protocol::records::{Headers, PackedHeaders, RecordRef};
+use serde_json::{Map, Value};
+
+use crate::arena::{ArenaReader, ArenaRecord, REFUSED, SKIPPED, WITHDRAWN};
+use crate::client::ClientResource;
+use crate::failure::Failure;
+use crate::handles::Handle;
+use crate::queue::{Entry, Kind, Queue};
+use crate::runtime;
+
+/// A producer and the client it belongs to.
+pub struct ProducerResource {
+    /// The engine's producer.
+    pub producer: Producer,
+    /// Its client.
+    pub client: Arc<ClientResource>,
+    sink: Arc<Sink>,
+}
+
+/// What became of a run of records.
+#[derive(Debug, Default)]
+pub struct Appended {
+    /// Records answered, from the first of the run. Less than there are: memory is full, `space` follows.
+    pub count: usize,
+    /// Where the first record that was not taken begins.
+    pub position: usize,
+    /// Why records were refused, in the order of the answers that point here.
+    pub errors: Vec<Failure>,
+}
+
+impl ProducerResource {
+    pub(crate) fn new(
+        client: Arc<ClientResource>,
+        options: &Map<String, Value>,
+        queue: Arc<Queue>,
+    ) -> Result<Arc<Self>, Failure> {
+        let options = ProducerOptions::parse(options).map_err(Error::from)?;
+        let sink = Arc::new(Sink { queue, handle: OnceLock::new() });
+        let _runtime = runtime::handle().enter();
+        let producer = Producer::new(&client.client, options, sink.clone())?;
+        Ok(Arc::new(Self { producer, client, sink }))
+    }
+
+    pub(crate) fn named(&self, handle: Handle) {
+        let _ = self.sink.handle.set(handle);
+    }
+
+    /// The number of a topic in arenas.
+    pub fn topic(&self, name: &str) -> Result<u32, Failure> {
+        let _runtime = runtime::handle().enter();
+        Ok(self.producer.topic(name)?.0)
+    }
+
+    /// Appends the records of `arena` from byte `start`, at most as many as there are answers, two words each.
+    ///
+    /// Stops before the first record that memory is too full for; the sink tells when to go on.
+    pub fn append(&self, arena: &[u8], start: usize, answers: &mut [u32]) -> Result<Appended, Failure> {
+        let _runtime = runtime::handle().enter();
+        let mut appended = Appended { position: start, ..Appended::default() };
+        let mut reader = ArenaReader::new(arena, start);
+        for answer in answers.chunks_exact_mut(2) {
+            let Some(record) = reader.next() else { break };
+            let record = record.map_err(|defect| Failure::panic(&defect.to_string()))?;
+            let Some((group, index)) = self.append_one(&record, &mut appended.errors) else {
+                self.producer.wants_space();
+                break;
+            };
+            (answer[0], answer[1]) = (group, index);
+            appended.count += 1;
+            appended.position = reader.position();
+        }
+        self.producer.poke();
+        Ok(appended)
+    }
+
+    /// The answer to one record; `None`: memory is full.
+    fn append_one(&self, record: &ArenaRecord<'_>, errors: &mut Vec<Failure>) -> Option<(u32, u32)> {
+        if record.topic == WITHDRAWN {
+            return Some((SKIPPED, 0));
+        }
+        let refused = |errors: &mut Vec<Failure>, failure| {
+            errors.push(failure);
+            Some((REFUSED, errors.len() as u32 - 1))
+        };
+        let headers = match PackedHeaders::parse(record.headers) {
+            _ if record.headers.is_empty() => Headers::None,
+            Ok(packed) => Headers::Packed(packed),
+            Err(_) => return refused(errors, Failure::argument("headers", "are not packed as they should be")),
+        };
+        let reference = RecordRef { timestamp: record.timestamp, key: record.key, value: record.value, headers };
+        match self.producer.append(TopicId(record.topic), record.partition, &reference) {
+            Ok(Placed { group, index }) => Some((group, index)),
+            Err(AppendError::Full) => None,
+            Err(AppendError::Invalid(error)) => refused(errors, error.into()),
+        }
+    }
+}
+
+struct Sink {
+    queue: Arc<Queue>,
+    handle: OnceLock<Handle>,
+}
+
+impl Sink {
+    fn entry(&self, kind: Kind) -> Entry {
+        Entry::new(kind, self.handle.get().copied().unwrap_or_default())
+    }
+}
+
+impl DeliverySink for Sink {
+    fn delivered(&self, delivery: Delivery) {
+        let text = delivery.error.as_deref().map(|error| Failure::from(error).to_json());
+        let entry = (self.entry(Kind::Delivery))
+            .word(2, delivery.group as i32)
+            .word(3, delivery.first_index as i32)
+            .word(4, delivery.count as i32)
+            .word(5, delivery.partition)
+            .word(6, delivery.persistence as i32)
+            .long(8, delivery.base_offset)
+            .long(10, delivery.append_time);
+        self.queue.push(entry.text(text));
+    }
+
+    fn space_available(&self) {
+        self.queue.push(self.entry(Kind::Space));
+    }
+}

@@ -1,0 +1,108 @@
+/**
+ * Errors: one class, five subclasses (the groups of KIP-1050), and `code` to tell them apart.
+ */
+
+/** What `KafkaError` is made of. */
+export interface KafkaErrorOptions {
+  /** Kafka's name of the error, such as `UNKNOWN_TOPIC_OR_PARTITION`, or one of Dohle's, such as `CLOSED`. */
+  code: string
+  /** Whether the same call may succeed when it is made again. Default: false. */
+  retriable?: boolean
+  /** Whether the object that gave the error is of no more use. Default: false. */
+  fatal?: boolean
+  /** For a record that was not acknowledged: whether it is in the log all the same. */
+  persistence?: Persistence | undefined
+  /** What it came from. */
+  cause?: unknown
+}
+
+/**
+ * Whether a record is in the log, as far as can be known: `not-persisted` may be sent again without making a duplicate,
+ * `possibly-persisted` left the client and no answer told its fate.
+ */
+export type Persistence = 'not-persisted' | 'possibly-persisted' | 'persisted'
+
+/**
+ * Every error of Dohle. Its subclasses are the five groups of KIP-1050, which say what to do; an error outside of these
+ * groups is a plain `KafkaError`.
+ *
+ * @see https://cwiki.apache.org/confluence/display/KAFKA/KIP-1050
+ */
+export class KafkaError extends Error {
+  override name = 'KafkaError'
+  /** Kafka's name of the error, such as `UNKNOWN_TOPIC_OR_PARTITION`, or one of Dohle's, such as `CLOSED`. */
+  readonly code: string
+  /** Whether the same call may succeed when it is made again. */
+  readonly retriable: boolean
+  /** Whether the client, producer or consumer that gave the error is of no more use. */
+  readonly fatal: boolean
+  /** For a record that was not acknowledged: whether it is in the log all the same. Undefined for other errors. */
+  readonly persistence: Persistence | undefined
+
+  constructor(message: string, options: KafkaErrorOptions) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = options.code
+    this.retriable = options.retriable ?? false
+    this.fatal = options.fatal ?? false
+    this.persistence = options.persistence
+  }
+}
+
+/** May succeed when the same call is made again. */
+export class RetriableError extends KafkaError {
+  override name = 'RetriableError'
+}
+
+/** May succeed when the same call is made again, after the engine has asked for the cluster's metadata anew. */
+export class RefreshRetriableError extends RetriableError {
+  override name = 'RefreshRetriableError'
+}
+
+/** The transaction must be aborted; the producer stays usable. */
+export class AbortableError extends KafkaError {
+  override name = 'AbortableError'
+}
+
+/** The application must act, for example make a new producer, join anew or seek. */
+export class ApplicationRecoverableError extends KafkaError {
+  override name = 'ApplicationRecoverableError'
+}
+
+/** An option or an argument is wrong; the message names it, its value and what is allowed. */
+export class InvalidConfigurationError extends KafkaError {
+  override name = 'InvalidConfigurationError'
+}
+
+/** A record of a batch that was not acknowledged. */
+export interface FailedRecord {
+  /** Its place in the `messages` given to `sendBatch`; after a `flush` a count from 0. */
+  index: number
+  /** Why. */
+  error: KafkaError
+  /** Whether it is in the log all the same: `not-persisted` may be sent again without making a duplicate. */
+  persistence: Persistence
+}
+
+/**
+ * Some or all records of a `sendBatch`, or records given to `tryEnqueue` before a `flush`, were not acknowledged.
+ * Code, `retriable` and `fatal` are those of the first failure.
+ */
+export class PartialFailureError extends KafkaError {
+  override name = 'PartialFailureError'
+  /** The records that failed, in the order of the call. Those not named were acknowledged. */
+  readonly failures: readonly FailedRecord[]
+
+  /** `count`: how many records the call had; none for a flush. */
+  constructor(failures: readonly FailedRecord[], count?: number) {
+    const first = failures[0]!
+    const which = count === undefined ? `${failures.length} records` : `${failures.length} of ${count} records`
+    const where = count === undefined ? 'the first' : `the first, at index ${first.index}`
+    super(`${which} were not acknowledged; ${where}: ${first.error.message}`, {
+      code: first.error.code,
+      retriable: failures.every(({ error }) => error.retriable),
+      fatal: first.error.fatal,
+      cause: first.error,
+    })
+    this.failures = failures
+  }
+}

@@ -1,0 +1,242 @@
+/**
+ * The arena: a run of records on its way out, in memory of its own that is lent to the engine for one call.
+ *
+ * The layout is that of `native/bridge/src/arena.rs`, pinned by `test/vectors/arena.json`. Nothing here allocates per record.
+ */
+import { invalid, kindOf } from './failure.ts'
+
+/** Length of a record's fixed part. */
+export const RECORD_HEADER = 28
+/** Size of an arena that is reused; a larger record gets one of its own. */
+export const ARENA_BYTES = 256 * 1024
+/** Topic id of a record that was taken back. */
+const WITHDRAWN = -1
+/** Strings up to here are cheaper written byte by byte than by a call. */
+const SHORT = 20
+const TWO_32 = 4294967296
+
+/** Something that becomes the bytes of a key, value or header. */
+export type Bytes = string | Uint8Array
+
+/** Headers: a plain object, a `Map`, or pairs in order, duplicates allowed. */
+export type HeadersInit = Readonly<Record<string, Bytes | null>> | Iterable<readonly [string, Bytes | null]>
+
+/** The parts of a message that are written. */
+export interface Writable {
+  partition?: number | undefined
+  key?: Bytes | null | undefined
+  value: Bytes | null
+  headers?: HeadersInit | undefined
+  timestamp?: number | Date | undefined
+}
+
+interface FastBuffer extends Buffer {
+  utf8Write(text: string, at: number, length?: number): number
+}
+
+/** Node's own writer, without the checks of `write`; every Node from 20 on has it. */
+const utf8Write: (this: Buffer, text: string, at: number, length?: number) => number =
+  (Buffer.prototype as FastBuffer).utf8Write ??
+  function (this: Buffer, text: string, at: number) {
+    return this.write(text, at, 'utf8')
+  }
+
+/** A run of records being written, then lent, then used again. */
+export class Arena {
+  /** The bytes. Never pooled, never shared. */
+  readonly buffer: Buffer
+  /** Bytes written, a multiple of 4. */
+  used = 0
+  /** Records written. */
+  count = 0
+  readonly #words: Int32Array
+
+  constructor(bytes: number) {
+    this.buffer = Buffer.allocUnsafeSlow((bytes + 3) & ~3)
+    this.#words = new Int32Array(this.buffer.buffer, this.buffer.byteOffset, this.buffer.byteLength >> 2)
+  }
+
+  /** Forgets what was written. */
+  reset(): void {
+    this.used = 0
+    this.count = 0
+  }
+
+  /** Takes back the record that begins at `start`: the engine will skip it. Only before the arena is lent. */
+  withdraw(start: number): void {
+    this.#words[start >> 2] = WITHDRAWN
+  }
+
+  /**
+   * Writes a record; false when it does not fit. `path` names it in errors. Throws when a part is of a wrong type; then
+   * nothing was written.
+   */
+  write(topic: number, message: Writable, path: string): boolean {
+    const { key, value, headers, partition, timestamp } = message
+    const start = this.used
+    const capacity = this.buffer.length
+    let at = start + RECORD_HEADER
+    if (at > capacity) return false
+
+    let keyLength = -1
+    if (key !== null && key !== undefined) {
+      keyLength = this.#bytes(key, at, path, 'key')
+      if (keyLength < 0) return false
+      at += keyLength
+    }
+    let valueLength = -1
+    if (value !== null) {
+      valueLength = this.#bytes(value, at, path, 'value')
+      if (valueLength < 0) return false
+      at += valueLength
+    }
+    let headersLength = 0
+    if (headers !== undefined && headers !== null) {
+      const end = this.#headers(headers, at, path)
+      if (end < 0) return false
+      headersLength = end - at
+      at = end
+    }
+
+    const words = this.#words
+    const word = start >> 2
+    words[word] = topic
+    words[word + 1] = partition === undefined ? -1 : checkPartition(partition, path)
+    if (timestamp === undefined) {
+      words[word + 2] = -1
+      words[word + 3] = -1
+    } else {
+      const ms = checkTimestamp(timestamp, path)
+      words[word + 2] = ms % TWO_32 | 0
+      words[word + 3] = Math.floor(ms / TWO_32)
+    }
+    words[word + 4] = keyLength
+    words[word + 5] = valueLength
+    words[word + 6] = headersLength
+    this.used = (at + 3) & ~3
+    this.count++
+    return true
+  }
+
+  /** Writes bytes or a string's UTF-8 at `at`; returns the length, −1 when it does not fit. */
+  #bytes(value: Bytes, at: number, path: string, field: string): number {
+    const buffer = this.buffer
+    if (typeof value === 'string') {
+      const length = value.length
+      const room = buffer.length - at
+      if (length * 3 > room && Buffer.byteLength(value, 'utf8') > room) return -1
+      if (length > SHORT) return utf8Write.call(buffer, value, at, room)
+      for (let i = 0; i < length; i++) {
+        const code = value.charCodeAt(i)
+        if (code > 0x7f) return utf8Write.call(buffer, value, at, room)
+        buffer[at + i] = code
+      }
+      return length
+    }
+    if (!(value instanceof Uint8Array)) throw wrongBytes(value, path, field)
+    if (value.length > buffer.length - at) return -1
+    buffer.set(value, at)
+    return value.length
+  }
+
+  /** Writes packed headers; returns where they end, −1 when they do not fit. */
+  #headers(headers: HeadersInit, start: number, path: string): number {
+    const buffer = this.buffer
+    let at = start + 4
+    if (at > buffer.length) return -1
+    let count = 0
+    for (const [name, value] of pairs(headers, path)) {
+      checkName(name, path, count)
+      if (at + 8 > buffer.length) return -1
+      const nameLength = this.#bytes(name, at + 4, path, `headers[${count}] name`)
+      if (nameLength < 0) return -1
+      buffer.writeUInt32LE(nameLength, at)
+      at += 4 + nameLength
+      if (at + 4 > buffer.length) return -1
+      let valueLength = -1
+      if (value !== null) {
+        valueLength = this.#bytes(value, at + 4, path, `headers.${name}`)
+        if (valueLength < 0) return -1
+      }
+      buffer.writeInt32LE(valueLength, at)
+      at += 4 + Math.max(valueLength, 0)
+      count++
+    }
+    if (count === 0) return start
+    buffer.writeUInt32LE(count, start)
+    return at
+  }
+}
+
+/** Checks that a message is an object, before its parts are read. */
+export function checkMessage(message: unknown, path: string): void {
+  if (typeof message !== 'object' || message === null) throw invalid(path, `is ${kindOf(message)}, not an object`)
+}
+
+/** Checks every part of the message at `index` of a batch, so that a batch is written whole or not at all. */
+export function check(message: Writable, index: number): void {
+  const { key, value, headers, partition, timestamp } = message ?? {}
+  if (typeof value === 'string' && (key === undefined || typeof key === 'string')) {
+    if (headers === undefined && partition === undefined && timestamp === undefined) return
+  }
+  const path = `messages[${index}].`
+  checkMessage(message, path.slice(0, -1))
+  if (value !== null) checkBytes(value, path, 'value')
+  if (key !== null && key !== undefined) checkBytes(key, path, 'key')
+  if (partition !== undefined) checkPartition(partition, path)
+  if (timestamp !== undefined) checkTimestamp(timestamp, path)
+  if (headers === undefined || headers === null) return
+  let count = 0
+  for (const [name, content] of pairs(headers, path)) {
+    checkName(name, path, count++)
+    if (content !== null) checkBytes(content, path, `headers.${name}`)
+  }
+}
+
+function checkBytes(value: unknown, path: string, field: string): void {
+  if (typeof value !== 'string' && !(value instanceof Uint8Array)) throw wrongBytes(value, path, field)
+}
+
+function checkName(name: unknown, path: string, index: number): void {
+  if (typeof name !== 'string') throw invalid(`${path}headers[${index}]`, `has ${kindOf(name)} as its name, not a string`)
+}
+
+/** Most bytes that a record can take in an arena. */
+export function sizeBound(message: Writable, path: string): number {
+  let bytes = RECORD_HEADER + 4 + bound(message.key) + bound(message.value)
+  if (message.headers !== undefined && message.headers !== null) {
+    bytes += 4
+    for (const [name, value] of pairs(message.headers, path)) bytes += 8 + bound(name) + bound(value)
+  }
+  return bytes
+}
+
+function bound(value: Bytes | null | undefined): number {
+  if (typeof value === 'string') return Buffer.byteLength(value, 'utf8')
+  return value?.length ?? 0
+}
+
+function pairs(headers: HeadersInit, path: string): Iterable<readonly [string, Bytes | null]> {
+  if (typeof headers !== 'object') throw invalid(`${path}headers`, `is ${kindOf(headers)}, not an object or pairs`)
+  return Symbol.iterator in headers
+    ? (headers as Iterable<readonly [string, Bytes | null]>)
+    : Object.entries(headers as Record<string, Bytes | null>)
+}
+
+function checkPartition(partition: number, path: string): number {
+  if (Number.isInteger(partition) && partition >= 0 && partition <= 0x7fffffff) return partition
+  const found = typeof partition === 'number' ? partition : kindOf(partition)
+  throw invalid(`${path}partition`, `is ${found}, not a whole number from 0 to 2147483647`)
+}
+
+function checkTimestamp(timestamp: number | Date, path: string): number {
+  const ms = timestamp instanceof Date ? timestamp.getTime() : timestamp
+  if (Number.isSafeInteger(ms) && ms >= 0) return ms
+  const found = typeof ms === 'number' ? ms : kindOf(ms)
+  throw invalid(`${path}timestamp`, `is ${found}, not whole milliseconds since the epoch`)
+}
+
+function wrongBytes(value: unknown, path: string, field: string) {
+  const hint = value === undefined && field === 'value' ? ' (null makes a tombstone)' : ''
+  return invalid(`${path}${field}`, `is ${kindOf(value)}, not a string, a Uint8Array or null${hint}`)
+}

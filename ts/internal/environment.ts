@@ -1,0 +1,208 @@
+/**
+ * What one Node environment (main thread or worker) has of the engine: one add-on object, one queue, the calls under way.
+ *
+ * It keeps the process alive exactly while something is pending: each promise, waiting loop or running broker of ours
+ * holds it, and `native.hold` is crossed only when the first comes and the last goes.
+ */
+import type { KafkaError } from '../errors.ts'
+import { codecs, type OperationName, type Operations } from '../generated/operations.ts'
+import { aborted, failureOf, thrown } from './failure.ts'
+import { load, type NativeEdge } from './native.ts'
+
+/** Words of one entry of the queue; their meaning is in `native/bridge/src/queue.rs`. */
+export const ENTRY_WORDS = 12
+const ENTRIES = 512
+/** Longest time that a drain keeps the event loop, in milliseconds. */
+const DRAIN_MS = 4
+
+const DELIVERY = 1
+const SPACE = 2
+const CHUNKS = 3
+const COMPLETION = 4
+const QUESTION = 5
+const EVENT = 6
+const POISON = 7
+
+/** Whoever the engine talks to: a producer, a consumer or a client. */
+export interface Receiver {
+  /** Handle of the client it belongs to. */
+  readonly client: number
+  /** Records were delivered: an entry at `at` in `words`, and the failure when they were not. */
+  delivered?(words: Int32Array, at: number, failure: string | undefined): void
+  /** There is room in memory again. */
+  space?(): void
+  /** There is a chunk, or an error, for a loop that found none. */
+  chunks?(): void
+  /** The engine asks. */
+  question?(text: string): void
+  /** Something happened. */
+  event?(text: string): void
+  /** An engine task of the client panicked: nothing more will come. */
+  poisoned(error: KafkaError): void
+}
+
+interface Pending {
+  handle: number
+  settle(failed: boolean, text: string): void
+  fail(error: unknown): void
+}
+
+/** See the module. */
+export class Environment {
+  readonly native: NativeEdge
+  readonly #words = new Int32Array(ENTRY_WORDS * ENTRIES)
+  readonly #receivers = new Map<number, Receiver>()
+  readonly #calls = new Map<number, Pending>()
+  #lastCall = 0
+  #held = 0
+
+  constructor(copies: boolean) {
+    const { Edge } = load()
+    this.native = new Edge(() => this.#drain(), copies)
+  }
+
+  /** Opens a client, producer or consumer. A configuration error is thrown here. */
+  open(kind: 'client' | 'producer' | 'consumer', parent: number, options: object): number {
+    try {
+      return this.native.open(kind, parent, JSON.stringify(options))
+    } catch (error) {
+      throw thrown(error)
+    }
+  }
+
+  /** What the engine says about `handle` goes to `receiver` from now on. */
+  listen(handle: number, receiver: Receiver): void {
+    this.#receivers.set(handle, receiver)
+  }
+
+  /** Ends `listen`. */
+  unlisten(handle: number): void {
+    this.#receivers.delete(handle)
+  }
+
+  /** Keeps the process alive until `release`. */
+  hold(): void {
+    if (this.#held++ === 0) this.native.hold(true)
+  }
+
+  /** Ends one `hold`. */
+  release(): void {
+    if (--this.#held === 0) this.native.hold(false)
+  }
+
+  /** Runs an operation that never waits. */
+  invoke<Name extends OperationName>(
+    handle: number,
+    name: Name,
+    request: Operations[Name]['request'],
+  ): Operations[Name]['response'] {
+    const codec = codecs[name]
+    try {
+      return codec.decode(this.native.invoke(handle, name, codec.encode(request)))
+    } catch (error) {
+      throw thrown(error)
+    }
+  }
+
+  /** Starts an operation. When `signal` is aborted the promise rejects and the engine stops the operation. */
+  call<Name extends OperationName>(
+    handle: number,
+    name: Name,
+    request: Operations[Name]['request'],
+    signal?: AbortSignal,
+  ): Promise<Operations[Name]['response']> {
+    return new Promise((resolve, reject) => {
+      const codec = codecs[name]
+      const text = codec.encode(request)
+      if (signal?.aborted) throw aborted(signal, `${name} was aborted before it began`)
+      const id = (this.#lastCall = (this.#lastCall + 1) >>> 0)
+      const end = () => {
+        this.#calls.delete(id)
+        signal?.removeEventListener('abort', onAbort)
+        this.release()
+      }
+      const fail = (error: unknown) => {
+        end()
+        reject(error)
+      }
+      const onAbort = () => {
+        this.native.cancel(id)
+        fail(aborted(signal!, `${name} was aborted; what it has done stays done`))
+      }
+      const settle = (failed: boolean, answer: string) => {
+        end()
+        try {
+          if (failed) reject(failureOf(answer))
+          else resolve(codec.decode(answer))
+        } catch (error) {
+          reject(error)
+        }
+      }
+      this.#calls.set(id, { handle, settle, fail })
+      signal?.addEventListener('abort', onAbort, { once: true })
+      this.hold()
+      this.native.call(id, handle, name, text)
+    })
+  }
+
+  #drain(): void {
+    const begun = performance.now()
+    let count: number
+    do {
+      count = this.native.drain(this.#words)
+      this.#dispatch(count)
+      if (count === ENTRIES && performance.now() - begun > DRAIN_MS) {
+        setImmediate(() => this.#drain())
+        return
+      }
+    } while (count === ENTRIES)
+  }
+
+  #dispatch(count: number): void {
+    const words = this.#words
+    let texts: string[] | undefined
+    for (let at = 0, end = count * ENTRY_WORDS; at < end; at += ENTRY_WORDS) {
+      let text: string | undefined
+      if (words[at + 7]! >= 0) {
+        texts ??= this.native.texts()
+        text = texts[words[at + 7]!]
+      }
+      this.#one(words, at, text)
+    }
+  }
+
+  #one(words: Int32Array, at: number, text: string | undefined): void {
+    const handle = words[at + 1]! >>> 0
+    switch (words[at]) {
+      case DELIVERY:
+        return this.#receivers.get(handle)?.delivered?.(words, at, text)
+      case SPACE:
+        return this.#receivers.get(handle)?.space?.()
+      case CHUNKS:
+        return this.#receivers.get(handle)?.chunks?.()
+      case COMPLETION:
+        return this.#calls.get(words[at + 2]! >>> 0)?.settle(words[at + 3] !== 0, text ?? 'null')
+      case QUESTION:
+        return this.#receivers.get(handle)?.question?.(text!)
+      case EVENT:
+        return this.#receivers.get(handle)?.event?.(text!)
+      case POISON:
+        return this.#poison(handle, text!)
+    }
+  }
+
+  #poison(client: number, text: string): void {
+    const own = [...this.#receivers].filter(([, receiver]) => receiver.client === client)
+    const handles = new Set(own.map(([handle]) => handle))
+    for (const { handle, fail } of [...this.#calls.values()]) if (handles.has(handle)) fail(failureOf(text))
+    for (const [, receiver] of own) receiver.poisoned(failureOf(text))
+  }
+}
+
+let environment: Environment | undefined
+
+/** The one of this thread, made at its first use. */
+export function theEnvironment(): Environment {
+  environment ??= new Environment(process.env.DOHLE_COPY_BUFFERS === '1')
+  return environment
+}

@@ -1,0 +1,403 @@
+/**
+ * The producer: records out, one promise each, one for a batch, or none.
+ */
+import { type FailedRecord, KafkaError, PartialFailureError } from './errors.ts'
+import type { ProducerOptions } from './generated/options.ts'
+import { type Bytes, check, checkMessage, type HeadersInit } from './internal/arena.ts'
+import { persistences, type Run, type Waiter } from './internal/deliveries.ts'
+import type { Environment, Receiver } from './internal/environment.ts'
+import { aborted, closed, failureOf, invalid, kindOf, thrown } from './internal/failure.ts'
+import { Outbox, type Place } from './internal/outbox.ts'
+import { settleWithin } from './internal/settle.ts'
+import { tooLarge } from './internal/values.ts'
+
+const TWO_32 = 4294967296
+
+/** A record to be sent, without its topic. */
+export interface ProducerMessage {
+  /** Decides the partition unless one is named; equal keys go to the same one. Default: null. */
+  key?: Bytes | null | undefined
+  /** The content; strings are sent as UTF-8, `null` is a tombstone. */
+  value: Bytes | null
+  /** In order, duplicates allowed when given as pairs. Default: none. */
+  headers?: HeadersInit | undefined
+  /** The partition, from 0. Default: the partitioner chooses. */
+  partition?: number | undefined
+  /** Milliseconds since the epoch, or a `Date`. Default: now. */
+  timestamp?: number | Date | undefined
+}
+
+/** A record to be sent. */
+export interface TopicMessage extends ProducerMessage {
+  /** The topic's name. */
+  topic: string
+}
+
+/** Where a record landed. */
+export interface RecordMetadata {
+  /** The topic's name. */
+  topic: string
+  /** The partition; −1 with `acks` 0 unless the record named one. */
+  partition: number
+  /** The offset; −1 when the broker does not tell it (`acks` 0, or a duplicate it no longer knows). */
+  offset: number
+  /** The broker's time in milliseconds since the epoch if the topic stamps records on append, else null. */
+  appendTime: number | null
+}
+
+/** For calls that wait. */
+export interface SendOptions {
+  /**
+   * Stops waiting. A record that the engine does not have yet is withdrawn; otherwise the call rejects all the same, but
+   * the record may be written (`persistence` is `possibly-persisted`).
+   */
+  signal?: AbortSignal | undefined
+}
+
+/** For `close`. */
+export interface CloseOptions {
+  /**
+   * How long to wait in milliseconds, then what is left is given up.
+   * @defaultValue what the engine's own timeouts allow: `deliveryTimeoutMs` for a producer, `defaultApiTimeoutMs` else
+   */
+  timeout?: number | undefined
+}
+
+/** Sends records. Made by {@link Kafka.producer}. */
+export class Producer implements AsyncDisposable {
+  readonly #environment: Environment
+  readonly #handle: number
+  readonly #outbox: Outbox
+  readonly #topics = new Map<string, number>()
+  readonly #onClosed: () => void
+  #lastName = ''
+  #lastTopic = 0
+  #holding = false
+  #unreported: FailedRecord[] = []
+  #unreportedCount = 0
+  #closing: Promise<void> | undefined
+  #fatal: KafkaError | undefined
+
+  /** @internal */
+  constructor(environment: Environment, client: number, options: ProducerOptions, onClosed: () => void) {
+    this.#environment = environment
+    this.#onClosed = onClosed
+    this.#handle = environment.open('producer', client, options)
+    const unacknowledged = Number(options.acks) === 0
+    this.#outbox = new Outbox(environment, this.#handle, unacknowledged, error => this.#enqueuedFailed(error, 1))
+    const receiver: Receiver = {
+      client,
+      delivered: (words, at, failure) => this.#delivered(words, at, failure),
+      space: () => this.#outbox.space(),
+      poisoned: error => this.#poisoned(error),
+    }
+    environment.listen(this.#handle, receiver)
+  }
+
+  /**
+   * Sends one record. Calls made in one tick travel together; nothing needs to be awaited in between.
+   *
+   * @returns where it landed, when the brokers have acknowledged it as `acks` says
+   * @throws KafkaError with `persistence`: whether the record is in the log all the same
+   */
+  send(message: TopicMessage, options?: SendOptions): Promise<RecordMetadata> {
+    return new Promise((resolve, reject) => {
+      const waiter = new SendWaiter(message.topic, resolve, reject)
+      const signal = options?.signal
+      this.#ready(signal)
+      checkMessage(message, 'message')
+      this.#outbox.write(this.#topic(message.topic, 'topic'), message, '', waiter, message.partition ?? -1)
+      this.#hold()
+      if (signal !== undefined) this.#withdrawOn(signal, waiter, [this.#outbox.place()])
+    })
+  }
+
+  /**
+   * Sends records of one topic with one promise for all of them.
+   *
+   * @returns where they landed, in the order of `messages`
+   * @throws PartialFailureError when records were not acknowledged; it names them, all others were. When a message is of
+   * a wrong type nothing is sent at all.
+   */
+  async sendBatch(
+    batch: { topic: string; messages: readonly ProducerMessage[] },
+    options?: SendOptions,
+  ): Promise<RecordMetadata[]> {
+    const { topic, messages } = batch
+    const signal = options?.signal
+    this.#ready(signal)
+    if (!Array.isArray(messages)) throw invalid('messages', `is ${kindOf(messages)}, not an array`)
+    const id = this.#topic(topic, 'topic')
+    for (let i = 0; i < messages.length; i++) check(messages[i]!, i)
+    if (messages.length === 0) return []
+    return new Promise((resolve, reject) => {
+      const waiter = new BatchWaiter(topic, messages, resolve, reject)
+      const places: Place[] = []
+      try {
+        for (let i = 0; i < messages.length; i++) {
+          this.#outbox.write(id, messages[i]!, `messages[${i}].`, waiter, i)
+          if (signal !== undefined) places.push(this.#outbox.place())
+        }
+      } finally {
+        this.#hold()
+      }
+      if (signal !== undefined) this.#withdrawOn(signal, waiter, places)
+    })
+  }
+
+  /**
+   * Gives a record to the engine without a promise: the cheapest way. Failures come out at the next `flush`.
+   *
+   * @returns false when memory is full or earlier records still wait: nothing was taken, await {@link Producer.ready}
+   */
+  tryEnqueue(message: TopicMessage): boolean {
+    this.#ready(undefined)
+    if (this.#outbox.blocked) return false
+    checkMessage(message, 'message')
+    this.#outbox.write(this.#topic(message.topic, 'topic'), message, '', null, 0)
+    return true
+  }
+
+  /** Resolves when there is memory for more records: for use after `tryEnqueue` said false. */
+  async ready(options?: SendOptions): Promise<void> {
+    this.#ready(options?.signal)
+    await this.#waiting(this.#outbox.crossed(), options?.signal)
+    this.#ready(undefined)
+  }
+
+  /**
+   * Sends what was given before without lingering.
+   *
+   * @returns when all of it is settled
+   * @throws PartialFailureError when records given to `tryEnqueue` since the last flush were not acknowledged
+   */
+  async flush(options?: SendOptions): Promise<void> {
+    this.#ready(options?.signal)
+    await this.#waiting(this.#outbox.crossed(), options?.signal)
+    this.#ready(undefined)
+    await this.#environment.call(this.#handle, 'producer.flush', {}, options?.signal)
+    this.#reportEnqueued()
+  }
+
+  /**
+   * Takes no more records, sends what there is, and frees everything. Always settles; what is not acknowledged in time
+   * fails with `CLOSED`. A second call waits for the first.
+   *
+   * @throws PartialFailureError when records given to `tryEnqueue` since the last flush were not acknowledged
+   */
+  close(options?: CloseOptions): Promise<void> {
+    this.#closing ??= this.#close(options?.timeout)
+    return this.#closing
+  }
+
+  /** Same as `close()`, so that `await using` works. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(timeout: number | undefined): Promise<void> {
+    const begun = performance.now()
+    const left = () => (timeout === undefined ? undefined : Math.max(0, Math.ceil(timeout - (performance.now() - begun))))
+    const environment = this.#environment
+    environment.hold()
+    try {
+      await settleWithin(this.#outbox.crossed(), left())
+      const timeoutMs = left()
+      const request = timeoutMs === undefined ? {} : { timeoutMs }
+      await settleWithin(environment.call(this.#handle, 'producer.close', request), timeoutMs, 1_000)
+    } finally {
+      environment.unlisten(this.#handle)
+      this.#outbox.failAll(() => closed('producer'))
+      this.#hold()
+      environment.release()
+      this.#onClosed()
+    }
+    this.#reportEnqueued()
+  }
+
+  #ready(signal: AbortSignal | undefined): void {
+    if (this.#fatal !== undefined) throw this.#fatal
+    if (this.#closing !== undefined) throw closed('producer')
+    if (signal?.aborted) throw aborted(signal, 'aborted before anything was sent', 'not-persisted')
+  }
+
+  #topic(name: string, path: string): number {
+    if (name === this.#lastName) return this.#lastTopic
+    let topic = this.#topics.get(name)
+    if (topic === undefined) {
+      if (typeof name !== 'string' || name === '') throw invalid(path, `is ${kindOf(name)}, not a topic's name`)
+      try {
+        topic = this.#environment.native.topic(this.#handle, name)
+      } catch (error) {
+        throw thrown(error)
+      }
+      this.#topics.set(name, topic)
+    }
+    this.#lastName = name
+    this.#lastTopic = topic
+    return topic
+  }
+
+  /** The process lives while a promise of ours is pending. */
+  #hold(): void {
+    const holding = this.#outbox.pending > 0
+    if (holding === this.#holding) return
+    this.#holding = holding
+    if (holding) this.#environment.hold()
+    else this.#environment.release()
+  }
+
+  async #waiting<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+    this.#environment.hold()
+    try {
+      if (signal === undefined) return await promise
+      return await new Promise<T>((resolve, reject) => {
+        const onAbort = () => reject(aborted(signal, 'aborted while waiting for the producer'))
+        signal.addEventListener('abort', onAbort, { once: true })
+        promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+      })
+    } finally {
+      this.#environment.release()
+    }
+  }
+
+  #withdrawOn(signal: AbortSignal, waiter: SendWaiter | BatchWaiter, places: Place[]): void {
+    const onAbort = () => {
+      const withdrawn = places.filter(place => this.#outbox.withdraw(place)).length
+      const error =
+        withdrawn === places.length
+          ? aborted(signal, 'aborted before the record left: it was not sent', 'not-persisted')
+          : aborted(signal, 'aborted after the record left: it may be written', 'possibly-persisted')
+      waiter.abort(error)
+      this.#hold()
+    }
+    signal.addEventListener('abort', onAbort, { once: true })
+    waiter.onSettled = () => signal.removeEventListener('abort', onAbort)
+  }
+
+  #delivered(words: Int32Array, at: number, failure: string | undefined): void {
+    const run: Run = {
+      group: words[at + 2]!,
+      first: words[at + 3]! >>> 0,
+      count: words[at + 4]! >>> 0,
+      partition: words[at + 5]!,
+      offset: words[at + 9]! * TWO_32 + (words[at + 8]! >>> 0),
+      appendTime: words[at + 11]! * TWO_32 + (words[at + 10]! >>> 0),
+    }
+    let error: (() => KafkaError) | undefined
+    if (failure !== undefined) {
+      const persistence = persistences[words[at + 6]!]
+      error = () => failureOf(failure, persistence)
+    } else if (run.offset + run.count > Number.MAX_SAFE_INTEGER) {
+      error = () => tooLarge('the offset of a record that was written')
+    }
+    const settled = this.#outbox.deliveries.settle(run, error)
+    if (error !== undefined && settled < run.count) this.#enqueuedFailed(error(), run.count - settled)
+    this.#hold()
+  }
+
+  /** Records that nobody waits for have failed: the next flush tells. Of many, the first thousand are kept. */
+  #enqueuedFailed(error: KafkaError, count: number): void {
+    for (let i = 0; i < count && this.#unreported.length < 1_000; i++) {
+      this.#unreported.push({ index: this.#unreportedCount + i, error, persistence: error.persistence ?? 'possibly-persisted' })
+    }
+    this.#unreportedCount += count
+  }
+
+  #reportEnqueued(): void {
+    if (this.#unreported.length === 0) return
+    const failures = this.#unreported
+    this.#unreported = []
+    this.#unreportedCount = 0
+    throw new PartialFailureError(failures)
+  }
+
+  #poisoned(error: KafkaError): void {
+    this.#fatal = error
+    this.#outbox.failAll(() => error)
+    this.#hold()
+  }
+}
+
+class SendWaiter implements Waiter {
+  readonly #topic: string
+  readonly #resolve: (metadata: RecordMetadata) => void
+  readonly #reject: (error: KafkaError) => void
+  onSettled: (() => void) | undefined
+
+  constructor(topic: string, resolve: (metadata: RecordMetadata) => void, reject: (error: KafkaError) => void) {
+    this.#topic = topic
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  delivered(asked: number, partition: number, offset: number, appendTime: number): void {
+    this.onSettled?.()
+    this.#resolve({
+      topic: this.#topic,
+      partition: partition < 0 ? asked : partition,
+      offset,
+      appendTime: appendTime < 0 ? null : appendTime,
+    })
+  }
+
+  failed(_: number, error: KafkaError): void {
+    this.onSettled?.()
+    this.#reject(error)
+  }
+
+  abort(error: KafkaError): void {
+    this.#reject(error)
+  }
+}
+
+class BatchWaiter implements Waiter {
+  readonly #topic: string
+  readonly #messages: readonly ProducerMessage[]
+  readonly #resolve: (metadata: RecordMetadata[]) => void
+  readonly #reject: (error: KafkaError) => void
+  readonly #results: RecordMetadata[]
+  readonly #failures: FailedRecord[] = []
+  #open: number
+  onSettled: (() => void) | undefined
+
+  constructor(
+    topic: string,
+    messages: readonly ProducerMessage[],
+    resolve: (metadata: RecordMetadata[]) => void,
+    reject: (error: KafkaError) => void,
+  ) {
+    this.#topic = topic
+    this.#messages = messages
+    this.#resolve = resolve
+    this.#reject = reject
+    this.#open = messages.length
+    this.#results = new Array<RecordMetadata>(messages.length)
+  }
+
+  delivered(position: number, partition: number, offset: number, appendTime: number): void {
+    this.#results[position] = {
+      topic: this.#topic,
+      partition: partition < 0 ? (this.#messages[position]?.partition ?? -1) : partition,
+      offset,
+      appendTime: appendTime < 0 ? null : appendTime,
+    }
+    if (--this.#open === 0) this.#end()
+  }
+
+  failed(index: number, error: KafkaError): void {
+    this.#failures.push({ index, error, persistence: error.persistence ?? 'possibly-persisted' })
+    if (--this.#open === 0) this.#end()
+  }
+
+  abort(error: KafkaError): void {
+    this.#reject(error)
+  }
+
+  #end(): void {
+    this.onSettled?.()
+    if (this.#failures.length === 0) return this.#resolve(this.#results)
+    this.#failures.sort((a, b) => a.index - b.index)
+    this.#reject(new PartialFailureError(this.#failures, this.#results.length))
+  }
+}
