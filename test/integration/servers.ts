@@ -1,0 +1,37 @@
+/** The brokers that the tests run against: a real Apache Kafka and the embedded one. */
+import { Broker } from 'dohle/broker'
+import { KafkaServer } from '../../scripts/kafka.mjs'
+
+/** A broker for the length of a test file. */
+export interface Server {
+  readonly bootstrap: string
+  stop(): Promise<void>
+}
+
+/** The real Kafka of this test run (DOHLE_KAFKA); run by hand, a test file starts its own. */
+export async function realKafka(): Promise<Server> {
+  const given = process.env.DOHLE_KAFKA
+  if (given) return { bootstrap: given, stop: async () => {} }
+  const server = await KafkaServer.start()
+  return { bootstrap: server.bootstrap, stop: () => server.stop() }
+}
+
+/** An embedded broker of this test's own, with as many partitions for new topics as the real one. */
+export async function embedded(): Promise<Server> {
+  const broker = await Broker.start({ port: 0, partitions: 3 })
+  return { bootstrap: broker.address, stop: () => broker.close() }
+}
+
+/** Both, by name: most tests run against each. */
+export const servers: readonly (readonly [name: string, start: () => Promise<Server>])[] = [
+  ['Apache Kafka', realKafka],
+  ['the embedded broker', embedded],
+]
+
+let counter = 0
+const run = `${Date.now().toString(36)}${process.pid.toString(36)}`
+
+/** A name that no other test uses. */
+export function unique(what: string): string {
+  return `${what}-${run}-${++counter}`
+}
