@@ -16,11 +16,14 @@ use crate::{Client, Error, Result};
 mod chunk;
 mod commit;
 mod committed;
+mod fetch;
 mod fetcher;
 mod group;
 mod handover;
+mod offsets;
 mod poll_clock;
 mod reset_policy;
+mod session;
 mod shared;
 mod subscription;
 
@@ -376,8 +379,9 @@ impl Consumer {
     /// record is at or after the time.
     pub async fn offsets_at(&self, asked: Vec<(TopicPartition, StartAt)>) -> Result<Vec<(TopicPartition, Option<i64>)>> {
         self.check_open()?;
-        let _ = asked;
-        todo!()
+        let shared = self.shared();
+        let read_committed = shared.options.isolation_level == IsolationLevel::ReadCommitted;
+        offsets::offsets_at(&shared.client, read_committed, asked).await
     }
 
     /// Who we are in the group now. Error: no `group.id`.

@@ -9,7 +9,7 @@
 //! | chunks become ready | fetcher: [`Shared::deliver`] | the loop, by `sink.chunks_ready()`, if it is `armed` |
 //! | an error for the loop | anyone: [`Shared::raise`] | the loop, likewise |
 //! | partitions come, go, move; resume; an answer releases | [`Shared::change`] | fetcher **and** coordinator |
-//! | a chunk is handed over (credit comes back) | the loop: [`Shared::next_chunk`] | fetcher |
+//! | a chunk is handed over (credit comes back) | the loop: [`Shared::next_chunk`] | fetcher, if it is `starved` |
 //! | the loop steps | the loop: words in the chunk | nobody: the coordinator reads them on its timers |
 //! | the loop comes back after it was thrown out for being slow | the loop: [`Shared::next_chunk`] | coordinator |
 //! | the user subscribes, commits, closes | [`Shared::change`] or a command | coordinator |
@@ -86,6 +86,8 @@ pub(crate) struct State {
     buffered: usize,
     /// The loop found nothing and waits for `chunks_ready`.
     armed: bool,
+    /// The fetcher found no credit and waits for a hand-over.
+    starved: bool,
     /// For the loop, oldest first.
     errors: VecDeque<Error>,
     /// The loop ends with this, again and again.
@@ -167,9 +169,13 @@ impl Shared {
 
     // ---- the fetcher's side -------------------------------------------------------------------------------------
 
-    /// Bytes held for the loop. The fetcher asks for more while this is below `fetch.buffer.bytes`.
-    pub fn buffered(&self) -> usize {
-        self.state.lock().buffered
+    /// How many bytes may be fetched ahead; none while `fetch.buffer.bytes` are held. Then `starved` is set, under the
+    /// lock as `armed` is, and the hand-over that makes room wakes the fetcher: other hand-overs need not.
+    pub fn credit(&self) -> Option<usize> {
+        let mut state = self.state.lock();
+        let left = self.options.fetch_buffer_bytes.saturating_sub(state.buffered);
+        state.starved = left == 0;
+        (left > 0).then_some(left)
     }
 
     /// Chunks of one partition, in order, and where the fetcher goes on (also without chunks: control batches and
@@ -229,13 +235,15 @@ impl Shared {
         self.polls.fetch_add(1, Ordering::Relaxed);
         let mut state = self.state.lock();
         let outcome = state.take();
+        let credit = state.starved && state.buffered < self.options.fetch_buffer_bytes;
+        state.starved &= !credit;
         drop(state);
         // Also when nothing was taken: a loop that was thrown out for being slow comes back with this call. The flag is
         // read after the lock was taken: see `Member::wait_for_poll`.
         if self.wake_on_poll.swap(false, Ordering::SeqCst) {
             self.coordinator.notify_one();
         }
-        if matches!(outcome, Ok(Some(_))) {
+        if credit {
             self.fetcher.notify_one();
         }
         outcome
