@@ -460,6 +460,7 @@ impl Sender {
             }
             let make = |_| {
                 Ok(InitProducerIdRequest {
+                    transactional_id: None, // the schema's default is the empty string, which is an id
                     transaction_timeout_ms: i32::MAX,
                     producer_id: -1,
                     producer_epoch: -1,
