@@ -25,7 +25,7 @@ pub struct TokioWorld {
 }
 
 /// The system's resolver takes a thread for each name it works on; more names than this wait.
-const LOOK_UPS: usize = 4;
+const LOOK_UPS: usize = 2;
 
 impl TokioWorld {
     /// A world on the given runtime, seeded from the system.
