@@ -1,0 +1,48 @@
+// `npm run test:long`: what takes too long for every change. More seeds, more kills, a soak.
+//   --seeds N     seeds per simulation (default 500)
+//   --kills N     kill -9 of a real broker under load (default 10)
+//   --minutes N   length of the soak (default 10)
+
+import { parseArgs } from 'node:util'
+import { build } from './build.mjs'
+import { cargoTests } from './lib/cargo-tests.mjs'
+import { supportedNode } from './lib/node.mjs'
+import { nodeTests, testFiles } from './lib/node-tests.mjs'
+import { missingTools, report } from './lib/tools.mjs'
+
+const say = line => console.log(`test:long: ${line}`)
+
+async function main() {
+  supportedNode()
+  const option = value => ({ type: 'string', default: value })
+  const { values } = parseArgs({ options: { seeds: option('500'), kills: option('10'), minutes: option('10') } })
+  const missing = await missingTools(say)
+  report(missing, say)
+  if (missing.length > 0) throw new Error('these tests leave nothing out')
+  await build(say)
+  say(`simulations with ${values.seeds} seeds`)
+  process.env.DOHLE_SEEDS = values.seeds
+  const rust = await cargoTests(['--', '--include-ignored'])
+  say(`${values.kills} kills of a broker under load, then a soak of ${values.minutes} minutes`)
+  const node = await nodeTests(['test/integration/restart.test.ts', ...testFiles('test/long')], {
+    env: {
+      DOHLE_KILLS: values.kills,
+      DOHLE_RECORDS_PER_ROUND: '20000',
+      DOHLE_SOAK_SECONDS: String(Number(values.minutes) * 60),
+      DOHLE_TEST_VERBOSE: '1',
+    },
+  })
+  for (const failure of [...rust.failures, ...node.failures]) console.log(`  FAILED  ${failure}`)
+  console.log(`${rust.passed + node.passed} passed, ${rust.failed + node.failed} failed`)
+  return rust.failed + node.failed > 0 ? 1 : 0
+}
+
+main().then(
+  code => {
+    process.exitCode = code
+  },
+  error => {
+    console.error(`test:long: ${error.message}`)
+    process.exitCode = 1
+  },
+)
