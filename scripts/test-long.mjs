@@ -21,7 +21,8 @@ async function main() {
   if (missing.length > 0) throw new Error('these tests leave nothing out')
   await build(say)
   say(`simulations with ${values.seeds} seeds`)
-  process.env.DOHLE_SEEDS = values.seeds
+  process.env.SIM_SEEDS = values.seeds
+  process.env.ORACLE_ROUNDS = '100'
   const rust = await cargoTests(['--', '--include-ignored'])
   say(`${values.kills} kills of a broker under load, then a soak of ${values.minutes} minutes`)
   const node = await nodeTests(['test/integration/restart.test.ts', ...testFiles('test/long')], {

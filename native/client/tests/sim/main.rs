@@ -1,6 +1,6 @@
 //! The engine and the embedded broker together in a simulated network and simulated time: one seed, one replay.
 //!
-//! A failure prints its seed; `SIM_SEED=n cargo test -p dohle-client --test sim` runs that one alone.
+//! A failure prints its seed; `SIM_SEED=n cargo test -p dohle-client --test sim` runs that one alone, `SIM_SEEDS=n` that many.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)] // what is banned in the crate is banned for its sake
 
 mod scenario;
@@ -8,11 +8,12 @@ mod world;
 
 use scenario::Outcome;
 
-/// `SIM_SEED` alone, or the first `count` seeds.
+/// `SIM_SEED` alone, or the first `SIM_SEEDS` seeds, by default `count`.
 fn seeds(count: u64) -> Vec<u64> {
-    match std::env::var("SIM_SEED") {
-        Ok(seed) => vec![seed.parse().expect("SIM_SEED is a number")],
-        Err(_) => (1..=count).collect(),
+    let number = |name| std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")));
+    match number("SIM_SEED") {
+        Some(seed) => vec![seed],
+        None => (1..=number("SIM_SEEDS").unwrap_or(count)).collect(),
     }
 }
 
