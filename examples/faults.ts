@@ -9,12 +9,12 @@ try {
   const producer = kafka.producer()
   await producer.send({ topic: 'faults', value: 'before' })
 
-  // The next produce request is written to the log, and its answer is lost: the client must send it again, and the broker
+  // The next produce request is written to the log, and the connection is cut before the answer: the client must send it again, and the broker
   // must notice that it has it already.
   const produce = 0
-  await broker.faults.add({ api: produce, action: { kind: 'drop', when: 'after' } })
+  await broker.faults.add({ api: produce, action: { kind: 'close', when: 'after' } })
   const { offset } = await producer.send({ topic: 'faults', value: 'once' })
-  console.log(`acknowledged at offset ${offset} although the first answer was lost`)
+  console.log(`acknowledged at offset ${offset} although the first answer never came`)
 
   const { offset: next } = await producer.send({ topic: 'faults', value: 'after' })
   console.log(next === offset + 1 ? 'and it is in the log once' : 'it is in the log twice!')
