@@ -1,0 +1,7 @@
+//! The fetch half of the consumer against the embedded broker.
+
+mod failing;
+mod placing;
+mod reading;
+mod stress;
+mod support;
