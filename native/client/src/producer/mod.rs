@@ -174,6 +174,14 @@ impl Producer {
     }
 }
 
+/// The partition, of `partitions`, that Java's client and the default partitioner choose for a key.
+///
+/// # Panics
+/// When `partitions` is 0.
+pub fn partition_for_key(key: &[u8], partitions: u32) -> u32 {
+    (hashes::murmur2(key) & 0x7fff_ffff) % partitions
+}
+
 impl Drop for Producer {
     fn drop(&mut self) {
         self.accumulator.close();
