@@ -115,7 +115,7 @@ pub async fn broker(options: BrokerOptions) -> Broker {
 pub fn client_at(address: &str, change: impl FnOnce(&mut ClientOptions)) -> Client {
     let mut options = ClientOptions { bootstrap_servers: vec![address.to_owned()], ..ClientOptions::default() };
     change(&mut options);
-    Client::new(Arc::new(TokioWorld::new()), options).unwrap()
+    Client::new(Arc::new(TokioWorld::current()), options).unwrap()
 }
 
 pub fn producer_on(client: &Client, options: ProducerOptions) -> (Producer, Arc<Ledger>) {
@@ -168,6 +168,17 @@ impl Bench {
         topic
     }
 
+    /// Waits until all of `buffer.memory` is back: a batch that expired on the wire is held until its request has ended.
+    pub async fn memory_back(&self) {
+        for _ in 0..300 {
+            if self.producer.buffered_bytes() == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{} bytes are not given back", self.producer.buffered_bytes());
+    }
+
     pub async fn values(&self, topic: &str, partition: i32) -> Vec<String> {
         let records = read(&self.client, topic, partition).await.0;
         records.into_iter().map(|record| String::from_utf8(record.value.unwrap()).unwrap()).collect()
@@ -195,7 +206,7 @@ pub async fn read(client: &Client, topic: &str, partition: i32) -> (Vec<Read>, V
     loop {
         let (bytes, high_watermark) = fetch(client, leader, topic, meta.id, partition, offset).await;
         for batch in batches(bytes) {
-            let RawBatch::Batch(batch) = batch.unwrap() else { panic!("an old message set") };
+            let RawBatch::V2(batch) = batch.unwrap() else { panic!("an old message set") };
             batch.verify_crc().unwrap();
             headers.push(*batch.header());
             let plain = batch.plain(&mut Decompressor::new(), 1 << 30).unwrap();
@@ -238,9 +249,16 @@ async fn fetch(client: &Client, leader: i32, topic: &str, id: Uuid, partition: i
         }],
         ..FetchRequest::default()
     };
-    let answer = client.request(leader, Lane::General, &request, Duration::from_secs(20)).await.unwrap();
-    assert!(ErrorCode(answer.error_code).is_none());
-    let partition = &answer.responses[0].partitions[0];
-    assert!(ErrorCode(partition.error_code).is_none(), "{}", ErrorCode(partition.error_code));
-    (partition.records.clone().unwrap_or_default(), partition.high_watermark)
+    // A topic that was just created may not have its leader yet.
+    for _ in 0..50 {
+        let answer = client.request(leader, Lane::General, &request, Duration::from_secs(20)).await.unwrap();
+        let partition = &answer.responses[0].partitions[0];
+        let code = ErrorCode(answer.error_code.max(partition.error_code));
+        if code.is_none() {
+            return (partition.records.clone().unwrap_or_default(), partition.high_watermark);
+        }
+        assert!(code.is_retriable(), "{code}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{topic}-{partition} cannot be read");
 }

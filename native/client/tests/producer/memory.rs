@@ -87,7 +87,8 @@ async fn a_record_that_is_too_large_is_refused_naming_option_and_limit() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_the_broker_finds_too_large_is_split_and_lands_in_order() {
     let options = ProducerOptions { linger: Some(Duration::from_millis(50)), ..ProducerOptions::default() };
-    let broker_options = dohle_broker::BrokerOptions { max_message_bytes: 3_000, ..dohle_broker::BrokerOptions::new() };
+    let mut broker_options = dohle_broker::BrokerOptions::new();
+    broker_options.max_message_bytes = 3_000;
     let bench = bench_with(broker_options, options, |_| {}).await;
     let topic = bench.known_topic("split").await;
     let values: Vec<String> = (0..400).map(|i| format!("{i:0100}")).collect();

@@ -59,7 +59,7 @@ async fn storm(seed: u64, options: ProducerOptions) {
     tokio::time::timeout(Duration::from_secs(60), bench.producer.flush()).await.expect("flush ends");
     bench.faults().clear();
     assert_eq!(bench.ledger.len(), placed.len(), "every record settles");
-    assert_eq!(bench.producer.buffered_bytes(), 0);
+    bench.memory_back().await;
     for partition in 0..3 {
         let log = bench.values("t", partition).await;
         let mut at = 0;

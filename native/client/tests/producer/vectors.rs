@@ -12,7 +12,7 @@ fn partitions_by_key_are_those_of_the_java_client() {
         let [key, partitions, expected] = fields[..] else { panic!("{line}") };
         let key: Vec<u8> =
             (0..key.len() / 2).map(|i| u8::from_str_radix(&key[2 * i..2 * i + 2], 16).unwrap()).collect();
-        assert_eq!(partition_for_key(&key, partitions.parse().unwrap()), expected.parse().unwrap(), "{line}");
+        assert_eq!(partition_for_key(&key, partitions.parse().unwrap()), expected.parse::<u32>().unwrap(), "{line}");
         count += 1;
     }
     assert!(count > 1000);

@@ -27,6 +27,7 @@ impl Sender {
             self.come_off_wire(*pick);
             match &outcome {
                 Ok(()) => {
+                    self.parts[pick.slot as usize].succeeded();
                     let fate = Fate { persistence: Persistence::PossiblyPersisted, ..Fate::written(-1, -1) };
                     self.finish(*pick, &fate);
                 }
@@ -99,8 +100,7 @@ impl Sender {
         let idempotent = self.identity.idempotent();
         match code {
             ErrorCode::NONE | ErrorCode::DUPLICATE_SEQUENCE_NUMBER => {
-                part.backoff.reset();
-                part.retry_at = None;
+                part.succeeded();
                 // With a code of its own, the broker knows that it has the batch, but not where.
                 let base_offset = if code.is_error() { -1 } else { result.base_offset };
                 self.finish(pick, &Fate::written(base_offset, result.log_append_time_ms));
@@ -108,6 +108,7 @@ impl Sender {
             ErrorCode::MESSAGE_TOO_LARGE if batch.count() > 1 => self.split(pick, position),
             ErrorCode::INVALID_RECORD if names_some(result, batch.count()) => self.leave_out(pick, position, result),
             ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER if idempotent => {
+                part.proven = false;
                 // Behind another that is not written yet, it is only early. As the first, it tells of a gap.
                 if part.sequences.draining || part.is_head(position) {
                     part.sequences.draining = true;
@@ -118,6 +119,7 @@ impl Sender {
             ErrorCode::UNKNOWN_PRODUCER_ID if idempotent && result.log_start_offset >= 0 => {
                 part.sequences.draining = true;
                 batch.state = State::Refused;
+                part.proven = false;
             }
             ErrorCode::UNKNOWN_PRODUCER_ID if idempotent => self.again(pick, self.error_of(pick, code, result), code),
             _ if code.is_retriable() => self.again(pick, self.error_of(pick, code, result), code),
@@ -156,6 +158,7 @@ impl Sender {
         let part = &mut self.parts[pick.slot as usize];
         let Some(position) = part.position(pick.batch) else { return };
         part.sequences.draining |= part.written[position].sequence.is_some();
+        part.proven = false;
         self.remove_written(pick.slot, position, &fate);
     }
 
@@ -258,6 +261,7 @@ impl Sender {
         let Some(mut compressor) = self.compressor() else { return };
         let part = &mut self.parts[pick.slot as usize];
         let Some(old) = part.written.remove(position) else { return };
+        part.proven = false;
         let covered = parts.iter().map(|(_, runs)| runs.count()).sum::<u32>() == old.count();
         let producer = part.sequences.producer();
         let mut sequence = old.sequence;

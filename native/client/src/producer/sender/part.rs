@@ -31,6 +31,10 @@ pub(super) struct Part {
     pub wire_node: i32,
     /// The connection they are on, as `Node::wire`.
     pub wire: u64,
+    /// The leader has taken a batch, and none failed since: only then are several under way at a time. A leader that knows
+    /// nothing of this producer takes any sequence as the first (KIP-360), so a second batch could pass a first one that
+    /// came a moment too early for it.
+    pub proven: bool,
     pub retry_at: Option<Instant>,
     pub backoff: Backoff,
     pub sequences: Sequences,
@@ -75,6 +79,7 @@ impl Part {
             on_wire: 0,
             wire_node: -1,
             wire: 0,
+            proven: false,
             retry_at: None,
             backoff,
             sequences: Sequences::new(),
@@ -121,6 +126,9 @@ impl Part {
         if self.on_wire > 0 && self.wire_node != self.leader {
             return Next::Nothing;
         }
+        if self.on_wire > 0 && !self.proven {
+            return Next::Nothing;
+        }
         if let Some(position) = self.written.iter().position(|batch| batch.state == State::Idle) {
             return Next::Written(position);
         }
@@ -163,10 +171,18 @@ impl Part {
 
     /// After a failure: nothing is sent for a while. Several failures at once are one.
     pub fn pause(&mut self, world: &dyn World) {
+        self.proven = false;
         let now = Instant::now();
         if self.retry_at.is_none_or(|retry| retry <= now) {
             self.retry_at = Some(now + self.backoff.next(world));
         }
+    }
+
+    /// The leader took a batch.
+    pub fn succeeded(&mut self) {
+        self.proven = true;
+        self.retry_at = None;
+        self.backoff.reset();
     }
 
     pub fn position(&self, id: u64) -> Option<usize> {

@@ -388,7 +388,7 @@ impl Sender {
             });
         }
         let timeout_ms = i32::try_from(config.request_timeout.as_millis()).unwrap_or(i32::MAX);
-        (ProduceRequest { acks: config.acks, timeout_ms, topic_data, ..ProduceRequest::default() }, topics)
+        (ProduceRequest { transactional_id: None, acks: config.acks, timeout_ms, topic_data, ..ProduceRequest::default() }, topics)
     }
 
     /// Gives a batch its sequence, once. False if it does not go after all.

@@ -49,10 +49,14 @@ impl Sender {
         }
     }
 
-    /// Tells a whole batch its fate. The caller removes it, unless the wire still has it.
-    pub(super) fn tell_batch(&mut self, batch: &Batch, partition: i32, fate: &Fate) {
-        self.tell(&batch.runs, 0..batch.count(), partition, fate);
-        self.forget(batch.serial);
+    /// Lets go of a batch and of the memory it is counted in, and tells its records their fate unless that was done.
+    fn conclude(&mut self, batch: Batch, partition: i32, fate: &Fate) {
+        let Batch { runs, reserved, serial, settled, .. } = batch;
+        self.accumulator.release(reserved);
+        if !settled {
+            self.tell(&runs, 0..runs.count(), partition, fate);
+            self.forget(serial);
+        }
     }
 
     /// One batch less of this serial has an open fate.
@@ -69,18 +73,9 @@ impl Sender {
     pub(super) fn remove_written(&mut self, slot: u32, position: usize, fate: &Fate) {
         let part = &mut self.parts[slot as usize];
         let partition = part.shared.index;
-        let Some(batch) = part.written.remove(position) else { return };
-        if !batch.settled {
-            self.tell_batch(&batch, partition, fate);
+        if let Some(batch) = part.written.remove(position) {
+            self.conclude(batch, partition, fate);
         }
-        self.drop_bytes(batch);
-    }
-
-    /// Lets go of a batch's bytes and of the memory they are counted in.
-    pub(super) fn drop_bytes(&mut self, batch: Batch) {
-        let reserved = batch.reserved;
-        drop(batch);
-        self.accumulator.release(reserved);
     }
 
     /// Lets batches go whose delivery timeout has passed. One on the wire is told its fate too, but its bytes stay owned and
@@ -155,8 +150,7 @@ impl Sender {
         part.shared.backlog.fetch_sub(1, Ordering::Relaxed);
         let partition = part.shared.index;
         let fate = fate(self, &batch);
-        self.tell_batch(&batch, partition, &fate);
-        self.drop_bytes(batch);
+        self.conclude(batch, partition, &fate);
     }
 
     /// Fails everything a partition has; nothing can be sent any more.

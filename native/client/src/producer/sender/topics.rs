@@ -83,6 +83,7 @@ impl Sender {
             if (part.leader, part.leader_epoch) != (leader, epoch) {
                 (part.leader, part.leader_epoch) = (leader, epoch);
                 (part.in_ready, part.in_lazy) = (false, false);
+                part.proven = false;
                 // The new leader has refused nothing yet.
                 part.retry_at = None;
                 self.visit(partition.slot);
