@@ -171,6 +171,9 @@ export class KafkaServer {
       'share.coordinator.state.topic.replication.factor': 1,
       'share.coordinator.state.topic.min.isr': 1,
       'group.initial.rebalance.delay.ms': 0,
+      // After a kill -9 the controller waits this long before it takes the broker back.
+      'broker.session.timeout.ms': 5000,
+      'broker.heartbeat.interval.ms': 1000,
       ...properties,
     }
     writeFileSync(
