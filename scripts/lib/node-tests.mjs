@@ -23,6 +23,7 @@ export function nodeTests(files, { env = {}, concurrency = 1 } = {}) {
     '--import=tsx',
     '--test',
     `--test-concurrency=${concurrency}`,
+    '--test-timeout=1800000', // for what hangs, not for what is slow
     `--test-reporter=${join(root, 'scripts', 'lib', 'reporter.mjs')}`,
     ...files,
   ]

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { root } from '../../scripts/lib/paths.mjs'
@@ -56,13 +56,4 @@ test("README's fragments run behind its imports", async () => {
 test('the program of README has twenty lines', () => {
   const lines = (programs[0] as string).split('\n').filter(line => line.trim() !== '')
   assert.ok(lines.length <= 20, `${lines.length} lines`)
-})
-
-test('what README and the other documents link to is there', () => {
-  for (const file of ['README.md', 'CONTRIBUTING.md', 'docs/architecture.md', 'examples/README.md']) {
-    const text = readFileSync(join(root, file), 'utf8')
-    for (const [, link] of text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)) {
-      assert.ok(existsSync(join(root, file, '..', link as string)), `${file}: ${link}`)
-    }
-  }
 })

@@ -36,7 +36,7 @@ export async function pass(
   progress: Progress,
   signal: AbortSignal,
 ): Promise<void> {
-  const kafka = new Kafka({ brokers, clientId: 'dohle-demo' })
+  const kafka = new Kafka({ brokers, clientId: 'dohle-demo', defaultApiTimeoutMs: 15_000 })
   const name = `dohle-demo-${Date.now().toString(36)}-${Math.floor(Math.random() * 0x1000000).toString(36)}`
   const failed = new AbortController()
   const stop = AbortSignal.any([signal, failed.signal])
