@@ -1,5 +1,6 @@
 //! Everything the broker takes from outside: sockets, the wall clock, randomness and tasks. Not timers: those are
 //! `tokio::time`, which the simulation controls. Implemented here for tokio, and by the simulation for turmoil.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)] // the world that the rest asks
 
 use std::{
     future::Future,
@@ -66,7 +67,6 @@ impl BrokerWorld for TokioWorld {
         Box::pin(async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) })
     }
 
-    #[expect(clippy::disallowed_types, reason = "this is the world that the rest asks")]
     fn wall_clock_ms(&self) -> i64 {
         let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)

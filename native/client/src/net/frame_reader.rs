@@ -200,6 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
+    #[allow(clippy::disallowed_methods)]
     async fn frames_come_out_whole_however_the_stream_is_cut() {
         let frames: Vec<Vec<u8>> = [4usize, 5, 100, STAGE - 4, STAGE, 3 * STAGE + 1, FIRST_ALLOCATION * 2 + 7]
             .iter()

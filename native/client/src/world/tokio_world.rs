@@ -81,10 +81,10 @@ impl World for TokioWorld {
     fn blocking(&self, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, ()> {
         let done = self.runtime.spawn_blocking(work);
         Box::pin(async move {
-            if let Err(failed) = done.await {
-                if failed.is_panic() {
-                    std::panic::resume_unwind(failed.into_panic());
-                }
+            if let Err(failed) = done.await
+                && failed.is_panic()
+            {
+                std::panic::resume_unwind(failed.into_panic());
             }
         })
     }

@@ -76,7 +76,7 @@ async fn one_live_server_of_several_is_enough() {
 #[tokio::test]
 async fn a_refused_connection_is_told_at_once_with_the_address() {
     let server = format!("127.0.0.1:{}", free_port().await);
-    let client = client_with(options(&[server.clone()]));
+    let client = client_with(options(std::slice::from_ref(&server)));
     let error = soon(client.connection(-1, Lane::General)).await.unwrap_err();
     assert_eq!(error.code(), "BROKER_UNREACHABLE");
     assert!(error.message().contains(&server) && error.message().contains("refused"), "{error}");

@@ -16,7 +16,7 @@ use dohle_protocol::messages::{
     ApiVersionsRequest, ApiVersionsResponse, CreateTopicsRequest, DeleteTopicsRequest, DescribeClusterRequest,
     FindCoordinatorRequest, MetadataRequest, MetadataResponse, ProduceRequest,
 };
-use dohle_protocol::{ApiKey, Decoder, Message, Request};
+use dohle_protocol::{ApiKey, Decoder, Request};
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -229,13 +229,16 @@ pub fn client_with(options: ClientOptions) -> Client {
     Client::new(Arc::new(TokioWorld::current()), options).unwrap()
 }
 
+/// Puts something of a test's around a socket.
+pub type Wrap = fn(Box<dyn Socket>) -> Box<dyn Socket>;
+
 /// The real world with other names, and a look at the sockets.
 pub struct BentWorld {
     real: TokioWorld,
     pub names: Vec<(&'static str, Vec<SocketAddr>)>,
     /// Addresses that never answer.
     pub black_holes: Vec<SocketAddr>,
-    pub wrap: Option<fn(Box<dyn Socket>) -> Box<dyn Socket>>,
+    pub wrap: Option<Wrap>,
 }
 
 impl BentWorld {
