@@ -24,10 +24,10 @@ try {
   await consumer.assign([{ topic, partition: 0, offset: 10 }])
   console.log(`from offset 10: ${(await next(consumer)).text()}`)
 
-  await consumer.seek({ topic, partition: 0, offset: 3 })
+  consumer.seek({ topic, partition: 0, offset: 3 })
   console.log(`after a seek to 3: ${(await next(consumer)).text()}`)
 
-  await consumer.assign([{ topic, partition: 0, timestamp: start + 17 * hour - 1 }])
+  await consumer.assign([{ topic, partition: 0, offset: { timestamp: start + 17 * hour - 1 } }])
   console.log(`from a time: ${(await next(consumer)).text()}`)
 
   await consumer.assign([{ topic, partition: 0, offset: 'latest' }])

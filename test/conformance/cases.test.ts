@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
-import { Kafka, type KafkaError, type KafkaOptions, PartialFailureError, type ProducerOptions } from 'dohle'
+import { type ClientOptions, Kafka, type KafkaError, PartialFailureError, type ProducerOptions } from 'dohle'
 import { Broker, type FaultRule } from 'dohle/broker'
 
 // The runner of cases.json in TypeScript: whoever adds a language writes one like it.
@@ -16,7 +16,7 @@ type Step =
 
 interface Case {
   name: string
-  client?: Partial<KafkaOptions>
+  client?: Partial<ClientOptions>
   producer?: ProducerOptions
   steps: Step[]
 }
@@ -33,7 +33,7 @@ describe('conformance', () => {
         await kafka.admin().createTopics([{ topic, partitions: 1 }])
         const producer = kafka.producer(options)
         for (const step of steps) {
-          if ('fault' in step) await broker.faults.add(step.fault)
+          if ('fault' in step) broker.faults.add(step.fault)
           else if ('send' in step) {
             // One by one: each has an answer before the next is sent.
             for (const [at, value] of step.send.entries()) {

@@ -62,7 +62,7 @@ for (const [name, start] of servers) {
         if (--untilSeek > 0) continue
         const target = targets.shift()
         if (target === undefined) break
-        await consumer.seek({ topic, partition: 0, offset: target })
+        consumer.seek({ topic, partition: 0, offset: target })
         seen.push(-target - 1)
         untilSeek = target === 19_999 ? 1 : 100
       }
