@@ -1,7 +1,7 @@
 /**
  * The producer: records out, one promise each, one for a batch, or none.
  */
-import { type FailedRecord, KafkaError, PartialFailureError } from './errors.ts'
+import { type FailedRecord, type KafkaError, PartialFailureError } from './errors.ts'
 import type { ProducerOptions } from './generated/options.ts'
 import { type Bytes, check, checkMessage, type HeadersInit } from './internal/arena.ts'
 import { persistences, type Run, type Waiter } from './internal/deliveries.ts'
@@ -197,7 +197,8 @@ export class Producer implements AsyncDisposable {
 
   async #close(timeout: number | undefined): Promise<void> {
     const begun = performance.now()
-    const left = () => (timeout === undefined ? undefined : Math.max(0, Math.ceil(timeout - (performance.now() - begun))))
+    const left = () =>
+      timeout === undefined ? undefined : Math.max(0, Math.ceil(timeout - (performance.now() - begun)))
     const environment = this.#environment
     environment.hold()
     try {
@@ -299,7 +300,11 @@ export class Producer implements AsyncDisposable {
   /** Records that nobody waits for have failed: the next flush tells. Of many, the first thousand are kept. */
   #enqueuedFailed(error: KafkaError, count: number): void {
     for (let i = 0; i < count && this.#unreported.length < 1_000; i++) {
-      this.#unreported.push({ index: this.#unreportedCount + i, error, persistence: error.persistence ?? 'possibly-persisted' })
+      this.#unreported.push({
+        index: this.#unreportedCount + i,
+        error,
+        persistence: error.persistence ?? 'possibly-persisted',
+      })
     }
     this.#unreportedCount += count
   }

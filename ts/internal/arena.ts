@@ -107,7 +107,7 @@ export class Arena {
       words[word + 3] = -1
     } else {
       const ms = checkTimestamp(timestamp, path)
-      words[word + 2] = ms % TWO_32 | 0
+      words[word + 2] = (ms % TWO_32) | 0
       words[word + 3] = Math.floor(ms / TWO_32)
     }
     words[word + 4] = keyLength
@@ -198,7 +198,8 @@ function checkBytes(value: unknown, path: string, field: string): void {
 }
 
 function checkName(name: unknown, path: string, index: number): void {
-  if (typeof name !== 'string') throw invalid(`${path}headers[${index}]`, `has ${kindOf(name)} as its name, not a string`)
+  if (typeof name !== 'string')
+    throw invalid(`${path}headers[${index}]`, `has ${kindOf(name)} as its name, not a string`)
 }
 
 /** Most bytes that a record can take in an arena. */

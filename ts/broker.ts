@@ -1,0 +1,118 @@
+/**
+ * `dohle/broker`: a Kafka-compatible broker inside this process, for the first minute and for tests.
+ */
+import type { BrokerAddFault, BrokerStart, FaultHits } from './generated/operations.ts'
+import { type Environment, theEnvironment } from './internal/environment.ts'
+import { invalid, kindOf } from './internal/failure.ts'
+
+export type { FaultAction, FaultHits, FaultWhen } from './generated/operations.ts'
+
+/** How a broker starts. */
+export type BrokerOptions = BrokerStart
+
+/** When a fault happens, and which. */
+export type FaultRule = BrokerAddFault
+
+/** A fault rule that was added. */
+export class Fault {
+  readonly #environment: Environment
+  readonly #broker: number
+  readonly #id: number
+
+  /** @internal */
+  constructor(environment: Environment, broker: number, id: number) {
+    this.#environment = environment
+    this.#broker = broker
+    this.#id = id
+  }
+
+  /** How often it matched and acted. */
+  hits(): FaultHits {
+    return this.#environment.invoke(this.#broker, 'broker.faultHits', { id: this.#id })
+  }
+
+  /** Ends it; false when it had been removed before. */
+  remove(): boolean {
+    return this.#environment.invoke(this.#broker, 'broker.removeFault', { id: this.#id })
+  }
+}
+
+/** What a broker does wrong on purpose, for tests of what its clients do then. */
+export class Faults {
+  readonly #environment: Environment
+  readonly #broker: number
+
+  /** @internal */
+  constructor(environment: Environment, broker: number) {
+    this.#environment = environment
+    this.#broker = broker
+  }
+
+  /**
+   * Adds a rule. Every rule that matches a request acts on it.
+   *
+   * @example
+   * // The third Produce (API 0) to `orders` is written, then answered with REQUEST_TIMED_OUT (7).
+   * broker.faults.add({ api: 0, topic: 'orders', nth: 3, action: { kind: 'error', code: 7, when: 'after' } })
+   */
+  add(rule: FaultRule): Fault {
+    return new Fault(this.#environment, this.#broker, this.#environment.invoke(this.#broker, 'broker.addFault', rule))
+  }
+
+  /** Removes all rules. */
+  clear(): void {
+    this.#environment.invoke(this.#broker, 'broker.clearFaults', {})
+  }
+}
+
+/**
+ * A Kafka-compatible broker of one node, in memory. Not for production: what it holds is gone when it stops.
+ *
+ * @example
+ * await using broker = await Broker.start()
+ * const kafka = new Kafka({ brokers: broker.address })
+ */
+export class Broker implements AsyncDisposable {
+  /** Host and port that it listens on, as `brokers` takes them. */
+  readonly address: string
+  /** What it does wrong on purpose. */
+  readonly faults: Faults
+  readonly #environment: Environment
+  readonly #handle: number
+  #stopping: Promise<void> | undefined
+
+  private constructor(environment: Environment, handle: number, address: string) {
+    this.#environment = environment
+    this.#handle = handle
+    this.address = address
+    this.faults = new Faults(environment, handle)
+  }
+
+  /** Starts one, on a free port of 127.0.0.1 unless told otherwise. It keeps the process alive until it stops. */
+  static async start(options: BrokerOptions = {}, { signal }: { signal?: AbortSignal } = {}): Promise<Broker> {
+    if (typeof options !== 'object' || options === null)
+      throw invalid('options', `is ${kindOf(options)}, not an object`)
+    const environment = theEnvironment()
+    const { handle, address } = await environment.call(0, 'environment.startBroker', options, signal)
+    environment.hold()
+    return new Broker(environment, handle, address)
+  }
+
+  /** Stops it: closes all connections; what it held is gone. A second call waits for the first. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#environment
+      .call(this.#handle, 'broker.stop', {})
+      .finally(() => this.#environment.release())
+    return this.#stopping
+  }
+
+  /** Same as `stop()`. */
+  close(): Promise<void> {
+    return this.stop()
+  }
+
+  /** Same as `stop()`, so that `await using` works. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop()
+  }
+}

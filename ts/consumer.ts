@@ -1,0 +1,361 @@
+/**
+ * The consumer: records in, by a loop, in batches, through a handler or as a stream.
+ */
+import { EventEmitter } from 'node:events'
+import type { Readable } from 'node:stream'
+import type { ReadableStream } from 'node:stream/web'
+import { Batch } from './batch.ts'
+import type { KafkaError } from './errors.ts'
+import type { FoundOffset, GroupIdentity, PartitionEnds, Start, TopicPartition } from './generated/operations.ts'
+import type { ConsumerOptions } from './generated/options.ts'
+import { Batches } from './internal/batches.ts'
+import type { Environment } from './internal/environment.ts'
+import { aborted, closed, failureOf, invalid, kindOf } from './internal/failure.ts'
+import { ForEach } from './internal/for-each.ts'
+import { Messages } from './internal/messages.ts'
+import { Reader } from './internal/reader.ts'
+import { type Question, type RebalanceListeners, Rebalances } from './internal/rebalances.ts'
+import { settleWithin } from './internal/settle.ts'
+import { nodeStream, webStream } from './internal/streams.ts'
+import type { Message } from './message.ts'
+import type { CloseOptions } from './producer.ts'
+
+/** A place to read from: an offset, an end of the log, the group's committed offset, or a time. */
+export type StartAt = number | 'earliest' | 'latest' | 'committed' | { timestamp: number | Date }
+
+/** A partition to read, and from where. */
+export interface Assignment extends TopicPartition {
+  /**
+   * Where to begin.
+   * @defaultValue `'committed'` with a `groupId`, else `'earliest'`
+   */
+  offset?: StartAt | undefined
+}
+
+/** A place to commit. */
+export interface OffsetToCommit extends TopicPartition {
+  /** Offset of the next record to read: one more than that of the last finished one. */
+  offset: number
+  /** Leader epoch of the record before, if it is known. */
+  leaderEpoch?: number | null | undefined
+  /** Text of the application's own. */
+  metadata?: string | undefined
+}
+
+/** For calls that wait or iterate. */
+export interface ReadOptions {
+  /** Ends it: what waits rejects with the code `ABORTED`. */
+  signal?: AbortSignal | undefined
+}
+
+/** For `subscribe`. The listeners are awaited before the rebalance goes on; `commit` and `seek` may be called in them. */
+export interface SubscribeOptions extends ReadOptions, RebalanceListeners {}
+
+/** For `forEach`. */
+export interface ForEachOptions extends ReadOptions {
+  /**
+   * How many handlers run at a time: a number, in any order, or `'partition'`: one per partition, in order.
+   * @defaultValue 1
+   */
+  concurrency?: number | 'partition' | undefined
+}
+
+/** What a consumer tells by events. Nobody needs to listen: the engine deals with all of them. */
+export interface ConsumerEvents {
+  /** We are a member of a new generation of the group, with all of these partitions. */
+  joined: [{ generation: number; memberId: string; partitions: TopicPartition[] }]
+  /** Partitions were given up after the listeners had run. */
+  revoked: [TopicPartition[]]
+  /** Partitions were taken from us: what was finished and not committed is read again by others. */
+  lost: [TopicPartition[]]
+  /** The program did not ask for a record for `maxPollIntervalMs`: we left the group, the next step joins again. */
+  maxPollExceeded: [KafkaError]
+  /** An automatic commit failed and is tried again. */
+  commitFailed: [KafkaError]
+  /** Something failed and is tried again. */
+  retrying: [KafkaError]
+}
+
+/**
+ * Reads records, as a member of a group (`subscribe`) or alone (`assign`). Made by {@link Kafka.consumer}.
+ *
+ * What is committed is what is *finished*: in `for await` asking for the next record finishes the one before; `break` and
+ * `throw` finish nothing.
+ */
+export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncIterable<Message>, AsyncDisposable {
+  readonly #environment: Environment
+  readonly #handle: number
+  readonly #reader: Reader
+  readonly #rebalances: Rebalances
+  readonly #grouped: boolean
+  readonly #onClosed: () => void
+  #closing: Promise<void> | undefined
+
+  /** @internal */
+  constructor(environment: Environment, client: number, options: ConsumerOptions, onClosed: () => void) {
+    super()
+    this.#environment = environment
+    this.#onClosed = onClosed
+    this.#grouped = options.groupId !== undefined
+    this.#handle = environment.open('consumer', client, options)
+    this.#reader = new Reader(environment, this.#handle)
+    this.#rebalances = new Rebalances(this.#reader)
+    environment.listen(this.#handle, {
+      client,
+      chunks: () => this.#reader.chunks(),
+      question: text => this.#rebalances.ask(JSON.parse(text) as Question),
+      event: text => this.#event(JSON.parse(text)),
+      poisoned: error => this.#reader.stop(error),
+    })
+  }
+
+  /**
+   * Reads topics as a member of the group `groupId`. What was subscribed or assigned before is no more. Returns before the
+   * group has given partitions: records come when it has.
+   */
+  async subscribe(topics: string | readonly string[], options: SubscribeOptions = {}): Promise<void> {
+    this.#open(options.signal)
+    const names = typeof topics === 'string' ? [topics] : topics
+    if (!Array.isArray(names)) throw invalid('topics', `is ${kindOf(topics)}, not a name or an array of names`)
+    names.forEach((name, index) => {
+      if (typeof name !== 'string') throw invalid(`topics[${index}]`, `is ${kindOf(name)}, not a name`)
+    })
+    this.#rebalances.listeners = options
+    this.#environment.invoke(this.#handle, 'consumer.subscribe', { topics: names as string[] })
+  }
+
+  /** Reads these partitions, without a group's assignment. What was subscribed or assigned before is no more. */
+  async assign(partitions: readonly Assignment[], options: ReadOptions = {}): Promise<void> {
+    this.#open(options.signal)
+    if (!Array.isArray(partitions)) throw invalid('partitions', `is ${kindOf(partitions)}, not an array`)
+    const starts = (partitions as readonly Assignment[]).map(({ topic, partition, offset }, index) => ({
+      topic,
+      partition,
+      start: startOf(offset ?? (this.#grouped ? 'committed' : 'earliest'), `partitions[${index}].offset`),
+    }))
+    this.#environment.invoke(this.#handle, 'consumer.assign', { partitions: starts })
+  }
+
+  /** Commits what is finished, if that is automatic, and reads nothing more until the next `subscribe` or `assign`. */
+  async unsubscribe(options: ReadOptions = {}): Promise<void> {
+    this.#open(options.signal)
+    await this.#rebalances.leaving(this.#environment.call(this.#handle, 'consumer.unsubscribe', {}, options.signal))
+  }
+
+  /** The records, one by one, until `close()`. Asking for the next one finishes the one before. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Message, undefined, undefined> {
+    return new Messages(this.#reader, undefined)
+  }
+
+  /** The same, with a signal that ends it. */
+  messages(options: ReadOptions = {}): AsyncIterableIterator<Message, undefined, undefined> {
+    return new Messages(this.#reader, options.signal)
+  }
+
+  /** The records in batches: the fast way. Asking for the next batch finishes the one before. */
+  batches(options: ReadOptions = {}): AsyncIterableIterator<Batch, undefined, undefined> {
+    const commit = () => this.#commit(undefined)
+    return new Batches(this.#reader, options.signal, (chunk, start) => new Batch(chunk, start, commit))
+  }
+
+  /**
+   * Calls `handler` for every record until `close()`. A record is finished when its handler has returned, or what it
+   * returned has resolved. When one fails, no others begin and the call rejects with its error.
+   */
+  async forEach(handler: (message: Message) => unknown, options: ForEachOptions = {}): Promise<void> {
+    const { concurrency = 1, signal } = options
+    if (typeof handler !== 'function') throw invalid('handler', `is ${kindOf(handler)}, not a function`)
+    if (concurrency !== 'partition' && !(Number.isInteger(concurrency) && concurrency > 0)) {
+      throw invalid('concurrency', `${String(concurrency)} is neither a whole number above 0 nor 'partition'`)
+    }
+    this.#open(signal)
+    await new ForEach(this.#reader, handler, signal).run(concurrency)
+  }
+
+  /** The records as a Web stream. It finishes nothing by itself: call `message.done()`. Cancel it to end it. */
+  stream(options: ReadOptions = {}): ReadableStream<Message> {
+    this.#open(options.signal)
+    return webStream(this.#reader, options.signal)
+  }
+
+  /** The records as a Node stream. It finishes nothing by itself: call `message.done()`. Destroy it to end it. */
+  readable(options: ReadOptions = {}): Readable {
+    this.#open(options.signal)
+    return nodeStream(this.#reader, options.signal)
+  }
+
+  /**
+   * Commits what is finished, the record in the loop's hands included, or these offsets. Resolves when the group's
+   * coordinator has it.
+   */
+  async commit(offsets?: readonly OffsetToCommit[], options: ReadOptions = {}): Promise<void> {
+    this.#open(options.signal)
+    if (offsets !== undefined && !Array.isArray(offsets))
+      throw invalid('offsets', `is ${kindOf(offsets)}, not an array`)
+    if (offsets === undefined) this.#reader.loop?.include()
+    await this.#commit(offsets, options.signal)
+  }
+
+  /** Goes on elsewhere in a partition. When it has returned, nothing from before is delivered. */
+  seek(to: TopicPartition & { offset: StartAt }): void {
+    this.#open(undefined)
+    const { topic, partition, offset } = to
+    this.#environment.invoke(this.#handle, 'consumer.seek', {
+      to: { topic, partition, start: startOf(offset, 'offset') },
+    })
+  }
+
+  /**
+   * Stops reading partitions until `resume`; the consumer stays in its group. When it has returned, nothing of them is
+   * delivered; what was not comes after `resume`.
+   */
+  pause(partitions: readonly TopicPartition[]): void {
+    this.#open(undefined)
+    this.#environment.invoke(this.#handle, 'consumer.pause', { partitions: plain(partitions) })
+  }
+
+  /** Ends `pause`. */
+  resume(partitions: readonly TopicPartition[]): void {
+    this.#open(undefined)
+    this.#environment.invoke(this.#handle, 'consumer.resume', { partitions: plain(partitions) })
+  }
+
+  /** What is paused. */
+  paused(): TopicPartition[] {
+    this.#open(undefined)
+    return this.#environment.invoke(this.#handle, 'consumer.paused', {})
+  }
+
+  /** What is assigned now. */
+  assignment(): TopicPartition[] {
+    this.#open(undefined)
+    return this.#environment.invoke(this.#handle, 'consumer.assignment', {})
+  }
+
+  /** What is subscribed. */
+  subscription(): string[] {
+    this.#open(undefined)
+    return this.#environment.invoke(this.#handle, 'consumer.subscription', {})
+  }
+
+  /** Offset of the next record that the loop gets; null while it is being looked up. */
+  position(of: TopicPartition): number | null {
+    this.#open(undefined)
+    return this.#environment.invoke(this.#handle, 'consumer.position', one(of))
+  }
+
+  /** Records of a partition not yet read; null while that is not known. */
+  lag(of: TopicPartition): number | null {
+    this.#open(undefined)
+    return this.#environment.invoke(this.#handle, 'consumer.lag', one(of))
+  }
+
+  /** The ends of a partition as its broker told them last. */
+  watermarks(of: TopicPartition): PartitionEnds {
+    this.#open(undefined)
+    return this.#environment.invoke(this.#handle, 'consumer.watermarks', one(of))
+  }
+
+  /** What the group has committed, asked of its coordinator. `offset` is null where it has nothing. */
+  async committed(partitions: readonly TopicPartition[], options: ReadOptions = {}): Promise<FoundOffset[]> {
+    this.#open(options.signal)
+    const request = { partitions: plain(partitions) }
+    return await this.#environment.call(this.#handle, 'consumer.committed', request, options.signal)
+  }
+
+  /** Offsets at places of partitions, assigned or not. `offset` is null where no record is at or after a time. */
+  async offsetsAt(
+    places: readonly (TopicPartition & { offset: 'earliest' | 'latest' | { timestamp: number | Date } })[],
+    options: ReadOptions = {},
+  ): Promise<FoundOffset[]> {
+    this.#open(options.signal)
+    const asked = places.map(({ topic, partition, offset }, index) => {
+      return { topic, partition, start: startOf(offset, `places[${index}].offset`) }
+    })
+    return await this.#environment.call(this.#handle, 'consumer.offsetsAt', { places: asked }, options.signal)
+  }
+
+  /** Who this consumer is in its group now. */
+  groupMetadata(): GroupIdentity {
+    this.#open(undefined)
+    return this.#environment.invoke(this.#handle, 'consumer.groupMetadata', {})
+  }
+
+  /**
+   * Ends all loops, commits what is finished if that is automatic, leaves the group and frees everything. Always settles.
+   * A second call waits for the first.
+   */
+  close(options: CloseOptions = {}): Promise<void> {
+    this.#closing ??= this.#close(options.timeout)
+    return this.#closing
+  }
+
+  /** Same as `close()`, so that `await using` works. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(timeoutMs: number | undefined): Promise<void> {
+    this.#reader.stop()
+    const request = timeoutMs === undefined ? {} : { timeoutMs }
+    try {
+      const done = this.#environment.call(this.#handle, 'consumer.close', request)
+      await this.#rebalances.leaving(settleWithin(done, timeoutMs, 1_000))
+    } finally {
+      this.#environment.unlisten(this.#handle)
+      this.#onClosed()
+    }
+  }
+
+  #open(signal: AbortSignal | undefined): void {
+    if (this.#closing !== undefined) throw closed('consumer')
+    if (signal?.aborted) throw aborted(signal, 'aborted before it began')
+  }
+
+  #commit(offsets: readonly OffsetToCommit[] | undefined, signal?: AbortSignal): Promise<void> {
+    const request = offsets === undefined ? {} : { offsets: offsets as OffsetToCommit[] }
+    return this.#environment.call(this.#handle, 'consumer.commit', request, signal)
+  }
+
+  #event(event: { name: keyof ConsumerEvents; error?: object; partitions?: TopicPartition[] }): void {
+    const { name, error, partitions, ...rest } = event
+    switch (name) {
+      case 'joined':
+        this.emit('joined', { ...(rest as { generation: number; memberId: string }), partitions: partitions ?? [] })
+        return
+      case 'revoked':
+        this.emit('revoked', partitions ?? [])
+        return
+      case 'lost':
+        this.#rebalances.lost(partitions ?? [])
+        this.emit('lost', partitions ?? [])
+        return
+      default:
+        this.emit(name, failureOf(JSON.stringify(error)))
+    }
+  }
+}
+
+function one({ topic, partition }: TopicPartition): TopicPartition {
+  return { topic, partition }
+}
+
+function plain(partitions: readonly TopicPartition[]): TopicPartition[] {
+  if (!Array.isArray(partitions)) throw invalid('partitions', `is ${kindOf(partitions)}, not an array`)
+  return (partitions as readonly TopicPartition[]).map(one)
+}
+
+function startOf(at: StartAt, path: string): Start {
+  if (at === 'earliest' || at === 'latest' || at === 'committed') return { kind: at }
+  if (typeof at === 'number') {
+    if (!Number.isSafeInteger(at) || at < 0) throw invalid(path, `${at} is not a whole number from 0`)
+    return { kind: 'offset', offset: at }
+  }
+  if (typeof at === 'object' && at !== null && 'timestamp' in at) {
+    const timestamp = at.timestamp instanceof Date ? at.timestamp.getTime() : at.timestamp
+    if (!Number.isSafeInteger(timestamp))
+      throw invalid(`${path}.timestamp`, 'is not whole milliseconds since the epoch')
+    return { kind: 'timestamp', timestamp }
+  }
+  throw invalid(path, `is ${kindOf(at)}, not an offset, 'earliest', 'latest', 'committed' or { timestamp }`)
+}

@@ -1,0 +1,59 @@
+/**
+ * Dohle: a Kafka client.
+ */
+export { Admin } from './admin.ts'
+export { Batch } from './batch.ts'
+export {
+  type Assignment,
+  Consumer,
+  type ConsumerEvents,
+  type ForEachOptions,
+  type OffsetToCommit,
+  type ReadOptions,
+  type StartAt,
+  type SubscribeOptions,
+} from './consumer.ts'
+export {
+  AbortableError,
+  ApplicationRecoverableError,
+  type FailedRecord,
+  InvalidConfigurationError,
+  KafkaError,
+  type KafkaErrorOptions,
+  PartialFailureError,
+  type Persistence,
+  RefreshRetriableError,
+  RetriableError,
+} from './errors.ts'
+export type {
+  BrokerDescription,
+  CallOptions,
+  ClusterDescription,
+  CreatedTopic,
+  CreateTopicsOptions,
+  DeleteTopicsOptions,
+  DescribeClusterOptions,
+  DescribeTopicsOptions,
+  FoundOffset,
+  GroupIdentity,
+  ListTopicsOptions,
+  NewTopic,
+  PartitionDescription,
+  PartitionEnds,
+  TopicDescription,
+  TopicListing,
+  TopicPartition,
+} from './generated/operations.ts'
+export type { ClientOptions, ConsumerOptions, ProducerOptions } from './generated/options.ts'
+export type { Bytes, HeadersInit } from './internal/arena.ts'
+export type { RebalanceListeners } from './internal/rebalances.ts'
+export { Kafka } from './kafka.ts'
+export { Headers, Message } from './message.ts'
+export {
+  type CloseOptions,
+  Producer,
+  type ProducerMessage,
+  type RecordMetadata,
+  type SendOptions,
+  type TopicMessage,
+} from './producer.ts'

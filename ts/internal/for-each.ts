@@ -1,0 +1,132 @@
+/**
+ * `consumer.forEach`: a handler per record, several at a time if wanted. A record is finished when its handler is done;
+ * what is finished counts once all records before it in its partition are.
+ */
+import { type Message, view } from '../message.ts'
+import type { Chunk } from './chunk.ts'
+import { aborted } from './failure.ts'
+import { Pace } from './pace.ts'
+import type { Loop, Reader } from './reader.ts'
+
+/** Chunks that wait for their partition's turn, at most. */
+const WAITING_CHUNKS = 64
+
+type Handler = (message: Message) => unknown
+
+/** See the module. */
+export class ForEach implements Loop {
+  readonly #reader: Reader
+  readonly #handler: Handler
+  readonly #signal: AbortSignal | undefined
+  readonly #pace = new Pace()
+  /** What runs, by the chunk it is of. */
+  readonly #running = new Map<Promise<void>, Chunk>()
+  #failure: { error: unknown } | undefined
+
+  constructor(reader: Reader, handler: Handler, signal: AbortSignal | undefined) {
+    this.#reader = reader
+    this.#handler = handler
+    this.#signal = signal
+  }
+
+  /** Runs until the consumer closes, a handler fails or the signal is aborted. */
+  async run(concurrency: number | 'partition'): Promise<void> {
+    const reader = this.#reader
+    reader.begin(this)
+    try {
+      if (concurrency === 'partition') await this.#byPartition()
+      else await this.#unordered(concurrency)
+    } catch (error) {
+      this.#failure ??= { error }
+    } finally {
+      await Promise.all(this.#running.keys())
+      reader.end(this)
+    }
+    if (this.#failure !== undefined) throw this.#failure.error
+  }
+
+  get #stopped(): boolean {
+    return this.#failure !== undefined || this.#reader.ended || this.#signal?.aborted === true
+  }
+
+  /** At most `limit` handlers at a time, begun in order. */
+  async #unordered(limit: number): Promise<void> {
+    const reader = this.#reader
+    for (
+      let chunk = await reader.next(this, this.#signal);
+      chunk !== null;
+      chunk = await reader.next(this, this.#signal)
+    ) {
+      while (reader.position < chunk.count && !this.#stopped) {
+        if (this.#running.size >= limit) {
+          await Promise.race(this.#running.keys())
+          continue
+        }
+        if (--this.#pace.steps < 0 && this.#pace.due()) await this.#pace.rest()
+        const { position } = reader
+        if (!chunk.progress.step(position + 1)) break
+        reader.position = position + 1
+        this.#track(this.#handle(chunk, position), chunk)
+      }
+      if (this.#stopped) return this.#checkSignal()
+    }
+  }
+
+  /** One handler at a time per partition. */
+  async #byPartition(): Promise<void> {
+    const reader = this.#reader
+    const tails = new Map<string, Promise<void>>()
+    for (
+      let chunk = await reader.next(this, this.#signal);
+      chunk !== null;
+      chunk = await reader.next(this, this.#signal)
+    ) {
+      const own = chunk
+      const start = reader.position
+      reader.chunk = null
+      const key = `${own.partition}/${own.topic}`
+      const before = tails.get(key) ?? Promise.resolve()
+      const task = before.then(() => this.#wholeChunk(own, start))
+      tails.set(key, task)
+      this.#track(task, own)
+      while (this.#running.size >= WAITING_CHUNKS) await Promise.race(this.#running.keys())
+      if (this.#stopped) return this.#checkSignal()
+    }
+  }
+
+  async #wholeChunk(chunk: Chunk, start: number): Promise<void> {
+    let position = start
+    while (position < chunk.count && !this.#stopped && chunk.progress.step(position + 1)) {
+      await this.#handle(chunk, position++)
+      if (--this.#pace.steps < 0 && this.#pace.due()) await this.#pace.rest()
+    }
+    this.#reader.leave({ chunk, position })
+  }
+
+  async #handle(chunk: Chunk, position: number): Promise<void> {
+    try {
+      await this.#handler(view(chunk, position))
+      chunk.progress.finish(position)
+    } catch (error) {
+      this.#failure ??= { error }
+    }
+  }
+
+  #track(task: Promise<void>, chunk: Chunk): void {
+    this.#running.set(task, chunk)
+    task.finally(() => this.#running.delete(task))
+  }
+
+  #checkSignal(): void {
+    if (this.#failure === undefined && this.#signal?.aborted) throw aborted(this.#signal, 'the iteration was aborted')
+  }
+
+  include(): void {
+    // Handlers say themselves when they are done.
+  }
+
+  emptied(concerns: (chunk: Chunk) => boolean): Promise<void> | undefined {
+    const concerned = [...this.#running].filter(([, chunk]) => concerns(chunk)).map(([task]) => task)
+    return concerned.length === 0 ? undefined : Promise.all(concerned).then(() => {})
+  }
+}

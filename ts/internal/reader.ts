@@ -1,0 +1,166 @@
+/**
+ * The one place where a consumer's loops take chunks from: what is being read, how far, and who reads.
+ *
+ * It yields nothing itself; the loops (`messages.ts`, `batches.ts`, `for-each.ts`, `streams.ts`) do. Only one at a time
+ * reads; a later one goes on where an earlier one stopped.
+ */
+import { KafkaError } from '../errors.ts'
+import { Chunk } from './chunk.ts'
+import type { Environment } from './environment.ts'
+import { aborted, closed, thrown } from './failure.ts'
+import { turn } from './pace.ts'
+
+/** A chunk and the position of its next record. */
+export interface Cursor {
+  chunk: Chunk
+  position: number
+}
+
+/** Whoever reads. */
+export interface Loop {
+  /** What is in the program's hands counts as finished: a commit was asked for. */
+  include(): void
+  /** Resolves when nothing of these partitions is in the program's hands; undefined: nothing is. */
+  emptied(concerns: (chunk: Chunk) => boolean): Promise<void> | undefined
+}
+
+/** See the module. */
+export class Reader {
+  /** What is being read; null: nothing. */
+  chunk: Chunk | null = null
+  /** Position of the next record of `chunk`. */
+  position = 0
+  /** No more chunks are taken: the consumer closes. */
+  ended = false
+  readonly environment: Environment
+  readonly handle: number
+  /** Chunks of which a stopped loop has left records, to be read first. */
+  readonly #left: Cursor[] = []
+  #loop: Loop | undefined
+  #error: KafkaError | undefined
+  #wake: (() => void) | undefined
+  #ready = false
+
+  constructor(environment: Environment, handle: number) {
+    this.environment = environment
+    this.handle = handle
+  }
+
+  /** Whoever reads now. */
+  get loop(): Loop | undefined {
+    return this.#loop
+  }
+
+  /** `loop` reads from now on. */
+  begin(loop: Loop): void {
+    if (this.#loop === loop) return
+    if (this.ended) throw this.#error ?? closed('consumer')
+    if (this.#loop !== undefined) {
+      const message = 'another loop, stream or forEach reads from this consumer: end it first'
+      throw new KafkaError(message, { code: 'INVALID_ARGUMENT' })
+    }
+    this.#loop = loop
+  }
+
+  /** `loop` reads no more. */
+  end(loop: Loop): void {
+    if (this.#loop !== loop) return
+    this.#loop = undefined
+    this.#wake?.()
+  }
+
+  /** The engine has a chunk or an error. */
+  chunks(): void {
+    this.#ready = true
+    this.#wake?.()
+  }
+
+  /** No more chunks are taken. With an error, whoever reads gets it. */
+  stop(error?: KafkaError): void {
+    this.ended = true
+    this.#error ??= error
+    this.#wake?.()
+  }
+
+  /** Something failed that whoever reads must know. */
+  raise(error: KafkaError): void {
+    this.#error ??= error
+    this.#wake?.()
+  }
+
+  /** Keeps a chunk of which records are left. */
+  leave(cursor: Cursor): void {
+    if (cursor.position < cursor.chunk.count && !cursor.chunk.progress.revoked) this.#left.push(cursor)
+  }
+
+  /**
+   * Makes `chunk` one with a record at `position` that may be yielded, and returns it; waits if there is none. Null: the
+   * loop is over. The event loop has run whenever a new chunk came.
+   */
+  async next(loop: Loop, signal: AbortSignal | undefined): Promise<Chunk | null> {
+    let ran = false
+    for (;;) {
+      if (signal?.aborted) throw aborted(signal, 'the iteration was aborted')
+      if (this.#error !== undefined) throw this.#takeError()
+      if (this.ended || this.#loop !== loop) return null
+      if (this.chunk !== null && this.position < this.chunk.count && !this.chunk.progress.revoked) return this.chunk
+      if (this.chunk !== null) {
+        this.chunk = null
+        await turn()
+        ran = true
+      } else if (!this.#take()) {
+        await this.#wait(signal)
+        ran = true
+      } else if (!ran) {
+        await turn()
+        ran = true
+      }
+    }
+  }
+
+  #takeError(): KafkaError {
+    const error = this.#error!
+    if (!this.ended) this.#error = undefined
+    return error
+  }
+
+  /** Takes the next chunk; false: none is here, `chunks` will be called. */
+  #take(): boolean {
+    for (let left = this.#left.shift(); left !== undefined; left = this.#left.shift()) {
+      if (left.chunk.progress.revoked) continue
+      this.chunk = left.chunk
+      this.position = left.position
+      return true
+    }
+    this.#ready = false
+    const { native } = this.environment
+    let chunk: ReturnType<typeof native.nextChunk>
+    try {
+      chunk = native.nextChunk(this.handle)
+    } catch (error) {
+      throw thrown(error)
+    }
+    if (chunk === null) return false
+    this.chunk = new Chunk(native, chunk)
+    this.position = 0
+    return true
+  }
+
+  /** Waits for `chunks`, the end, an error or the signal. The process lives meanwhile. */
+  async #wait(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#ready) return
+    this.environment.hold()
+    try {
+      await new Promise<void>(resolve => {
+        this.#wake = resolve
+        signal?.addEventListener('abort', this.#onAbort, { once: true })
+      })
+    } finally {
+      this.#wake = undefined
+      signal?.removeEventListener('abort', this.#onAbort)
+      this.environment.release()
+    }
+  }
+
+  readonly #onAbort = (): void => this.#wake?.()
+}

@@ -1,0 +1,88 @@
+/**
+ * The entry: one cluster, and what is done with it.
+ */
+import { Admin } from './admin.ts'
+import { Consumer } from './consumer.ts'
+import type { KafkaError } from './errors.ts'
+import type { ClientOptions, ConsumerOptions, ProducerOptions } from './generated/options.ts'
+import { type Environment, theEnvironment } from './internal/environment.ts'
+import { closed, invalid, kindOf } from './internal/failure.ts'
+import { type CloseOptions, Producer } from './producer.ts'
+
+/**
+ * One cluster. Its producers, consumers and admin calls share what is known of it; nothing is connected before it is
+ * needed.
+ *
+ * @example
+ * await using kafka = new Kafka({ brokers: 'localhost:9092', clientId: 'orders' })
+ */
+export class Kafka implements AsyncDisposable {
+  readonly #environment: Environment
+  readonly #handle: number
+  readonly #children = new Set<{ close(options?: CloseOptions): Promise<void> }>()
+  #fatal: KafkaError | undefined
+  #closing: Promise<void> | undefined
+
+  /** @throws InvalidConfigurationError naming the option, its value and what is allowed */
+  constructor(options: ClientOptions) {
+    if (typeof options !== 'object' || options === null)
+      throw invalid('options', `is ${kindOf(options)}, not an object`)
+    this.#environment = theEnvironment()
+    this.#handle = this.#environment.open('client', 0, options)
+    this.#environment.listen(this.#handle, {
+      client: this.#handle,
+      poisoned: error => {
+        this.#fatal = error
+      },
+    })
+  }
+
+  /** A producer. @throws InvalidConfigurationError naming the option, its value and what is allowed */
+  producer(options: ProducerOptions = {}): Producer {
+    this.#open()
+    const producer: Producer = new Producer(this.#environment, this.#handle, options, () =>
+      this.#children.delete(producer),
+    )
+    this.#children.add(producer)
+    return producer
+  }
+
+  /** A consumer. @throws InvalidConfigurationError naming the option, its value and what is allowed */
+  consumer(options: ConsumerOptions = {}): Consumer {
+    this.#open()
+    const consumer: Consumer = new Consumer(this.#environment, this.#handle, options, () =>
+      this.#children.delete(consumer),
+    )
+    this.#children.add(consumer)
+    return consumer
+  }
+
+  /** The admin operations. */
+  admin(): Admin {
+    this.#open()
+    return new Admin(this.#environment, this.#handle)
+  }
+
+  /** Closes all its producers and consumers, then its connections. Always settles; a second call waits for the first. */
+  close(options: CloseOptions = {}): Promise<void> {
+    this.#closing ??= this.#close(options)
+    return this.#closing
+  }
+
+  /** Same as `close()`, so that `await using` works. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(options: CloseOptions): Promise<void> {
+    const results = await Promise.allSettled([...this.#children].map(child => child.close(options)))
+    await this.#environment.call(this.#handle, 'client.close', {})
+    this.#environment.unlisten(this.#handle)
+    for (const result of results) if (result.status === 'rejected') throw result.reason
+  }
+
+  #open(): void {
+    if (this.#fatal !== undefined) throw this.#fatal
+    if (this.#closing !== undefined) throw closed('client')
+  }
+}
