@@ -110,10 +110,9 @@ async fn listen(
     let mut addresses = world.resolve(host, options.port).await.map_err(resolve_error)?;
     addresses.sort_by_key(SocketAddr::is_ipv6);
     addresses.dedup();
-    if let Some(address) = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback()) {
-        if !options.allow_non_loopback {
-            return Err(BrokerError::NotLoopback { host: host.into(), address: *address });
-        }
+    let reachable = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback());
+    if let Some(address) = reachable.filter(|_| !options.allow_non_loopback) {
+        return Err(BrokerError::NotLoopback { host: host.into(), address: *address });
     }
     let mut listeners: Vec<(SocketAddr, Box<dyn Listener>)> = Vec::new();
     let mut failed = None;

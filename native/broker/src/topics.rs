@@ -78,11 +78,10 @@ impl Topics {
         }
         // Kafka's metric names turn '.' into '_', so it refuses topics that differ in nothing else.
         let collides = |other: &&Arc<str>| other.replace('.', "_") == name.replace('.', "_");
-        if name.contains(['.', '_']) {
-            if let Some(other) = by.name.keys().find(collides) {
-                let reason = format!("Topic '{name}' collides with existing topic: {other}");
-                return Err((ErrorCode::INVALID_TOPIC_EXCEPTION, reason));
-            }
+        let collision = name.contains(['.', '_']).then(|| by.name.keys().find(collides)).flatten();
+        if let Some(other) = collision {
+            let reason = format!("Topic '{name}' collides with existing topic: {other}");
+            return Err((ErrorCode::INVALID_TOPIC_EXCEPTION, reason));
         }
         Ok(())
     }

@@ -46,7 +46,8 @@ impl Api for IncrementalAlterConfigs {
     }
 
     fn targets(_: &Node, request: &IncrementalAlterConfigsRequest) -> Vec<(String, i32)> {
-        request.resources.iter().map(|resource| (resource.resource_name.clone(), -1)).collect()
+        let topics = request.resources.iter().filter(|resource| resource.resource_type == describe_configs::TOPIC);
+        topics.map(|resource| (resource.resource_name.clone(), -1)).collect()
     }
 }
 

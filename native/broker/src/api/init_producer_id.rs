@@ -18,8 +18,13 @@ impl Api for InitProducerId {
     const VERSIONS: (i16, i16) = (0, 5);
 
     async fn handle(call: &Call, request: InitProducerIdRequest) -> Reply<Self> {
-        if request.transactional_id.is_some() {
-            return Reply::With(Self::refuse(&request, ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED));
+        let refused = match request.transactional_id.as_deref() {
+            None => None,
+            Some("") => Some(ErrorCode::INVALID_REQUEST),
+            Some(_) => Some(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
+        };
+        if let Some(code) = refused {
+            return Reply::With(Self::refuse(&request, code));
         }
         let producer_id = call.node.new_producer_id();
         Reply::With(InitProducerIdResponse { producer_id, producer_epoch: 0, ..Default::default() })

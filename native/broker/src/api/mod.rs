@@ -202,15 +202,19 @@ async fn interrupted<A: Api>(call: &Call, request: A::Request) -> Result<Reply<A
         return Err(cut);
     }
     let reply = match (plan.whole(When::Before), plan.whole(When::After)) {
-        // Kafka's way to say an error to a client that does not read answers.
-        (Some(_), _) | (_, Some(_)) if A::unanswered(&request) => return Err(Cut::Close),
-        (Some(code), _) => Reply::With(A::refuse(&request, code)),
-        (None, Some(code)) => {
-            let refusal = A::refuse(&request, code);
-            A::handle(call, request).await;
-            Reply::With(refusal)
-        }
         (None, None) => A::handle(call, request).await,
+        (before, after) => {
+            let code = before.or(after).unwrap_or_default();
+            // Kafka's way to say an error to a client that reads no answer is to hang up.
+            let refusal = match A::unanswered(&request) {
+                true => Reply::Close(format!("a fault rule answers {code} where no answer is read")),
+                false => Reply::With(A::refuse(&request, code)),
+            };
+            if before.is_none() {
+                A::handle(call, request).await;
+            }
+            refusal
+        }
     };
     if !plan.delay_after.is_zero() {
         tokio::time::sleep(plan.delay_after).await;

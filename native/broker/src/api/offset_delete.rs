@@ -66,10 +66,10 @@ fn delete(
                 Ok(())
             });
             let error_code = deleted.err().map_or(0, |code| code.0);
-            OffsetDeleteResponsePartition { partition_index: index, error_code, ..Default::default() }
+            OffsetDeleteResponsePartition { partition_index: index, error_code }
         });
         let partitions = partitions.collect();
-        response.topics.push(OffsetDeleteResponseTopic { name: topic.name.clone(), partitions, ..Default::default() });
+        response.topics.push(OffsetDeleteResponseTopic { name: topic.name.clone(), partitions });
     }
     Ok(response)
 }

@@ -280,7 +280,9 @@ impl Group {
             let reply = self.joined(id);
             if let Some(member) = self.members.get_mut(id) {
                 member.keep_alive(now);
-                member.joining.take().map(|answer| answer.send(reply));
+                if let Some(answer) = member.joining.take() {
+                    drop(answer.send(reply));
+                }
             }
         }
         let longest = self.members.values().map(|member| member.rebalance_timeout).max().unwrap_or_default();

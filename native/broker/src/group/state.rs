@@ -187,7 +187,9 @@ impl Group {
             let reply = if self.state == State::Stable { self.synced(&id) } else { instead(&id) };
             if let Some(member) = self.members.get_mut(&id) {
                 member.keep_alive(now);
-                member.syncing.take().map(|answer| answer.send(reply));
+                if let Some(answer) = member.syncing.take() {
+                    drop(answer.send(reply));
+                }
             }
         }
     }
@@ -280,11 +282,7 @@ impl Group {
         if let Some(answer) = member.syncing.take() {
             drop(answer.send(SyncReply::refused(ErrorCode::UNKNOWN_MEMBER_ID)));
         }
-        if let Some(instance) = &member.instance_id {
-            if self.static_members.get(instance).is_some_and(|id| id == member_id) {
-                self.static_members.remove(instance);
-            }
-        }
+        self.static_members.retain(|_, id| id != member_id);
         self.pending_sync.remove(member_id);
         if self.leader.as_deref() == Some(member_id) {
             self.leader = self.members.values().min_by_key(|member| member.order).map(|member| member.id.clone());
@@ -293,10 +291,9 @@ impl Group {
 
     /// Pushes a member's deadline out, unless it waits for us anyway.
     fn touch(&mut self, member_id: &str, now: Instant) {
-        if let Some(member) = self.members.get_mut(member_id) {
-            if member.joining.is_none() && member.syncing.is_none() {
-                member.keep_alive(now);
-            }
+        let waits = |member: &&mut Member| member.joining.is_some() || member.syncing.is_some();
+        if let Some(member) = self.members.get_mut(member_id).filter(|member| !waits(member)) {
+            member.keep_alive(now);
         }
     }
 

@@ -77,10 +77,9 @@ impl Log {
 
     /// Appends a validated batch: checks the producer's state, gives offsets, applies retention.
     pub fn append(&mut self, batch: &Batch, now_ms: i64, retention: Option<u64>) -> Result<Appended, ErrorCode> {
-        if let Some(producer) = &batch.producer {
-            if let Some((base_offset, append_time)) = self.producers.check(producer, now_ms)? {
-                return Ok(Appended { base_offset, append_time, duplicate: true });
-            }
+        let known = batch.producer.as_ref().map(|producer| self.producers.check(producer, now_ms)).transpose()?;
+        if let Some((base_offset, append_time)) = known.flatten() {
+            return Ok(Appended { base_offset, append_time, duplicate: true });
         }
         let base_offset = self.next_offset;
         let last_offset = base_offset + i64::from(batch.last_offset_delta);

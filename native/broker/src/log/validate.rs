@@ -13,6 +13,9 @@ use parking_lot::Mutex;
 use super::producers::ProducerStamp;
 use crate::config::TopicConfig;
 
+/// Where every kind of batch has its magic byte.
+const MAGIC_AT: usize = 16;
+
 /// A batch that may be appended.
 #[derive(Clone, Debug)]
 pub(crate) struct Batch {
@@ -85,16 +88,17 @@ pub(crate) fn validate(records: Option<Bytes>, rules: &Rules<'_>) -> Result<Batc
 
 /// A Produce request carries exactly one batch of magic 2 per partition.
 fn only_batch(records: Bytes, version: i16) -> Result<RawBatch, Refused> {
+    // Looked at first: an old message set may well be no batch at all.
+    if matches!(records.get(MAGIC_AT), Some(0 | 1)) {
+        let message = "are only allowed to contain record batches with magic version 2";
+        return Err(invalid(format!("Produce requests with version {version} {message}")));
+    }
     let mut batches = records::batches(records);
     let Some(first) = batches.next() else {
         let message = "must have at least one record batch per partition";
         return Err(invalid(format!("Produce requests with version {version} {message}")));
     };
     let first = first.map_err(refused)?;
-    if !matches!(first, RawBatch::V2(_)) {
-        let message = "are only allowed to contain record batches with magic version 2";
-        return Err(invalid(format!("Produce requests with version {version} {message}")));
-    }
     if version < 7 && first.header().attributes.compression() == Some(Compression::Zstd) {
         let message = format!("Produce requests with version {version} are not allowed to use ZStandard compression");
         return Err(Refused::new(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE, message));

@@ -1,0 +1,9 @@
+//! The embedded broker as a client on a socket sees it. Raw frames, made by the protocol crate; no client of ours.
+
+mod faults;
+mod fetch;
+mod groups;
+mod produce;
+mod support;
+mod topics;
+mod wire;
