@@ -1,12 +1,13 @@
 //! Fault rules, as a client meets them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dohle_broker::{Action, Rule, When};
 use dohle_protocol::{
     ApiKey, ErrorCode,
     messages::{HeartbeatRequest, MetadataRequest},
 };
+use tokio::time::Instant;
 
 use crate::support::*;
 

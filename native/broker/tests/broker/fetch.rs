@@ -1,11 +1,12 @@
 //! Reading: whole batches, limits, waiting, sessions.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dohle_protocol::{
     ErrorCode, Uuid,
     messages::{DeleteTopicsRequest, FetchRequest, FetchResponse, fetch_request::ForgottenTopic},
 };
+use tokio::time::Instant;
 
 use crate::support::*;
 

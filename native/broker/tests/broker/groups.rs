@@ -1,6 +1,6 @@
 //! Classic groups and their offsets, as members meet them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use dohle_broker::{Broker, BrokerOptions};
@@ -17,6 +17,7 @@ use dohle_protocol::{
         sync_group_request::SyncGroupRequestAssignment,
     },
 };
+use tokio::time::Instant;
 
 use crate::support::*;
 

@@ -1,9 +1,7 @@
 //! What may be appended, and what an idempotent producer may rely on.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use bytes::{Bytes, BytesMut};
-use dohle_broker::{Broker, BrokerOptions};
+use dohle_broker::{Broker, BrokerOptions, BrokerWorld, TokioWorld};
 use dohle_protocol::{
     ErrorCode, Uuid,
     compress::Compression,
@@ -125,7 +123,7 @@ async fn a_record_without_key_on_a_compacted_topic_is_named() {
 }
 
 fn wall_clock_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
+    TokioWorld.wall_clock_ms()
 }
 
 #[tokio::test]
