@@ -185,14 +185,14 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
   }
 
   /**
-   * Commits what is finished, the record in the loop's hands included, or these offsets. Resolves when the group's
-   * coordinator has it.
+   * Commits what is finished and what a loop was given last, the record in hand included; or these offsets. Resolves when
+   * the group's coordinator has it.
    */
   async commit(offsets?: readonly OffsetToCommit[], options: ReadOptions = {}): Promise<void> {
     this.#open(options.signal)
     if (offsets !== undefined && !Array.isArray(offsets))
       throw invalid('offsets', `is ${kindOf(offsets)}, not an array`)
-    if (offsets === undefined) this.#reader.loop?.include()
+    if (offsets === undefined) this.#reader.include()
     await this.#commit(offsets, options.signal)
   }
 

@@ -14,6 +14,7 @@ export class Batches implements AsyncIterableIterator<Batch, undefined, undefine
   readonly #make: (chunk: Chunk, start: number) => Batch
   #tail: Promise<unknown> = Promise.resolve()
   #hand: Chunk | undefined
+  #last: Chunk | undefined
   #ended = false
   #onEmpty: (() => void)[] = []
 
@@ -46,6 +47,7 @@ export class Batches implements AsyncIterableIterator<Batch, undefined, undefine
         const start = reader.position
         reader.position = chunk.count
         this.#hand = chunk
+        this.#last = chunk
         return { done: false, value: this.#make(chunk, start) }
       }
     } catch (error) {
@@ -84,7 +86,7 @@ export class Batches implements AsyncIterableIterator<Batch, undefined, undefine
   }
 
   include(): void {
-    const progress = this.#hand?.progress
+    const progress = this.#last?.progress
     if (progress !== undefined) progress.finishTo(progress.stepped)
   }
 

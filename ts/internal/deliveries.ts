@@ -48,7 +48,10 @@ export class Deliveries {
     let entry = this.#lastGroup
     if (entry === undefined || this.#last !== group) {
       entry = this.#groups.get(group)
-      if (entry === undefined) this.#groups.set(group, (entry = new Group()))
+      if (entry === undefined) {
+        entry = new Group()
+        this.#groups.set(group, entry)
+      }
       this.#last = group
       this.#lastGroup = entry
     }

@@ -115,7 +115,8 @@ export class Environment {
       const codec = codecs[name]
       const text = codec.encode(request)
       if (signal?.aborted) throw aborted(signal, `${name} was aborted before it began`)
-      const id = (this.#lastCall = (this.#lastCall + 1) >>> 0)
+      this.#lastCall = (this.#lastCall + 1) >>> 0
+      const id = this.#lastCall
       const end = () => {
         this.#calls.delete(id)
         signal?.removeEventListener('abort', onAbort)

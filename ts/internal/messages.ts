@@ -128,7 +128,7 @@ export class Messages implements AsyncIterableIterator<Message, undefined, undef
   }
 
   include(): void {
-    if (this.#inHand) this.#reader.chunk?.progress.finishTo(this.#reader.position)
+    this.#reader.chunk?.progress.finishTo(this.#reader.position)
   }
 
   emptied(concerns: (chunk: Chunk) => boolean): Promise<void> | undefined {

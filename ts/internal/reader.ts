@@ -18,7 +18,7 @@ export interface Cursor {
 
 /** Whoever reads. */
 export interface Loop {
-  /** What is in the program's hands counts as finished: a commit was asked for. */
+  /** What was given to the program counts as finished, the last record too: a commit was asked for. */
   include(): void
   /** Resolves when nothing of these partitions is in the program's hands; undefined: nothing is. */
   emptied(concerns: (chunk: Chunk) => boolean): Promise<void> | undefined
@@ -37,6 +37,7 @@ export class Reader {
   /** Chunks of which a stopped loop has left records, to be read first. */
   readonly #left: Cursor[] = []
   #loop: Loop | undefined
+  #lastLoop: Loop | undefined
   #error: KafkaError | undefined
   #wake: (() => void) | undefined
   #ready = false
@@ -51,6 +52,11 @@ export class Reader {
     return this.#loop
   }
 
+  /** What the loop that reads, or has read last, has given to the program counts as finished. */
+  include(): void {
+    this.#lastLoop?.include()
+  }
+
   /** `loop` reads from now on. */
   begin(loop: Loop): void {
     if (this.#loop === loop) return
@@ -60,6 +66,7 @@ export class Reader {
       throw new KafkaError(message, { code: 'INVALID_ARGUMENT' })
     }
     this.#loop = loop
+    this.#lastLoop = loop
   }
 
   /** `loop` reads no more. */
