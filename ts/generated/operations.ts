@@ -600,7 +600,7 @@ export interface TopicPartition {
   topic: string
 }
 
-/** Requests and responses by name. @internal */
+/** Requests and responses by name. */
 export interface Operations {
   'admin.createTopics': { request: CreateTopics; response: CreatedTopic[] }
   'admin.deleteTopics': { request: DeleteTopics; response: void }
@@ -640,7 +640,7 @@ export interface Operations {
   'testing.panicInEngine': { request: TestPanicInEngine; response: void }
 }
 
-/** The name of an operation. @internal */
+/** The name of an operation. */
 export type OperationName = keyof Operations
 
 function encodeBrokerFaultHits(value: BrokerFaultHits, path: string): unknown {

@@ -290,12 +290,12 @@ fn response_type(table: &Table, operation: &Operation) -> Result<String> {
 }
 
 fn operations_map(table: &Table) -> Result<String> {
-    let mut out = String::from("\n/** Requests and responses by name. @internal */\nexport interface Operations {\n");
+    let mut out = String::from("\n/** Requests and responses by name. */\nexport interface Operations {\n");
     for operation in &table.operations {
         let response = response_type(table, operation)?;
         writeln!(out, "  '{}': {{ request: {}; response: {response} }}", operation.name, operation.request)?;
     }
-    out.push_str("}\n\n/** The name of an operation. @internal */\nexport type OperationName = keyof Operations\n");
+    out.push_str("}\n\n/** The name of an operation. */\nexport type OperationName = keyof Operations\n");
     Ok(out)
 }
 
