@@ -122,7 +122,7 @@ async fn read(shared: &Arc<Shared>, full: bool, response: FetchResponse, link: &
     let endpoints: Vec<(i32, Endpoint)> = response
         .node_endpoints
         .iter()
-        .filter_map(|node| Some((node.node_id, Endpoint::new(&*node.host, u16::try_from(node.port).ok()?))))
+        .filter_map(|node| Some((node.node_id, Endpoint::new(&node.host, u16::try_from(node.port).ok()?))))
         .collect();
     let mut fates = Vec::new();
     let mut work = Vec::new();

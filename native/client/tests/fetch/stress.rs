@@ -106,6 +106,8 @@ async fn pauses_from_another_thread_lose_nothing_and_silence_nobody() {
         let over = Arc::new(AtomicBool::new(false));
         let meddler = {
             let (consumer, over) = (reader.consumer.clone(), over.clone());
+            // A thread of the application, not of the engine.
+            #[allow(clippy::disallowed_methods)]
             std::thread::spawn(move || {
                 let mut dice = Dice(seed * 77);
                 while !over.load(Ordering::Relaxed) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use dohle_broker::{Broker, BrokerOptions};
 use dohle_client::consumer::{
     Assignment, Chunk, Consumer, ConsumerEvent, ConsumerOptions, ConsumerSink, INDEX_WORDS, Question, StartAt,
@@ -33,7 +33,7 @@ pub struct Cluster {
 impl Cluster {
     pub async fn start() -> Self {
         let broker = Broker::start_default(BrokerOptions::default()).await.unwrap();
-        let client = connect(&broker);
+        let client = connect_to(broker.address().to_string());
         Cluster { broker, client }
     }
 
@@ -87,9 +87,9 @@ impl Cluster {
     }
 }
 
-pub fn connect(broker: &Broker) -> Client {
+pub fn connect_to(address: String) -> Client {
     let options = ClientOptions {
-        bootstrap_servers: vec![broker.address().to_string()],
+        bootstrap_servers: vec![address],
         retry_backoff: Duration::from_millis(20),
         retry_backoff_max: Duration::from_millis(200),
         reconnect_backoff: Duration::from_millis(20),
@@ -112,13 +112,6 @@ pub fn batch(values: &[Vec<u8>], codec: Compression) -> Bytes {
     let mut sealed = builder.seal(&mut Compressor::new(codec, None).unwrap(), false);
     sealed.stamp(-1, -1, -1);
     sealed.bytes()
-}
-
-/// The same bytes with one flipped.
-pub fn flip(bytes: &Bytes, at: usize) -> Bytes {
-    let mut bytes = BytesMut::from(&bytes[..]);
-    bytes[at] ^= 1;
-    bytes.freeze()
 }
 
 /// Values that say which record they are, of different sizes.
