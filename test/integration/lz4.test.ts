@@ -20,10 +20,11 @@ after(async () => {
 })
 
 const values: readonly (readonly [string, Buffer])[] = [
-  ['a few bytes', Buffer.from('jackdaw')],
+  ['less than a block', Buffer.from('jackdaw '.repeat(20))],
   ['a block of 64 KiB to the byte', Buffer.alloc(65_536, 'a')],
   ['some blocks that compress', Buffer.from('Franz Kafka, Prag. '.repeat(20_000))],
-  ['some blocks that do not', noise(99, 300_000)],
+  // A batch that does not get smaller is not compressed at all: the end of this one pays for its beginning.
+  ['blocks that do not compress before some that do', Buffer.concat([noise(99, 300_000), Buffer.alloc(300_000, 'b')])],
 ]
 
 for (const [name, value] of values) {
