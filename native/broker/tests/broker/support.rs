@@ -34,7 +34,11 @@ pub struct Connection {
 
 impl Connection {
     pub async fn to(broker: &Broker) -> Self {
-        Self { stream: TcpStream::connect(broker.address()).await.unwrap(), next: 1 }
+        Self::at(broker.address()).await
+    }
+
+    pub async fn at(address: impl tokio::net::ToSocketAddrs) -> Self {
+        Self { stream: TcpStream::connect(address).await.unwrap(), next: 1 }
     }
 
     /// Sends a request and reads its answer.

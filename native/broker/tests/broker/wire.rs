@@ -195,8 +195,9 @@ async fn other_machines_are_kept_out_unless_it_is_asked_for() {
     let broker = Broker::start_default(options).await.unwrap();
     assert!(broker.address().ip().is_unspecified());
     // Clients are told the address that they came to.
-    let stream = tokio::net::TcpStream::connect(("127.0.0.1", broker.address().port())).await.unwrap();
-    drop(stream);
+    let mut connection = Connection::at(("127.0.0.1", broker.address().port())).await;
+    let told = connection.ask(12, &messages::MetadataRequest::default()).await.brokers.remove(0);
+    assert_eq!((told.host.as_str(), told.port), ("127.0.0.1", i32::from(broker.address().port())));
     let zero = BrokerOptions::new().with_partitions(0);
     let error = Broker::start_default(zero).await.err().unwrap();
     assert_eq!(error.to_string(), "partitions: 0 is below 1");
@@ -206,8 +207,8 @@ async fn other_machines_are_kept_out_unless_it_is_asked_for() {
 async fn a_name_listens_on_all_its_addresses() {
     let broker = Broker::start_default(BrokerOptions::new().with_address("localhost", 0)).await.unwrap();
     assert!(broker.address().ip().is_loopback());
-    let stream = tokio::net::TcpStream::connect(("localhost", broker.address().port())).await;
-    assert!(stream.is_ok());
+    let mut connection = Connection::at(("localhost", broker.address().port())).await;
+    api_versions(&mut connection, 3).await;
 }
 
 #[tokio::test]
