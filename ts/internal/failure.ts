@@ -72,5 +72,7 @@ export function aborted(signal: AbortSignal, message: string, persistence?: Pers
 export function kindOf(value: unknown): string {
   if (value === null || value === undefined) return String(value)
   if (typeof value !== 'object') return `a ${typeof value}`
-  return `a ${value.constructor?.name ?? 'object'}`
+  const name = value.constructor?.name ?? 'Object'
+  if (name === 'Object') return 'an object'
+  return `${/^[AEIOU]/.test(name) ? 'an' : 'a'} ${name}`
 }

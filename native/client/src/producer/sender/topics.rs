@@ -169,7 +169,7 @@ impl Sender {
             let count = meta.partitions.len();
             return Error::new(
                 unknown,
-                format!("topic {name} has no such partition: {count} of them after {waited} ms"),
+                format!("topic {name} has {count} partitions, numbered from 0; the one asked for did not appear within {waited} ms"),
             );
         }
         match (self.client.metadata().topic_error(name), self.client.metadata().last_error()) {
@@ -189,7 +189,10 @@ impl Sender {
             .with_source(cause),
             (None, None) => Error::new(
                 ErrorKind::MaxBlockTimeout,
-                format!("topic {name} could not be looked up within {waited} ms"),
+                format!(
+                    "topic {name} could not be looked up within {waited} ms: no answer yet from {}",
+                    self.client.options().brokers.join(", ")
+                ),
             ),
         }
     }
