@@ -26,7 +26,7 @@ pub fn encode_request<R: Request>(
     client_id: Option<&str>,
     request: &R,
 ) -> Result<Segments, EncodeError> {
-    let mut e = Encoder::new();
+    let mut e = Encoder::with_capacity(256);
     e.i32(0);
     let header = WireRequestHeader {
         request_api_key: R::API_KEY.0,
@@ -89,7 +89,7 @@ pub fn encode_response<R: Request>(
     correlation_id: i32,
     response: &R::Response,
 ) -> Result<Segments, EncodeError> {
-    let mut e = Encoder::new();
+    let mut e = Encoder::with_capacity(256);
     e.i32(0);
     let header = ResponseHeader { correlation_id, ..Default::default() };
     header.encode(&mut e, response_header_version(R::API_KEY, R::flexible(version)))?;

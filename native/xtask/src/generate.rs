@@ -35,9 +35,13 @@ pub struct Generator {
     pub run: fn(root: &Path) -> Result<Vec<Output>>,
 }
 
-/// Writes what differs from what is there.
+/// Writes what differs from what is there, one generator after the other: a later one may build what an earlier one wrote.
 pub fn write(root: &Path, generators: &[Generator]) -> Result<()> {
-    for (path, change) in changes(root, generators)? {
+    generators.iter().try_for_each(|generator| write_one(root, generator))
+}
+
+fn write_one(root: &Path, generator: &Generator) -> Result<()> {
+    for (path, change) in changes(root, generator)? {
         let full = root.join(&path);
         match change {
             Some(contents) => {
@@ -56,7 +60,10 @@ pub fn write(root: &Path, generators: &[Generator]) -> Result<()> {
 
 /// Fails, naming the files, when anything differs.
 pub fn verify(root: &Path, generators: &[Generator]) -> Result<()> {
-    let stale: Vec<String> = changes(root, generators)?.keys().map(|path| format!("  {}", path.display())).collect();
+    let mut stale = Vec::new();
+    for generator in generators {
+        stale.extend(changes(root, generator)?.keys().map(|path| format!("  {}", path.display())));
+    }
     if stale.is_empty() {
         return Ok(());
     }
@@ -64,22 +71,20 @@ pub fn verify(root: &Path, generators: &[Generator]) -> Result<()> {
 }
 
 /// New contents per path, `None` for a file that must go.
-fn changes(root: &Path, generators: &[Generator]) -> Result<BTreeMap<PathBuf, Option<String>>> {
+fn changes(root: &Path, generator: &Generator) -> Result<BTreeMap<PathBuf, Option<String>>> {
     let mut changes = BTreeMap::new();
-    for generator in generators {
-        let outputs = (generator.run)(root).with_context(|| format!("generator {}", generator.name))?;
-        for folder in generator.owns {
-            for path in files(root, Path::new(folder))? {
-                changes.insert(path, None);
-            }
+    for folder in generator.owns {
+        for path in files(root, Path::new(folder))? {
+            changes.insert(path, None);
         }
-        for Output { path, contents, format } in outputs {
-            let contents = if format { rustfmt(root, &contents)? } else { contents };
-            if fs::read_to_string(root.join(&path)).is_ok_and(|old| old == contents) {
-                changes.remove(&path);
-            } else {
-                changes.insert(path, Some(contents));
-            }
+    }
+    let outputs = (generator.run)(root).with_context(|| format!("generator {}", generator.name))?;
+    for Output { path, contents, format } in outputs {
+        let contents = if format { rustfmt(root, &contents)? } else { contents };
+        if fs::read_to_string(root.join(&path)).is_ok_and(|old| old == contents) {
+            changes.remove(&path);
+        } else {
+            changes.insert(path, Some(contents));
         }
     }
     Ok(changes)
@@ -121,9 +126,12 @@ fn files(root: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
 mod tests {
     use super::*;
 
+    /// Without the generator that builds a crate: cargo within a test waits for itself. `npm run check` runs them all.
     #[test]
     fn what_is_committed_is_what_the_generators_put_out() {
         let root = crate::repository_root().unwrap();
-        verify(&root, crate::generators::ALL).unwrap();
+        for generator in crate::generators::ALL.iter().filter(|generator| generator.name != "operations") {
+            verify(&root, std::slice::from_ref(generator)).unwrap();
+        }
     }
 }

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: xtask <task>
   codegen [--verify]   write all generated files, or fail when one is stale
+  codegen <generator>  write only one generator's files: messages, errors, options, operations
   import-schemas       read Kafka's message schemas from its published jars into native/spec/messages
   dependencies         check which crates ours depend on: direction, licences, sources, bans";
 
@@ -33,6 +34,10 @@ fn run() -> Result<()> {
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["codegen"] => generate::write(&root, generators::ALL),
         ["codegen", "--verify"] => generate::verify(&root, generators::ALL),
+        ["codegen", name] => {
+            let found = generators::ALL.iter().find(|generator| generator.name == *name);
+            generate::write(&root, std::slice::from_ref(found.with_context(|| format!("no generator {name}"))?))
+        }
         ["import-schemas"] => import::run(&root),
         ["dependencies"] => dependencies::check(&root.join("native")),
         _ => bail!(USAGE),

@@ -64,6 +64,11 @@ impl Encoder {
         Self::default()
     }
 
+    /// An empty one with room for `capacity` bytes.
+    pub fn with_capacity(capacity: usize) -> Self {
+        Encoder { own: BytesMut::with_capacity(capacity), ..Self::default() }
+    }
+
     /// Bytes written so far, linked ones included.
     pub fn len(&self) -> usize {
         self.own.len() + self.linked_len

@@ -8,7 +8,7 @@ mod options;
 
 use crate::generate::Generator;
 
-/// Every generator that `xtask codegen` runs.
+/// Every generator that `xtask codegen` runs, in this order. The last one builds a crate that uses what the others write.
 pub const ALL: &[Generator] = &[
     Generator {
         name: "messages",
@@ -16,6 +16,6 @@ pub const ALL: &[Generator] = &[
         run: messages::run,
     },
     Generator { name: "errors", owns: &[], run: errors::run },
-    Generator { name: "operations", owns: &[], run: operations::run },
     Generator { name: "options", owns: &[], run: options::run },
+    Generator { name: "operations", owns: &[], run: operations::run },
 ];

@@ -1,6 +1,6 @@
 //! The facts of a Kafka message: the model, and its text form in `native/spec/messages`.
 //! Nothing of Rust and nothing of Kafka's JSON: that is `generators/messages` and `import`.
-//! A file holds the messages of one API; docs/architecture.md and `native/spec/README.md` describe the format.
+//! A file holds the messages of one API; `native/spec/README.md` describes the format.
 
 mod text;
 

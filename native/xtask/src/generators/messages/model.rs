@@ -159,3 +159,63 @@ fn min_size(message: &Message, declared: &Declared<'_>, ty: &Type, version: i16)
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::parse;
+
+    const TEXT: &str = "\
+request FooRequest key=7 versions=1-5 flexible=3+
+  Gone   int8       0
+  New    []Outer    4+
+    Inner  []Shared  4+
+  Old    []Shared   0-3
+  Later  int32      2+  tag=0@4+
+  struct Shared 0+
+    Name   string  0+    null=3+
+    Extra  uuid    5+
+";
+
+    fn model(check: impl FnOnce(Model)) {
+        let messages = parse(TEXT).unwrap();
+        check(Model::new(&messages[0]).unwrap());
+    }
+
+    #[test]
+    fn a_shared_struct_has_the_versions_of_all_its_uses() {
+        model(|model| {
+            let shared = model.structs.iter().find(|s| s.name == "Shared").unwrap();
+            assert_eq!(shared.versions, Versions { lowest: 1, highest: 5 });
+            assert_eq!(shared.flexible, Versions { lowest: 3, highest: 5 });
+            assert_eq!(shared.fields[0].versions, shared.versions);
+            assert_eq!(shared.fields[0].nullable, Versions { lowest: 3, highest: 5 });
+        });
+    }
+
+    #[test]
+    fn a_field_without_a_version_is_left_out_and_one_may_become_tagged() {
+        model(|model| {
+            let fields = &model.structs[0].fields;
+            assert!(fields.iter().all(|field| field.field.name != "Gone"));
+            let later = fields.iter().find(|field| field.field.name == "Later").unwrap();
+            assert_eq!(later.versions, Versions { lowest: 2, highest: 5 });
+            assert_eq!(later.in_place, Versions { lowest: 2, highest: 3 });
+        });
+    }
+
+    #[test]
+    fn the_least_size_of_an_element_is_that_of_its_smallest_version() {
+        model(|model| {
+            let old = model.structs[0].fields.iter().find(|field| field.field.name == "Old").unwrap();
+            // Version 1: a length of two bytes; version 3: a compact length and a count of tagged fields.
+            assert_eq!(old.element_min_size, 2);
+        });
+    }
+
+    #[test]
+    fn a_struct_that_nobody_defines_is_an_error() {
+        let messages = parse("request A key=1 versions=0-0 flexible=none\n  B  []Missing  0+\n").unwrap();
+        assert!(Model::new(&messages[0]).is_err());
+    }
+}
