@@ -1,0 +1,7 @@
+//! The zstd decompressor on any bytes, and zstd there and back.
+#![no_main]
+
+use dohle_protocol::compress::Compression;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| dohle_fuzz::codec(Compression::Zstd, data));
