@@ -191,7 +191,7 @@ impl Sender {
                 ErrorKind::MaxBlockTimeout,
                 format!(
                     "topic {name} could not be looked up within {waited} ms: no answer yet from {}",
-                    self.client.options().brokers.join(", ")
+                    self.client.options().bootstrap_servers.join(", ")
                 ),
             ),
         }
