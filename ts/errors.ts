@@ -2,10 +2,15 @@
  * Errors: one class, five subclasses (the groups of KIP-1050), and `code` to tell them apart.
  */
 
+import type { BrokerErrorCode } from './generated/errors.ts'
+
+/** The `code` of an error: Kafka's name of it, one of Dohle's own, such as `CLOSED`, or `UNKNOWN(n)` for a newer broker's. */
+export type KafkaErrorCode = BrokerErrorCode | (string & Record<never, never>)
+
 /** What `KafkaError` is made of. */
 export interface KafkaErrorOptions {
   /** Kafka's name of the error, such as `UNKNOWN_TOPIC_OR_PARTITION`, or one of Dohle's, such as `CLOSED`. */
-  code: string
+  code: KafkaErrorCode
   /** Whether the same call may succeed when it is made again. Default: false. */
   retriable?: boolean
   /** Whether the object that gave the error is of no more use. Default: false. */
@@ -31,7 +36,7 @@ export type Persistence = 'not-persisted' | 'possibly-persisted' | 'persisted'
 export class KafkaError extends Error {
   override name = 'KafkaError'
   /** Kafka's name of the error, such as `UNKNOWN_TOPIC_OR_PARTITION`, or one of Dohle's, such as `CLOSED`. */
-  readonly code: string
+  readonly code: KafkaErrorCode
   /** Whether the same call may succeed when it is made again. */
   readonly retriable: boolean
   /** Whether the client, producer or consumer that gave the error is of no more use. */

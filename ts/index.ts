@@ -19,12 +19,14 @@ export {
   type FailedRecord,
   InvalidConfigurationError,
   KafkaError,
+  type KafkaErrorCode,
   type KafkaErrorOptions,
   PartialFailureError,
   type Persistence,
   RefreshRetriableError,
   RetriableError,
 } from './errors.ts'
+export type { BrokerErrorCode } from './generated/errors.ts'
 export type {
   BrokerDescription,
   CallOptions,
