@@ -62,6 +62,11 @@ impl Broker {
         self.node.connections.load(Ordering::Relaxed)
     }
 
+    /// Requests that made the broker panic: each is a bug of the broker's, closed its own connection and nothing else.
+    pub fn panics(&self) -> usize {
+        self.node.panics.load(Ordering::Relaxed)
+    }
+
     /// The fault rules; see [`Faults`].
     pub fn faults(&self) -> &Faults {
         &self.node.faults

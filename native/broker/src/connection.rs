@@ -7,7 +7,7 @@ use std::{
     io::{self, IoSlice},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::Poll,
 };
 
@@ -27,10 +27,13 @@ const READ_AHEAD: usize = 64 * 1024;
 /// Serves a connection to its end.
 pub(crate) async fn serve(node: Arc<Node>, accepted: Accepted) {
     let peer = accepted.peer;
-    match unpanicked(run(node, accepted)).await {
+    match unpanicked(run(node.clone(), accepted)).await {
         Ok(Ok(())) => tracing::debug!(%peer, "closed by the client"),
         Ok(Err(end)) => tracing::debug!(%peer, %end, "connection ended"),
-        Err(message) => tracing::error!(%peer, message, "a request panicked; its connection is closed"),
+        Err(message) => {
+            node.panics.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(%peer, message, "a request panicked; its connection is closed");
+        }
     }
 }
 
@@ -170,4 +173,20 @@ pub(crate) async fn unpanicked<F: Future>(future: F) -> Result<F::Output, String
         }
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_comes_back_as_its_message() {
+        assert_eq!(unpanicked(async { 7 }).await, Ok(7));
+        assert_eq!(unpanicked(async { panic!("no {}", 7) }).await, Err::<(), _>("no 7".into()));
+        let later = async {
+            tokio::task::yield_now().await;
+            panic!("later");
+        };
+        assert_eq!(unpanicked(later).await, Err::<(), _>("later".into()));
+    }
 }

@@ -30,6 +30,7 @@ pub(crate) struct Node {
     pub faults: Faults,
     pub decompressors: Decompressors,
     pub connections: AtomicUsize,
+    pub panics: AtomicUsize,
     next_producer_id: AtomicI64,
 }
 
@@ -46,6 +47,7 @@ impl Node {
             faults: Faults::default(),
             decompressors: Decompressors::default(),
             connections: AtomicUsize::new(0),
+            panics: AtomicUsize::new(0),
             next_producer_id: AtomicI64::new(first_producer_id),
             world,
             options,

@@ -51,7 +51,7 @@ pub(crate) struct Slice {
 
 impl Log {
     pub fn new(segment_bytes: usize) -> Self {
-        let first = Segment::new(0, 0, segment::FIRST_CAPACITY.min(segment_bytes));
+        let first = Segment::new(0, 0, segment::FIRST_CAPACITY);
         Self {
             start_offset: 0,
             next_offset: 0,

@@ -6,8 +6,8 @@ use dohle_protocol::records;
 
 use super::Batch;
 
-/// Capacity of a log's first segment: many topics stay tiny.
-pub(super) const FIRST_CAPACITY: usize = 4096;
+/// Capacity of a log's first segment, which grows as it is written to: many partitions stay empty, or tiny.
+pub(super) const FIRST_CAPACITY: usize = 0;
 
 pub(super) struct Segment {
     pub base_offset: i64,

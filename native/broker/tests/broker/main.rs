@@ -3,6 +3,7 @@
 
 mod faults;
 mod fetch;
+mod garbage;
 mod groups;
 mod produce;
 mod support;
