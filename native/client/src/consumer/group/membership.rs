@@ -76,6 +76,8 @@ struct Member {
     ever_joined: bool,
     /// On the way out: wishes and the poll clock no longer matter.
     leaving: bool,
+    /// We are to go, in the middle of a rebalance: until then it may end first.
+    patience: Option<Instant>,
 }
 
 /// Runs until the consumer closes or its group is beyond help.
@@ -123,6 +125,7 @@ impl Member {
             failing_since: None,
             ever_joined: false,
             leaving: false,
+            patience: None,
             shared,
         }
     }
@@ -194,6 +197,7 @@ impl Member {
                 self.shared.client.metadata().request_update();
                 Ok(())
             }
+            () = tokio::time::sleep_until(self.patience.unwrap_or(self.missing_look)), if self.patience.is_some() => self.look(),
         }
     }
 
@@ -203,7 +207,7 @@ impl Member {
             return Ok(());
         }
         if self.shared.is_closing() {
-            return Err(Stop::Closing);
+            return if self.must_finish_join() { Ok(()) } else { Err(Stop::Closing) };
         }
         match self.shared.with(|s| s.interest.clone()) {
             Interest::Topics(topics) if topics == self.topics || self.topics.is_empty() => Ok(()),
@@ -211,8 +215,19 @@ impl Member {
                 self.wanted.get_or_insert_with(|| format!("the subscription is now {}", names(&topics)));
                 Ok(())
             }
+            _ if self.must_finish_join() => Ok(()),
             _ => Err(Stop::Unsubscribed),
         }
+    }
+
+    /// Between join and sync the coordinator refuses all commits, and the group waits for us, for our assignment if we
+    /// lead it. Who has something to commit ends the rebalance before it goes, unless that takes too long.
+    fn must_finish_join(&mut self) -> bool {
+        if !self.shared.group.identity().joining || self.shared.with(|s| s.assigned()).is_empty() {
+            return false;
+        }
+        let limit = self.handshake_time().min(self.shared.options.session_timeout);
+        Instant::now() < *self.patience.get_or_insert_with(|| Instant::now() + limit)
     }
 
     fn look_at_clock(&mut self) -> Result<(), Stop> {
@@ -284,7 +299,8 @@ impl Member {
         self.shared.group.change_identity(|identity| identity.joining = true);
 
         let (shared, assignors, owned_since) = (self.shared.clone(), self.assignors.clone(), self.owned_since);
-        let joined = self.tend(async move { join::join(&shared, &assignors, owned_since, &topics, &reason).await }).await?;
+        let joined =
+            self.tend(async move { join::join(&shared, &assignors, owned_since, &topics, &reason).await }).await?;
         let mut joined = match joined {
             Ok(joined) => joined,
             Err(error) => return Ok(Err(error)),
@@ -301,6 +317,7 @@ impl Member {
             Err(error) => return Ok(Err(error)),
         };
         self.shared.group.change_identity(|identity| identity.joining = false);
+        self.patience = None;
         self.heart.start(self.shared.options.heartbeat_interval);
         self.adopt(joined, assigned).await.map(Ok)
     }
@@ -492,6 +509,7 @@ impl Member {
         self.owned_since = -1;
         self.heart.stop();
         self.wanted = None;
+        self.patience = None;
         self.watch_as_leader(None);
     }
 }
