@@ -102,10 +102,10 @@ export class Producer implements AsyncDisposable {
    */
   send(message: TopicMessage, options?: SendOptions): Promise<RecordMetadata> {
     return new Promise((resolve, reject) => {
-      const waiter = new SendWaiter(message.topic, resolve, reject)
       const signal = options?.signal
       this.#ready(signal)
       checkMessage(message, 'message')
+      const waiter = new SendWaiter(message.topic, resolve, reject)
       this.#outbox.write(this.#topic(message.topic, 'topic'), message, '', waiter, message.partition ?? -1)
       this.#hold()
       if (signal !== undefined) this.#withdrawOn(signal, waiter, [this.#outbox.place()])
@@ -123,9 +123,10 @@ export class Producer implements AsyncDisposable {
     batch: { topic: string; messages: readonly ProducerMessage[] },
     options?: SendOptions,
   ): Promise<RecordMetadata[]> {
-    const { topic, messages } = batch
     const signal = options?.signal
     this.#ready(signal)
+    checkMessage(batch, 'batch')
+    const { topic, messages } = batch
     if (!Array.isArray(messages)) throw invalid('messages', `is ${kindOf(messages)}, not an array`)
     const id = this.#topic(topic, 'topic')
     for (let i = 0; i < messages.length; i++) check(messages[i]!, i)

@@ -12,7 +12,7 @@ export const ARENA_BYTES = 256 * 1024
 /** Topic id of a record that was taken back. */
 const WITHDRAWN = -1
 /** Strings up to here are cheaper written byte by byte than by a call. */
-const SHORT = 20
+const SHORT = 12
 const TWO_32 = 4294967296
 
 /** Something that becomes the bytes of a key, value or header. */
