@@ -451,10 +451,7 @@ describe('consumer', () => {
   describe('groups', () => {
     test('listeners run before partitions come and go, and the record in hand is finished first', async () => {
       const topic = await numbers(context.kafka, 500, 2)
-      const { consumer: first, groupId } = await member(topic, {
-        enableAutoCommit: true,
-        autoCommitIntervalMs: 3_600_000,
-      })
+      const { consumer: first, groupId } = await member(topic, { enableAutoCommit: true, heartbeatIntervalMs: 50 })
       const log: string[] = []
       const names = (partitions: TopicPartition[]) => partitions.map(({ partition }) => partition).join(',')
       let inHand = false

@@ -85,6 +85,10 @@ export class Batches implements AsyncIterableIterator<Batch, undefined, undefine
     for (const done of this.#onEmpty.splice(0)) done()
   }
 
+  get stopped(): boolean {
+    return this.#ended
+  }
+
   include(): void {
     const progress = this.#last?.progress
     if (progress !== undefined) progress.finishTo(progress.stepped)

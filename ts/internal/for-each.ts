@@ -45,7 +45,7 @@ export class ForEach implements Loop {
     if (this.#failure !== undefined) throw this.#failure.error
   }
 
-  get #stopped(): boolean {
+  get stopped(): boolean {
     return this.#failure !== undefined || this.#reader.ended || this.#signal?.aborted === true
   }
 
@@ -57,7 +57,7 @@ export class ForEach implements Loop {
       chunk !== null;
       chunk = await reader.next(this, this.#signal)
     ) {
-      while (reader.position < chunk.count && !this.#stopped) {
+      while (reader.position < chunk.count && !this.stopped) {
         if (this.#running.size >= limit) {
           await Promise.race(this.#running.keys())
           continue
@@ -68,7 +68,7 @@ export class ForEach implements Loop {
         reader.position = position + 1
         this.#track(this.#handle(chunk, position), chunk)
       }
-      if (this.#stopped) return this.#checkSignal()
+      if (this.stopped) return this.#checkSignal()
     }
   }
 
@@ -90,13 +90,13 @@ export class ForEach implements Loop {
       tails.set(key, task)
       this.#track(task, own)
       while (this.#running.size >= WAITING_CHUNKS) await Promise.race(this.#running.keys())
-      if (this.#stopped) return this.#checkSignal()
+      if (this.stopped) return this.#checkSignal()
     }
   }
 
   async #wholeChunk(chunk: Chunk, start: number): Promise<void> {
     let position = start
-    while (position < chunk.count && !this.#stopped && chunk.progress.step(position + 1)) {
+    while (position < chunk.count && !this.stopped && chunk.progress.step(position + 1)) {
       await this.#handle(chunk, position++)
       if (--this.#pace.steps < 0 && this.#pace.due()) await this.#pace.rest()
     }
@@ -109,6 +109,7 @@ export class ForEach implements Loop {
       chunk.progress.finish(position)
     } catch (error) {
       this.#failure ??= { error }
+      this.#reader.wake()
     }
   }
 

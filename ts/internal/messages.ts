@@ -127,6 +127,10 @@ export class Messages implements AsyncIterableIterator<Message, undefined, undef
     for (const done of this.#onEmpty.splice(0)) done()
   }
 
+  get stopped(): boolean {
+    return this.#ended
+  }
+
   include(): void {
     this.#reader.chunk?.progress.finishTo(this.#reader.position)
   }

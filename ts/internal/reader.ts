@@ -18,6 +18,8 @@ export interface Cursor {
 
 /** Whoever reads. */
 export interface Loop {
+  /** It wants no more; said by `wake` to one that waits. */
+  readonly stopped: boolean
   /** What was given to the program counts as finished, the last record too: a commit was asked for. */
   include(): void
   /** Resolves when nothing of these partitions is in the program's hands; undefined: nothing is. */
@@ -95,6 +97,11 @@ export class Reader {
     this.#wake?.()
   }
 
+  /** Whoever waits looks again whether it wants more. */
+  wake(): void {
+    this.#wake?.()
+  }
+
   /** Keeps a chunk of which records are left. */
   leave(cursor: Cursor): void {
     if (cursor.position < cursor.chunk.count && !cursor.chunk.progress.revoked) this.#left.push(cursor)
@@ -109,7 +116,7 @@ export class Reader {
     for (;;) {
       if (signal?.aborted) throw aborted(signal, 'the iteration was aborted')
       if (this.#error !== undefined) throw this.#takeError()
-      if (this.ended || this.#loop !== loop) return null
+      if (this.ended || this.#loop !== loop || loop.stopped) return null
       if (this.chunk !== null && this.position < this.chunk.count && !this.chunk.progress.revoked) return this.chunk
       if (this.chunk !== null) {
         this.chunk = null

@@ -12,6 +12,7 @@ import { Pace } from './pace.ts'
 import type { Loop, Reader } from './reader.ts'
 
 class Ahead implements Loop {
+  readonly stopped = false
   readonly #reader: Reader
   readonly #signal: AbortSignal | undefined
   readonly #pace = new Pace()

@@ -12,7 +12,7 @@ use dohle_protocol::{ErrorClass, ErrorCode};
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use crate::collections::Map;
+use crate::collections::{Map, Set};
 use crate::net::Backoff;
 use crate::{Client, Error, ErrorKind, Lane, Result};
 
@@ -174,13 +174,15 @@ pub(crate) async fn offsets_at(
     let limit = client.options().default_api_timeout;
     let deadline = Instant::now() + limit;
     let mut backoff = Backoff::new(client.options().retry_backoff, client.options().retry_backoff_max);
-    let mut offsets: Map<TopicPartition, Option<i64>> = Map::default();
+    // By place as well: one partition may be asked for several, which go out one per round.
+    let mut offsets: Map<(TopicPartition, i64), Option<i64>> = Map::default();
     let mut last: Option<Error> = None;
     let mut refresh = false;
     loop {
-        let open = || asked.iter().zip(&timestamps).filter(|((tp, _), _)| !offsets.contains_key(tp));
+        let open = || asked.iter().zip(&timestamps).filter(|((tp, _), at)| !offsets.contains_key(&(tp.clone(), **at)));
         if open().next().is_none() {
-            return Ok(asked.into_iter().map(|(tp, _)| (tp.clone(), offsets[&tp])).collect());
+            let places = asked.iter().zip(&timestamps);
+            return Ok(places.map(|((tp, _), &at)| (tp.clone(), offsets[&(tp.clone(), at)])).collect());
         }
         let missing = |tp: &TopicPartition| client.metadata().snapshot().leader(&tp.topic, tp.partition).is_none();
         if refresh || open().any(|((tp, _), _)| missing(tp)) {
@@ -196,7 +198,12 @@ pub(crate) async fn offsets_at(
         }
         let snapshot = client.metadata().snapshot();
         let mut leaders: Map<i32, Vec<LookUp>> = Map::default();
+        let known = offsets.len();
+        let mut this_round = Set::default();
         for ((tp, _), &value) in open() {
+            if !this_round.insert(tp) {
+                continue;
+            }
             match snapshot.leader(&tp.topic, tp.partition) {
                 Some((leader, leader_epoch)) => {
                     leaders.entry(leader).or_default().push(LookUp { tp: tp.clone(), epoch: 0, leader_epoch, value });
@@ -215,7 +222,8 @@ pub(crate) async fn offsets_at(
                     for (look_up, answer) in answers {
                         match answer {
                             Ok(position) => {
-                                offsets.insert(look_up.tp, (position.offset >= 0).then_some(position.offset));
+                                let offset = (position.offset >= 0).then_some(position.offset);
+                                offsets.insert((look_up.tp, look_up.value), offset);
                             }
                             Err(code) => {
                                 let error = Error::broker(code, format_args!("offsets of {}", look_up.tp));
@@ -235,7 +243,7 @@ pub(crate) async fn offsets_at(
                 }
             }
         }
-        if asked.iter().all(|(tp, _)| offsets.contains_key(tp)) {
+        if offsets.len() == known + this_round.len() {
             continue;
         }
         let pause = backoff.next(&**client.world());
