@@ -1,0 +1,196 @@
+//! A cluster, and consumers whose sink answers questions and keeps what it is told.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use dohle_broker::{Broker, BrokerOptions};
+use dohle_client::admin::{Admin, NewTopic};
+use dohle_client::consumer::{
+    Ask, Consumer, ConsumerEvent, ConsumerOptions, ConsumerSink, Question, TopicPartition,
+};
+use dohle_client::{Client, ClientOptions, TokioWorld, World};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// Long enough for any machine; a test that waits this long has failed.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The real cluster of DOHLE_TEST_BROKERS, or an embedded broker of this test's own.
+pub struct Cluster {
+    pub servers: String,
+    pub broker: Option<Broker>,
+}
+
+impl Cluster {
+    pub async fn start() -> Cluster {
+        match std::env::var("DOHLE_TEST_BROKERS") {
+            Ok(servers) if !servers.is_empty() => Cluster { servers, broker: None },
+            _ => Cluster::embedded().await,
+        }
+    }
+
+    /// For tests that need faults.
+    pub async fn embedded() -> Cluster {
+        let broker = Broker::start_default(BrokerOptions::default()).await.unwrap();
+        Cluster { servers: broker.address().to_string(), broker: Some(broker) }
+    }
+
+    pub fn client(&self) -> Client {
+        let options = ClientOptions { bootstrap_servers: vec![self.servers.clone()], ..ClientOptions::default() };
+        Client::new(Arc::new(TokioWorld::new(tokio::runtime::Handle::current())), options).unwrap()
+    }
+
+    /// A topic of its own for each test and run.
+    pub async fn topic(&self, partitions: i32) -> String {
+        let name = unique("topic");
+        self.create(&name, partitions).await;
+        name
+    }
+
+    pub async fn create(&self, name: &str, partitions: i32) {
+        let client = self.client();
+        let topic = NewTopic { name: name.to_owned(), partitions: Some(partitions), ..NewTopic::default() };
+        let created = Admin::new(&client).create_topics(vec![topic], false, None).await.unwrap();
+        created.into_iter().for_each(|item| drop(item.result.unwrap()));
+        client.close().await;
+    }
+}
+
+/// A name that no other test or run has.
+pub fn unique(what: &str) -> String {
+    format!("{what}-{:016x}", TokioWorld::new(tokio::runtime::Handle::current()).random_u64())
+}
+
+/// Options for a group, quick enough for tests and slow enough for any machine.
+pub fn options(group: &str, strategy: &str) -> ConsumerOptions {
+    ConsumerOptions {
+        group_id: Some(group.to_owned()),
+        auto_offset_reset: "earliest".to_owned(),
+        partition_assignment_strategy: vec![strategy.to_owned()],
+        session_timeout: Duration::from_secs(20),
+        heartbeat_interval: Duration::from_millis(100),
+        ..ConsumerOptions::default()
+    }
+}
+
+/// A consumer and what it told.
+pub struct Member {
+    pub consumer: Consumer,
+    pub told: Arc<Told>,
+}
+
+/// What a consumer's sink was told.
+#[derive(Default)]
+pub struct Told {
+    consumer: Mutex<Option<Consumer>>,
+    /// Questions wait for the test when this is set.
+    pub silent: AtomicBool,
+    pub questions: Mutex<Vec<Question>>,
+    pub events: Mutex<Vec<ConsumerEvent>>,
+    pub ready: AtomicBool,
+    pub news: Notify,
+}
+
+impl ConsumerSink for Told {
+    fn chunks_ready(&self) {
+        self.ready.store(true, Ordering::SeqCst);
+        self.news.notify_waiters();
+    }
+
+    fn question(&self, question: Question) {
+        if !self.silent.load(Ordering::SeqCst) {
+            self.consumer.lock().as_ref().unwrap().answer(question.id);
+        }
+        self.questions.lock().push(question);
+        self.news.notify_waiters();
+    }
+
+    fn event(&self, event: ConsumerEvent) {
+        self.events.lock().push(event);
+        self.news.notify_waiters();
+    }
+}
+
+impl Member {
+    /// Its loop waits for records: it is never slow.
+    pub fn new(client: &Client, options: ConsumerOptions) -> Member {
+        let member = Member::stuck(client, options);
+        assert!(member.consumer.next_chunk().unwrap().is_none());
+        member
+    }
+
+    /// Its loop asks for nothing.
+    pub fn stuck(client: &Client, options: ConsumerOptions) -> Member {
+        let told = Arc::new(Told::default());
+        let consumer = Consumer::new(client, options, told.clone()).unwrap();
+        *told.consumer.lock() = Some(consumer.clone());
+        Member { consumer, told }
+    }
+
+    /// A member of its own client that subscribes to one topic.
+    pub fn subscribed(cluster: &Cluster, options: ConsumerOptions, topic: &str) -> Member {
+        let member = Member::new(&cluster.client(), options);
+        member.consumer.subscribe(vec![topic.to_owned()]).unwrap();
+        member
+    }
+
+    /// Waits until `done`.
+    pub async fn until(&self, what: &str, mut done: impl FnMut(&Member) -> bool) {
+        let wait = async {
+            while !done(self) {
+                // State can change without an event: look often, too.
+                let _ = tokio::time::timeout(Duration::from_millis(20), self.told.news.notified()).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, wait).await.is_err() {
+            panic!("never: {what}\n{}", self.story());
+        }
+    }
+
+    pub fn story(&self) -> String {
+        let events: Vec<_> = self.told.events.lock().iter().map(|event| format!("  {event:?}")).collect();
+        let questions: Vec<_> = self.told.questions.lock().iter().map(|q| format!("  {q:?}")).collect();
+        format!("assigned {:?}\nevents\n{}\nquestions\n{}", self.consumer.assignment(), events.join("\n"), questions.join("\n"))
+    }
+
+    pub fn owned(&self) -> usize {
+        self.consumer.assignment().len()
+    }
+
+    pub fn event<T>(&self, pick: impl Fn(&ConsumerEvent) -> Option<T>) -> Option<T> {
+        self.told.events.lock().iter().find_map(pick)
+    }
+
+    pub fn lost(&self) -> bool {
+        self.event(|event| matches!(event, ConsumerEvent::Lost(_)).then_some(())).is_some()
+    }
+
+    /// All partitions ever asked to be revoked.
+    pub fn revoked(&self) -> Vec<TopicPartition> {
+        let questions = self.told.questions.lock();
+        let revoked = questions.iter().filter_map(|q| match &q.what {
+            Ask::Revoke(partitions) => Some(partitions.clone()),
+            _ => None,
+        });
+        revoked.flatten().collect()
+    }
+
+    pub async fn close(self) {
+        self.consumer.close(Some(PATIENCE)).await.unwrap();
+    }
+}
+
+/// Waits until the members own these numbers of partitions.
+pub async fn shared_out(members: &[(&Member, usize)]) {
+    let done = || members.iter().all(|(member, count)| member.owned() == *count);
+    let wait = async {
+        while !done() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    if tokio::time::timeout(PATIENCE, wait).await.is_err() {
+        let stories: Vec<_> = members.iter().map(|(member, count)| format!("wanted {count}: {}", member.story())).collect();
+        panic!("partitions were never shared out\n{}", stories.join("\n\n"));
+    }
+}
