@@ -76,9 +76,9 @@ mod tests {
         assert_eq!(crc32(b""), 0);
         // rd_fnv1a's own unit test.
         let cases: [(&str, u32); 6] = [
-            ("kafka", 0xd33c_4e1),
+            ("kafka", 0x0d33_c4e1),
             ("giberish123456789", 0x77a5_8295),
-            ("1234", 0x23bd_d03),
+            ("1234", 0x023b_dd03),
             ("234", 0x2dea_3cd2),
             ("34", 0x740f_a83e),
             ("4", 0x310c_a263),

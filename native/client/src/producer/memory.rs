@@ -10,6 +10,8 @@ pub(crate) struct Memory {
     /// Bytes that the last refused reservation asked for.
     wanted: AtomicUsize,
     waiting: AtomicBool,
+    /// How often someone began to wait.
+    waits: AtomicUsize,
 }
 
 impl Memory {
@@ -19,6 +21,7 @@ impl Memory {
             free: AtomicIsize::new(total as isize),
             wanted: AtomicUsize::new(0),
             waiting: AtomicBool::new(false),
+            waits: AtomicUsize::new(0),
         }
     }
 
@@ -65,6 +68,7 @@ impl Memory {
     /// other, and nobody would ever tell. Here either `give` sees `waiting`, or this sees the bytes given.
     #[must_use]
     pub fn wait(&self) -> bool {
+        self.waits.fetch_add(1, Ordering::SeqCst);
         self.waiting.store(true, Ordering::SeqCst);
         self.due()
     }
@@ -72,6 +76,11 @@ impl Memory {
     /// Whether someone waits: batches do not linger then.
     pub fn awaited(&self) -> bool {
         self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Grows each time that someone begins to wait.
+    pub fn waits(&self) -> usize {
+        self.waits.load(Ordering::SeqCst)
     }
 
     fn due(&self) -> bool {

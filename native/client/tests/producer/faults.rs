@@ -1,10 +1,11 @@
 //! Idempotence and retries under faults: nothing lost, nothing twice, in order, and the truth about what is unknown.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dohle_broker::{Action, BrokerOptions, Rule, When};
 use dohle_client::producer::{Persistence, ProducerOptions};
 use dohle_protocol::ErrorCode;
+use tokio::time::Instant;
 
 use crate::common::*;
 

@@ -1,10 +1,11 @@
 //! Linger, flush, close, the waiting room, and what is refused.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dohle_broker::{Action, BrokerOptions, Rule, When};
 use dohle_client::producer::{AppendError, Persistence, ProducerOptions};
 use dohle_protocol::records::{Headers, RecordRef};
+use tokio::time::Instant;
 
 use crate::common::*;
 

@@ -18,8 +18,10 @@ impl Random {
     }
 }
 
-fn fault(random: &mut Random) -> Rule {
-    let when = if random.below(2) == 0 { When::Before } else { When::After };
+/// `gaps`: the broker may say OUT_OF_ORDER_SEQUENCE_NUMBER. It never does of a batch that it has, which a rule cannot know; so
+/// no fault strikes after the append then.
+fn fault(random: &mut Random, gaps: bool) -> Rule {
+    let when = if gaps || random.below(2) == 0 { When::Before } else { When::After };
     let action = match random.below(8) {
         0 => Action::Close { when },
         1 => Action::Drop { when },
@@ -27,7 +29,7 @@ fn fault(random: &mut Random) -> Rule {
         3 => Action::Error { code: ErrorCode::NOT_LEADER_OR_FOLLOWER.0, when },
         4 => Action::Error { code: ErrorCode::REQUEST_TIMED_OUT.0, when },
         5 => Action::Error { code: ErrorCode::NOT_ENOUGH_REPLICAS.0, when: When::Before },
-        6 => Action::Error { code: ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER.0, when: When::Before },
+        6 if gaps => Action::Error { code: ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER.0, when: When::Before },
         _ => Action::Error { code: ErrorCode::KAFKA_STORAGE_ERROR.0, when },
     };
     let rule = Rule::new(action).api(0).topic("t");
@@ -41,7 +43,7 @@ async fn storm(seed: u64, options: ProducerOptions) {
     let topic = bench.producer.topic("t").unwrap();
     let mut placed = Vec::new();
     for round in 0..40 {
-        bench.faults().add(fault(&mut random));
+        bench.faults().add(fault(&mut random, seed % 2 == 1));
         for i in 0..random.below(40) {
             let partition = random.below(3) as i32;
             let value = format!("{seed}-{round}-{i}-{}", "x".repeat(random.below(200) as usize));
@@ -70,7 +72,7 @@ async fn storm(seed: u64, options: ProducerOptions) {
                 Persistence::Persisted => {
                     assert!(outcome.error.is_none());
                     assert_eq!(found, Some(0), "seed {seed}: {value} after {:?}", &log[at.saturating_sub(1)..at]);
-                    assert!(outcome.offset == -1 || outcome.offset == at as i64);
+                    assert!(outcome.offset == -1 || outcome.offset == at as i64, "seed {seed}: {value} is at {at}, told {}", outcome.offset);
                     at += 1;
                 }
                 Persistence::PossiblyPersisted => at += usize::from(found == Some(0)),
@@ -84,9 +86,9 @@ async fn storm(seed: u64, options: ProducerOptions) {
 #[tokio::test(flavor = "multi_thread")]
 async fn random_faults_neither_lose_nor_duplicate_nor_reorder() {
     for seed in 0..8 {
-        let batch_size = if seed % 2 == 0 { 1 } else { 2_000 };
+        let batch_size = if seed % 4 < 2 { 1 } else { 2_000 };
         let linger = (seed % 3 == 0).then_some(Duration::from_millis(3));
-        let compression = if seed % 4 == 0 { Compression::Lz4 } else { Compression::None };
+        let compression = if seed % 5 == 0 { Compression::Lz4 } else { Compression::None };
         storm(seed, ProducerOptions { batch_size, linger, compression, ..ProducerOptions::default() }).await;
     }
 }

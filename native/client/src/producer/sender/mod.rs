@@ -75,8 +75,10 @@ pub(crate) struct Sender {
     unsettled: BTreeMap<u64, u32>,
     flushes: Vec<Flush>,
     closing: Option<Closing>,
-    /// Someone waited for memory when last looked.
-    pressed: bool,
+    /// How often someone had begun to wait for memory when last looked.
+    waits: usize,
+    /// When the oldest batch expires, or earlier.
+    expiry_due: Option<Instant>,
     /// When to ask for metadata again, since something waits for it.
     metadata_due: Option<Instant>,
     metadata_backoff: Backoff,
@@ -172,7 +174,8 @@ impl Sender {
             unsettled: BTreeMap::new(),
             flushes: Vec::new(),
             closing: None,
-            pressed: false,
+            waits: 0,
+            expiry_due: None,
             metadata_due: None,
             metadata_backoff: backoff,
             broken: false,
@@ -211,11 +214,11 @@ impl Sender {
     fn step(&mut self) {
         self.take_news();
         self.check_clock();
-        let pressed = self.accumulator.memory.awaited();
-        if pressed && !self.pressed {
-            self.visit_all();
+        let waits = self.accumulator.memory.waits();
+        if waits != self.waits {
+            self.waits = waits;
+            self.visit_all(); // open batches do not linger any more
         }
-        self.pressed = pressed;
         while let Some(node) = self.stirred.pop() {
             self.pump(node);
         }
@@ -271,7 +274,8 @@ impl Sender {
         let part = &self.parts[slot as usize];
         let at = self.circumstances(now);
         let next = part.next(&at);
-        let due = part.due(&at, self.accumulator.config.delivery_timeout);
+        let due = part.due(&at);
+        let oldest = part.oldest();
         let busy = part.busy();
         let leader = part.leader;
         if busy && !self.identity.ready() {
@@ -279,6 +283,9 @@ impl Sender {
         }
         if busy && leader < 0 {
             self.want_metadata();
+        }
+        if let Some(expires) = oldest.map(|oldest| oldest + self.accumulator.config.delivery_timeout) {
+            self.expiry_due = Some(self.expiry_due.map_or(expires, |due| due.min(expires)));
         }
         let part = &mut self.parts[slot as usize];
         if let Some(due) = due
@@ -325,7 +332,7 @@ impl Sender {
         let partition = self.timers.peek().map(|Reverse((due, _))| *due);
         let close = self.closing.as_ref().and_then(|closing| closing.deadline);
         let rooms = self.rooms_due();
-        let due = [partition, close, rooms, self.metadata_due].into_iter().flatten().min();
+        let due = [partition, close, rooms, self.metadata_due, self.expiry_due].into_iter().flatten().min();
         due.unwrap_or_else(|| Instant::now() + NEVER)
     }
 
@@ -341,6 +348,10 @@ impl Sender {
                 part.timer = None;
                 self.visit(slot);
             }
+        }
+        if self.expiry_due.is_some_and(|due| due <= now) {
+            self.expiry_due = None; // set anew by the oldest batch that is left
+            self.visit_all();
         }
         self.expire_rooms(now);
         if self.metadata_due.is_some_and(|due| due <= now) {

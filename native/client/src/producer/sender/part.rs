@@ -151,12 +151,16 @@ impl Part {
         }
     }
 
-    /// When to look again if nothing happens: linger is over, the back-off is over, or the oldest batch expires.
-    pub fn due(&self, at: &Circumstances<'_>, delivery_timeout: std::time::Duration) -> Option<Instant> {
-        let oldest = self.written.iter().chain(&self.queued).filter(|batch| !batch.settled).map(|batch| batch.created);
-        let expires = oldest.chain(self.open_since).min().map(|created| created + delivery_timeout);
-        let lingers = self.open_since.zip(at.linger).map(|(since, linger)| since + linger).filter(|due| *due > at.now);
-        [expires, lingers, self.retry_at.filter(|retry| *retry > at.now)].into_iter().flatten().min()
+    /// When to look again if nothing happens: linger is over, or the back-off.
+    pub fn due(&self, at: &Circumstances<'_>) -> Option<Instant> {
+        let lingers = self.open_since.zip(at.linger).map(|(since, linger)| since + linger);
+        [lingers, self.retry_at].into_iter().flatten().filter(|due| *due > at.now).min()
+    }
+
+    /// When the oldest of what waits for its fate was begun.
+    pub fn oldest(&self) -> Option<Instant> {
+        let written = self.written.iter().find(|batch| !batch.settled).map(|batch| batch.created);
+        [written, self.queued.front().map(|batch| batch.created), self.open_since].into_iter().flatten().min()
     }
 
     /// Whether anything here waits for its fate.

@@ -82,15 +82,26 @@ impl Sender {
             }
             Err(error) if error.kind() == ErrorKind::Closed => return self.break_down(error),
             Err(error) => {
+                let hopeless = (!error.retriable()).then(|| error.clone());
                 node.last_error = Some(error);
                 node.pause = Some(node.backoff.next(&*world));
                 self.client.metadata().request_update();
+                if let Some(error) = hopeless {
+                    // Trying again does not mend a wrong password; what waits for this broker is told at once.
+                    for slot in 0..self.parts.len() as u32 {
+                        if self.parts[slot as usize].leader == id {
+                            self.fail_part_with(slot, &error);
+                        }
+                    }
+                }
             }
         }
         let parts = &self.parts;
         let led = |slot: &u32| parts[*slot as usize].leader == id;
-        node.ready.retain(led);
-        node.lazy.retain(led);
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.ready.retain(led);
+            node.lazy.retain(led);
+        }
         self.stir(id);
     }
 

@@ -92,16 +92,7 @@ impl Sender {
             let fate = self.timed_out(slot, batch, batch.maybe_persisted || batch.state == State::OnWire);
             let part = &mut self.parts[slot as usize];
             part.sequences.draining |= self.identity.idempotent() && part.written[position].sequence.is_some();
-            if part.written[position].state == State::OnWire {
-                let batch = &mut part.written[position];
-                batch.settled = true;
-                let (runs, serial, partition) = (std::mem::take(&mut batch.runs), batch.serial, part.shared.index);
-                self.tell(&runs, 0..runs.count(), partition, &fate);
-                self.forget(serial);
-                position += 1;
-            } else {
-                self.remove_written(slot, position, &fate);
-            }
+            position += usize::from(!self.give_up(slot, position, &fate));
         }
         while self.parts[slot as usize].queued.front().is_some_and(expired) {
             self.fail_queued(slot, |sender, batch| sender.timed_out(slot, batch, false));
@@ -113,6 +104,23 @@ impl Sender {
             part.pull_open(|open| super::adopt(next_id, unsettled, open));
             self.expire(slot, now);
         }
+    }
+
+    /// Tells a written batch its fate and removes it, unless the wire has it: then it stays, settled, until its request ends.
+    /// True if it was removed.
+    fn give_up(&mut self, slot: u32, position: usize, fate: &Fate) -> bool {
+        let part = &mut self.parts[slot as usize];
+        let batch = &mut part.written[position];
+        if batch.state != State::OnWire || self.broken {
+            self.remove_written(slot, position, fate);
+            return true;
+        }
+        if !std::mem::replace(&mut batch.settled, true) {
+            let (runs, serial, partition) = (std::mem::take(&mut batch.runs), batch.serial, part.shared.index);
+            self.tell(&runs, 0..runs.count(), partition, fate);
+            self.forget(serial);
+        }
+        false
     }
 
     fn timed_out(&self, slot: u32, batch: &Batch, maybe_persisted: bool) -> Fate {
@@ -158,12 +166,15 @@ impl Sender {
         self.fail_part_with(slot, &self.accumulator.why_closed());
     }
 
-    fn fail_part_with(&mut self, slot: u32, error: &Error) {
+    pub(super) fn fail_part_with(&mut self, slot: u32, error: &Error) {
         let (next_id, unsettled) = (&mut self.next_id, &mut self.unsettled);
         self.parts[slot as usize].pull_open(|open| super::adopt(next_id, unsettled, open));
-        while let Some(batch) = self.parts[slot as usize].written.front() {
-            let fate = Fate::failed(error.clone(), batch.maybe_persisted || batch.state == State::OnWire);
-            self.remove_written(slot, 0, &fate);
+        let mut position = 0;
+        while let Some(batch) = self.parts[slot as usize].written.get(position) {
+            let (sequenced, on_wire) = (batch.sequence.is_some(), batch.state == State::OnWire);
+            let fate = Fate::failed(error.clone(), batch.maybe_persisted || on_wire);
+            self.parts[slot as usize].sequences.draining |= sequenced;
+            position += usize::from(!self.give_up(slot, position, &fate));
         }
         while !self.parts[slot as usize].queued.is_empty() {
             self.fail_queued(slot, |_, _| Fate::failed(error.clone(), false));
