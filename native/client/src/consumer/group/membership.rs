@@ -428,6 +428,7 @@ impl Member {
     /// Leaves in good order.
     async fn go(&mut self, reason: &str) {
         self.leaving = true;
+        self.patience = None;
         let owned = self.shared.with(|s| s.assigned());
         if self.shared.group.identity().is_member() {
             if self.revoke(owned).await.is_err() {
@@ -460,6 +461,7 @@ impl Member {
             ),
         );
         self.leaving = true;
+        self.patience = None;
         let owned = self.shared.with(|s| s.assigned());
         self.shared.change(|s| owned.iter().for_each(|tp| s.hold(tp)));
         let limit = options.session_timeout.min(self.shared.client.options().request_timeout);
