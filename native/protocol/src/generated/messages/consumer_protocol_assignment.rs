@@ -16,7 +16,9 @@ pub struct ConsumerProtocolAssignment {
 impl ConsumerProtocolAssignment {
     fn write(&self, e: &mut Encoder, v: i16) -> Result<(), EncodeError> {
         e.array_len("ConsumerProtocolAssignment.assigned_partitions", self.assigned_partitions.len(), false)?;
-        for x in &self.assigned_partitions { x.write(e, v)?; }
+        for x in &self.assigned_partitions {
+            x.write(e, v)?;
+        }
         e.bytes_opt("ConsumerProtocolAssignment.user_data", self.user_data.as_ref(), false, true)?;
         Ok(())
     }
@@ -42,7 +44,9 @@ impl TopicPartition {
     fn write(&self, e: &mut Encoder, _v: i16) -> Result<(), EncodeError> {
         e.string("TopicPartition.topic", &self.topic, false)?;
         e.array_len("TopicPartition.partitions", self.partitions.len(), false)?;
-        for x in &self.partitions { e.i32(*x); }
+        for x in &self.partitions {
+            e.i32(*x);
+        }
         Ok(())
     }
 

@@ -34,11 +34,15 @@ impl Default for ConsumerProtocolSubscription {
 impl ConsumerProtocolSubscription {
     fn write(&self, e: &mut Encoder, v: i16) -> Result<(), EncodeError> {
         e.array_len("ConsumerProtocolSubscription.topics", self.topics.len(), false)?;
-        for x in &self.topics { e.string("ConsumerProtocolSubscription.topics", x, false)?; }
+        for x in &self.topics {
+            e.string("ConsumerProtocolSubscription.topics", x, false)?;
+        }
         e.bytes_opt("ConsumerProtocolSubscription.user_data", self.user_data.as_ref(), false, true)?;
         if v >= 1 {
             e.array_len("ConsumerProtocolSubscription.owned_partitions", self.owned_partitions.len(), false)?;
-        for x in &self.owned_partitions { x.write(e, v)?; }
+            for x in &self.owned_partitions {
+                x.write(e, v)?;
+            }
         }
         if v >= 2 {
             e.i32(self.generation_id);
@@ -79,7 +83,9 @@ impl TopicPartition {
     fn write(&self, e: &mut Encoder, _v: i16) -> Result<(), EncodeError> {
         e.string("TopicPartition.topic", &self.topic, false)?;
         e.array_len("TopicPartition.partitions", self.partitions.len(), false)?;
-        for x in &self.partitions { e.i32(*x); }
+        for x in &self.partitions {
+            e.i32(*x);
+        }
         Ok(())
     }
 

@@ -16,7 +16,9 @@ impl OffsetDeleteRequest {
     fn write(&self, e: &mut Encoder, v: i16) -> Result<(), EncodeError> {
         e.string("OffsetDeleteRequest.group_id", &self.group_id, false)?;
         e.array_len("OffsetDeleteRequest.topics", self.topics.len(), false)?;
-        for x in &self.topics { x.write(e, v)?; }
+        for x in &self.topics {
+            x.write(e, v)?;
+        }
         Ok(())
     }
 
@@ -41,7 +43,9 @@ impl OffsetDeleteRequestTopic {
     fn write(&self, e: &mut Encoder, v: i16) -> Result<(), EncodeError> {
         e.string("OffsetDeleteRequestTopic.name", &self.name, false)?;
         e.array_len("OffsetDeleteRequestTopic.partitions", self.partitions.len(), false)?;
-        for x in &self.partitions { x.write(e, v)?; }
+        for x in &self.partitions {
+            x.write(e, v)?;
+        }
         Ok(())
     }
 

@@ -19,7 +19,9 @@ impl OffsetDeleteResponse {
         e.i16(self.error_code);
         e.i32(self.throttle_time_ms);
         e.array_len("OffsetDeleteResponse.topics", self.topics.len(), false)?;
-        for x in &self.topics { x.write(e, v)?; }
+        for x in &self.topics {
+            x.write(e, v)?;
+        }
         Ok(())
     }
 
@@ -45,7 +47,9 @@ impl OffsetDeleteResponseTopic {
     fn write(&self, e: &mut Encoder, v: i16) -> Result<(), EncodeError> {
         e.string("OffsetDeleteResponseTopic.name", &self.name, false)?;
         e.array_len("OffsetDeleteResponseTopic.partitions", self.partitions.len(), false)?;
-        for x in &self.partitions { x.write(e, v)?; }
+        for x in &self.partitions {
+            x.write(e, v)?;
+        }
         Ok(())
     }
 

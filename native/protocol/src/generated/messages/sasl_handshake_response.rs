@@ -16,7 +16,9 @@ impl SaslHandshakeResponse {
     fn write(&self, e: &mut Encoder, _v: i16) -> Result<(), EncodeError> {
         e.i16(self.error_code);
         e.array_len("SaslHandshakeResponse.mechanisms", self.mechanisms.len(), false)?;
-        for x in &self.mechanisms { e.string("SaslHandshakeResponse.mechanisms", x, false)?; }
+        for x in &self.mechanisms {
+            e.string("SaslHandshakeResponse.mechanisms", x, false)?;
+        }
         Ok(())
     }
 

@@ -1,7 +1,8 @@
 //! Rust text of `impl Reflect` for the structs of one message (`crate::reflect` of the protocol crate).
 //! Versions and order of fields are those of `code.rs`.
 
-use super::code::{condition, differs, rust_name, tagged};
+use super::code::{condition, differs, rust_name};
+use super::codec::tagged;
 use super::model::{FieldModel, Model, StructModel};
 use crate::import::snake_case;
 use crate::spec::Versions;
