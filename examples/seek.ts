@@ -30,10 +30,10 @@ try {
   await consumer.assign([{ topic, partition: 0, offset: { timestamp: start + 17 * hour - 1 } }])
   console.log(`from a time: ${(await next(consumer)).text()}`)
 
-  await consumer.assign([{ topic, partition: 0, offset: 'latest' }])
-  const waiting = next(consumer)
-  await producer.send({ topic, value: 'fresh' })
-  console.log(`from the end: ${(await waiting).text()}`)
+  await consumer.assign([{ topic, partition: 0, offset: 'earliest' }])
+  console.log(
+    `from the beginning: ${(await next(consumer)).text()}, behind the end by ${consumer.lag({ topic, partition: 0 })}`,
+  )
 } finally {
   await kafka.close()
   await broker?.close()
