@@ -38,9 +38,9 @@ export async function numbers(kafka: Kafka, records: number, partitions = 1): Pr
   return topic
 }
 
-/** A consumer without a group, at the start of the topic's partitions. */
+/** A consumer without a group, at the start of the topic's partitions. After a seek it does not wait long for an empty fetch. */
 export async function assigned(kafka: Kafka, topic: string, partitions = 1): Promise<Consumer> {
-  const consumer = kafka.consumer()
+  const consumer = kafka.consumer({ fetchMaxWaitMs: 20 })
   await consumer.assign(Array.from({ length: partitions }, (_, partition) => ({ topic, partition, offset: 0 })))
   return consumer
 }

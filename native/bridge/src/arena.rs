@@ -127,6 +127,8 @@ impl<'a> Iterator for ArenaReader<'a> {
 
 #[cfg(test)]
 mod tests {
+    use dohle_protocol::records::PackedHeaders;
+
     use super::*;
 
     fn write(record: &ArenaRecord, out: &mut Vec<u8>) {
@@ -164,6 +166,34 @@ mod tests {
         assert_eq!(reader.next(), Some(Ok(EXAMPLES[0])));
         let rest = ArenaReader::new(&bytes, reader.position());
         assert_eq!(rest.map(Result::unwrap).collect::<Vec<_>>(), EXAMPLES[1..]);
+    }
+
+    /// The same vectors that the TypeScript writer is held to.
+    #[test]
+    fn reads_the_vectors() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../test/vectors/arena.json");
+        let vectors: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        for vector in vectors.as_array().unwrap() {
+            let hex: String = vector["arena"].as_str().unwrap().split(' ').collect();
+            let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+            let bytes: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
+            let records: Vec<_> = ArenaReader::new(&bytes, 0).map(Result::unwrap).collect();
+            let [record] = records.as_slice() else { panic!("{}: {records:?}", vector["name"]) };
+            let message = &vector["message"];
+            assert_eq!(u64::from(record.topic), vector["topic"].as_u64().unwrap());
+            assert_eq!(record.key, message["key"].as_str().map(str::as_bytes), "{}", vector["name"]);
+            assert_eq!(record.value, message["value"].as_str().map(str::as_bytes), "{}", vector["name"]);
+            assert_eq!(record.partition.map(i64::from), message["partition"].as_i64());
+            assert_eq!(record.timestamp, message["timestamp"].as_i64().unwrap_or(-1));
+            let headers = PackedHeaders::parse(record.headers).map(|headers| headers.iter().count()).unwrap_or(0);
+            let (list, object) = (message["headers"].as_array(), message["headers"].as_object());
+            assert_eq!(
+                headers,
+                list.map_or(0, Vec::len) + object.map_or(0, serde_json::Map::len),
+                "{}",
+                vector["name"]
+            );
+        }
     }
 
     #[test]

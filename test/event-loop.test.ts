@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { assigned, numbers, setUp, unique } from './support.ts'
+
+/** Counts how often the event loop turns, until `stop`. */
+function turns() {
+  const count = { value: 0 }
+  let next = setImmediate(function again() {
+    count.value++
+    next = setImmediate(again)
+  })
+  return { count, stop: () => clearImmediate(next) }
+}
+
+function work(ms: number) {
+  const until = performance.now() + ms
+  while (performance.now() < until);
+}
+
+describe('the event loop', () => {
+  const context = setUp()
+
+  for (const way of ['a loop', 'forEach', 'a stream'] as const) {
+    test(`runs at least every few records while ${way} works 1 ms on each`, async () => {
+      const topic = await numbers(context.kafka, 300)
+      const consumer = await assigned(context.kafka, topic)
+      const loop = turns()
+      const perTurn: number[] = []
+      let last = -1
+      const one = () => {
+        if (loop.count.value !== last) perTurn.push(0)
+        last = loop.count.value
+        perTurn[perTurn.length - 1]!++
+        work(1)
+        return perTurn.reduce((sum, n) => sum + n) < 300
+      }
+      if (way === 'a loop') {
+        for await (const _ of consumer) if (!one()) break
+      } else if (way === 'a stream') {
+        for await (const _ of consumer.stream()) if (!one()) break
+      } else await consumer.forEach(() => void (one() || void consumer.close()))
+      loop.stop()
+      await consumer.close()
+      // Eight steps until the clock is first looked at; from then on as many as fit into a slice.
+      assert.ok(Math.max(...perTurn) <= 9, String(perTurn))
+      assert.ok(perTurn.length >= 300 / 6, String(perTurn))
+    })
+  }
+
+  test('runs at every chunk boundary of batches, and memory that was read is given back', async () => {
+    const topic = unique('bytes')
+    await context.kafka.admin().createTopics([{ topic, partitions: 1 }])
+    const producer = context.kafka.producer()
+    const messages = Array.from({ length: 20_000 }, (_, i) => ({ value: Buffer.alloc(1_000, i) }))
+    await producer.sendBatch({ topic, messages })
+    await producer.close()
+    const consumer = await assigned(context.kafka, topic)
+    const loop = turns()
+    let bytes = 0
+    let batches = 0
+    let most = 0
+    for await (const batch of consumer.batches()) {
+      batches++
+      for (const message of batch) bytes += message.value!.length
+      const { external, arrayBuffers } = process.memoryUsage()
+      most = Math.max(most, external + arrayBuffers)
+      if (batch.lastOffset === 19_999) {
+        if (bytes >= 400_000_000) break
+        consumer.seek({ topic, partition: 0, offset: 0 })
+      }
+    }
+    loop.stop()
+    await consumer.close()
+    assert.ok(loop.count.value >= batches - 1, `${loop.count.value} turns, ${batches} batches`)
+    assert.ok(most < 200_000_000, `${most} bytes held of ${bytes} read`)
+  })
+})
