@@ -64,16 +64,16 @@ pub(crate) struct Shared {
     wake_on_poll: AtomicBool,
 }
 
-/// From the first to the last state, never back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Life {
-    Open,
+/// What of the end has come. Nothing of it is ever taken back, and the first two can come in either order: a membership
+/// also ends with a fatal error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Life {
     /// `close` was called: the membership hands over and leaves, until this time.
-    Closing(Instant),
+    closing: Option<Instant>,
     /// The membership's task has ended.
-    Left,
+    left: bool,
     /// All tasks end now, wherever they are.
-    Ended,
+    ended: bool,
 }
 
 /// What the lock guards.
@@ -120,7 +120,7 @@ impl Shared {
             coordinator: Notify::new(),
             lookups: Notify::new(),
             commit_turn: tokio::sync::Mutex::new(()),
-            life: watch::Sender::new(Life::Open),
+            life: watch::Sender::new(Life::default()),
             polls: AtomicU64::new(0),
             wake_on_poll: AtomicBool::new(false),
         }))
@@ -293,18 +293,16 @@ impl Shared {
     /// Begins to close; false if that was done before. The end comes at `deadline` at the latest, whoever still waits.
     pub fn begin_close(self: &Arc<Self>, deadline: Instant) -> bool {
         let first = self.life.send_if_modified(|life| {
-            let open = *life == Life::Open;
-            if open {
-                *life = Life::Closing(deadline);
-            }
-            open
+            let first = life.closing.is_none();
+            life.closing.get_or_insert(deadline);
+            first
         });
         if first {
             self.coordinator.notify_one();
             let shared = self.clone();
             // A task of its own: the caller may drop its future, the consumer closes all the same.
             self.client.world().spawn(Box::pin(async move {
-                if tokio::time::timeout_at(deadline, shared.reached(Life::Left)).await.is_err() {
+                if tokio::time::timeout_at(deadline, shared.reached(|life| life.left || life.ended)).await.is_err() {
                     shared.note_close_error(Error::new(
                         ErrorKind::RequestTimedOut,
                         "the consumer is closed, but its time was over before it had committed and left its group",
@@ -318,13 +316,7 @@ impl Shared {
 
     /// The membership's task is done.
     pub fn member_ended(&self) {
-        self.life.send_if_modified(|life| {
-            let before = *life < Life::Left;
-            if before {
-                *life = Life::Left;
-            }
-            before
-        });
+        self.life.send_modify(|life| life.left = true);
     }
 
     /// Ends all tasks and the loop, at once.
@@ -335,46 +327,50 @@ impl Shared {
         state.ready.clear();
         state.buffered = 0;
         self.wake_loop(state);
-        self.life.send_replace(Life::Ended);
+        self.life.send_modify(|life| life.ended = true);
         self.fetcher.notify_one();
     }
 
     /// Resolves when all is over.
     pub async fn ended(&self) {
-        self.reached(Life::Ended).await;
+        self.reached(|life| life.ended).await;
     }
 
-    async fn reached(&self, state: Life) {
+    async fn reached(&self, state: impl Fn(&Life) -> bool) {
         let mut life = self.life.subscribe();
         // Cannot fail: the sender is ours.
-        let _ = life.wait_for(|life| *life >= state).await;
+        let _ = life.wait_for(state).await;
     }
 
     /// Resolves when the membership has handed everything over after `unsubscribe`, or all is over.
     pub async fn left_group(&self) {
         let mut life = self.life.subscribe();
-        while *life.borrow_and_update() < Life::Ended && self.with(|s| s.interest == Interest::Leaving) {
-            if life.changed().await.is_err() {
+        loop {
+            let Life { left, ended, .. } = *life.borrow_and_update();
+            if left {
+                // There is no membership that could: a fatal error ended it.
+                self.unsubscribed();
+            }
+            if ended || self.with(|s| s.interest != Interest::Leaving) || life.changed().await.is_err() {
                 return;
             }
         }
     }
 
+    /// `close` was called, or all is over.
     pub fn is_closing(&self) -> bool {
-        *self.life.borrow() > Life::Open
+        let life = self.life.borrow();
+        life.closing.is_some() || life.ended
     }
 
     /// Whether all tasks must end.
     pub fn is_closed(&self) -> bool {
-        *self.life.borrow() == Life::Ended
+        self.life.borrow().ended
     }
 
     /// Until when the consumer has to be closed, if it closes.
     pub fn close_deadline(&self) -> Option<Instant> {
-        match *self.life.borrow() {
-            Life::Closing(deadline) => Some(deadline),
-            _ => None,
-        }
+        self.life.borrow().closing
     }
 
     /// Kept for the caller of `close`.

@@ -4,6 +4,8 @@
 
 mod commits;
 mod faults;
+mod finishing;
+mod handing_over;
 mod membership;
 mod slow_loops;
 mod support;

@@ -7,9 +7,13 @@ use std::time::Duration;
 use dohle_broker::{Broker, BrokerOptions};
 use dohle_client::admin::{Admin, NewTopic};
 use dohle_client::consumer::{
-    Ask, Consumer, ConsumerEvent, ConsumerOptions, ConsumerSink, Question, TopicPartition,
+    Ask, Chunk, Consumer, ConsumerEvent, ConsumerOptions, ConsumerSink, INDEX_WORDS, Question, TopicPartition,
 };
-use dohle_client::{Client, ClientOptions, TokioWorld, World};
+use dohle_client::{Client, ClientOptions, Lane, TokioWorld, World};
+use dohle_protocol::compress::{Compression, Compressor};
+use dohle_protocol::messages::ProduceRequest;
+use dohle_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use dohle_protocol::records::{BatchBuilder, Headers, RecordRef};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -54,6 +58,96 @@ impl Cluster {
         let created = Admin::new(&client).create_topics(vec![topic], false, None).await.unwrap();
         created.into_iter().for_each(|item| drop(item.result.unwrap()));
         client.close().await;
+    }
+}
+
+impl Cluster {
+    /// Appends `count` records, numbered from `first`, as one batch.
+    pub async fn produce(&self, client: &Client, topic: &str, partition: i32, first: usize, count: usize) {
+        let mut builder = BatchBuilder::new(64 * count);
+        for i in first..first + count {
+            let value = i.to_string();
+            let record =
+                RecordRef { timestamp: 1, key: None, value: Some(value.as_bytes()), headers: Headers::None };
+            builder.append(&record);
+        }
+        let mut batch = builder.seal(&mut Compressor::new(Compression::None, None).unwrap(), false);
+        batch.stamp(-1, -1, -1);
+        let snapshot = client.metadata().refresh_topics(&[topic]).await.unwrap();
+        let (leader, _) = snapshot.leader(topic, partition).unwrap();
+        let data = PartitionProduceData { index: partition, records: Some(batch.bytes()), ..Default::default() };
+        let request = ProduceRequest {
+            acks: -1,
+            timeout_ms: 30_000,
+            topic_data: vec![TopicProduceData {
+                name: topic.to_owned(),
+                topic_id: snapshot.topic(topic).unwrap().id,
+                partition_data: vec![data],
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        let answer = client.request(leader, Lane::Produce, &request, PATIENCE).await.unwrap();
+        assert_eq!(answer.responses[0].partition_responses[0].error_code, 0);
+    }
+}
+
+/// What a language's loop does: asks for a record, and finishes the one before by asking.
+#[derive(Default)]
+pub struct Loop {
+    chunk: Option<(Chunk, u32)>,
+}
+
+/// A record that a loop was given.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Given {
+    pub partition: i32,
+    pub offset: i64,
+    pub value: usize,
+}
+
+impl Loop {
+    /// The next record; none when there is none yet.
+    pub fn step(&mut self, consumer: &Consumer) -> Option<Given> {
+        loop {
+            if let Some((chunk, k)) = &mut self.chunk {
+                chunk.control.finished.store(*k, Ordering::Release);
+                if chunk.control.revoked.load(Ordering::SeqCst) == 0 && *k < chunk.count {
+                    *k += 1;
+                    chunk.control.stepped.store(*k, Ordering::Release);
+                    return Some(record(chunk, *k - 1));
+                }
+                self.chunk = None;
+            }
+            self.chunk = Some((consumer.next_chunk().unwrap()?, 0));
+        }
+    }
+
+    /// The record in hand is done; nothing else is asked for. What `commit()` and the answer to a revocation do.
+    pub fn finish_in_hand(&self) {
+        if let Some((chunk, k)) = &self.chunk {
+            chunk.control.finished.store(*k, Ordering::Release);
+        }
+    }
+
+    /// Until there is a record.
+    pub async fn next(&mut self, member: &Member) -> Given {
+        let mut found = None;
+        member.until("a record", |member| {
+            found = self.step(&member.consumer);
+            found.is_some()
+        }).await;
+        found.unwrap()
+    }
+}
+
+fn record(chunk: &Chunk, k: u32) -> Given {
+    let words = &chunk.index[k as usize * INDEX_WORDS..][..INDEX_WORDS];
+    let value = &chunk.bytes[words[5] as usize..][..words[6] as usize];
+    Given {
+        partition: chunk.partition,
+        offset: chunk.offset(k),
+        value: std::str::from_utf8(value).unwrap().parse().unwrap(),
     }
 }
 
