@@ -146,7 +146,11 @@ async fn bench(arguments: Arguments) {
     let count = arguments.records as f64;
     println!("partitions {}, codec {:?}, value {bytes} bytes", known.partitions.len(), arguments.codec);
     println!("{:.0} records/s, {:.1} MB/s", count / wall, count * bytes as f64 / wall / 1e6);
-    println!("{:.3} CPU µs per record{}", cpu.as_secs_f64() * 1e6 / count, if embedded.is_some() { " (broker included)" } else { "" });
+    println!(
+        "{:.3} CPU µs per record{}",
+        cpu.as_secs_f64() * 1e6 / count,
+        if embedded.is_some() { " (broker included)" } else { "" }
+    );
     println!(
         "{:.1} ns per record in append and poke; main thread {:.1} ns; waited {waits} times for memory",
         appending.as_secs_f64() * 1e9 / count,

@@ -67,8 +67,7 @@ async fn a_thousand_concurrent_sends_land_once_each_in_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_codec_and_many_batches_arrive_whole() {
-    for compression in
-        [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd]
+    for compression in [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd]
     {
         let options = ProducerOptions { compression, batch_size: 100_000, ..ProducerOptions::default() };
         let bench = bench(4, options).await;

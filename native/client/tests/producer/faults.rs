@@ -116,7 +116,8 @@ async fn a_batch_refused_for_good_fails_alone_and_leaves_no_gap() {
         bench.faults().add(error(code, When::Before).topic("t").nth(3));
         let placed: Vec<_> = (0..20).map(|i| bench.send(topic, None, &i.to_string())).collect();
         bench.producer.flush().await;
-        let failed: Vec<_> = placed.iter().map(|p| bench.ledger.get(*p).unwrap()).filter(|o| o.error.is_some()).collect();
+        let failed: Vec<_> =
+            placed.iter().map(|p| bench.ledger.get(*p).unwrap()).filter(|o| o.error.is_some()).collect();
         assert_eq!(failed.len(), 1);
         assert_eq!((failed[0].code().as_str(), failed[0].persistence), (code.name(), Persistence::NotPersisted));
         let mut expected = numbers(20);

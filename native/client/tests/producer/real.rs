@@ -43,8 +43,7 @@ impl Real {
         let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: 20_000, ..Default::default() };
         self.client.metadata().refresh().await.unwrap();
         let controller = self.client.metadata().snapshot().controller;
-        let answer =
-            self.client.request(controller, Lane::General, &request, Duration::from_secs(20)).await.unwrap();
+        let answer = self.client.request(controller, Lane::General, &request, Duration::from_secs(20)).await.unwrap();
         assert_eq!(answer.topics[0].error_code, 0, "{:?}", answer.topics[0].error_message);
         self.topics.push(name.clone());
         name
@@ -73,8 +72,7 @@ impl Real {
 #[tokio::test(flavor = "multi_thread")]
 async fn kafka_takes_every_codec_in_order_once() {
     let Some(mut real) = Real::new() else { return };
-    for compression in
-        [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd]
+    for compression in [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd]
     {
         let name = real.topic("codec", 3, &[]).await;
         let (producer, ledger) = producer_on(&real.client, ProducerOptions { compression, ..Default::default() });
@@ -125,7 +123,10 @@ async fn kafka_refuses_records_one_by_one_and_takes_the_others() {
         for (i, placed) in placed.iter().enumerate() {
             let outcome = ledger.get(*placed).unwrap();
             if i % 10 == 3 {
-                assert_eq!((outcome.code().as_str(), outcome.persistence), ("INVALID_RECORD", Persistence::NotPersisted));
+                assert_eq!(
+                    (outcome.code().as_str(), outcome.persistence),
+                    ("INVALID_RECORD", Persistence::NotPersisted)
+                );
             } else {
                 assert!(outcome.error.is_none(), "record {i}: {:?}", outcome.error);
             }
@@ -152,8 +153,7 @@ async fn kafka_gets_a_batch_that_it_finds_too_large_in_parts() {
     let (producer, ledger) = producer_on(&real.client, options);
     let topic = producer.topic(&name).unwrap();
     let values: Vec<String> = (0..500).map(|i| format!("{i:0100}")).collect();
-    let placed: Vec<_> =
-        values.iter().map(|value| producer.append(topic, Some(0), &record(value)).unwrap()).collect();
+    let placed: Vec<_> = values.iter().map(|value| producer.append(topic, Some(0), &record(value)).unwrap()).collect();
     let alone = producer.append(topic, Some(0), &record(&"x".repeat(6_000))).unwrap();
     let after = producer.append(topic, Some(0), &record("after")).unwrap();
     producer.flush().await;
@@ -161,8 +161,12 @@ async fn kafka_gets_a_batch_that_it_finds_too_large_in_parts() {
     for (i, placed) in placed.iter().chain([&after]).enumerate() {
         assert_eq!(ledger.get(*placed).unwrap().offset, i as i64);
     }
-    let log: Vec<_> =
-        read(&real.client, &name, 0).await.0.into_iter().map(|r| String::from_utf8(r.value.unwrap()).unwrap()).collect();
+    let log: Vec<_> = read(&real.client, &name, 0)
+        .await
+        .0
+        .into_iter()
+        .map(|r| String::from_utf8(r.value.unwrap()).unwrap())
+        .collect();
     assert_eq!(log[..500], values);
     producer.close(None).await;
     real.end().await;

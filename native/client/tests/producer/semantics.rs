@@ -27,14 +27,15 @@ async fn without_linger_an_idle_connection_sends_at_once() {
 async fn without_linger_records_gather_while_a_request_is_under_way() {
     let bench = bench(1, ProducerOptions::default()).await;
     let topic = bench.known_topic("gather").await;
-    bench.faults().add(Rule::new(Action::Delay { millis: 300, when: When::After }).api(0));
-    for i in 0..100 {
-        bench.send(topic, None, &i.to_string());
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    bench.producer.flush().await;
+    let warm = bench.send(topic, None, "warm");
+    bench.ledger.outcome(warm).await;
+    bench.faults().add(Rule::new(Action::Delay { millis: 500, when: When::After }).api(0));
+    bench.send(topic, None, "first");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let rest: Vec<_> = (0..100).map(|i| bench.send(topic, None, &i.to_string())).collect();
+    bench.ledger.outcome(rest[99]).await;
     let batches = read(&bench.client, "gather", 0).await.1;
-    assert_eq!(batches.len(), 2, "one at once, and one of all that came while it was under way");
+    assert_eq!(batches.len(), 3, "warm, one at once, and one of all that came while it was under way");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,7 +141,8 @@ async fn a_topic_that_does_not_exist_fails_within_max_block_and_holds_up_no_othe
 async fn create_topic(bench: &Bench, name: &str) {
     use dohle_protocol::messages::CreateTopicsRequest;
     use dohle_protocol::messages::create_topics_request::CreatableTopic;
-    let topic = CreatableTopic { name: name.to_owned(), num_partitions: 1, replication_factor: 1, ..Default::default() };
+    let topic =
+        CreatableTopic { name: name.to_owned(), num_partitions: 1, replication_factor: 1, ..Default::default() };
     let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: 10_000, ..Default::default() };
     let answer = bench.client.request_any(|_| Ok(request.clone()), Duration::from_secs(10)).await.unwrap();
     assert_eq!(answer.topics[0].error_code, 0);

@@ -72,7 +72,11 @@ async fn storm(seed: u64, options: ProducerOptions) {
                 Persistence::Persisted => {
                     assert!(outcome.error.is_none());
                     assert_eq!(found, Some(0), "seed {seed}: {value} after {:?}", &log[at.saturating_sub(1)..at]);
-                    assert!(outcome.offset == -1 || outcome.offset == at as i64, "seed {seed}: {value} is at {at}, told {}", outcome.offset);
+                    assert!(
+                        outcome.offset == -1 || outcome.offset == at as i64,
+                        "seed {seed}: {value} is at {at}, told {}",
+                        outcome.offset
+                    );
                     at += 1;
                 }
                 Persistence::PossiblyPersisted => at += usize::from(found == Some(0)),

@@ -4,7 +4,8 @@
 //! metadata and the clock; whatever happens ends in [`Sender::visit`] of a partition and [`Sender::pump`] of a node.
 //!
 //! File map: `part` a partition and what may go next · `node` a broker · `topics` metadata, waiting rooms · `requests` from
-//! partitions to a request on the wire · `answers` what a response means for each batch · `settle` the fate of records.
+//! partitions to a request on the wire · `answers` what a response means for each batch · `settle` the fate of records · `reach` connections and the producer id ·
+//! `flush` flush and close.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -30,13 +31,16 @@ use crate::client::Client;
 use crate::collections::Map;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::{Backoff, Connection};
+use flush::{Closing, Flush};
 use node::Node;
 use part::{Circumstances, Next, Part};
 use topics::TopicState;
 
 mod answers;
+mod flush;
 mod node;
 mod part;
+mod reach;
 mod requests;
 mod settle;
 mod topics;
@@ -120,19 +124,6 @@ enum Event {
 struct Pick {
     slot: u32,
     batch: u64,
-}
-
-struct Flush {
-    /// Every batch with a lower serial is to be settled.
-    mark: u64,
-    /// Waiting rooms to be emptied first, as far as they were full.
-    rooms: Vec<(usize, u64)>,
-    done: oneshot::Sender<()>,
-}
-
-struct Closing {
-    deadline: Option<Instant>,
-    done: Vec<oneshot::Sender<()>>,
 }
 
 impl Sender {
@@ -361,102 +352,6 @@ impl Sender {
         }
         if self.closing.as_ref().and_then(|closing| closing.deadline).is_some_and(|deadline| deadline <= now) {
             self.break_down(Error::closed("producer").context("not sent within the time that close() was given"));
-        }
-    }
-
-    fn flush(&mut self, done: oneshot::Sender<()>) {
-        let rooms = self.room_marks();
-        let mark = self.seal_all();
-        self.flushes.push(Flush { mark, rooms, done });
-        self.visit_all();
-    }
-
-    /// Takes over every open batch; all of them have lower serials than the one returned.
-    fn seal_all(&mut self) -> u64 {
-        let (next_id, unsettled) = (&mut self.next_id, &mut self.unsettled);
-        for part in &mut self.parts {
-            part.pull_open(|open| adopt(next_id, unsettled, open));
-        }
-        self.next_id
-    }
-
-    fn check_flushes(&mut self) {
-        let mut emptied = false;
-        let topics = &self.topics;
-        for flush in &mut self.flushes {
-            let waited = !flush.rooms.is_empty();
-            flush.rooms.retain(|(topic, mark)| !topics[*topic].topic.room.lock().passed(*mark));
-            emptied |= waited && flush.rooms.is_empty();
-            if waited && flush.rooms.is_empty() {
-                flush.mark = u64::MAX; // set below, once the batches these records went to are taken over
-            }
-        }
-        if emptied {
-            let mark = self.seal_all();
-            self.flushes.iter_mut().filter(|flush| flush.mark == u64::MAX).for_each(|flush| flush.mark = mark);
-            self.visit_all();
-            while let Some(node) = self.stirred.pop() {
-                self.pump(node);
-            }
-        }
-        let oldest = self.unsettled.keys().next().copied().unwrap_or(u64::MAX);
-        for i in (0..self.flushes.len()).rev() {
-            if self.flushes[i].rooms.is_empty() && oldest >= self.flushes[i].mark {
-                let _ = self.flushes.swap_remove(i).done.send(());
-            }
-        }
-    }
-
-    fn close(&mut self, timeout: Option<Duration>, done: oneshot::Sender<()>) {
-        self.accumulator.close();
-        let deadline = timeout.map(|timeout| Instant::now() + timeout);
-        match &mut self.closing {
-            Some(closing) => {
-                closing.done.push(done);
-                closing.deadline = [closing.deadline, deadline].into_iter().flatten().min();
-            }
-            None => self.closing = Some(Closing { deadline, done: vec![done] }),
-        }
-        self.seal_all();
-        self.visit_all();
-    }
-
-    fn all_settled(&self) -> bool {
-        self.unsettled.is_empty()
-            && self.topics.iter().all(|topic| topic.topic.room.lock().is_empty())
-            && self.parts.iter().all(|part| part.open_since.is_none())
-    }
-
-    /// Nothing can be sent any more: every record fails with this, now and later.
-    fn break_down(&mut self, error: Error) {
-        if std::mem::replace(&mut self.broken, true) {
-            return;
-        }
-        self.accumulator.break_down(error);
-        for slot in 0..self.parts.len() as u32 {
-            self.fail_part(slot);
-        }
-        self.fail_rooms();
-    }
-
-    /// The last act: whoever waits is answered, and nobody waits after this.
-    fn end(&mut self) {
-        self.accumulator.close();
-        self.broken = true;
-        let late = self.accumulator.end();
-        for slot in 0..self.parts.len() as u32 {
-            self.fail_part(slot);
-        }
-        self.fail_rooms();
-        self.untrack();
-        self.events.clear();
-        let waiting = self.closing.take().into_iter().flat_map(|closing| closing.done);
-        let flushing = std::mem::take(&mut self.flushes).into_iter().map(|flush| flush.done);
-        let late = late.into_iter().map(|command| match command {
-            Command::Flush(done) | Command::Close { done, .. } => done,
-        });
-        for done in waiting.chain(flushing).chain(late) {
-            let _ = done.send(());
         }
     }
 }

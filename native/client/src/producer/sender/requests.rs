@@ -1,11 +1,11 @@
-//! From partitions with something to send to a request on the wire: connect, pick, compress, stamp, write.
+//! From partitions with something to send to a request on the wire: pick, compress, stamp, write.
 
 use std::sync::atomic::Ordering;
 
 use dohle_protocol::Uuid;
 use dohle_protocol::compress::{Compression, Compressor};
+use dohle_protocol::messages::ProduceRequest;
 use dohle_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use dohle_protocol::messages::{InitProducerIdRequest, ProduceRequest};
 use dohle_protocol::records::{BatchBuilder, SealedBatch};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
@@ -16,10 +16,10 @@ use super::part::Next;
 use super::settle::Fate;
 use super::{Event, Pick, Sender, adopt};
 use crate::error::{Error, ErrorKind, Result};
-use crate::net::{Connection, Lane};
+use crate::net::Connection;
 use crate::producer::TopicId;
 use crate::producer::batch::{Body, State};
-use crate::producer::idempotence::{NO_PRODUCER, ProducerId};
+use crate::producer::idempotence::NO_PRODUCER;
 
 /// Bytes to compress that are not worth another thread.
 const COMPRESS_HERE: usize = 32 * 1024;
@@ -51,58 +51,6 @@ impl Sender {
             }
             self.seal(id, picks);
         }
-    }
-
-    fn connect(&mut self, id: i32) {
-        let Some(node) = self.nodes.get_mut(&id) else { return };
-        if std::mem::replace(&mut node.connecting, true) {
-            return;
-        }
-        let pause = node.pause.take();
-        let client = self.client.clone();
-        self.events.push(Box::pin(async move {
-            if let Some(pause) = pause {
-                tokio::time::sleep(pause).await;
-            }
-            Event::Connected { node: id, connection: client.connection(id, Lane::Produce).await }
-        }));
-    }
-
-    pub(super) fn on_connected(&mut self, id: i32, connection: Result<Connection>) {
-        let world = self.accumulator.world.clone();
-        let Some(node) = self.nodes.get_mut(&id) else { return };
-        node.connecting = false;
-        match connection {
-            Ok(connection) => {
-                self.next_wire += 1;
-                node.wire = self.next_wire;
-                node.connection = Some(connection);
-                node.backoff.reset();
-                node.last_error = None;
-            }
-            Err(error) if error.kind() == ErrorKind::Closed => return self.break_down(error),
-            Err(error) => {
-                let hopeless = (!error.retriable()).then(|| error.clone());
-                node.last_error = Some(error);
-                node.pause = Some(node.backoff.next(&*world));
-                self.client.metadata().request_update();
-                if let Some(error) = hopeless {
-                    // Trying again does not mend a wrong password; what waits for this broker is told at once.
-                    for slot in 0..self.parts.len() as u32 {
-                        if self.parts[slot as usize].leader == id {
-                            self.fail_part_with(slot, &error);
-                        }
-                    }
-                }
-            }
-        }
-        let parts = &self.parts;
-        let led = |slot: &u32| parts[*slot as usize].leader == id;
-        if let Some(node) = self.nodes.get_mut(&id) {
-            node.ready.retain(led);
-            node.lazy.retain(led);
-        }
-        self.stir(id);
     }
 
     /// Takes the next batch of each partition that has one, up to `max.request.size`.
@@ -399,7 +347,16 @@ impl Sender {
             });
         }
         let timeout_ms = i32::try_from(config.request_timeout.as_millis()).unwrap_or(i32::MAX);
-        (ProduceRequest { transactional_id: None, acks: config.acks, timeout_ms, topic_data, ..ProduceRequest::default() }, topics)
+        (
+            ProduceRequest {
+                transactional_id: None,
+                acks: config.acks,
+                timeout_ms,
+                topic_data,
+                ..ProduceRequest::default()
+            },
+            topics,
+        )
     }
 
     /// Gives a batch its sequence, once. False if it does not go after all.
@@ -455,57 +412,6 @@ impl Sender {
         {
             part.written[position].state = State::Idle;
             part.on_wire -= 1;
-        }
-    }
-
-    /// Asks for a producer id, unless that is under way.
-    pub(super) fn ask_identity(&mut self) {
-        if self.broken || self.identity.ready() || std::mem::replace(&mut self.identity.asking, true) {
-            return;
-        }
-        let (client, timeout) = (self.client.clone(), self.accumulator.config.request_timeout);
-        let pause = self.identity_pause.take();
-        self.events.push(Box::pin(async move {
-            if let Some(pause) = pause {
-                tokio::time::sleep(pause).await;
-            }
-            let make = |_| {
-                Ok(InitProducerIdRequest {
-                    transactional_id: None, // the schema's default is the empty string, which is an id
-                    transaction_timeout_ms: i32::MAX,
-                    producer_id: -1,
-                    producer_epoch: -1,
-                    ..Default::default()
-                })
-            };
-            let answer = client.request_any::<InitProducerIdRequest>(make, timeout).await;
-            let id = answer.and_then(|answer| match dohle_protocol::ErrorCode(answer.error_code) {
-                code if code.is_none() => Ok(ProducerId { id: answer.producer_id, epoch: answer.producer_epoch }),
-                code => Err(Error::broker(code, "InitProducerId")),
-            });
-            Event::Identity(id)
-        }));
-    }
-
-    pub(super) fn on_identity(&mut self, answer: Result<ProducerId>) {
-        self.identity.asking = false;
-        match answer {
-            Ok(id) => {
-                self.identity.set(id);
-                self.identity_backoff.reset();
-                self.identity_error = None;
-                self.visit_all();
-            }
-            Err(error) if error.kind() == ErrorKind::Closed => self.break_down(error),
-            Err(error) => {
-                self.identity_pause = Some(self.identity_backoff.next(&*self.accumulator.world));
-                if error.retriable() {
-                    self.identity_error = Some(error);
-                    self.ask_identity();
-                } else {
-                    self.fail_pending(&error);
-                }
-            }
         }
     }
 }

@@ -169,7 +169,9 @@ impl Sender {
             let count = meta.partitions.len();
             return Error::new(
                 unknown,
-                format!("topic {name} has {count} partitions, numbered from 0; the one asked for did not appear within {waited} ms"),
+                format!(
+                    "topic {name} has {count} partitions, numbered from 0; the one asked for did not appear within {waited} ms"
+                ),
             );
         }
         match (self.client.metadata().topic_error(name), self.client.metadata().last_error()) {
