@@ -240,9 +240,13 @@ impl Fetcher {
                     plan.validations.entry(leader).or_default().push(LookUp { tp, epoch, leader_epoch, value });
                 }
                 _ => {
+                    let node = note.replica.filter(|(_, until)| *until > now).map_or(leader, |(node, _)| node);
+                    if self.brokers.get(&node).is_some_and(|broker| broker.link.is_none()) {
+                        // A fetch is under way there: the plan after its answer is the next chance.
+                        continue;
+                    }
                     let topic_id = snapshot.topic(&tp.topic).map_or(Uuid::ZERO, |topic| topic.id);
                     let from = partition.fetch;
-                    let node = note.replica.filter(|(_, until)| *until > now).map_or(leader, |(node, _)| node);
                     plan.fetches.entry(node).or_default().push(Wanted { tp, topic_id, epoch, from, leader_epoch });
                 }
             }

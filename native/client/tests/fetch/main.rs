@@ -2,6 +2,7 @@
 
 mod corrupt;
 mod failing;
+mod leaders;
 mod placing;
 mod reading;
 mod stress;
