@@ -2,6 +2,23 @@
 //! It is not a distributed system and keeps nothing after it stops; it knows nothing of the client crate.
 //! Driven by whoever starts it (`bridge`, tests, the simulation) through [`Broker`]; sockets, clock, randomness
 //! and tasks come from a [`BrokerWorld`].
+//!
+//! Served, in the versions of Kafka 4.3: topics (create, describe, grow, alter, delete), produce (all codecs, idempotent),
+//! fetch (sessions, topic ids, long polls), offsets by time, classic groups with static members, committed offsets,
+//! fault rules. Not served yet: transactions (a transactional id is refused with
+//! TRANSACTIONAL_ID_AUTHORIZATION_FAILED), the group protocol of KIP-848, share groups, TLS, SASL, ACLs, quotas.
+//! Accepted and shown, but without effect: configurations other than `cleanup.policy` (keys are demanded; nothing is
+//! compacted), `max.message.bytes`, `message.timestamp.*`, `retention.bytes` and `segment.bytes`.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), dohle_broker::BrokerError> {
+//! use dohle_broker::{Broker, BrokerOptions};
+//! let broker = Broker::start_default(BrokerOptions::new().with_partitions(6)).await?;
+//! println!("{}", broker.address());
+//! broker.stop().await;
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 
 mod api;
