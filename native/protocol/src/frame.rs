@@ -111,7 +111,8 @@ fn response_header_version(api: ApiKey, flexible: bool) -> i16 {
 mod tests {
     use super::*;
     use crate::messages::metadata_request::MetadataRequestTopic;
-    use crate::messages::{ApiVersionsRequest, ApiVersionsResponse, MetadataRequest, MetadataResponse};
+    use crate::messages::produce_request::{PartitionProduceData, TopicProduceData};
+    use crate::messages::{ApiVersionsRequest, ApiVersionsResponse, MetadataRequest, MetadataResponse, ProduceRequest};
 
     fn body(segments: Segments) -> Bytes {
         let bytes = segments.to_bytes();
@@ -143,6 +144,22 @@ mod tests {
         let error = decode_response::<MetadataRequest>(longer.into(), 12).unwrap_err();
         assert_eq!(error.kind(), &DecodeErrorKind::TrailingBytes(1));
         assert_eq!(error.path(), "MetadataResponse");
+    }
+
+    #[test]
+    fn records_are_copied_neither_on_the_way_out_nor_on_the_way_in() {
+        let records = Bytes::from(vec![7; 100_000]);
+        let partition = PartitionProduceData { records: Some(records.clone()), ..Default::default() };
+        let topic = TopicProduceData { partition_data: vec![partition], ..Default::default() };
+        let request = ProduceRequest { topic_data: vec![topic], ..Default::default() };
+        let segments = encode_request(13, 1, None, &request).unwrap();
+        assert!(segments.0.iter().any(|segment| segment.as_ptr() == records.as_ptr()));
+        let frame = body(segments);
+        let (_, mut d) = decode_request_header(frame.clone()).unwrap();
+        let read = ProduceRequest::decode(&mut d, 13).unwrap();
+        let read = read.topic_data[0].partition_data[0].records.clone().unwrap();
+        assert!(frame.as_ptr_range().contains(&read.as_ptr()));
+        assert_eq!(read, records);
     }
 
     #[test]
