@@ -4,7 +4,8 @@ import { python } from '../../../scripts/lib/tools.mjs'
 import { codecs, command, fromLines, type Peer, toLines } from './peer.ts'
 
 const program = fileURLToPath(new URL('./confluent.py', import.meta.url))
-const interpreter = async (): Promise<string> => process.env.DOHLE_PYTHON ?? (await python(() => {}))
+/** The Python that has it. */
+export const interpreter = async (): Promise<string> => process.env.DOHLE_PYTHON ?? (await python(() => {}))
 
 export const confluent: Peer = {
   name: 'confluent-kafka (Python)',
