@@ -10,7 +10,8 @@ use scenario::Outcome;
 
 /// `SIM_SEED` alone, or the first `SIM_SEEDS` seeds, by default `count`.
 fn seeds(count: u64) -> Vec<u64> {
-    let number = |name| std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")));
+    let number =
+        |name| std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")));
     match number("SIM_SEED") {
         Some(seed) => vec![seed],
         None => (1..=number("SIM_SEEDS").unwrap_or(count)).collect(),
