@@ -41,12 +41,17 @@ export async function pass(
   const failed = new AbortController()
   const stop = AbortSignal.any([signal, failed.signal])
   const admin = kafka.admin()
+  const clients: (Producer | Consumer)[] = []
   let made = false
   try {
-    await admin.createTopics([{ topic: name, partitions: workload.partitions }], { signal: stop })
+    await admin.createTopics([{ topic: name, partitions: workload.partitions }], { signal: stop }).catch(error => {
+      made = signal.aborted // it may have been made all the same
+      throw error
+    })
     made = true
-    const producer = kafka.producer({ compression: codec })
+    const producer = kafka.producer({ compression: codec, allowAutoCreateTopics: false })
     const consumer = kafka.consumer({ groupId: name, autoOffsetReset: 'earliest' })
+    clients.push(producer, consumer)
     await consumer.subscribe(name, { signal: stop })
     const begun = performance.now()
     const both = [produce(producer, name, workload, counts, stop), consume(consumer, workload, counts, progress, stop)]
@@ -55,10 +60,11 @@ export async function pass(
     counts.elapsedMs = performance.now() - begun
     if (failed.signal.aborted && !signal.aborted) throw failed.signal.reason
     for (const result of results) if (result.status === 'rejected') throw result.reason
-    await Promise.all([producer.close(), consumer.close()])
     workload.finish()
   } finally {
     progress.clear()
+    // Before the topic goes: whoever still asks for it would have it made again by a broker that makes topics.
+    await Promise.allSettled(clients.map(client => client.close({ timeout: 5_000 })))
     if (made) await admin.deleteTopics([name]).catch(() => {})
     await kafka.close()
   }
