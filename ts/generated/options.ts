@@ -186,7 +186,7 @@ export interface ProducerOptions {
    */
   maxBlockMs?: number | undefined
   /**
-   * From send() to the report: retries go on for at most this long. Not below linger.ms + request.timeout.ms.
+   * From send() to the report: retries go on for at most this long. Must be above linger.ms; a request.timeout.ms that is longer is cut to fit.
    *
    * `delivery.timeout.ms`, milliseconds 1 to 31536000000. Source: KIP-91.
    * @defaultValue 120000
@@ -213,7 +213,7 @@ export interface ProducerOptions {
    */
   compressionLevel?: number | undefined
   /**
-   * Chooses the partition of a record that names none. 'default': with a key Java's murmur2 of it, without one the same partition until batch.size bytes went there (KIP-794). The others as in librdkafka; those with '_random' choose at random only where there is no key.
+   * Chooses the partition of a record that names none. 'default': with a key Java's murmur2 of it, without one the same partition until batch.size bytes, at most 64 KiB, went there (KIP-794). The others as in librdkafka; those with '_random' choose at random only where there is no key.
    *
    * `partitioner`, one of default, murmur2, murmur2_random, consistent, consistent_random, fnv1a, fnv1a_random, random, round_robin. Source: KIP-480, KIP-794; librdkafka: partitioner.
    * @defaultValue default

@@ -257,7 +257,7 @@ pub struct ProducerOptions {
     ///
     /// Source: Kafka: max.block.ms.
     pub max_block: Duration,
-    /// `delivery.timeout.ms` (milliseconds 1 to 31536000000; default 120000): From send() to the report: retries go on for at most this long. Not below linger.ms + request.timeout.ms.
+    /// `delivery.timeout.ms` (milliseconds 1 to 31536000000; default 120000): From send() to the report: retries go on for at most this long. Must be above linger.ms; a request.timeout.ms that is longer is cut to fit.
     ///
     /// Source: KIP-91.
     pub delivery_timeout: Duration,
@@ -273,7 +273,7 @@ pub struct ProducerOptions {
     ///
     /// Source: KIP-390.
     pub compression_level: Option<i32>,
-    /// `partitioner` (one of default, murmur2, murmur2_random, consistent, consistent_random, fnv1a, fnv1a_random, random, round_robin; default default): Chooses the partition of a record that names none. 'default': with a key Java's murmur2 of it, without one the same partition until batch.size bytes went there (KIP-794). The others as in librdkafka; those with '_random' choose at random only where there is no key.
+    /// `partitioner` (one of default, murmur2, murmur2_random, consistent, consistent_random, fnv1a, fnv1a_random, random, round_robin; default default): Chooses the partition of a record that names none. 'default': with a key Java's murmur2 of it, without one the same partition until batch.size bytes, at most 64 KiB, went there (KIP-794). The others as in librdkafka; those with '_random' choose at random only where there is no key.
     ///
     /// Source: KIP-480, KIP-794; librdkafka: partitioner.
     pub partitioner: Partitioner,

@@ -108,8 +108,7 @@ impl Producer {
     /// A producer on the connections of `client`. No I/O happens before the first topic or record.
     ///
     /// # Errors
-    /// Options that contradict each other, such as `acks` 1 with `enable.idempotence`. Must be called within a runtime of
-    /// the world's.
+    /// Options that contradict each other, such as `acks` 1 with `enable.idempotence`.
     pub fn new(client: &Client, options: ProducerOptions, sink: Arc<dyn DeliverySink>) -> Result<Self> {
         let config = Config::new(&options, client.options())?;
         let accumulator = Arc::new(Accumulator::new(config, sink, client.world().clone()));

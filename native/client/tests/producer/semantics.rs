@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dohle_broker::{Action, BrokerOptions, Rule, When};
-use dohle_client::producer::{AppendError, Persistence, ProducerOptions};
+use dohle_client::producer::{AppendError, Delivery, DeliverySink, Persistence, Producer, ProducerOptions};
 use dohle_protocol::records::{Headers, RecordRef};
 use tokio::time::Instant;
 
@@ -242,4 +242,44 @@ async fn flush_waits_for_the_waiting_room_too() {
     bench.producer.flush().await;
     assert_eq!(bench.ledger.get(placed).unwrap().offset, 0);
     assert_eq!(bench.ledger.deliveries.load(std::sync::atomic::Ordering::SeqCst), 1);
+}
+
+/// Panics at its first delivery; a sink should not, but if anything in the task does, nobody may wait for ever.
+struct Fragile {
+    panicked: std::sync::atomic::AtomicBool,
+    ledger: std::sync::Arc<Ledger>,
+}
+
+impl DeliverySink for Fragile {
+    fn delivered(&self, delivery: Delivery) {
+        assert!(self.panicked.swap(true, std::sync::atomic::Ordering::SeqCst), "the first one panics");
+        self.ledger.delivered(delivery);
+    }
+
+    fn space_available(&self) {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_in_the_task_fails_what_waits_and_everything_later() {
+    let bench = bench(2, ProducerOptions::default()).await;
+    bench.known_topic("panic").await;
+    let sink = std::sync::Arc::new(Fragile { panicked: false.into(), ledger: bench.ledger.clone() });
+    let options = ProducerOptions { linger: Some(Duration::from_secs(60)), ..ProducerOptions::default() };
+    let producer = Producer::new(&bench.client, options, sink).unwrap();
+    let topic = producer.topic("panic").unwrap();
+    producer.append(topic, Some(0), &record("first")).unwrap();
+    let flush = producer.flush();
+    tokio::pin!(flush);
+    assert!(futures_util::poll!(&mut flush).is_pending());
+    let waiting = producer.append(topic, Some(1), &record("waiting"));
+    flush.await;
+    if let Ok(waiting) = waiting {
+        let outcome = bench.ledger.outcome(waiting).await;
+        assert!(outcome.error.is_none() || outcome.code() == "PANIC");
+    }
+    let Err(AppendError::Invalid(error)) = producer.append(topic, Some(1), &record("late")) else { panic!("taken") };
+    assert_eq!((error.code().as_ref(), error.fatal()), ("PANIC", true));
+    assert!(error.message().contains("the first one panics"));
+    producer.flush().await;
+    producer.close(None).await;
 }

@@ -105,7 +105,10 @@ impl Sender {
                 let base_offset = if code.is_error() { -1 } else { result.base_offset };
                 self.finish(pick, &Fate::written(base_offset, result.log_append_time_ms));
             }
-            ErrorCode::MESSAGE_TOO_LARGE if batch.count() > 1 => self.split(pick, position),
+            // Larger than the topic takes, or than a segment of its log.
+            ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::RECORD_LIST_TOO_LARGE if batch.count() > 1 => {
+                self.split(pick, position);
+            }
             ErrorCode::INVALID_RECORD if names_some(result, batch.count()) => self.leave_out(pick, position, result),
             ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER if idempotent => {
                 part.proven = false;

@@ -138,9 +138,11 @@ impl Sender {
                     .map(|said| (*said).to_owned())
                     .or_else(|| panic.downcast_ref::<String>().cloned())
                     .unwrap_or_default();
-                sender.break_down(Error::new(ErrorKind::Panic, format!("the producer's task panicked: {said}")));
+                let error = Error::new(ErrorKind::Panic, format!("the producer's task panicked: {said}"));
+                // Should this panic too, the end is still told to whoever waits for it.
+                let _ = std::panic::catch_unwind(AssertUnwindSafe(|| sender.break_down(error)));
             }
-            sender.end();
+            let _ = std::panic::catch_unwind(AssertUnwindSafe(|| sender.end()));
         }));
     }
 
