@@ -156,7 +156,7 @@ describe('producer', () => {
       producer.sendBatch({ topic, messages }),
       code('INVALID_ARGUMENT', /^messages\[1\]\.value: is a number/),
     )
-    await assert.rejects(producer.send({ topic, value: {} as never }), code('INVALID_ARGUMENT', /^value: is a Object/))
+    await assert.rejects(producer.send({ topic, value: {} as never }), code('INVALID_ARGUMENT', /^value: is an object/))
     await assert.rejects(producer.send(null as never), code('INVALID_ARGUMENT', /^message: is null/))
     await assert.rejects(
       producer.send({ topic: 5 as never, value: '' }),

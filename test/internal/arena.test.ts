@@ -61,7 +61,7 @@ describe('arena', () => {
     const wrong: [Writable, RegExp][] = [
       [{ value: 5 as never }, /^value: is a number, not a string, a Uint8Array or null$/],
       [{ value: undefined as never }, /^value: is undefined, .*null makes a tombstone/],
-      [{ value: 'v', key: {} as never }, /^key: is a Object/],
+      [{ value: 'v', key: {} as never }, /^key: is an object/],
       [{ value: 'v', partition: -1 }, /^partition: is -1, not a whole number/],
       [{ value: 'v', partition: 1.5 }, /^partition: is 1.5/],
       [{ value: 'v', partition: '1' as never }, /^partition: is a string/],
