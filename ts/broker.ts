@@ -3,7 +3,7 @@
  */
 import type { BrokerAddFault, BrokerStart, FaultHits } from './generated/operations.ts'
 import { type Environment, theEnvironment } from './internal/environment.ts'
-import { invalid, kindOf } from './internal/failure.ts'
+import { aborted, invalid, kindOf } from './internal/failure.ts'
 
 export type { FaultAction, FaultHits, FaultWhen } from './generated/operations.ts'
 
@@ -92,10 +92,15 @@ export class Broker implements AsyncDisposable {
   static async start(options: BrokerOptions = {}, { signal }: { signal?: AbortSignal } = {}): Promise<Broker> {
     if (typeof options !== 'object' || options === null)
       throw invalid('options', `is ${kindOf(options)}, not an object`)
+    if (signal?.aborted) throw aborted(signal, 'aborted before the broker was started')
     const environment = theEnvironment()
-    const { handle, address } = await environment.call(0, 'environment.startBroker', options, signal)
+    // Not cut off by the signal: a broker that has started must be stopped.
+    const { handle, address } = await environment.call(0, 'environment.startBroker', options)
     environment.hold()
-    return new Broker(environment, handle, address)
+    const broker = new Broker(environment, handle, address)
+    if (!signal?.aborted) return broker
+    await broker.stop()
+    throw aborted(signal, 'aborted while the broker was starting')
   }
 
   /** Stops it: closes all connections; what it held is gone. A second call waits for the first. */

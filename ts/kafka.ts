@@ -7,6 +7,7 @@ import type { KafkaError } from './errors.ts'
 import type { ClientOptions, ConsumerOptions, ProducerOptions } from './generated/options.ts'
 import { type Environment, theEnvironment } from './internal/environment.ts'
 import { closed, invalid, kindOf } from './internal/failure.ts'
+import { settleWithin } from './internal/settle.ts'
 import { type CloseOptions, Producer } from './producer.ts'
 
 /**
@@ -76,7 +77,7 @@ export class Kafka implements AsyncDisposable {
 
   async #close(options: CloseOptions): Promise<void> {
     const results = await Promise.allSettled([...this.#children].map(child => child.close(options)))
-    await this.#environment.call(this.#handle, 'client.close', {})
+    await settleWithin(this.#environment.call(this.#handle, 'client.close', {}), options.timeout, 1_000)
     this.#environment.unlisten(this.#handle)
     for (const result of results) if (result.status === 'rejected') throw result.reason
   }

@@ -1,14 +1,15 @@
 /**
  * The producer: records out, one promise each, one for a batch, or none.
  */
-import { type FailedRecord, type KafkaError, PartialFailureError } from './errors.ts'
+import { type FailedRecord, KafkaError, PartialFailureError, type Persistence } from './errors.ts'
 import type { ProducerOptions } from './generated/options.ts'
 import { type Bytes, check, checkMessage, type HeadersInit } from './internal/arena.ts'
 import { persistences, type Run, type Waiter } from './internal/deliveries.ts'
 import type { Environment, Receiver } from './internal/environment.ts'
 import { aborted, closed, failureOf, invalid, kindOf, thrown } from './internal/failure.ts'
-import { Outbox, type Place } from './internal/outbox.ts'
+import { Outbox } from './internal/outbox.ts'
 import { settleWithin } from './internal/settle.ts'
+import { onAbort } from './internal/signals.ts'
 import { tooLarge } from './internal/values.ts'
 
 const TWO_32 = 4294967296
@@ -108,7 +109,7 @@ export class Producer implements AsyncDisposable {
       const waiter = new SendWaiter(message.topic, resolve, reject)
       this.#outbox.write(this.#topic(message.topic, 'topic'), message, '', waiter, message.partition ?? -1)
       this.#hold()
-      if (signal !== undefined) this.#withdrawOn(signal, waiter, [this.#outbox.place()])
+      if (signal !== undefined) this.#withdrawOn(signal, waiter, 1)
     })
   }
 
@@ -133,16 +134,14 @@ export class Producer implements AsyncDisposable {
     if (messages.length === 0) return []
     return new Promise((resolve, reject) => {
       const waiter = new BatchWaiter(topic, messages, resolve, reject)
-      const places: Place[] = []
       try {
         for (let i = 0; i < messages.length; i++) {
           this.#outbox.write(id, messages[i]!, `messages[${i}].`, waiter, i)
-          if (signal !== undefined) places.push(this.#outbox.place())
         }
       } finally {
         this.#hold()
       }
-      if (signal !== undefined) this.#withdrawOn(signal, waiter, places)
+      if (signal !== undefined) this.#withdrawOn(signal, waiter, messages.length)
     })
   }
 
@@ -209,7 +208,7 @@ export class Producer implements AsyncDisposable {
       await settleWithin(environment.call(this.#handle, 'producer.close', request), timeoutMs, 1_000)
     } finally {
       environment.unlisten(this.#handle)
-      this.#outbox.failAll(() => closed('producer'))
+      this.#outbox.failAll(persistence => closed('producer', persistence))
       this.#hold()
       environment.release()
       this.#onClosed()
@@ -254,27 +253,23 @@ export class Producer implements AsyncDisposable {
     try {
       if (signal === undefined) return await promise
       return await new Promise<T>((resolve, reject) => {
-        const onAbort = () => reject(aborted(signal, 'aborted while waiting for the producer'))
-        signal.addEventListener('abort', onAbort, { once: true })
-        promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+        const forget = onAbort(signal, () => reject(aborted(signal, 'aborted while waiting for the producer')))
+        promise.then(resolve, reject).finally(forget)
       })
     } finally {
       this.#environment.release()
     }
   }
 
-  #withdrawOn(signal: AbortSignal, waiter: SendWaiter | BatchWaiter, places: Place[]): void {
-    const onAbort = () => {
-      const withdrawn = places.filter(place => this.#outbox.withdraw(place)).length
+  #withdrawOn(signal: AbortSignal, waiter: SendWaiter | BatchWaiter, records: number): void {
+    waiter.onSettled = onAbort(signal, () => {
       const error =
-        withdrawn === places.length
+        this.#outbox.withdraw(waiter) === records
           ? aborted(signal, 'aborted before the record left: it was not sent', 'not-persisted')
           : aborted(signal, 'aborted after the record left: it may be written', 'possibly-persisted')
       waiter.abort(error)
       this.#hold()
-    }
-    signal.addEventListener('abort', onAbort, { once: true })
-    waiter.onSettled = () => signal.removeEventListener('abort', onAbort)
+    })
   }
 
   #delivered(words: Int32Array, at: number, failure: string | undefined): void {
@@ -320,9 +315,15 @@ export class Producer implements AsyncDisposable {
 
   #poisoned(error: KafkaError): void {
     this.#fatal = error
-    this.#outbox.failAll(() => error)
+    this.#outbox.failAll(persistence => poisoned(error, persistence))
     this.#hold()
   }
+}
+
+/** The same error for a record, whose fate it tells. */
+function poisoned(cause: KafkaError, persistence: Persistence): KafkaError {
+  const { message, code, fatal } = cause
+  return new KafkaError(message, { code, fatal, persistence, cause })
 }
 
 class SendWaiter implements Waiter {

@@ -62,6 +62,13 @@ export class Arena {
     this.count = 0
   }
 
+  /** Where the record after the one at `start` begins. */
+  after(start: number): number {
+    const word = start >> 2
+    const part = (index: number) => Math.max(this.#words[word + index]!, 0)
+    return (start + RECORD_HEADER + part(4) + part(5) + part(6) + 3) & ~3
+  }
+
   /** Takes back the record that begins at `start`: the engine will skip it. Only before the arena is lent. */
   withdraw(start: number): void {
     this.#words[start >> 2] = WITHDRAWN

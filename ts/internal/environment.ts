@@ -8,6 +8,7 @@ import type { KafkaError } from '../errors.ts'
 import { codecs, type OperationName, type Operations } from '../generated/operations.ts'
 import { aborted, failureOf, thrown } from './failure.ts'
 import { load, type NativeEdge } from './native.ts'
+import { onAbort } from './signals.ts'
 
 /** Words of one entry of the queue; their meaning is in `native/bridge/src/queue.rs`. */
 export const ENTRY_WORDS = 12
@@ -117,18 +118,15 @@ export class Environment {
       if (signal?.aborted) throw aborted(signal, `${name} was aborted before it began`)
       this.#lastCall = (this.#lastCall + 1) >>> 0
       const id = this.#lastCall
+      let forget: (() => void) | undefined
       const end = () => {
         this.#calls.delete(id)
-        signal?.removeEventListener('abort', onAbort)
+        forget?.()
         this.release()
       }
       const fail = (error: unknown) => {
         end()
         reject(error)
-      }
-      const onAbort = () => {
-        this.native.cancel(id)
-        fail(aborted(signal!, `${name} was aborted; what it has done stays done`))
       }
       const settle = (failed: boolean, answer: string) => {
         end()
@@ -140,7 +138,12 @@ export class Environment {
         }
       }
       this.#calls.set(id, { handle, settle, fail })
-      signal?.addEventListener('abort', onAbort, { once: true })
+      if (signal !== undefined) {
+        forget = onAbort(signal, () => {
+          this.native.cancel(id)
+          fail(aborted(signal, `${name} was aborted; what it has done stays done`))
+        })
+      }
       this.hold()
       this.native.call(id, handle, name, text)
     })
@@ -168,7 +171,14 @@ export class Environment {
         texts ??= this.native.texts()
         text = texts[words[at + 7]!]
       }
-      this.#one(words, at, text)
+      try {
+        this.#one(words, at, text)
+      } catch (error) {
+        // A listener of the program's threw. It is told as Node tells it, and the entries behind it still count.
+        setImmediate(() => {
+          throw error
+        })
+      }
     }
   }
 

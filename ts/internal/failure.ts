@@ -59,8 +59,8 @@ export function invalid(path: string, problem: string): InvalidConfigurationErro
 }
 
 /** Something was used after its `close()`. */
-export function closed(what: string): KafkaError {
-  return new KafkaError(`the ${what} is closed`, { code: 'CLOSED' })
+export function closed(what: string, persistence?: Persistence): KafkaError {
+  return new KafkaError(`the ${what} is closed`, { code: 'CLOSED', persistence })
 }
 
 /** The caller's signal was aborted. */

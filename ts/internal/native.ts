@@ -26,6 +26,7 @@ export interface NativeEdge {
   cancel(id: number): void
   drain(words: Int32Array): number
   texts(): string[]
+  errors(): string[]
   topic(producer: number, name: string): number
   append(producer: number, arena: Uint8Array, start: number, end: number, answers: Int32Array): number
   nextChunk(consumer: number): NativeChunk | null

@@ -4,7 +4,7 @@
  * When the engine's memory is full, what was not taken stays in order and everything later queues behind it, until the
  * engine says that there is space. It knows nothing of promises; `Waiter` does.
  */
-import type { KafkaError } from '../errors.ts'
+import type { KafkaError, Persistence } from '../errors.ts'
 import { ARENA_BYTES, Arena, sizeBound, type Writable } from './arena.ts'
 import { Deliveries, type Waiter } from './deliveries.ts'
 import type { Environment } from './environment.ts'
@@ -30,15 +30,6 @@ class Run {
   }
 }
 
-/** Where a record is while it can still be taken back. */
-export interface Place {
-  run: Run
-  /** Its place among the run's records. */
-  index: number
-  /** Where it begins in the arena. */
-  start: number
-}
-
 /** See the module. */
 export class Outbox {
   readonly deliveries = new Deliveries()
@@ -54,7 +45,6 @@ export class Outbox {
   #answers = new Int32Array(2 + 2 * 4096)
   #scheduled = false
   #blocked = false
-  #lastStart = 0
   /** Records that somebody waits for and that have not crossed. */
   #uncrossed = 0
 
@@ -83,15 +73,8 @@ export class Outbox {
   /** Writes a record for the next crossing. Throws when a part of it is of a wrong type; then nothing was written. */
   write(topic: number, message: Writable, path: string, waiter: Waiter | null, position: number): void {
     const run = this.#open ?? this.#begin(ARENA_BYTES)
-    this.#lastStart = run.arena.used
     if (run.arena.write(topic, message, path)) this.#note(run, waiter, position)
     else this.#writeElsewhere(topic, message, path, waiter, position)
-  }
-
-  /** Where the record that was written last is, until it crosses. */
-  place(): Place {
-    const run = this.#runs[this.#runs.length - 1]!
-    return { run, index: run.arena.count - 1, start: this.#lastStart }
   }
 
   #note(run: Run, waiter: Waiter | null, position: number): void {
@@ -109,7 +92,6 @@ export class Outbox {
     const bytes = sizeBound(message, path)
     if (this.#open !== undefined && this.#open.arena.count > 0) this.cross()
     const run = this.#begin(Math.max(bytes, ARENA_BYTES))
-    this.#lastStart = 0
     if (!run.arena.write(topic, message, path)) throw new Error('a record does not fit into an arena of its size')
     this.#note(run, waiter, position)
   }
@@ -127,13 +109,19 @@ export class Outbox {
     this.cross()
   }
 
-  /** Takes back a record that has not crossed; false when it has. */
-  withdraw({ run, index, start }: Place): boolean {
-    if (index < run.done || !this.#runs.includes(run)) return false
-    run.arena.withdraw(start)
-    if (run.waiters[index] !== null) this.#uncrossed--
-    run.waiters[index] = null
-    return true
+  /** Takes back the records of a waiter that have not crossed; returns how many. */
+  withdraw(waiter: Waiter): number {
+    let count = 0
+    for (const { arena, waiters, done, from } of this.#runs) {
+      for (let i = done, start = from; i < arena.count; i++, start = arena.after(start)) {
+        if (waiters[i] !== waiter) continue
+        arena.withdraw(start)
+        waiters[i] = null
+        count++
+      }
+    }
+    this.#uncrossed -= count
+    return count
   }
 
   /** Hands everything written to the engine, as far as its memory takes it. */
@@ -165,15 +153,16 @@ export class Outbox {
     return new Promise(resolve => this.#spaceWaiters.push(resolve))
   }
 
-  /** Fails everything that waits, here and in the engine. */
-  failAll(error: () => KafkaError): void {
+  /** Fails everything that waits: what has not crossed was not sent, of the rest nothing is known. */
+  failAll(error: (persistence: Persistence) => KafkaError): void {
     const runs = this.#runs.splice(0)
     this.#open = undefined
     for (const run of runs) {
-      for (let i = run.done; i < run.waiters.length; i++) run.waiters[i]?.failed(run.positions[i]!, error())
+      for (let i = run.done; i < run.waiters.length; i++)
+        run.waiters[i]?.failed(run.positions[i]!, error('not-persisted'))
     }
     this.#uncrossed = 0
-    this.deliveries.failAll(error)
+    this.deliveries.failAll(() => error('possibly-persisted'))
     for (const wake of this.#spaceWaiters.splice(0)) wake()
   }
 
@@ -197,12 +186,17 @@ export class Outbox {
     } catch (error) {
       const failure = thrown(error) as KafkaError
       for (let i = run.done; i < arena.count; i++) {
-        if (run.waiters[i] !== null) this.#uncrossed--
-        run.waiters[i]?.failed(run.positions[i]!, failure)
+        const waiter = run.waiters[i]!
+        if (waiter === null) {
+          this.#onRefused(failure)
+          continue
+        }
+        this.#uncrossed--
+        waiter.failed(run.positions[i]!, failure)
       }
       return true
     }
-    const errors = answers[1]! > 0 ? native.texts() : []
+    const errors = answers[1]! > 0 ? native.errors() : []
     for (let i = 0; i < taken; i++) {
       this.#answered(run, run.done + i, answers[2 + 2 * i]!, answers[3 + 2 * i]!, errors)
     }

@@ -9,6 +9,7 @@ import { Chunk } from './chunk.ts'
 import type { Environment } from './environment.ts'
 import { aborted, closed, thrown } from './failure.ts'
 import { turn } from './pace.ts'
+import { onAbort } from './signals.ts'
 
 /** A chunk and the position of its next record. */
 export interface Cursor {
@@ -164,17 +165,15 @@ export class Reader {
   async #wait(signal: AbortSignal | undefined): Promise<void> {
     if (this.#ready) return
     this.environment.hold()
+    const forget = signal && onAbort(signal, () => this.#wake?.())
     try {
       await new Promise<void>(resolve => {
         this.#wake = resolve
-        signal?.addEventListener('abort', this.#onAbort, { once: true })
       })
     } finally {
       this.#wake = undefined
-      signal?.removeEventListener('abort', this.#onAbort)
+      forget?.()
       this.environment.release()
     }
   }
-
-  readonly #onAbort = (): void => this.#wake?.()
 }

@@ -23,10 +23,20 @@ class Ahead implements Loop {
     reader.begin(this)
   }
 
+  /** The next record if it is here. */
+  take(): Message | undefined {
+    const reader = this.#reader
+    const { chunk, position } = reader
+    if (reader.loop !== this || chunk === null || position >= chunk.count || --this.#pace.steps < 0) return undefined
+    if (!chunk.progress.step(position + 1)) return undefined
+    reader.position = position + 1
+    return view(chunk, position)
+  }
+
   /** The next record; null: there will be none. */
   async next(): Promise<Message | null> {
     const reader = this.#reader
-    if (--this.#pace.steps < 0 && this.#pace.due()) await this.#pace.rest()
+    if (this.#pace.steps <= 0 && this.#pace.due()) await this.#pace.rest()
     for (
       let chunk = await reader.next(this, this.#signal);
       chunk !== null;
@@ -58,16 +68,20 @@ export function webStream(reader: Reader, signal: AbortSignal | undefined): Read
   const ahead = new Ahead(reader, signal)
   return new ReadableStream<Message>(
     {
-      async pull(controller) {
-        try {
-          const message = await ahead.next()
-          if (message !== null) return controller.enqueue(message)
-          ahead.end()
-          controller.close()
-        } catch (error) {
-          ahead.end()
-          controller.error(error)
-        }
+      pull(controller) {
+        const here = ahead.take()
+        if (here !== undefined) return controller.enqueue(here)
+        return ahead.next().then(
+          message => {
+            if (message !== null) return controller.enqueue(message)
+            ahead.end()
+            controller.close()
+          },
+          error => {
+            ahead.end()
+            controller.error(error)
+          },
+        )
       },
       cancel: () => ahead.end(),
     },
@@ -82,6 +96,11 @@ export function nodeStream(reader: Reader, signal: AbortSignal | undefined): Rea
     objectMode: true,
     highWaterMark: 0,
     read() {
+      const here = ahead.take()
+      if (here !== undefined) {
+        this.push(here)
+        return
+      }
       ahead.next().then(
         message => {
           if (message === null) ahead.end()

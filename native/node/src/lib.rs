@@ -47,6 +47,7 @@ pub struct Edge {
     environment: Arc<Environment>,
     wake: Arc<WakeFunction>,
     texts: RefCell<Vec<String>>,
+    errors: RefCell<Vec<String>>,
     copies: Cell<bool>,
 }
 
@@ -60,7 +61,7 @@ impl Edge {
         let environment = Environment::new(Box::new(NodeWake(wake.clone())));
         // Hooks run in reverse order: this one before that of the thread-safe function, so nothing calls a dead one.
         env.add_env_cleanup_hook(environment.clone(), |environment| environment.close())?;
-        Ok(Self { environment, wake, texts: RefCell::default(), copies: Cell::new(copies) })
+        Ok(Self { environment, wake, texts: RefCell::default(), errors: RefCell::default(), copies: Cell::new(copies) })
     }
 
     /// Makes a client, producer or consumer: `kind` is its name, `parent` the client of the latter two.
@@ -101,10 +102,16 @@ impl Edge {
         self.environment.queue().drain(words, &mut self.texts.borrow_mut()) as u32
     }
 
-    /// The texts of the last `drain`, or the errors of the last `append`.
+    /// The texts of the last `drain`.
     #[napi(catch_unwind)]
     pub fn texts(&self) -> Vec<String> {
         self.texts.take()
+    }
+
+    /// The errors of the last `append`.
+    #[napi(catch_unwind)]
+    pub fn errors(&self) -> Vec<String> {
+        self.errors.take()
     }
 
     /// The number of a topic for arenas of this producer.
@@ -138,7 +145,7 @@ impl Edge {
         *position = appended.position as u32;
         *errors = appended.errors.len() as u32;
         if !appended.errors.is_empty() {
-            *self.texts.borrow_mut() = appended.errors.iter().map(Failure::to_json).collect();
+            *self.errors.borrow_mut() = appended.errors.iter().map(Failure::to_json).collect();
         }
         Ok(appended.count as u32)
     }
