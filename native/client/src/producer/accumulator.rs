@@ -170,7 +170,7 @@ impl Accumulator {
             return Err(invalid(self.why_closed()));
         }
         let mut open =
-            OpenBatch::new(self.group(), bound, queue.limit, &self.memory, false).ok_or(AppendError::Full)?;
+            OpenBatch::new(self.group(), bound, queue.usual, &self.memory, false).ok_or(AppendError::Full)?;
         let (group, index) = open.append(record);
         self.begin(partition, queue, open);
         Ok(Placed { group, index })
@@ -178,7 +178,8 @@ impl Accumulator {
 
     /// Makes `open` the batch that takes records, and tells the sender.
     fn begin(&self, partition: &Partition, queue: &mut super::topic::Queue, open: OpenBatch) {
-        let full = queue.open.replace(open);
+        let full = queue.take_open();
+        queue.open = Some(open);
         if let Some(full) = full {
             queue.full.push_back(full);
             partition.backlog.fetch_add(1, Ordering::Relaxed);
@@ -202,7 +203,7 @@ impl Accumulator {
             open.append_for(record, place.0, place.1);
             return;
         }
-        if let Some(mut open) = OpenBatch::new(self.group(), bound, limit, &self.memory, true) {
+        if let Some(mut open) = OpenBatch::new(self.group(), bound, queue.usual, &self.memory, true) {
             open.append_for(record, place.0, place.1);
             self.begin(partition, &mut queue, open);
         }

@@ -11,8 +11,9 @@ use tokio::time::Instant;
 use super::memory::Memory;
 use crate::error::Error;
 
-/// Memory is taken in steps: doubling from this, so that `buffer.memory` costs nothing per record.
-const FIRST_STEP: usize = 16 * 1024;
+/// Memory is taken in steps, doubling from this or from what the partition's batches had lately, so that `buffer.memory`
+/// costs nothing per record, a busy partition copies nothing to grow, and a quiet one holds little.
+pub(crate) const FIRST_STEP: usize = 2 * 1024;
 
 /// Records of one group that lie side by side in a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,9 +88,10 @@ pub(crate) enum Fit {
 impl OpenBatch {
     /// A batch for a first record of up to `bound` bytes; none if there is no memory. `accepted`: the record was taken
     /// before, from a waiting room, and finds a place whatever the memory says.
-    pub fn new(group: u32, bound: usize, limit: usize, memory: &Memory, accepted: bool) -> Option<Self> {
+    /// `usual`: bytes that such a batch is likely to have.
+    pub fn new(group: u32, bound: usize, usual: usize, memory: &Memory, accepted: bool) -> Option<Self> {
         let least = BATCH_HEADER_LEN + bound;
-        let mut reserved = memory.take(least, least.max(FIRST_STEP.min(limit)));
+        let mut reserved = memory.take(least, least.max(usual));
         if reserved == 0 {
             if !accepted {
                 return None;
@@ -268,7 +270,7 @@ mod tests {
         let memory = Memory::new(1 << 20);
         let value = [0; 1000];
         let bound = BatchBuilder::record_size_bound(&record(&value));
-        let mut batch = OpenBatch::new(1, bound, 100_000, &memory, false).unwrap();
+        let mut batch = OpenBatch::new(1, bound, FIRST_STEP, &memory, false).unwrap();
         let mut steps = vec![batch.reserved];
         while batch.fit(bound, 100_000, &memory, false) == Fit::Yes {
             batch.append(&record(&value));
@@ -276,7 +278,7 @@ mod tests {
                 steps.push(batch.reserved);
             }
         }
-        assert_eq!(steps, [16384, 32768, 65536, 100_000]);
+        assert_eq!(steps, [2048, 4096, 8192, 16384, 32768, 65536, 100_000]);
         assert_eq!(memory.used(), 100_000);
         assert!(batch.builder.len() <= batch.reserved);
     }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use parking_lot::Mutex;
 
 use super::TopicId;
-use super::batch::OpenBatch;
+use super::batch::{FIRST_STEP, OpenBatch};
 use super::grow::Grow;
 use super::partitioner::{Load, Memo};
 use super::waiting_room::WaitingRoom;
@@ -47,6 +47,8 @@ pub(crate) struct Queue {
     pub closed: bool,
     /// Bytes a batch may have: `batch.size`, or less once the broker has refused a batch for its size.
     pub limit: usize,
+    /// Bytes that batches had lately.
+    pub usual: usize,
 }
 
 impl Topic {
@@ -56,6 +58,15 @@ impl Topic {
 
     pub fn count(&self) -> u32 {
         self.count.load(Ordering::Acquire)
+    }
+}
+
+impl Queue {
+    /// Takes the open batch, and remembers its size for the next one.
+    pub fn take_open(&mut self) -> Option<OpenBatch> {
+        let open = self.open.take()?;
+        self.usual = ((self.usual + open.builder.len()) / 2).clamp(FIRST_STEP.min(self.limit), self.limit);
+        Some(open)
     }
 }
 
@@ -69,7 +80,8 @@ impl Load for Topic {
 
 impl Partition {
     pub fn new(topic: Arc<str>, index: i32, slot: u32, limit: usize, closed: bool) -> Self {
-        let queue = Queue { open: None, full: VecDeque::new(), listed: false, closed, limit };
+        let usual = FIRST_STEP.min(limit);
+        let queue = Queue { open: None, full: VecDeque::new(), listed: false, closed, limit, usual };
         Self { topic, index, slot, led: true.into(), backlog: 0.into(), queue: Mutex::new(queue) }
     }
 }

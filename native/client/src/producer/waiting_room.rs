@@ -168,3 +168,79 @@ impl WaitingRoom {
         self.gone >= mark
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dohle_protocol::records::Headers;
+
+    fn record(value: &str) -> RecordRef<'_> {
+        let headers: &[(&[u8], Option<&[u8]>)] = &[(b"h", None)];
+        RecordRef { timestamp: 3, key: Some(b"k"), value: Some(value.as_bytes()), headers: Headers::List(headers) }
+    }
+
+    const BLOCK: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn records_come_out_in_call_order_with_what_they_asked_for() {
+        let (mut room, memory) = (WaitingRoom::default(), Memory::new(1 << 20));
+        let places: Vec<_> = (0..1000)
+            .map(|i| room.append(i % 3 - 1, &record(&format!("{i:0100}")), BLOCK, &memory, || 7 + i as u32).unwrap())
+            .collect();
+        let mark = room.mark();
+        assert!(!room.passed(mark) && memory.used() > 100_000);
+        let (mut at, mut reserved) = (0, 0);
+        for chunk in room.take() {
+            reserved += chunk.reserved;
+            chunk.for_each(|partition, record, place| {
+                assert_eq!((partition, place), (at % 3 - 1, places[at as usize]));
+                assert_eq!(record.value.unwrap(), format!("{at:0100}").as_bytes());
+                assert_eq!((record.timestamp, record.key, record.headers.count()), (3, Some(&b"k"[..]), 1));
+                at += 1;
+            });
+        }
+        assert_eq!(at, 1000);
+        assert!(room.passed(mark) && room.is_empty());
+        assert_eq!(memory.used(), reserved);
+    }
+
+    #[test]
+    fn what_cannot_be_placed_stays_with_its_place_and_age_and_takes_no_new_records() {
+        let (mut room, memory) = (WaitingRoom::default(), Memory::new(1 << 20));
+        let first = room.append(5, &record("stays"), BLOCK, &memory, || 1).unwrap();
+        let mark = room.mark();
+        let (created, chunk) = (room.oldest(), room.take().pop_front().unwrap());
+        let mut rest = chunk.rest();
+        let released = chunk.reserved;
+        chunk.for_each(|partition, record, place| rest.keep(partition, record, place, &memory));
+        room.put_back(rest);
+        let _ = memory.give(released);
+        assert!(!room.passed(mark), "it is still here");
+        assert_eq!(room.oldest(), created);
+        let second = room.append(5, &record("new"), BLOCK, &memory, || 2).unwrap();
+        assert_eq!((first, second), ((1, 0), (2, 0)));
+        let places: Vec<_> = room.take().iter().flat_map(|chunk| chunk.runs.at(0)).collect();
+        assert_eq!(places, [first, second]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn records_expire_by_their_own_age() {
+        let (mut room, memory) = (WaitingRoom::default(), Memory::new(1 << 20));
+        for group in 0..3 {
+            room.append(-1, &record("x"), BLOCK, &memory, || group).unwrap();
+            tokio::time::advance(Duration::from_secs(10)).await;
+        }
+        assert!(room.expired(Instant::now(), BLOCK).is_empty());
+        tokio::time::advance(Duration::from_secs(30)).await;
+        assert_eq!(room.expired(Instant::now(), BLOCK).len(), 1);
+        tokio::time::advance(Duration::from_secs(30)).await;
+        assert_eq!(room.expired(Instant::now(), BLOCK).len(), 2);
+    }
+
+    #[test]
+    fn a_full_buffer_memory_takes_no_record() {
+        let (mut room, memory) = (WaitingRoom::default(), Memory::new(300));
+        assert!(room.append(-1, &record(&"x".repeat(100)), BLOCK, &memory, || 1).is_some());
+        assert!(room.append(-1, &record(&"x".repeat(100)), BLOCK, &memory, || 1).is_none());
+    }
+}

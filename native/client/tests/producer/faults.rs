@@ -221,3 +221,18 @@ async fn a_bootstrap_server_that_is_not_there_fails_within_max_block() {
     assert!(outcome.error.unwrap().message().contains("127.0.0.1:1"), "the cause is told");
     tokio::time::timeout(Duration::from_secs(5), producer.close(None)).await.unwrap();
 }
+
+/// A leader that knows nothing of a producer takes any sequence as its first (KIP-360): were several batches under way to a
+/// topic that was just created, the second could land before the first, which came a moment too early.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_batches_of_a_new_topic_land_in_order_though_its_leader_comes_late() {
+    let bench = bench(1, pipelined()).await;
+    let rule = error(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, When::Before).topic("fresh").count(2);
+    bench.faults().add(rule);
+    let topic = bench.producer.topic("fresh").unwrap();
+    for i in 0..20 {
+        bench.send(topic, None, &i.to_string());
+    }
+    bench.producer.flush().await;
+    assert_eq!(bench.values("fresh", 0).await, numbers(20));
+}

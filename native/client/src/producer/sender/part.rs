@@ -110,7 +110,7 @@ impl Part {
         while let Some(full) = queue.full.pop_front() {
             self.queued.push_back(add(full));
         }
-        if let Some(open) = queue.open.take() {
+        if let Some(open) = queue.take_open() {
             self.shared.backlog.fetch_add(1, Ordering::Relaxed);
             self.queued.push_back(add(open));
         }
@@ -201,5 +201,124 @@ impl Part {
     /// `topic-partition`, for messages.
     pub fn name(&self) -> String {
         format!("{}-{}", self.shared.topic, self.shared.index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use dohle_protocol::records::{Headers, RecordRef};
+
+    use super::*;
+    use crate::producer::batch::OpenBatch;
+    use crate::producer::idempotence::ProducerId;
+    use crate::producer::memory::Memory;
+
+    fn part() -> Part {
+        let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
+        let mut part = Part::new(Arc::new(Partition::new("t".into(), 0, 0, 1000, false)), TopicId(0), backoff);
+        (part.leader, part.leader_epoch) = (1, 0);
+        part
+    }
+
+    fn open() -> OpenBatch {
+        let mut open = OpenBatch::new(0, 100, 100, &Memory::new(10_000), false).unwrap();
+        open.append(&RecordRef { timestamp: 0, key: None, value: Some(b"x"), headers: Headers::None });
+        open
+    }
+
+    fn batch(id: u64, state: State, sequence: Option<i32>) -> Batch {
+        let mut batch = Batch::new(id, open());
+        (batch.state, batch.sequence) = (state, sequence);
+        batch
+    }
+
+    fn identity(epoch: Option<i16>) -> Identity {
+        let mut identity = Identity::new(true);
+        if let Some(epoch) = epoch {
+            identity.set(ProducerId { id: 1, epoch });
+        }
+        identity
+    }
+
+    fn next(part: &Part, identity: &Identity, linger: Option<Duration>, hurry: bool) -> Next {
+        part.next(&Circumstances { now: Instant::now(), identity, linger, hurry })
+    }
+
+    #[test]
+    fn an_open_batch_goes_when_idle_or_over_linger_or_in_a_hurry() {
+        let (mut part, id) = (part(), identity(Some(0)));
+        assert_eq!(next(&part, &id, None, false), Next::Nothing);
+        part.open_since = Some(Instant::now());
+        assert_eq!(next(&part, &id, None, false), Next::OpenIfIdle);
+        assert_eq!(next(&part, &id, Some(Duration::from_secs(9)), false), Next::Nothing);
+        assert_eq!(next(&part, &id, Some(Duration::from_secs(9)), true), Next::Open);
+        assert_eq!(next(&part, &id, Some(Duration::ZERO), false), Next::Open);
+        assert_eq!(next(&part, &identity(None), None, true), Next::Nothing, "no producer id yet");
+    }
+
+    #[test]
+    fn what_was_written_goes_before_what_was_not() {
+        let (mut part, id) = (part(), identity(Some(0)));
+        part.proven = true;
+        part.queued.push_back(batch(3, State::Idle, None));
+        assert_eq!(next(&part, &id, None, false), Next::Queued);
+        part.written.push_back(batch(1, State::OnWire, Some(0)));
+        part.written.push_back(batch(2, State::Idle, Some(1)));
+        (part.on_wire, part.wire_node) = (1, 1);
+        assert_eq!(next(&part, &id, None, false), Next::Written(1));
+        part.written[1].state = State::OnWire;
+        assert_eq!(next(&part, &id, None, false), Next::Queued);
+    }
+
+    #[test]
+    fn one_at_a_time_until_the_leader_has_taken_one() {
+        let (mut part, id) = (part(), identity(Some(0)));
+        part.written.push_back(batch(1, State::OnWire, Some(0)));
+        part.queued.push_back(batch(2, State::Idle, None));
+        (part.on_wire, part.wire_node) = (1, 1);
+        assert_eq!(next(&part, &id, None, true), Next::Nothing);
+        part.succeeded();
+        assert_eq!(next(&part, &id, None, true), Next::Queued);
+    }
+
+    #[test]
+    fn a_new_leader_waits_for_what_is_under_way_to_the_old_one() {
+        let (mut part, id) = (part(), identity(Some(0)));
+        part.proven = true;
+        part.written.push_back(batch(1, State::OnWire, Some(0)));
+        part.queued.push_back(batch(2, State::Idle, None));
+        (part.on_wire, part.wire_node, part.leader) = (1, 1, 2);
+        assert_eq!(next(&part, &id, None, true), Next::Nothing);
+    }
+
+    #[test]
+    fn a_drain_ends_what_was_written_and_starts_nothing() {
+        let (mut part, id) = (part(), identity(Some(0)));
+        part.sequences.draining = true;
+        part.written.push_back(batch(1, State::Refused, Some(0)));
+        part.written.push_back(batch(2, State::Idle, Some(1)));
+        part.queued.push_back(batch(3, State::Idle, None));
+        assert_eq!(next(&part, &id, None, true), Next::Written(1), "its fate is not known yet");
+        assert!(!part.drained());
+        part.written[1].state = State::Refused;
+        assert_eq!(next(&part, &id, None, true), Next::Nothing);
+        assert!(part.drained());
+    }
+
+    #[test]
+    fn a_new_epoch_waits_for_batches_of_the_old_one() {
+        let (mut part, mut id) = (part(), identity(Some(0)));
+        part.proven = true;
+        part.sequences.take(&id, 1, true);
+        part.written.push_back(batch(1, State::OnWire, Some(0)));
+        part.queued.push_back(batch(2, State::Idle, None));
+        (part.on_wire, part.wire_node) = (1, 1);
+        id.set(ProducerId { id: 1, epoch: 1 });
+        assert_eq!(next(&part, &id, None, true), Next::Nothing);
+        part.written.clear();
+        part.on_wire = 0;
+        assert_eq!(next(&part, &id, None, true), Next::Queued);
     }
 }
