@@ -154,7 +154,7 @@ pub fn operation(name: &str) -> Result<&'static Row, Failure> {
 }
 
 fn target<T: Target>(resource: &Resource) -> Result<T, Failure> {
-    T::of(resource).ok_or_else(|| Failure::argument("handle", &format!("is not of a {}", T::NAME)))
+    T::of(resource).ok_or_else(|| Failure::argument("handle", &format!("is not one of these: {}", T::NAME)))
 }
 
 fn start<T: Operation>(resource: &Resource, request: &str) -> Result<Later, Failure> {
