@@ -14,6 +14,7 @@ pub mod metadata;
 pub mod net;
 pub mod options;
 pub mod producer;
+pub mod watch;
 pub mod world;
 
 pub use client::{Client, CoordinatorKind};

@@ -17,14 +17,13 @@ use dohle_protocol::messages::FetchRequest;
 use dohle_protocol::{ErrorCode, Uuid};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::watch;
 use tokio::time::{Duration, Instant, sleep_until};
 
 use crate::collections::Map;
 use crate::generated::options::IsolationLevel;
 use crate::metadata::Snapshot;
 use crate::net::Backoff;
-use crate::{Error, Lane, Result};
+use crate::{Error, Lane, Result, watch};
 
 use super::fetch::{self, Fate, Link};
 use super::handover::TopicPartition;

@@ -16,13 +16,13 @@ use std::time::Duration;
 
 use dohle_protocol::{ErrorCode, Uuid};
 use parking_lot::MutexGuard;
-use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use crate::collections::Set;
 use crate::error::{Error, ErrorKind, Result};
 use crate::generated::options::ClientOptions;
 use crate::net::{Endpoint, Pool};
+use crate::watch;
 use crate::world::World;
 
 use state::{Inner, Interest, State};

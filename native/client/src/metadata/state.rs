@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::snapshot::Snapshot;
@@ -14,6 +14,7 @@ use crate::collections::Map;
 use crate::error::Error;
 use crate::generated::options::ClientOptions;
 use crate::net::{Backoff, Pool};
+use crate::watch;
 use crate::world::World;
 
 pub(super) struct Inner {

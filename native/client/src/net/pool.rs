@@ -33,7 +33,8 @@ struct Inner {
     socket_options: SocketOptions,
     bootstrap: Vec<i32>,
     nodes: Mutex<Map<i32, Arc<Node>>>,
-    /// None while open.
+    /// None while open. Of tokio, to know when the last receiver went; that all wake at the end in any order is no matter.
+    #[allow(clippy::disallowed_types)]
     closed: watch::Sender<Option<Error>>,
 }
 
@@ -78,6 +79,7 @@ impl Pool {
             socket_options,
             bootstrap: (1..).map(|n| -n).take(bootstrap.len()).collect(),
             nodes: Mutex::new(nodes),
+            #[allow(clippy::disallowed_types)]
             closed: watch::Sender::new(None),
         }))
     }

@@ -3,6 +3,7 @@
 //! A failure prints its seed; `SIM_SEED=n cargo test -p dohle-client --test sim` runs that one alone, `SIM_SEEDS=n` that many.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)] // what is banned in the crate is banned for its sake
 
+mod reading;
 mod scenario;
 mod world;
 

@@ -1,4 +1,4 @@
-//! An idempotent producer, a broker and a network that is cut again and again; afterwards the log is read back.
+//! An idempotent producer, a broker and a network that is cut again and again; a consumer reads along, and afterwards the log is read back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use dohle_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use dohle_protocol::records::{Headers, RecordRef, batches};
 use parking_lot::Mutex;
 
+use super::reading;
 use super::world::{SimWorld, Trace};
 
 const TOPIC: &str = "orders";
@@ -99,6 +100,7 @@ async fn produce_and_check(world: Arc<SimWorld>, trace: Trace) {
     let producer = Producer::new(&client, ProducerOptions::default(), sink.clone()).unwrap();
     let topic = producer.topic(TOPIC).unwrap();
 
+    let reading = tokio::spawn(reading::along(client.clone(), TOPIC, PARTITIONS, RECORDS, trace.clone()));
     let cutting = tokio::spawn(cut_the_network(world.clone(), trace.clone()));
     for n in 0..RECORDS {
         let value = format!("value {n}");
@@ -115,6 +117,7 @@ async fn produce_and_check(world: Arc<SimWorld>, trace: Trace) {
     cutting.await.unwrap();
     producer.close(None).await;
     check_deliveries(&sink.deliveries.lock());
+    reading.await.unwrap();
     for partition in 0..PARTITIONS {
         check_log(&client, partition).await;
     }

@@ -20,11 +20,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::net::Backoff;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, watch};
 
 use super::super::commit;
 use super::super::handover::TopicPartition;
