@@ -84,6 +84,26 @@ describe('consumer', () => {
       await consumer.close()
     })
 
+    test('a reader that begins right after a waiting one was ended is woken by the next record', async () => {
+      const topic = await numbers(context.kafka, 1)
+      const consumer = await assigned(context.kafka, topic)
+      await take(consumer, 1)
+      const waiting = consumer.messages()
+      const pending = waiting.next()
+      await sleep(50)
+      void waiting.return!()
+      const read: string[] = []
+      const all = consumer.forEach(message => read.push(message.text()!))
+      assert.equal((await pending).done, true)
+      const producer = context.kafka.producer()
+      await producer.send({ topic, value: 'later' })
+      await producer.close()
+      for (let i = 0; i < 100 && read.length === 0; i++) await sleep(20)
+      assert.deepEqual(read, ['later'])
+      await consumer.close()
+      await all
+    })
+
     test('a waiting loop ends when the consumer closes, and its process does not wait for more', async () => {
       const topic = await numbers(context.kafka, 1)
       const consumer = await assigned(context.kafka, topic)

@@ -166,12 +166,15 @@ export class Reader {
     if (this.#ready) return
     this.environment.hold()
     const forget = signal && onAbort(signal, () => this.#wake?.())
+    let own: (() => void) | undefined
     try {
       await new Promise<void>(resolve => {
+        own = resolve
         this.#wake = resolve
       })
     } finally {
-      this.#wake = undefined
+      // A loop that was begun right after this one had been ended may wait already.
+      if (this.#wake === own) this.#wake = undefined
       forget?.()
       this.environment.release()
     }
