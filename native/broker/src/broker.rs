@@ -3,11 +3,14 @@
 use std::{
     convert::Infallible,
     net::SocketAddr,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::{Mutex, Notify, mpsc};
 
 use crate::{
     BrokerError, BrokerOptions, BrokerWorld, Faults, TokioWorld, connection,
@@ -19,7 +22,7 @@ use crate::{
 pub struct Broker {
     address: SocketAddr,
     node: Arc<Node>,
-    stopping: watch::Sender<bool>,
+    stopping: Arc<Stop>,
     /// Ends when the last task has let go of its sender.
     tasks: Mutex<mpsc::Receiver<Infallible>>,
 }
@@ -31,7 +34,8 @@ impl Broker {
         let listeners = listen(&*world, &options).await?;
         let address = listeners[0].0;
         let node = Arc::new(Node::new(world.clone(), options));
-        let (stopping, stop) = watch::channel(false);
+        let stopping = Arc::new(Stop::default());
+        let stop = stopping.clone();
         let (alive, tasks) = mpsc::channel(1);
         for (_, listener) in listeners {
             let life = Life { stop: stop.clone(), _alive: alive.clone() };
@@ -74,7 +78,7 @@ impl Broker {
 
     /// Closes the listener and all connections, and waits until both are done. A second call returns at once.
     pub async fn stop(&self) {
-        self.stopping.send_replace(true);
+        self.stopping.stop();
         let nothing = self.tasks.lock().await.recv().await;
         debug_assert!(nothing.is_none(), "nobody sends");
     }
@@ -82,14 +86,36 @@ impl Broker {
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        self.stopping.send_replace(true);
+        self.stopping.stop();
+    }
+}
+
+/// Told once, to all. Not tokio's `watch`, which wakes those who wait in random order.
+#[derive(Default)]
+struct Stop {
+    told: AtomicBool,
+    waiting: Notify,
+}
+
+impl Stop {
+    fn stop(&self) {
+        self.told.store(true, Ordering::SeqCst);
+        self.waiting.notify_waiters();
+    }
+
+    async fn stopped(&self) {
+        // Made before looking: it gets what is told from here on.
+        let told = self.waiting.notified();
+        if !self.told.load(Ordering::SeqCst) {
+            told.await;
+        }
     }
 }
 
 /// What every task of the broker holds: it is told when to stop, and tells when it has.
 #[derive(Clone)]
 pub(crate) struct Life {
-    stop: watch::Receiver<bool>,
+    stop: Arc<Stop>,
     _alive: mpsc::Sender<Infallible>,
 }
 
@@ -98,7 +124,7 @@ impl Life {
     pub async fn during<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
-            _ = self.stop.wait_for(|stop| *stop) => None,
+            () = self.stop.stopped() => None,
             done = work => Some(done),
         }
     }

@@ -4,6 +4,7 @@
 //! two receivers wait; this one is for a few receivers and rare changes. Metadata and consumer drive it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 use tokio::sync::Notify;
@@ -30,6 +31,9 @@ pub type Ref<'a, T> = MappedMutexGuard<'a, T>;
 struct Inner<T> {
     state: Mutex<State<T>>,
     changed: Notify,
+    receivers: AtomicUsize,
+    /// The last receiver went.
+    alone: Notify,
 }
 
 #[derive(Debug)]
@@ -43,11 +47,12 @@ impl<T> Sender<T> {
     /// Begins with this value.
     pub fn new(value: T) -> Self {
         let state = Mutex::new(State { value, version: 0, gone: false });
-        Self(Arc::new(Inner { state, changed: Notify::new() }))
+        Self(Arc::new(Inner { state, changed: Notify::new(), receivers: AtomicUsize::new(0), alone: Notify::new() }))
     }
 
     /// A receiver that waits for what changes from now on.
     pub fn subscribe(&self) -> Receiver<T> {
+        self.0.receivers.fetch_add(1, Ordering::SeqCst);
         let seen = self.0.state.lock().version;
         Receiver { inner: self.0.clone(), seen }
     }
@@ -80,6 +85,26 @@ impl<T> Sender<T> {
             self.0.changed.notify_waiters();
         }
         changed
+    }
+
+    /// Waits until there is no receiver.
+    pub async fn closed(&self) {
+        loop {
+            // Made before the look: it gets what is notified after it.
+            let alone = self.0.alone.notified();
+            if self.0.receivers.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            alone.await;
+        }
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        if self.inner.receivers.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.inner.alone.notify_waiters();
+        }
     }
 }
 
@@ -199,6 +224,18 @@ mod tests {
         assert_eq!(receiver.changed().await, Ok(()));
         assert_eq!(receiver.changed().await, Err(Gone));
         assert!(receiver.wait_for(|value| *value == 2).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_sender_can_wait_for_its_last_receiver_to_go() {
+        let sender = Sender::new(0);
+        assert_eq!(sender.closed().now_or_never(), Some(()));
+        let (one, two) = (sender.subscribe(), sender.subscribe());
+        let mut waiting = std::pin::pin!(sender.closed());
+        drop(one);
+        assert!(waiting.as_mut().now_or_never().is_none());
+        drop(two);
+        assert_eq!(waiting.now_or_never(), Some(()));
     }
 
     #[tokio::test]

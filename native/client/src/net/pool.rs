@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 use super::backoff::Backoff;
@@ -20,6 +20,7 @@ use super::{ApiVersionTable, Connection, Endpoint, Lane};
 use crate::collections::Map;
 use crate::error::{Error, ErrorKind, Result};
 use crate::generated::options::ClientOptions;
+use crate::watch;
 use crate::world::{SocketOptions, World};
 
 /// The connections of one client. Cheap to clone.
@@ -33,8 +34,7 @@ struct Inner {
     socket_options: SocketOptions,
     bootstrap: Vec<i32>,
     nodes: Mutex<Map<i32, Arc<Node>>>,
-    /// None while open. Of tokio, to know when the last receiver went; that all wake at the end in any order is no matter.
-    #[allow(clippy::disallowed_types)]
+    /// None while open.
     closed: watch::Sender<Option<Error>>,
 }
 
@@ -79,7 +79,6 @@ impl Pool {
             socket_options,
             bootstrap: (1..).map(|n| -n).take(bootstrap.len()).collect(),
             nodes: Mutex::new(nodes),
-            #[allow(clippy::disallowed_types)]
             closed: watch::Sender::new(None),
         }))
     }
@@ -252,7 +251,7 @@ impl Inner {
             }
             connect::open(&*self.world, &self.target(node)).await
         };
-        let closing = async { closed.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone()) };
+        let closing = async { closed.wait_for(Option::is_some).await.ok().flatten() };
         tokio::select! {
             biased;
             reason = closing => Err(reason.unwrap_or_else(|| Error::closed("client"))),

@@ -1,15 +1,16 @@
 //! The engine and the embedded broker together in a simulated network and simulated time: one seed, one replay.
 //!
-//! A failure prints its seed; `SIM_SEED=n cargo test -p dohle-client --test sim` runs that one alone, `SIM_SEEDS=n` that many.
+//! A failure prints its seed; `SIM_SEED=n cargo test -p dohle-client --test sim` runs that one alone, and
+//! `SIM_SEEDS=n` as many as there is patience for. `SIM_TRACE=1` prints what happened.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)] // what is banned in the crate is banned for its sake
 
+mod group;
+mod network;
+mod produce;
 mod reading;
-mod scenario;
 mod world;
 
-use scenario::Outcome;
-
-/// `SIM_SEED` alone, or the first `SIM_SEEDS` seeds, by default `count`.
+/// `SIM_SEED` alone, else the first `SIM_SEEDS` or `count` seeds.
 fn seeds(count: u64) -> Vec<u64> {
     let number =
         |name| std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")));
@@ -19,41 +20,56 @@ fn seeds(count: u64) -> Vec<u64> {
     }
 }
 
-fn run(seed: u64) -> Outcome {
-    std::panic::catch_unwind(|| scenario::run(seed)).unwrap_or_else(|panic| {
+/// Runs a scenario; its panic names the seed.
+fn replayable<T>(seed: u64, scenario: impl Fn(u64) -> T + std::panic::RefUnwindSafe) -> T {
+    std::panic::catch_unwind(|| scenario(seed)).unwrap_or_else(|panic| {
         eprintln!("seed {seed} failed; again with SIM_SEED={seed}");
         std::panic::resume_unwind(panic);
     })
 }
 
+/// Fails at the first step in which two runs of one seed differ.
+fn assert_same_replay(seed: u64, scenario: impl Fn(u64) -> Vec<String> + std::panic::RefUnwindSafe) {
+    let (one, two) = (replayable(seed, &scenario), replayable(seed, &scenario));
+    if let Some(at) = (0..one.len().max(two.len())).find(|at| one.get(*at) != two.get(*at)) {
+        let around = |trace: &[String]| trace[at.saturating_sub(5).min(trace.len())..trace.len().min(at + 2)].to_vec();
+        panic!("seed {seed} differs at step {at} of {}:\n{:#?}\n{:#?}", one.len(), around(&one), around(&two));
+    }
+    assert!(one.len() > 100, "seed {seed} did next to nothing: {one:#?}");
+}
+
 #[test]
 fn every_record_lands_once_and_in_order_whatever_the_network_does() {
-    let mut faults = 0;
+    let mut lost = 0;
     for seed in seeds(200) {
-        let outcome = run(seed);
-        faults += outcome.connections_lost;
+        lost += replayable(seed, produce::run).connections_lost;
     }
-    assert!(faults > 0 || std::env::var("SIM_SEED").is_ok(), "no seed lost a connection: nothing was tested");
+    assert!(lost > 0, "no connection was lost: nothing was tested");
+}
+
+#[test]
+fn members_that_come_and_go_process_every_record_once_and_in_order() {
+    for seed in seeds(40) {
+        replayable(seed, |seed| group::run(seed, true));
+    }
+}
+
+#[test]
+fn members_whose_network_is_cut_leave_no_record_out() {
+    for seed in seeds(40) {
+        replayable(seed, |seed| group::run(seed, false));
+    }
 }
 
 #[test]
 fn two_runs_with_the_same_seed_are_the_same() {
     for seed in seeds(20) {
-        let (one, two) = (run(seed).trace, run(seed).trace);
-        if let Some(at) = (0..one.len().max(two.len())).find(|at| one.get(*at) != two.get(*at)) {
-            let from = at.saturating_sub(5);
-            panic!(
-                "seed {seed} differs at step {at} of {}:\n{:#?}\n{:#?}",
-                one.len(),
-                &one[from..one.len().min(at + 2)],
-                &two[from..two.len().min(at + 2)]
-            );
-        }
-        assert!(one.len() > 100, "seed {seed} did next to nothing: {one:#?}");
+        assert_same_replay(seed, |seed| produce::run(seed).trace);
+        assert_same_replay(seed, |seed| group::run(seed, false));
     }
 }
 
 #[test]
 fn two_seeds_are_two_runs() {
-    assert_ne!(run(1).trace, run(2).trace);
+    assert_ne!(produce::run(1).trace, produce::run(2).trace);
 }

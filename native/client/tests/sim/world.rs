@@ -10,8 +10,10 @@ use std::task::{Context, Poll};
 use dohle_broker::BrokerWorld;
 use dohle_broker::world::{Accepted, Listener};
 use dohle_client::World;
+use dohle_client::watch;
 use dohle_client::world::{Socket, SocketOptions};
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Fuse, FusedFuture};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use turmoil::net::{TcpListener, TcpStream};
@@ -36,12 +38,14 @@ pub struct SimWorld {
     host: &'static str,
     random: AtomicU64,
     trace: Trace,
+    /// Changes when all open connections of this host break.
+    breaks: watch::Sender<u32>,
 }
 
 impl SimWorld {
     pub fn new(host: &'static str, seed: u64, trace: Trace) -> Self {
         let salt = host.bytes().fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-        Self { host, random: AtomicU64::new(salt), trace }
+        Self { host, random: AtomicU64::new(salt), trace, breaks: watch::Sender::new(0) }
     }
 
     fn next_random(&self) -> u64 {
@@ -51,8 +55,19 @@ impl SimWorld {
         z ^ (z >> 31)
     }
 
+    /// The connections that this host opened are reset.
+    pub fn break_connections(&self) {
+        self.breaks.send_modify(|count| *count += 1);
+    }
+
     fn traced(&self, stream: TcpStream) -> Traced {
-        Traced { stream, host: self.host, trace: self.trace.clone() }
+        let mut breaks = self.breaks.subscribe();
+        let broken: BoxFuture<'static, ()> = Box::pin(async move {
+            if breaks.changed().await.is_err() {
+                std::future::pending().await
+            }
+        });
+        Traced { stream, host: self.host, trace: self.trace.clone(), broken: broken.fuse() }
     }
 }
 
@@ -132,7 +147,8 @@ impl Listener for SimListener {
         Box::pin(async move {
             let (stream, peer) = self.listener.accept().await?;
             let local = stream.local_addr()?;
-            let stream = Traced { stream, host: self.host, trace: self.trace.clone() };
+            let never: BoxFuture<'static, ()> = Box::pin(std::future::pending());
+            let stream = Traced { stream, host: self.host, trace: self.trace.clone(), broken: never.fuse() };
             Ok(Accepted { stream: Box::new(stream), peer, local })
         })
     }
@@ -143,9 +159,18 @@ struct Traced {
     stream: TcpStream,
     host: &'static str,
     trace: Trace,
+    broken: Fuse<BoxFuture<'static, ()>>,
 }
 
 impl Traced {
+    /// The error of a connection that broke. The reader is woken for it.
+    fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if !self.broken.is_terminated() && self.broken.poll_unpin(cx).is_pending() {
+            return Ok(());
+        }
+        Err(io::ErrorKind::ConnectionReset.into())
+    }
+
     fn note(&self, did: &str, bytes: &[u8]) {
         let hash = bytes
             .iter()
@@ -157,6 +182,7 @@ impl Traced {
 
 impl AsyncRead for Traced {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.check(cx)?;
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
         match &polled {
@@ -170,6 +196,7 @@ impl AsyncRead for Traced {
 
 impl AsyncWrite for Traced {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.check(cx)?;
         let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
         match &polled {
             Poll::Ready(Ok(n)) => self.note("writes", &buf[..*n]),

@@ -1,11 +1,11 @@
-//! An idempotent producer, a broker and a network that is cut again and again; a consumer reads along, and afterwards the log is read back.
+//! An idempotent producer, a broker and a network that is cut again and again; a consumer reads along, and afterwards the
+//! log is read back.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dohle_broker::{Broker, BrokerOptions};
-use dohle_client::generated::options::{ClientOptions, ProducerOptions};
+use dohle_client::generated::options::ProducerOptions;
 use dohle_client::producer::{AppendError, Delivery, DeliverySink, Persistence, Producer};
 use dohle_client::{Client, Lane, World};
 use dohle_protocol::compress::Decompressor;
@@ -14,13 +14,13 @@ use dohle_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use dohle_protocol::records::{Headers, RecordRef, batches};
 use parking_lot::Mutex;
 
+use super::network::{Cut, client_options, cut_the_network, host_broker, run_to_the_end, simulation};
 use super::reading;
 use super::world::{SimWorld, Trace};
 
 const TOPIC: &str = "orders";
 const PARTITIONS: i32 = 3;
 const RECORDS: i32 = 300;
-const PORT: u16 = 9092;
 
 /// What one run left behind.
 pub struct Outcome {
@@ -31,42 +31,32 @@ pub struct Outcome {
 /// Runs one seed to its end and checks it.
 pub fn run(seed: u64) -> Outcome {
     let trace = Trace::default();
-    let mut sim = turmoil::Builder::new()
-        .rng_seed(seed)
-        .tick_duration(Duration::from_millis(5))
-        .simulation_duration(Duration::from_secs(600))
-        .min_message_latency(Duration::from_millis(1))
-        .max_message_latency(Duration::from_millis(30))
-        .tcp_capacity(4096)
-        .build();
-
-    let broker_trace = trace.clone();
-    sim.host("broker", move || {
-        let world = Arc::new(SimWorld::new("broker", seed, broker_trace.clone()));
-        async move {
-            let mut options = BrokerOptions::default();
-            options.host = "0.0.0.0".to_owned();
-            options.port = PORT;
-            options.allow_non_loopback = true;
-            options.partitions = PARTITIONS;
-            let _broker = Broker::start(world, options).await?;
-            std::future::pending().await
-        }
-    });
+    let mut sim = simulation(seed);
+    host_broker(&mut sim, seed, PARTITIONS, &trace);
     let client_trace = trace.clone();
     sim.client("client", async move {
         produce_and_check(Arc::new(SimWorld::new("client", seed, client_trace.clone())), client_trace).await;
         Ok(())
     });
-    sim.run().expect("the simulation ends");
-    let trace = trace.take();
+    let trace = run_to_the_end(sim, trace);
     let connects = trace.iter().filter(|step| step.contains("client connects")).count();
     Outcome { trace, connections_lost: connects.saturating_sub(3) }
 }
 
-struct Sink {
+/// Keeps what the producer tells.
+pub struct Sink {
     deliveries: Mutex<Vec<Delivery>>,
     trace: Trace,
+}
+
+impl Sink {
+    pub fn new(trace: Trace) -> Self {
+        Self { deliveries: Mutex::default(), trace }
+    }
+
+    pub fn deliveries(&self) -> Vec<Delivery> {
+        self.deliveries.lock().clone()
+    }
 }
 
 impl DeliverySink for Sink {
@@ -87,21 +77,14 @@ impl DeliverySink for Sink {
 }
 
 async fn produce_and_check(world: Arc<SimWorld>, trace: Trace) {
-    let options = ClientOptions {
-        bootstrap_servers: vec![format!("broker:{PORT}")],
-        request_timeout: Duration::from_millis(800),
-        socket_connection_setup_timeout: Duration::from_millis(300),
-        socket_connection_setup_timeout_max: Duration::from_millis(600),
-        ..ClientOptions::default()
-    };
-    let client = Client::new(world.clone(), options).unwrap();
+    let client = Client::new(world.clone(), client_options()).unwrap();
     client.metadata().track([TOPIC], false); // for reading back, after the producer is closed
-    let sink = Arc::new(Sink { deliveries: Mutex::default(), trace: trace.clone() });
+    let sink = Arc::new(Sink::new(trace.clone()));
     let producer = Producer::new(&client, ProducerOptions::default(), sink.clone()).unwrap();
     let topic = producer.topic(TOPIC).unwrap();
 
     let reading = tokio::spawn(reading::along(client.clone(), TOPIC, PARTITIONS, RECORDS, trace.clone()));
-    let cutting = tokio::spawn(cut_the_network(world.clone(), trace.clone()));
+    let cutting = tokio::spawn(cut_the_network(world.clone(), trace.clone(), "client", &Cut::ALL));
     for n in 0..RECORDS {
         let value = format!("value {n}");
         let record = RecordRef { timestamp: -1, key: None, value: Some(value.as_bytes()), headers: Headers::None };
@@ -116,33 +99,12 @@ async fn produce_and_check(world: Arc<SimWorld>, trace: Trace) {
     producer.flush().await;
     cutting.await.unwrap();
     producer.close(None).await;
-    check_deliveries(&sink.deliveries.lock());
+    check_deliveries(&sink.deliveries());
     reading.await.unwrap();
     for partition in 0..PARTITIONS {
         check_log(&client, partition).await;
     }
     client.close().await;
-}
-
-/// Lost for good or held back, for a moment or for longer than a request may take.
-async fn cut_the_network(world: Arc<SimWorld>, trace: Trace) {
-    for _ in 0..5 {
-        tokio::time::sleep(Duration::from_millis(100 + world.random_u64() % 700)).await;
-        let pause = Duration::from_millis(10 + world.random_u64() % 1500);
-        let lost = world.random_u64() % 3;
-        trace.note(format!("network: kind {lost} for {pause:?}"));
-        match lost {
-            0 => turmoil::partition("client", "broker"),
-            1 => turmoil::partition_oneway("broker", "client"),
-            _ => turmoil::hold("client", "broker"),
-        }
-        tokio::time::sleep(pause).await;
-        match lost {
-            0 => turmoil::repair("client", "broker"),
-            1 => turmoil::repair_oneway("broker", "client"),
-            _ => turmoil::release("client", "broker"),
-        }
-    }
 }
 
 fn check_deliveries(deliveries: &[Delivery]) {
