@@ -34,9 +34,8 @@ pub(crate) async fn finished(shared: &Shared, only: Option<&[TopicPartition]>, l
 
 /// Commits what the user names.
 pub(crate) async fn named(shared: &Shared, offsets: Offsets, limit: Duration) -> Result<()> {
-    let collect = |done: &[TopicPartition]| -> Offsets {
-        offsets.iter().filter(|(tp, _)| !done.contains(tp)).cloned().collect()
-    };
+    let collect =
+        |done: &[TopicPartition]| -> Offsets { offsets.iter().filter(|(tp, _)| !done.contains(tp)).cloned().collect() };
     within(shared, limit, collect).await
 }
 
@@ -208,10 +207,7 @@ fn group_by_topic<'a>(
 
 /// Topic ids for requests that name topics by id (OffsetCommit and OffsetFetch from version 10). Brokers without ids
 /// give [`Uuid::ZERO`], and do not offer those versions.
-pub(super) async fn topic_ids(
-    shared: &Shared,
-    names: impl Iterator<Item = &Arc<str>>,
-) -> Result<Map<Arc<str>, Uuid>> {
+pub(super) async fn topic_ids(shared: &Shared, names: impl Iterator<Item = &Arc<str>>) -> Result<Map<Arc<str>, Uuid>> {
     let metadata = shared.client.metadata();
     let names: Vec<Arc<str>> = names.cloned().collect();
     let missing: Vec<&str> = names.iter().filter(|name| metadata.topic(name).is_none()).map(|name| &**name).collect();

@@ -93,7 +93,10 @@ fn place(shared: &Shared, waiting: &[(TopicPartition, u32)], found: Found) -> Op
     shared.change(|s| {
         for (tp, epoch) in waiting {
             let outcome = found.remove(tp).unwrap_or_else(|| {
-                Err(Error::new(ErrorKind::RequestTimedOut, format!("OffsetFetch: the coordinator did not answer for {tp}")))
+                Err(Error::new(
+                    ErrorKind::RequestTimedOut,
+                    format!("OffsetFetch: the coordinator did not answer for {tp}"),
+                ))
             });
             match (outcome, shared.reset_policy) {
                 (Ok(Some(at)), _) => {
@@ -107,7 +110,9 @@ fn place(shared: &Shared, waiting: &[(TopicPartition, u32)], found: Found) -> Op
                 }
                 (Ok(None), None) if s.fail(tp, *epoch) => failed.push(Error::new(
                     ErrorKind::NoOffset,
-                    format!("{tp} has no committed offset and auto.offset.reset is none: seek, or choose earliest or latest"),
+                    format!(
+                        "{tp} has no committed offset and auto.offset.reset is none: seek, or choose earliest or latest"
+                    ),
                 )),
                 (Ok(None), None) => {}
                 (Err(error), _) if verdict::of(&error) == Verdict::Fatal => {
@@ -177,24 +182,25 @@ fn request(
 }
 
 fn read(shared: &Shared, answer: OffsetFetchResponse, ids: &Map<Arc<str>, Uuid>, found: &mut Found) {
-    let mut note = |name: &str, id: Uuid, partition: i32, code: i16, offset: i64, epoch: i32, metadata: Option<&str>| {
-        let Some(name) = name_of(ids, name, id) else { return };
-        let tp = TopicPartition::new(name, partition);
-        let outcome = match ErrorCode(code) {
-            ErrorCode::NONE => Ok((offset >= 0).then(|| CommittedOffset {
-                offset,
-                leader_epoch: epoch,
-                metadata: metadata.unwrap_or_default().to_owned(),
-            })),
-            code => {
-                if matches!(code, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION | ErrorCode::UNKNOWN_TOPIC_ID) {
-                    shared.client.metadata().request_update();
+    let mut note =
+        |name: &str, id: Uuid, partition: i32, code: i16, offset: i64, epoch: i32, metadata: Option<&str>| {
+            let Some(name) = name_of(ids, name, id) else { return };
+            let tp = TopicPartition::new(name, partition);
+            let outcome = match ErrorCode(code) {
+                ErrorCode::NONE => Ok((offset >= 0).then(|| CommittedOffset {
+                    offset,
+                    leader_epoch: epoch,
+                    metadata: metadata.unwrap_or_default().to_owned(),
+                })),
+                code => {
+                    if matches!(code, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION | ErrorCode::UNKNOWN_TOPIC_ID) {
+                        shared.client.metadata().request_update();
+                    }
+                    Err(Error::broker(code, format_args!("OffsetFetch of {tp}")))
                 }
-                Err(Error::broker(code, format_args!("OffsetFetch of {tp}")))
-            }
+            };
+            found.push((tp, outcome));
         };
-        found.push((tp, outcome));
-    };
     for topic in &answer.topics {
         for p in &topic.partitions {
             let (offset, epoch) = (p.committed_offset, p.committed_leader_epoch);

@@ -201,12 +201,18 @@ impl Consumer {
         topics.sort_unstable();
         topics.dedup();
         if topics.is_empty() {
-            return Err(Error::invalid_argument("subscribe needs at least one topic; unsubscribe() ends a subscription"));
+            return Err(Error::invalid_argument(
+                "subscribe needs at least one topic; unsubscribe() ends a subscription",
+            ));
         }
         topics.iter().try_for_each(|topic| check_topic(topic))?;
-        self.set_interest("subscribe", |interest| matches!(interest, Interest::None | Interest::Topics(_)), |s| {
-            s.interest = Interest::Topics(topics.clone().into());
-        })?;
+        self.set_interest(
+            "subscribe",
+            |interest| matches!(interest, Interest::None | Interest::Topics(_)),
+            |s| {
+                s.interest = Interest::Topics(topics.clone().into());
+            },
+        )?;
         self.shared().track(topics);
         Ok(())
     }
@@ -227,21 +233,27 @@ impl Consumer {
             self.check_start(partition, *start)?;
         }
         let mut before = Vec::new();
-        self.set_interest("assign", |interest| matches!(interest, Interest::None | Interest::Manual), |s| {
-            before = s.uncommitted(None);
-            s.clear();
-            s.interest = Interest::Manual;
-            for Assignment { partition, start } in &assignments {
-                s.add(partition.clone(), *start, false);
-            }
-        })?;
+        self.set_interest(
+            "assign",
+            |interest| matches!(interest, Interest::None | Interest::Manual),
+            |s| {
+                before = s.uncommitted(None);
+                s.clear();
+                s.interest = Interest::Manual;
+                for Assignment { partition, start } in &assignments {
+                    s.add(partition.clone(), *start, false);
+                }
+            },
+        )?;
         shared.track(shared.with(|s| s.topics()));
         if shared.options.enable_auto_commit && shared.options.group_id.is_some() && !before.is_empty() {
             let committing = shared.clone();
             shared.spawn(async move {
                 let place = |(tp, at): (TopicPartition, Position)| (tp, CommittedOffset::from(at));
                 let offsets = before.into_iter().map(place).collect();
-                if let Err(error) = commit::named(&committing, offsets, committing.client.options().request_timeout).await {
+                if let Err(error) =
+                    commit::named(&committing, offsets, committing.client.options().request_timeout).await
+                {
                     committing.sink.event(ConsumerEvent::CommitFailed(error));
                 }
             });
@@ -361,7 +373,10 @@ impl Consumer {
         for (tp, offset) in &offsets {
             check_topic(&tp.topic)?;
             if offset.offset < 0 {
-                return Err(Error::invalid_argument(format!("{tp}: an offset to commit is 0 or more, not {}", offset.offset)));
+                return Err(Error::invalid_argument(format!(
+                    "{tp}: an offset to commit is 0 or more, not {}",
+                    offset.offset
+                )));
             }
         }
         // Not of partitions that went to somebody else: that one's offsets would go back.
@@ -377,7 +392,10 @@ impl Consumer {
 
     /// Offsets that partitions (assigned or not) have at these places: `Earliest`, `Latest`, `Timestamp`; none where no
     /// record is at or after the time.
-    pub async fn offsets_at(&self, asked: Vec<(TopicPartition, StartAt)>) -> Result<Vec<(TopicPartition, Option<i64>)>> {
+    pub async fn offsets_at(
+        &self,
+        asked: Vec<(TopicPartition, StartAt)>,
+    ) -> Result<Vec<(TopicPartition, Option<i64>)>> {
         self.check_open()?;
         let shared = self.shared();
         let read_committed = shared.options.isolation_level == IsolationLevel::ReadCommitted;
@@ -491,9 +509,9 @@ fn check_topic(topic: &str) -> Result<()> {
     match topic {
         "" | "." | ".." => Err(Error::invalid_argument(format!("'{topic}' cannot be a topic's name"))),
         _ if topic.len() > 249 => Err(Error::invalid_argument("a topic's name has at most 249 characters")),
-        _ if !topic.chars().all(legal) => {
-            Err(Error::invalid_argument(format!("'{topic}': a topic's name has only ASCII letters, digits, '.', '_' and '-'")))
-        }
+        _ if !topic.chars().all(legal) => Err(Error::invalid_argument(format!(
+            "'{topic}': a topic's name has only ASCII letters, digits, '.', '_' and '-'"
+        ))),
         _ => Ok(()),
     }
 }

@@ -83,7 +83,9 @@ mod tests {
 
     #[test]
     fn what_is_not_a_policy_is_refused_with_its_name_and_value() {
-        for text in ["", "first", "by_duration:", "by_duration:P", "by_duration:PT", "by_duration:1H", "by_duration:PT1M1H"] {
+        for text in
+            ["", "first", "by_duration:", "by_duration:P", "by_duration:PT", "by_duration:1H", "by_duration:PT1M1H"]
+        {
             let error = parse(text).unwrap_err().to_string();
             assert!(error.contains("auto.offset.reset") && error.contains(text), "{error}");
         }

@@ -183,13 +183,7 @@ impl Shared {
     ///
     /// When there are no chunks and nothing is buffered or in the loop's hands before `fetch`, the position that is
     /// committed moves as well: a partition that ends in control records reaches lag 0.
-    pub fn deliver(
-        &self,
-        tp: &TopicPartition,
-        epoch: u32,
-        chunks: Vec<Chunk>,
-        fetch: Position,
-    ) -> bool {
+    pub fn deliver(&self, tp: &TopicPartition, epoch: u32, chunks: Vec<Chunk>, fetch: Position) -> bool {
         let mut state = self.state.lock();
         let Some(partition) = state.subscription.at(tp, epoch) else { return false };
         if !partition.fetchable() {

@@ -373,7 +373,8 @@ impl Subscription {
 
     /// Whether the loop has been given everything that was fetched, at `epoch`.
     pub fn is_drained(&mut self, tp: &TopicPartition, epoch: u32) -> bool {
-        self.at(tp, epoch).is_some_and(|partition| partition.position().map(|at| at.offset) == Some(partition.fetch.offset))
+        self.at(tp, epoch)
+            .is_some_and(|partition| partition.position().map(|at| at.offset) == Some(partition.fetch.offset))
     }
 
     /// Nothing more of this partition until a seek. Call `Shared::raise` with the reason.

@@ -1,7 +1,7 @@
 //! Offsets in the group: committed by name, read back, started from.
 
-use dohle_client::consumer::{Assignment, CommittedOffset, ConsumerOptions, StartAt, TopicPartition};
 use dohle_client::consumer::Consumer;
+use dohle_client::consumer::{Assignment, CommittedOffset, ConsumerOptions, StartAt, TopicPartition};
 
 use crate::support::*;
 
@@ -41,7 +41,7 @@ async fn the_next_owner_starts_where_the_last_one_committed() {
     let tp = TopicPartition::new(topic.as_str(), 0);
     let one = Member::subscribed(&cluster, manual(&group), &topic);
     shared_out(&[(&one, 1)]).await;
-    one.consumer.commit(Some(vec![(tp.clone(), at(0, "")) ])).await.unwrap();
+    one.consumer.commit(Some(vec![(tp.clone(), at(0, ""))])).await.unwrap();
     one.close().await;
 
     // By hand, in the same group, with no member in it.
@@ -77,10 +77,12 @@ async fn without_a_committed_offset_the_policy_none_is_an_error_of_the_loop() {
     let options = ConsumerOptions { auto_offset_reset: "none".to_owned(), ..manual(&group) };
     let member = Member::subscribed(&cluster, options, &topic);
     let mut error = None;
-    member.until("an error", |member| {
-        error = error.take().or(member.consumer.next_chunk().err());
-        error.is_some()
-    }).await;
+    member
+        .until("an error", |member| {
+            error = error.take().or(member.consumer.next_chunk().err());
+            error.is_some()
+        })
+        .await;
     let error = error.unwrap();
     assert_eq!((&*error.code(), error.fatal()), ("NO_OFFSET", false));
     // A seek goes on.

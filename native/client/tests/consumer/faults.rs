@@ -69,7 +69,9 @@ async fn a_member_that_was_forgotten_loses_its_partitions_and_joins_anew() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_nothing_mends_ends_the_loop() {
-    for api in [ApiKey::FIND_COORDINATOR, ApiKey::JOIN_GROUP, ApiKey::SYNC_GROUP, ApiKey::HEARTBEAT, ApiKey::OFFSET_FETCH] {
+    for api in
+        [ApiKey::FIND_COORDINATOR, ApiKey::JOIN_GROUP, ApiKey::SYNC_GROUP, ApiKey::HEARTBEAT, ApiKey::OFFSET_FETCH]
+    {
         let cluster = Cluster::embedded().await;
         let (topic, group) = (cluster.topic(1).await, unique("group"));
         faults(&cluster).add(fail(api, ErrorCode::GROUP_AUTHORIZATION_FAILED).forever());

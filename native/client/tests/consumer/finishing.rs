@@ -155,9 +155,11 @@ async fn a_handler_that_is_stuck_loses_its_partition_and_the_loop_goes_on_where_
     for i in 0..5 {
         assert_eq!(reading.next(&member).await.offset, i);
     }
-    member.until("thrown out", |member| {
-        member.event(|event| matches!(event, ConsumerEvent::MaxPollExceeded(_)).then_some(())).is_some()
-    }).await;
+    member
+        .until("thrown out", |member| {
+            member.event(|event| matches!(event, ConsumerEvent::MaxPollExceeded(_)).then_some(())).is_some()
+        })
+        .await;
     assert_eq!(scene.committed().await, Some(4));
     // The fifth was not finished when it was lost: it comes again, nothing else does.
     for i in 4..100 {
@@ -225,10 +227,12 @@ async fn a_chunk_that_is_dropped_unread_is_not_committed() {
     let scene = scene(100).await;
     let member = scene.member(rarely(&scene.group));
     let mut chunk = None;
-    member.until("a chunk", |member| {
-        chunk = member.consumer.next_chunk().unwrap();
-        chunk.is_some()
-    }).await;
+    member
+        .until("a chunk", |member| {
+            chunk = member.consumer.next_chunk().unwrap();
+            chunk.is_some()
+        })
+        .await;
     chunk.as_ref().unwrap().control.finished.store(3, Ordering::Release);
     drop(chunk);
     member.close().await;

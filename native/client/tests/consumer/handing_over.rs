@@ -29,7 +29,8 @@ fn work(member: Member, done: Arc<AtomicBool>, ledger: Ledger) -> tokio::task::J
                 // The record is done before any question is answered.
                 reading.finish_in_hand();
             }
-            let open: Vec<u64> = member.told.questions.lock().iter().map(|q| q.id).filter(|&id| id > answered).collect();
+            let open: Vec<u64> =
+                member.told.questions.lock().iter().map(|q| q.id).filter(|&id| id > answered).collect();
             for id in open {
                 member.consumer.answer(id);
                 answered = id;
@@ -90,8 +91,14 @@ async fn every_record_is_finished_once_while_members_come_and_go() {
             done.store(true, Ordering::SeqCst);
             task.await.unwrap();
         }
-        let twice: Vec<_> = ledger.lock().iter().filter(|(_, count)| **count > 1).map(|(at, count)| (*at, *count)).collect();
-        assert!(twice.is_empty(), "{strategy}: {} records came again: {:?}", twice.len(), &twice[..twice.len().min(10)]);
+        let twice: Vec<_> =
+            ledger.lock().iter().filter(|(_, count)| **count > 1).map(|(at, count)| (*at, *count)).collect();
+        assert!(
+            twice.is_empty(),
+            "{strategy}: {} records came again: {:?}",
+            twice.len(),
+            &twice[..twice.len().min(10)]
+        );
         client.close().await;
     }
 }

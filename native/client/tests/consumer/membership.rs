@@ -268,12 +268,16 @@ async fn thirty_members_come_and_go_and_each_partition_has_one_owner() {
             true
         });
     }
-    members.first().unwrap().until("each partition has one owner", |_| {
-        let mut all: Vec<_> = members.iter().flat_map(|member| member.consumer.assignment()).collect();
-        all.sort();
-        all == (0..12).map(|p| TopicPartition::new(topic.as_str(), p)).collect::<Vec<_>>()
-            && members.iter().all(|member| member.owned() <= 1)
-    }).await;
+    members
+        .first()
+        .unwrap()
+        .until("each partition has one owner", |_| {
+            let mut all: Vec<_> = members.iter().flat_map(|member| member.consumer.assignment()).collect();
+            all.sort();
+            all == (0..12).map(|p| TopicPartition::new(topic.as_str(), p)).collect::<Vec<_>>()
+                && members.iter().all(|member| member.owned() <= 1)
+        })
+        .await;
     for member in members {
         member.close().await;
     }

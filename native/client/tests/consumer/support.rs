@@ -67,8 +67,7 @@ impl Cluster {
         let mut builder = BatchBuilder::new(64 * count);
         for i in first..first + count {
             let value = i.to_string();
-            let record =
-                RecordRef { timestamp: 1, key: None, value: Some(value.as_bytes()), headers: Headers::None };
+            let record = RecordRef { timestamp: 1, key: None, value: Some(value.as_bytes()), headers: Headers::None };
             builder.append(&record);
         }
         let mut batch = builder.seal(&mut Compressor::new(Compression::None, None).unwrap(), false);
@@ -133,10 +132,12 @@ impl Loop {
     /// Until there is a record.
     pub async fn next(&mut self, member: &Member) -> Given {
         let mut found = None;
-        member.until("a record", |member| {
-            found = self.step(&member.consumer);
-            found.is_some()
-        }).await;
+        member
+            .until("a record", |member| {
+                found = self.step(&member.consumer);
+                found.is_some()
+            })
+            .await;
         found.unwrap()
     }
 }
@@ -245,7 +246,12 @@ impl Member {
     pub fn story(&self) -> String {
         let events: Vec<_> = self.told.events.lock().iter().map(|event| format!("  {event:?}")).collect();
         let questions: Vec<_> = self.told.questions.lock().iter().map(|q| format!("  {q:?}")).collect();
-        format!("assigned {:?}\nevents\n{}\nquestions\n{}", self.consumer.assignment(), events.join("\n"), questions.join("\n"))
+        format!(
+            "assigned {:?}\nevents\n{}\nquestions\n{}",
+            self.consumer.assignment(),
+            events.join("\n"),
+            questions.join("\n")
+        )
     }
 
     pub fn owned(&self) -> usize {
@@ -284,7 +290,8 @@ pub async fn shared_out(members: &[(&Member, usize)]) {
         }
     };
     if tokio::time::timeout(PATIENCE, wait).await.is_err() {
-        let stories: Vec<_> = members.iter().map(|(member, count)| format!("wanted {count}: {}", member.story())).collect();
+        let stories: Vec<_> =
+            members.iter().map(|(member, count)| format!("wanted {count}: {}", member.story())).collect();
         panic!("partitions were never shared out\n{}", stories.join("\n\n"));
     }
 }

@@ -45,7 +45,10 @@ impl Shared {
 
     /// `group.id`, or an error that says what needs it.
     pub fn group_id(&self) -> Result<&str> {
-        self.options.group_id.as_deref().ok_or_else(|| Error::invalid_config("group.id: not set; groups and commits need it"))
+        self.options
+            .group_id
+            .as_deref()
+            .ok_or_else(|| Error::invalid_config("group.id: not set; groups and commits need it"))
     }
 
     /// `group.instance.id` for a request; an error when the broker is too old to know it (before 2.3).

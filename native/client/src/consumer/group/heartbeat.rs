@@ -11,8 +11,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
-use crate::net::Lane;
 use crate::Result;
+use crate::net::Lane;
 
 use super::super::shared::Shared;
 use super::Identity;
@@ -88,8 +88,11 @@ pub(super) async fn leave(shared: &Shared, reason: &str, timeout: Duration) -> R
         if version < 3 {
             request.member_id = member_id.clone();
         } else {
-            request.members =
-                vec![MemberIdentity { member_id: member_id.clone(), reason: Some(reason.to_owned()), ..Default::default() }];
+            request.members = vec![MemberIdentity {
+                member_id: member_id.clone(),
+                reason: Some(reason.to_owned()),
+                ..Default::default()
+            }];
         }
         Ok(request)
     };

@@ -140,10 +140,16 @@ async fn digest(
 }
 
 /// The leader's part: reads what all members want, asks for the metadata of all their topics, assigns.
-async fn lead(shared: &Arc<Shared>, topics: &[Arc<str>], response: &JoinGroupResponse, joined: &mut Joined) -> Result<()> {
+async fn lead(
+    shared: &Arc<Shared>,
+    topics: &[Arc<str>],
+    response: &JoinGroupResponse,
+    joined: &mut Joined,
+) -> Result<()> {
     let mut members = Vec::with_capacity(response.members.len());
     for member in &response.members {
-        let read = protocol::decode_member(&member.member_id, member.group_instance_id.as_deref(), member.metadata.clone());
+        let read =
+            protocol::decode_member(&member.member_id, member.group_instance_id.as_deref(), member.metadata.clone());
         members.push(read.map_err(|error| error.context(format_args!("subscription of member {}", member.member_id)))?);
     }
     let mut all: Vec<Arc<str>> = members.iter().flat_map(|member| member.topics.iter().cloned()).collect();
@@ -184,7 +190,11 @@ pub(super) async fn sync(shared: &Arc<Shared>, joined: &mut Joined) -> Result<Ve
             protocol_name: Some(joined.assignor.name().to_owned()),
             assignments: assignments
                 .into_iter()
-                .map(|(member_id, assignment)| SyncGroupRequestAssignment { member_id, assignment, ..Default::default() })
+                .map(|(member_id, assignment)| SyncGroupRequestAssignment {
+                    member_id,
+                    assignment,
+                    ..Default::default()
+                })
                 .collect(),
             ..Default::default()
         })

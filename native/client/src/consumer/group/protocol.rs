@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use dohle_protocol::messages::{consumer_protocol_assignment, consumer_protocol_subscription};
 use dohle_protocol::messages::{ConsumerProtocolAssignment, ConsumerProtocolSubscription};
+use dohle_protocol::messages::{consumer_protocol_assignment, consumer_protocol_subscription};
 use dohle_protocol::{Decoder, Encoder, Message};
 
 use super::super::handover::TopicPartition;

@@ -183,10 +183,7 @@ fn general(counts: &Counts, members: &[Member], claims: &Claims) -> Vec<Vec<Topi
 
 /// A partition whose move from a more to a less loaded member narrows their gap. Partitions gained last go first, so
 /// that what was owned stays. Ends: each such move lowers the sum of squares of the loads.
-fn narrowing_move(
-    lists: &[Vec<TopicPartition>],
-    takers: &BTreeMap<&str, Vec<usize>>,
-) -> Option<(usize, usize, usize)> {
+fn narrowing_move(lists: &[Vec<TopicPartition>], takers: &BTreeMap<&str, Vec<usize>>) -> Option<(usize, usize, usize)> {
     let mut order: Vec<usize> = (0..lists.len()).collect();
     order.sort_by_key(|&m| std::cmp::Reverse(lists[m].len()));
     for from in order {
