@@ -93,7 +93,9 @@ describe('consumer', () => {
       await sleep(50)
       void waiting.return!()
       const read: string[] = []
-      const all = consumer.forEach(message => read.push(message.text()!))
+      const all = consumer.forEach(message => {
+        read.push(message.text()!)
+      })
       assert.equal((await pending).done, true)
       const producer = context.kafka.producer()
       await producer.send({ topic, value: 'later' })
