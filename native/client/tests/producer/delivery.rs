@@ -150,3 +150,39 @@ async fn many_topics_share_requests() {
     assert!(placed.iter().all(|placed| bench.ledger.get(*placed).unwrap().error.is_none()));
     assert_eq!(bench.values("topic-49", 2).await, ["0", "1", "2"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::disallowed_methods)] // threads of a language, not of the engine
+async fn threads_that_append_at_once_keep_their_own_order() {
+    let options = ProducerOptions { buffer_memory: 400_000, batch_size: 5_000, ..ProducerOptions::default() };
+    let bench = std::sync::Arc::new(bench(3, options).await);
+    let topic = bench.producer.topic("threads").unwrap();
+    let threads = (0..4).map(|thread| {
+        let bench = bench.clone();
+        std::thread::spawn(move || {
+            for i in 0..10_000 {
+                let value = format!("{thread} {i}");
+                let append = || bench.append(topic, Some(i % 3), &record(&value));
+                while append().is_err_and(|error| matches!(error, dohle_client::producer::AppendError::Full)) {
+                    bench.producer.wants_space();
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                if i % 50 == 0 {
+                    bench.producer.poke();
+                }
+            }
+        })
+    });
+    let threads: Vec<_> = threads.collect();
+    tokio::task::block_in_place(|| threads.into_iter().for_each(|thread| thread.join().unwrap()));
+    bench.producer.flush().await;
+    assert_eq!(bench.ledger.len(), 40_000);
+    assert_eq!(bench.producer.buffered_bytes(), 0);
+    for partition in 0..3 {
+        let values = bench.values("threads", partition).await;
+        for thread in 0..4 {
+            let own = values.iter().filter_map(|value| value.strip_prefix(&format!("{thread} "))?.parse::<i32>().ok());
+            assert!(own.eq((0..10_000).filter(|i| i % 3 == partition)), "thread {thread} in {partition}");
+        }
+    }
+}
