@@ -132,6 +132,11 @@ impl Client {
         connection.send(version, &make(version)?, patience)?.response().await
     }
 
+    /// Closes a lane to every broker: the consumer it belonged to is gone.
+    pub(crate) fn close_lane(&self, lane: Lane) {
+        self.0.pool.close_lane(lane);
+    }
+
     /// The version of an API that is used with a broker this client is connected to on any lane; none when it is not
     /// connected or the broker does not offer it.
     pub fn negotiated_version<R: Request>(&self, node: i32) -> Option<i16> {

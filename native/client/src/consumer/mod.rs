@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::generated::options::IsolationLevel;
 use crate::{Client, Error, Result};
 
+mod checks;
 mod chunk;
 mod commit;
 mod committed;
@@ -26,131 +27,16 @@ mod reset_policy;
 mod session;
 mod shared;
 mod subscription;
+mod types;
 
 pub use crate::generated::options::ConsumerOptions;
-use group::assignors::Assignor;
+use checks::{check_topic, not_assigned};
 pub use handover::{Chunk, ChunkControl, INDEX_WORDS, Position, TopicPartition};
 use shared::Shared;
 use subscription::Interest;
-
-/// What the engine tells the language. Called on engine threads, never under a lock; implementations only enqueue.
-pub trait ConsumerSink: Send + Sync {
-    /// A `next_chunk` that found nothing may be called again: there is a chunk or an error. Once per such call.
-    fn chunks_ready(&self);
-    /// Something the language must answer with [`Consumer::answer`]; see [`Question`].
-    fn question(&self, question: Question);
-    /// Something to know; unanswered.
-    fn event(&self, event: ConsumerEvent);
-}
-
-/// What the engine asks of the language, each with an id to be answered by [`Consumer::answer`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Question {
-    /// To be given to [`Consumer::answer`]. An unknown or late id is ignored.
-    pub id: u64,
-    /// What is asked.
-    pub what: Ask,
-    /// How long the answer is waited for. Then, and when the consumer closes, it counts as answered.
-    pub deadline: Duration,
-}
-
-/// The cases of [`Question`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Ask {
-    /// These partitions are about to be given up. Their chunks' `revoked` words are set already. Yield nothing more of
-    /// them, write `finished`, run the user's callback (which may commit), then answer: the engine commits what is
-    /// finished and gives them up. Without an answer until the deadline it does so all the same.
-    Revoke(Vec<TopicPartition>),
-    /// These partitions came. Nothing of them is fetched before the answer, so that the user's callback may seek.
-    Assigned(Vec<TopicPartition>),
-}
-
-/// What the engine tells without waiting for an answer.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum ConsumerEvent {
-    /// We are a member of the group's new generation, with all of these partitions.
-    Joined {
-        /// The group's generation.
-        generation: i32,
-        /// Our id in it.
-        member_id: String,
-        /// All partitions we have now, not only new ones.
-        partitions: Vec<TopicPartition>,
-    },
-    /// These partitions were given up after the handshake.
-    Revoked(Vec<TopicPartition>),
-    /// These partitions were taken from us without a handshake (thrown out of the group): others may have them already,
-    /// what was finished and not committed is read again by them.
-    Lost(Vec<TopicPartition>),
-    /// The loop did not ask for its next record for `max.poll.interval.ms`: we left the group. Its next step joins again.
-    MaxPollExceeded(Error),
-    /// An automatic commit failed and is tried again.
-    CommitFailed(Error),
-    /// Something failed and is tried again, with back-off: the coordinator cannot be reached, the group is being loaded…
-    Retrying(Error),
-}
-
-/// Where to begin with a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StartAt {
-    /// At this offset. When it is not in the log, `auto.offset.reset` decides.
-    Offset(i64),
-    /// At the start of the log.
-    Earliest,
-    /// At the end of the log: only records that come later.
-    Latest,
-    /// At the first record with this timestamp (milliseconds) or later; at the end when there is none.
-    Timestamp(i64),
-    /// At the group's committed offset; when there is none, `auto.offset.reset` decides. Needs `group.id`.
-    Committed,
-}
-
-/// One partition to read, for [`Consumer::assign`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Assignment {
-    /// Which.
-    pub partition: TopicPartition,
-    /// From where.
-    pub start: StartAt,
-}
-
-/// A place to commit or one that was committed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CommittedOffset {
-    /// Offset of the next record to read: one more than the last finished one.
-    pub offset: i64,
-    /// Leader epoch of the record before, or −1.
-    pub leader_epoch: i32,
-    /// The application's own text.
-    pub metadata: String,
-}
-
-/// The ends of a partition as the last fetch response told them; −1 where not known yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Watermarks {
-    /// The first offset in the log.
-    pub log_start: i64,
-    /// Up to where transactions are decided.
-    pub last_stable: i64,
-    /// Up to where records are replicated: one more than the last readable offset.
-    pub high_watermark: i64,
-}
-
-/// What identifies us to a transaction that commits our offsets (KIP-447).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupMetadata {
-    /// `group.id`
-    pub group_id: String,
-    /// −1 outside of a generation.
-    pub generation: i32,
-    /// Empty outside of a generation.
-    pub member_id: String,
-    /// `group.instance.id`
-    pub group_instance_id: Option<String>,
-}
+pub use types::{
+    Ask, Assignment, CommittedOffset, ConsumerEvent, ConsumerSink, GroupMetadata, Question, StartAt, Watermarks,
+};
 
 /// A consumer. Clones are the same consumer; when the last one goes without [`Consumer::close`], its tasks end at once
 /// and its group finds out after `session.timeout.ms`. All calls may come from any thread; those that are not `async`
@@ -173,7 +59,7 @@ impl Drop for Handle {
 impl Consumer {
     /// Checks the options and starts the consumer's tasks. No I/O before `subscribe` or `assign`.
     pub fn new(client: &Client, options: ConsumerOptions, sink: Arc<dyn ConsumerSink>) -> Result<Consumer> {
-        let assignors = check(&options)?;
+        let assignors = checks::check(&options)?;
         let commits = options.enable_auto_commit && options.group_id.is_some();
         let grouped = options.group_id.is_some();
         let shared = Shared::new(client.clone(), options, sink)?;
@@ -496,53 +382,5 @@ impl Consumer {
 
     fn of_assigned<T>(&self, tp: &TopicPartition, read: impl FnOnce(&subscription::Partition) -> T) -> Result<T> {
         self.shared().with(|s| s.get(tp).map(read)).ok_or_else(|| not_assigned(tp))
-    }
-}
-
-fn not_assigned(tp: &TopicPartition) -> Error {
-    Error::invalid_argument(format!("{tp} is not assigned to this consumer"))
-}
-
-/// Kafka's rule for names of topics.
-fn check_topic(topic: &str) -> Result<()> {
-    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    match topic {
-        "" | "." | ".." => Err(Error::invalid_argument(format!("'{topic}' cannot be a topic's name"))),
-        _ if topic.len() > 249 => Err(Error::invalid_argument("a topic's name has at most 249 characters")),
-        _ if !topic.chars().all(legal) => Err(Error::invalid_argument(format!(
-            "'{topic}': a topic's name has only ASCII letters, digits, '.', '_' and '-'"
-        ))),
-        _ => Ok(()),
-    }
-}
-
-/// What options say together that each of them may say alone.
-fn check(options: &ConsumerOptions) -> Result<Vec<Assignor>> {
-    if options.group_id.as_deref() == Some("") {
-        return Err(Error::invalid_config("group.id: it is empty"));
-    }
-    if options.heartbeat_interval >= options.session_timeout {
-        return Err(Error::invalid_config(format!(
-            "heartbeat.interval.ms: {} must be below session.timeout.ms, which is {}",
-            options.heartbeat_interval.as_millis(),
-            options.session_timeout.as_millis()
-        )));
-    }
-    let strategies = &options.partition_assignment_strategy;
-    let known = strategies.iter().map(|name| {
-        Assignor::by_name(name).ok_or_else(|| {
-            let text = format!("partition.assignment.strategy: '{name}' is none of range, cooperative-sticky");
-            Error::invalid_config(text)
-        })
-    });
-    match known.collect::<Result<Vec<_>>>()? {
-        none if none.is_empty() => Err(Error::invalid_config("partition.assignment.strategy: at least one is needed")),
-        assignors => Ok(assignors),
-    }
-}
-
-impl From<Position> for CommittedOffset {
-    fn from(at: Position) -> Self {
-        CommittedOffset { offset: at.offset, leader_epoch: at.leader_epoch, metadata: String::new() }
     }
 }

@@ -29,6 +29,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::net::Lane;
 use crate::{Client, Error, ErrorKind, Result, watch};
 
 use super::group::Group;
@@ -323,6 +324,9 @@ impl Shared {
         self.wake_loop(state);
         self.life.send_modify(|life| life.ended = true);
         self.fetcher.notify_one();
+        for lane in [Lane::Fetch(self.number), Lane::Join(self.number)] {
+            self.client.close_lane(lane);
+        }
     }
 
     /// Resolves when all is over.
@@ -355,11 +359,6 @@ impl Shared {
     pub fn is_closing(&self) -> bool {
         let life = self.life.borrow();
         life.closing.is_some() || life.ended
-    }
-
-    /// Whether all tasks must end.
-    pub fn is_closed(&self) -> bool {
-        self.life.borrow().ended
     }
 
     /// Until when the consumer has to be closed, if it closes.

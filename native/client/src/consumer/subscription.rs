@@ -156,6 +156,10 @@ impl Partition {
                 break;
             }
             self.in_hand.pop_front();
+            if self.in_hand.is_empty() {
+                // Also what was passed over behind it: control records at the end of the log are not lag.
+                self.finished = Some(self.next);
+            }
         }
         self.finished
     }
@@ -228,16 +232,13 @@ impl Subscription {
         self.partitions.get(tp)
     }
 
+    #[cfg(test)]
     pub fn get_mut(&mut self, tp: &TopicPartition) -> Option<&mut Partition> {
         self.partitions.get_mut(tp)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&TopicPartition, &Partition)> {
         self.partitions.iter()
-    }
-
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&TopicPartition, &mut Partition)> {
-        self.partitions.iter_mut()
     }
 
     /// What is assigned, sorted.
@@ -346,10 +347,11 @@ impl Subscription {
 
     /// The leader changed: the position must be confirmed before the next fetch. Nothing buffered is dropped.
     pub fn revalidate(&mut self, tp: &TopicPartition, epoch: u32) {
-        if let Some(partition) = self.at(tp, epoch) {
-            if partition.state == FetchState::Fetch && partition.fetch.leader_epoch >= 0 {
-                partition.state = FetchState::Validate;
-            }
+        if let Some(partition) = self.at(tp, epoch)
+            && partition.state == FetchState::Fetch
+            && partition.fetch.leader_epoch >= 0
+        {
+            partition.state = FetchState::Validate;
         }
     }
 
@@ -396,9 +398,8 @@ impl Subscription {
         if partition.paused || partition.held {
             return false;
         }
-        let start = partition.next;
-        partition.next = chunk.next;
-        partition.finished(); // keeps the queue short
+        partition.finished(); // keeps the queue short; before `next` moves, which it may take for finished
+        let start = std::mem::replace(&mut partition.next, chunk.next);
         partition.in_hand.push_back(InHand::new(chunk, start));
         true
     }
@@ -435,3 +436,6 @@ impl Subscription {
         stepped
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -175,7 +175,7 @@ async fn after_seek_and_pause_nothing_from_before_is_given() {
     for i in 0..10 {
         assert_eq!(reading.next(&member).await.offset, i);
     }
-    member.consumer.pause(&[scene.tp.clone()]).unwrap();
+    member.consumer.pause(std::slice::from_ref(&scene.tp)).unwrap();
     assert_eq!(reading.step(&member.consumer), None);
     assert_eq!(member.consumer.paused(), vec![scene.tp.clone()]);
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -184,7 +184,7 @@ async fn after_seek_and_pause_nothing_from_before_is_given() {
     // What was given before the pause is finished by asking, also while it lasts.
     member.consumer.commit(None).await.unwrap();
     assert_eq!(offset(&member.consumer, &scene.tp).await, Some(10));
-    member.consumer.resume(&[scene.tp.clone()]).unwrap();
+    member.consumer.resume(std::slice::from_ref(&scene.tp)).unwrap();
     for i in 10..20 {
         assert_eq!(reading.next(&member).await.offset, i);
     }

@@ -7,5 +7,6 @@ mod faults;
 mod finishing;
 mod handing_over;
 mod membership;
+mod mixed;
 mod slow_loops;
 mod support;

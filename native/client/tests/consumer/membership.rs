@@ -70,6 +70,7 @@ async fn partitions_go_to_the_next_owner_only_after_the_language_has_answered() 
         let (topic, group) = (cluster.topic(2).await, unique("group"));
         let one = Member::subscribed(&cluster, options(&group, strategy), &topic);
         shared_out(&[(&one, 2)]).await;
+        one.until("asked", |one| !one.told.questions.lock().is_empty()).await;
         one.told.silent.store(true, Ordering::SeqCst);
         let two = Member::subscribed(&cluster, options(&group, strategy), &topic);
         one.until("asked to revoke", |one| !one.revoked().is_empty()).await;
@@ -93,6 +94,7 @@ async fn a_language_that_never_answers_holds_the_group_up_only_for_a_while() {
     let quick = || ConsumerOptions { max_poll_interval: Duration::from_secs(10), ..options(&group, "range") };
     let one = Member::subscribed(&cluster, quick(), &topic);
     shared_out(&[(&one, 2)]).await;
+    one.until("asked", |one| !one.told.questions.lock().is_empty()).await;
     one.told.silent.store(true, Ordering::SeqCst);
     let two = Member::subscribed(&cluster, quick(), &topic);
     shared_out(&[(&one, 1), (&two, 1)]).await;
@@ -163,8 +165,13 @@ async fn partitions_that_are_added_are_assigned() {
     let request = CreatePartitionsRequest { topics: vec![more], timeout_ms: 30_000, ..Default::default() };
     let answer = client.request_any(|_| Ok(request.clone()), PATIENCE).await.unwrap();
     assert_eq!(answer.results[0].error_code, 0, "{answer:?}");
-    client.metadata().request_update();
-    shared_out(&[(&member, 3)]).await;
+    // Found with the next refresh of the metadata; a real cluster needs a moment until all brokers know.
+    member
+        .until("three partitions", |member| {
+            client.metadata().request_update();
+            member.owned() == 3
+        })
+        .await;
     assert_eq!(member.revoked(), vec![]);
     member.close().await;
 }

@@ -10,6 +10,7 @@ use dohle_client::consumer::{
     Ask, Chunk, Consumer, ConsumerEvent, ConsumerOptions, ConsumerSink, INDEX_WORDS, Question, TopicPartition,
 };
 use dohle_client::{Client, ClientOptions, Lane, TokioWorld, World};
+use dohle_protocol::ErrorCode;
 use dohle_protocol::compress::{Compression, Compressor};
 use dohle_protocol::messages::ProduceRequest;
 use dohle_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
@@ -56,7 +57,9 @@ impl Cluster {
         let client = self.client();
         let topic = NewTopic { name: name.to_owned(), partitions: Some(partitions), ..NewTopic::default() };
         let created = Admin::new(&client).create_topics(vec![topic], false, None).await.unwrap();
-        created.into_iter().for_each(|item| drop(item.result.unwrap()));
+        created.into_iter().for_each(|item| {
+            item.result.unwrap();
+        });
         client.close().await;
     }
 }
@@ -72,22 +75,28 @@ impl Cluster {
         }
         let mut batch = builder.seal(&mut Compressor::new(Compression::None, None).unwrap(), false);
         batch.stamp(-1, -1, -1);
-        let snapshot = client.metadata().refresh_topics(&[topic]).await.unwrap();
-        let (leader, _) = snapshot.leader(topic, partition).unwrap();
-        let data = PartitionProduceData { index: partition, records: Some(batch.bytes()), ..Default::default() };
-        let request = ProduceRequest {
-            acks: -1,
-            timeout_ms: 30_000,
-            topic_data: vec![TopicProduceData {
+        let bytes = batch.bytes();
+        loop {
+            let snapshot = client.metadata().refresh_topics(&[topic]).await.unwrap();
+            let (Some(known), Some((leader, _))) = (snapshot.topic(topic), snapshot.leader(topic, partition)) else {
+                continue;
+            };
+            let data = PartitionProduceData { index: partition, records: Some(bytes.clone()), ..Default::default() };
+            let data = TopicProduceData {
                 name: topic.to_owned(),
-                topic_id: snapshot.topic(topic).unwrap().id,
+                topic_id: known.id,
                 partition_data: vec![data],
                 ..Default::default()
-            }],
-            ..Default::default()
-        };
-        let answer = client.request(leader, Lane::Produce, &request, PATIENCE).await.unwrap();
-        assert_eq!(answer.responses[0].partition_responses[0].error_code, 0);
+            };
+            let request = ProduceRequest { acks: -1, timeout_ms: 30_000, topic_data: vec![data], ..Default::default() };
+            let answer = client.request(leader, Lane::Produce, &request, PATIENCE).await.unwrap();
+            // A topic this young may not have its leader yet.
+            match ErrorCode(answer.responses[0].partition_responses[0].error_code) {
+                ErrorCode::NONE => return,
+                code => assert!(code.is_retriable(), "{code}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 }
 

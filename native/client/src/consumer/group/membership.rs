@@ -64,8 +64,8 @@ struct Member {
     heart: Heart,
     clock: PollClock,
     updates: watch::Receiver<u64>,
-    /// Why to join again.
-    wanted: Option<String>,
+    /// Why to join again, and since when.
+    wanted: Option<(String, Instant)>,
     /// We lead the group: what to watch, and when to ask for missing topics again.
     leads: Option<Led>,
     missing_look: Instant,
@@ -211,7 +211,7 @@ impl Member {
         match self.shared.with(|s| s.interest.clone()) {
             Interest::Topics(topics) if topics == self.topics || self.topics.is_empty() => Ok(()),
             Interest::Topics(topics) => {
-                self.wanted.get_or_insert_with(|| format!("the subscription is now {}", names(&topics)));
+                self.want(|| format!("the subscription is now {}", names(&topics)));
                 Ok(())
             }
             _ if self.must_finish_join() => Ok(()),
@@ -241,7 +241,7 @@ impl Member {
         if let Some(led) = &self.leads {
             let now = join::counts(&self.shared, &led.topics);
             if now != led.counts {
-                self.wanted.get_or_insert_with(|| "the partitions of subscribed topics changed".to_owned());
+                self.want(|| "the partitions of subscribed topics changed".to_owned());
             }
         }
         Ok(())
@@ -257,12 +257,16 @@ impl Member {
                 Ok(())
             }
             Verdict::Rejoin => {
-                self.wanted.get_or_insert_with(|| "the group is rebalancing".to_owned());
+                self.want(|| "the group is rebalancing".to_owned());
                 Ok(())
             }
             Verdict::Reset => Err(Stop::Reset(error)),
             Verdict::Fatal => Err(Stop::Fatal(error)),
         }
+    }
+
+    fn want(&mut self, why: impl FnOnce() -> String) {
+        self.wanted.get_or_insert_with(|| (why(), Instant::now()));
     }
 
     // ---- joining ------------------------------------------------------------------------------------------------
@@ -280,8 +284,9 @@ impl Member {
     async fn join(&mut self) -> Result<(), Stop> {
         // No heartbeats from here on: a member that waits for a join or a sync counts as alive.
         self.heart.stop();
+        let reason = self.wanted.take().map_or_else(|| "the consumer subscribed".to_owned(), |(reason, _)| reason);
         loop {
-            let Err(error) = self.attempt().await? else { return Ok(()) };
+            let Err(error) = self.attempt(&reason).await? else { return Ok(()) };
             match verdict::of(&error) {
                 Verdict::Retry | Verdict::Rediscover => self.rest(error).await?,
                 Verdict::Rejoin => {} // again, with the same member id
@@ -291,15 +296,14 @@ impl Member {
         }
     }
 
-    async fn attempt(&mut self) -> Result<crate::Result<()>, Stop> {
+    async fn attempt(&mut self, reason: &str) -> Result<crate::Result<()>, Stop> {
         let Interest::Topics(topics) = self.shared.with(|s| s.interest.clone()) else { return Err(Stop::Unsubscribed) };
         self.topics = topics.clone();
-        let reason = self.wanted.take().unwrap_or_else(|| "the consumer subscribed".to_owned());
+        self.wanted = None; // whatever it was, this attempt is the answer
         self.shared.group.change_identity(|identity| identity.joining = true);
 
         let (shared, assignors, owned_since) = (self.shared.clone(), self.assignors.clone(), self.owned_since);
-        let joined =
-            self.tend(async move { join::join(&shared, &assignors, owned_since, &topics, &reason).await }).await?;
+        let joined = self.tend(async { join::join(&shared, &assignors, owned_since, &topics, reason).await }).await?;
         let mut joined = match joined {
             Ok(joined) => joined,
             Err(error) => return Ok(Err(error)),
@@ -342,7 +346,7 @@ impl Member {
         self.watch_as_leader(joined.leads);
         if let Some(foreign) = assigned.iter().find(|tp| !self.topics.contains(&tp.topic)) {
             // The subscription changed while the leader assigned, or the leader is wrong: ask again.
-            self.wanted = Some(format!("{foreign} was assigned and is not subscribed"));
+            self.want(|| format!("{foreign} was assigned and is not subscribed"));
             return Ok(());
         }
 
@@ -350,7 +354,7 @@ impl Member {
         let going = without(&owned, &assigned);
         if !going.is_empty() {
             // KIP-429: whoever is to have these gets them when we join without them.
-            self.wanted = Some(format!("{} partitions were given up", going.len()));
+            self.want(|| format!("{} partitions were given up", going.len()));
             self.revoke(going).await?;
         }
         self.owned_since = joined.generation;
@@ -363,7 +367,8 @@ impl Member {
             partitions: assigned,
         });
         if !coming.is_empty() {
-            let asked = self.ask(Ask::Assigned(coming.clone())).await;
+            // At most half of the time, so that a revocation right after it has the other half.
+            let asked = self.ask(Ask::Assigned(coming.clone()), self.handshake_time() / 2).await;
             // Also when the wait was cut short: what is still ours must be read.
             self.shared.change(|s| coming.iter().for_each(|tp| s.release(tp)));
             asked?;
@@ -390,7 +395,9 @@ impl Member {
             return Ok(());
         }
         self.shared.change(|s| partitions.iter().for_each(|tp| s.hold(tp)));
-        self.ask(Ask::Revoke(partitions.clone())).await?;
+        let time = self.handshake_time();
+        let spent = self.wanted.as_ref().map_or(Duration::ZERO, |(_, since)| since.elapsed());
+        self.ask(Ask::Revoke(partitions.clone()), time.saturating_sub(spent).max(time / 2)).await?;
         if self.shared.options.enable_auto_commit {
             let (shared, these, limit) = (self.shared.clone(), partitions.clone(), self.handshake_time());
             let committed = self.tend(async move { commit::finished(&shared, Some(&these), limit).await }).await?;
@@ -404,8 +411,7 @@ impl Member {
     }
 
     /// Asks the language, and goes on without an answer when its time is over.
-    async fn ask(&mut self, what: Ask) -> Result<(), Stop> {
-        let deadline = self.handshake_time();
+    async fn ask(&mut self, what: Ask, deadline: Duration) -> Result<(), Stop> {
         let (id, answered) = self.shared.group.open_question();
         self.shared.sink.question(Question { id, what, deadline });
         let outcome = self.tend(tokio::time::timeout(deadline, answered)).await;

@@ -88,10 +88,7 @@ impl Group {
 }
 
 /// Sorted difference: what is in `a` and not in `b`.
-pub(crate) fn without<T: Clone + PartialEq>(a: &[T], b: &[T]) -> Vec<T>
-where
-    T: Ord,
-{
+pub(crate) fn without<T: Clone + Ord>(a: &[T], b: &[T]) -> Vec<T> {
     let b: std::collections::BTreeSet<&T> = b.iter().collect();
     a.iter().filter(|x| !b.contains(x)).cloned().collect()
 }

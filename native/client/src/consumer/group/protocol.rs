@@ -51,15 +51,10 @@ impl Subscription<'_> {
             user_data: self.user_data.clone(),
             owned_partitions: by_topic(self.owned)
                 .into_iter()
-                .map(|(topic, partitions)| consumer_protocol_subscription::TopicPartition {
-                    topic,
-                    partitions,
-                    ..Default::default()
-                })
+                .map(|(topic, partitions)| consumer_protocol_subscription::TopicPartition { topic, partitions })
                 .collect(),
             generation_id: self.generation,
             rack_id: (!self.rack.is_empty()).then(|| self.rack.to_owned()),
-            ..Default::default()
         };
         versioned(&message)
     }
@@ -95,14 +90,9 @@ pub(crate) fn encode_assignment(partitions: &[TopicPartition]) -> Result<Bytes> 
     let message = ConsumerProtocolAssignment {
         assigned_partitions: by_topic(partitions)
             .into_iter()
-            .map(|(topic, partitions)| consumer_protocol_assignment::TopicPartition {
-                topic,
-                partitions,
-                ..Default::default()
-            })
+            .map(|(topic, partitions)| consumer_protocol_assignment::TopicPartition { topic, partitions })
             .collect(),
         user_data: None,
-        ..Default::default()
     };
     versioned(&message)
 }
