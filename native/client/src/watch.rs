@@ -190,6 +190,7 @@ impl<T> Receiver<T> {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods)]
 mod tests {
     use futures_util::FutureExt;
 
