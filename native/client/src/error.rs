@@ -97,6 +97,13 @@ impl Error {
         Self::new(ErrorKind::Closed, format!("the {what} is closed"))
     }
 
+    /// A task of the engine panicked with this payload; `what` names the task.
+    pub fn panicked(what: impl fmt::Display, payload: &(dyn std::any::Any + Send)) -> Self {
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+        Self::new(ErrorKind::Panic, format!("{what} panicked: {text}; this is a bug in Dohle"))
+    }
+
     /// The same error, which happened while doing something larger: the text goes in front.
     #[must_use]
     pub fn context(mut self, doing: impl fmt::Display) -> Self {

@@ -178,16 +178,13 @@ impl Metadata {
     }
 
     pub(crate) fn close(&self) {
-        self.0.state.lock().closed = true;
-        self.0.wake.notify_one();
-        self.0.rounds.send_modify(|(_, error)| *error = Some(Error::closed("client")));
-        self.0.bump();
+        self.0.close(Error::closed("client"));
     }
 
     /// Why a topic cannot be had, if waiting longer will not help.
     pub fn fail_if_hopeless(&self, topic: &str) -> Result<()> {
-        if self.0.state.lock().closed {
-            return Err(Error::closed("client"));
+        if let Some(reason) = &self.0.state.lock().closed {
+            return Err(reason.clone());
         }
         if let Some(code) = self.topic_error(topic).filter(|code| !code.is_retriable()) {
             return Err(Error::broker(code, format_args!("topic {topic}")));
@@ -226,15 +223,15 @@ impl Metadata {
         let mut rounds = self.0.rounds.subscribe();
         let target = {
             let mut state = self.0.state.lock();
-            if state.closed {
-                return Err(Error::closed("client"));
+            if let Some(reason) = &state.closed {
+                return Err(reason.clone());
             }
             let target = want(&mut state);
             self.wake(state);
             target
         };
         let closed = |_| Error::closed("client");
-        let ended = rounds.wait_for(|(round, error)| *round >= target || is_closed(error)).await.map_err(closed)?;
+        let ended = rounds.wait_for(|(round, _)| *round >= target).await.map_err(closed)?;
         match &ended.1 {
             Some(error) => Err(error.clone()),
             None => Ok(self.snapshot()),
@@ -243,7 +240,7 @@ impl Metadata {
 
     /// Wakes the task, which is started when it is needed first.
     fn wake(&self, mut state: MutexGuard<'_, State>) {
-        if !state.running && !state.closed {
+        if !state.running && state.closed.is_none() {
             state.running = true;
             drop(state);
             self.0.world.spawn(Box::pin(refresh::run(self.0.clone())));
@@ -252,8 +249,4 @@ impl Metadata {
         }
         self.0.wake.notify_one();
     }
-}
-
-fn is_closed(error: &Option<Error>) -> bool {
-    error.as_ref().is_some_and(|error| error.kind() == ErrorKind::Closed)
 }

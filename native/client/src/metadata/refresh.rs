@@ -3,11 +3,13 @@
 //! At most one refresh is under way. Requests for another, made meanwhile, become one more afterwards; failures back off;
 //! topics that the cluster does not know (yet) are asked for again at the pace of retries.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use dohle_protocol::ErrorCode;
 use dohle_protocol::messages::metadata_request::MetadataRequestTopic;
 use dohle_protocol::messages::{MetadataRequest, MetadataResponse};
+use futures_util::FutureExt;
 use tokio::time::{Instant, sleep_until};
 
 use super::merge::{self, Asked};
@@ -21,8 +23,14 @@ use crate::net::{Connection, Lane};
 /// First version with `allow_auto_topic_creation`; brokers before it always create.
 const AUTO_CREATE_FLAG: i16 = 4;
 
-/// Runs until the client closes.
+/// Runs until the client closes. A panic closes the metadata with that error, which everyone who waits is told.
 pub(super) async fn run(inner: Arc<Inner>) {
+    if let Err(payload) = AssertUnwindSafe(refresh(&inner)).catch_unwind().await {
+        inner.close(Error::panicked("the metadata task", &*payload));
+    }
+}
+
+async fn refresh(inner: &Inner) {
     while let Some(plan) = inner.next_plan().await {
         let outcome = inner.round(&plan).await;
         inner.finish_round(&plan, outcome);
@@ -36,7 +44,7 @@ impl Inner {
             let notified = self.wake.notified();
             let due = {
                 let mut state = self.state.lock();
-                if state.closed {
+                if state.closed.is_some() {
                     return None;
                 }
                 let due = state.due(self.options.metadata_max_age);
@@ -150,7 +158,13 @@ impl Inner {
             state.ended = plan.round;
             (plan.round, state.last_error.clone())
         };
-        self.rounds.send_replace(round);
+        self.rounds.send_if_modified(|ended| {
+            let open = ended.0 != u64::MAX;
+            if open {
+                *ended = round;
+            }
+            open
+        });
         self.bump();
     }
 

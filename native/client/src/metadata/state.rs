@@ -30,7 +30,8 @@ pub(super) struct Inner {
 }
 
 pub(super) struct State {
-    pub(super) closed: bool,
+    /// Why nothing is asked any more.
+    pub(super) closed: Option<Error>,
     pub(super) running: bool,
     pub(super) tracked: Map<Arc<str>, Interest>,
     /// How many want all topics.
@@ -80,7 +81,7 @@ impl Inner {
     pub(super) fn new(world: Arc<dyn World>, pool: Pool, options: &ClientOptions) -> Self {
         let backoff = Backoff::new(options.retry_backoff, options.retry_backoff_max);
         let state = State {
-            closed: false,
+            closed: None,
             running: false,
             tracked: Map::default(),
             all: 0,
@@ -126,6 +127,14 @@ impl Inner {
         };
         self.pool.learn(next.brokers.values().map(|broker| (broker.id, broker.endpoint.clone())));
         true
+    }
+
+    /// Asks nothing any more; what waits fails with this. The first reason stays.
+    pub(super) fn close(&self, reason: Error) {
+        let reason = self.state.lock().closed.get_or_insert(reason).clone();
+        self.wake.notify_one();
+        self.rounds.send_modify(|(round, error)| (*round, *error) = (u64::MAX, Some(reason)));
+        self.bump();
     }
 
     pub(super) fn bump(&self) {

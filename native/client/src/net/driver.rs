@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use dohle_protocol::{ApiKey, frame};
+use futures_util::FutureExt;
 use tokio::io::AsyncWrite;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
@@ -82,7 +84,11 @@ impl Driver {
 
     /// Runs until the connection ends, then tells everyone why. True if it broke, false if this side wanted its end.
     pub(super) async fn run(mut self) -> bool {
-        let cause = std::future::poll_fn(|cx| self.poll_end(cx)).await;
+        let polling = AssertUnwindSafe(std::future::poll_fn(|cx| self.poll_end(cx))).catch_unwind();
+        let cause = match polling.await {
+            Ok(cause) => cause,
+            Err(payload) => Error::panicked(format_args!("the connection to {}", self.shared.peer), &*payload),
+        };
         tracing::debug!(peer = %self.shared.peer, %cause, "connection ended");
         self.fail_all(cause);
         !self.wanted_end

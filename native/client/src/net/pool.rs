@@ -3,7 +3,9 @@
 //! It knows brokers as node ids with an endpoint; which they are, [`crate::Metadata`] tells it. Bootstrap servers have
 //! negative ids. It never retries by itself: each call is at most one attempt, after the back-off of the last.
 
+use std::any::Any;
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -149,8 +151,11 @@ impl Pool {
     /// Closes a lane to every broker: the consumer it belonged to is gone.
     pub fn close_lane(&self, lane: Lane) {
         let nodes: Vec<Arc<Node>> = self.0.nodes.lock().values().cloned().collect();
-        for connection in nodes.iter().filter_map(|node| node.open(lane)) {
-            connection.close(Error::closed("consumer"));
+        for slot in nodes.iter().filter_map(|node| node.slots.lock().remove(&lane)) {
+            // An attempt under way sees that its slot is gone.
+            if let Slot::Open(connection) = slot {
+                connection.close(Error::closed("consumer"));
+            }
         }
     }
 
@@ -226,13 +231,16 @@ impl Inner {
         let peer = node.to_string();
         tracing::debug!(%peer, ?lane, "connected");
         let connection = Connection::new(node.id, peer, self.client_id.clone(), versions, next_correlation_id);
-        node.slots.lock().insert(lane, Slot::Open(connection.clone()));
+        // A slot that is gone was closed in the meantime.
+        let wanted = node.slots.lock().insert(lane, Slot::Open(connection.clone())).is_some();
         // Whoever closes the pool or moves the node looks at the slots; what it did before the slot was filled is seen here.
         let moved = !self.nodes.lock().get(&node.id).is_some_and(|current| Arc::ptr_eq(current, &node));
         if let Some(reason) = self.closed.borrow().clone() {
             connection.close(reason);
         } else if moved {
             connection.close(node.moved());
+        } else if !wanted {
+            connection.close(Error::closed("consumer"));
         }
         let driver = Driver::new(connection.shared().clone(), socket, reader, self.options.connections_max_idle);
         let world = self.world.clone();
@@ -249,7 +257,11 @@ impl Inner {
             if let Some(until) = not_before {
                 sleep_until(until).await;
             }
-            connect::open(&*self.world, &self.target(node)).await
+            let target = self.target(node);
+            let opening = AssertUnwindSafe(connect::open(&*self.world, &target)).catch_unwind();
+            let panicked =
+                |payload: Box<dyn Any + Send>| Err(Error::panicked(format_args!("connecting to {node}"), &*payload));
+            opening.await.unwrap_or_else(panicked)
         };
         let closing = async { closed.wait_for(Option::is_some).await.ok().flatten() };
         tokio::select! {

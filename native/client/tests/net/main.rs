@@ -7,5 +7,6 @@ mod coordinators;
 mod foreign_peers;
 mod handshake;
 mod metadata;
+mod panics;
 mod reaching;
 mod support;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dohle_broker::{Broker, BrokerOptions};
+use dohle_client::generated::options::MetadataRecoveryStrategy;
 use dohle_client::metadata::LeaderHint;
 use dohle_client::net::Endpoint;
 use dohle_client::{Client, Lane};
@@ -366,6 +367,26 @@ async fn when_all_known_brokers_are_gone_the_bootstrap_servers_are_asked_again()
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn without_rebootstrap_only_known_brokers_are_asked() {
+    let gone = Peer::start(|_, mut conn| async move {
+        conn.handshake().await?;
+        conn.serve_metadata(&["t"]).await
+    })
+    .await;
+    let target = gone.address;
+    let peer = metadata_peer(move |_, _, _| cluster(target, &["t"])).await;
+    let mut options = options(&[peer.address.to_string()]);
+    options.metadata_recovery_strategy = MetadataRecoveryStrategy::None;
+    let client = client_with(options);
+    soon(client.metadata().refresh_topics(&["t"])).await.unwrap();
+    drop(gone);
+    let asked_before = peer.count(ApiKey::METADATA);
+    let error = soon(client.metadata().refresh()).await.unwrap_err();
+    assert_eq!(error.code(), "BROKER_UNREACHABLE");
+    assert_eq!(peer.count(ApiKey::METADATA), asked_before);
 }
 
 #[tokio::test]

@@ -239,16 +239,26 @@ pub struct BentWorld {
     /// Addresses that never answer.
     pub black_holes: Vec<SocketAddr>,
     pub wrap: Option<Wrap>,
+    pub panics_at_connect: bool,
+    pub panics_at_random: bool,
 }
 
 impl BentWorld {
     pub fn new() -> Self {
-        Self { real: TokioWorld::current(), names: Vec::new(), black_holes: Vec::new(), wrap: None }
+        Self {
+            real: TokioWorld::current(),
+            names: Vec::new(),
+            black_holes: Vec::new(),
+            wrap: None,
+            panics_at_connect: false,
+            panics_at_random: false,
+        }
     }
 }
 
 impl World for BentWorld {
     fn connect(&self, address: SocketAddr, options: &SocketOptions) -> BoxFuture<'_, io::Result<Box<dyn Socket>>> {
+        assert!(!self.panics_at_connect, "no connection today");
         if self.black_holes.contains(&address) {
             return Box::pin(std::future::pending());
         }
@@ -274,6 +284,7 @@ impl World for BentWorld {
     }
 
     fn random_u64(&self) -> u64 {
+        assert!(!self.panics_at_random, "nothing is random");
         self.real.random_u64()
     }
 
