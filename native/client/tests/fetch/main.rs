@@ -1,4 +1,5 @@
 //! The fetch half of the consumer against the embedded broker.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)] // tests run in the real world
 
 mod corrupt;
 mod failing;
