@@ -1,4 +1,4 @@
-//! What the language's thread, the fetcher and the coordinator task share: one short lock and the wake-ups.
+//! What the language's thread, the fetcher and the membership share: one short lock and the wake-ups.
 //! Nothing waits, calls out or does I/O under the lock; the sink is called after it is released.
 //! Driven by all three.
 //!
@@ -8,12 +8,12 @@
 //! |---|---|---|
 //! | chunks become ready | fetcher: [`Shared::deliver`] | the loop, by `sink.chunks_ready()`, if it is `armed` |
 //! | an error for the loop | anyone: [`Shared::raise`] | the loop, likewise |
-//! | partitions come, go, move; resume; an answer releases | [`Shared::change`] | fetcher **and** coordinator |
+//! | partitions come, go, move; resume; an answer releases | [`Shared::change`] | fetcher, membership and look-ups |
 //! | a chunk is handed over (credit comes back) | the loop: [`Shared::next_chunk`] | fetcher, if it is `starved` |
-//! | the loop steps | the loop: words in the chunk | nobody: the coordinator reads them on its timers |
-//! | the loop comes back after it was thrown out for being slow | the loop: [`Shared::next_chunk`] | coordinator |
-//! | the user subscribes, commits, closes | [`Shared::change`] or a command | coordinator |
-//! | metadata changed | `Metadata::updates` | fetcher and coordinator, each by its own receiver |
+//! | the loop steps | the loop: words in the chunk | nobody: the poll clock and the commit timer read them |
+//! | the loop comes back after it was thrown out for being slow | the loop: [`Shared::next_chunk`] | membership, if `wake_on_poll` |
+//! | the user subscribes, unsubscribes, closes | [`Shared::change`], `begin_close` | membership |
+//! | metadata changed | `Metadata::updates` | fetcher and membership, each by its own receiver |
 //!
 //! `armed` is set under the lock by a `next_chunk` that found nothing, and taken under the lock by whoever adds
 //! something: either the adder sees `armed`, or the taker sees the addition. There is no third order.
