@@ -44,6 +44,7 @@ export class KafkaError extends Error {
   /** For a record that was not acknowledged: whether it is in the log all the same. Undefined for other errors. */
   readonly persistence: Persistence | undefined
 
+  /** An error of the program's own making, for tests of its error handling. */
   constructor(message: string, options: KafkaErrorOptions) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.code = options.code

@@ -53,6 +53,7 @@ export { Kafka } from './kafka.ts'
 export { Headers, Message } from './message.ts'
 export {
   type CloseOptions,
+  type MessageBatch,
   Producer,
   type ProducerMessage,
   type RecordMetadata,

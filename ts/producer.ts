@@ -4,13 +4,14 @@
 import { type FailedRecord, KafkaError, PartialFailureError, type Persistence } from './errors.ts'
 import type { ProducerOptions } from './generated/options.ts'
 import { type Bytes, check, checkMessage, type HeadersInit } from './internal/arena.ts'
-import { persistences, type Run, type Waiter } from './internal/deliveries.ts'
+import { persistences, type Run } from './internal/deliveries.ts'
 import type { Environment, Receiver } from './internal/environment.ts'
 import { aborted, closed, failureOf, invalid, kindOf, thrown } from './internal/failure.ts'
 import { Outbox } from './internal/outbox.ts'
 import { settleWithin } from './internal/settle.ts'
 import { onAbort } from './internal/signals.ts'
 import { tooLarge } from './internal/values.ts'
+import { BatchWaiter, SendWaiter } from './internal/waiters.ts'
 
 const TWO_32 = 4294967296
 
@@ -32,6 +33,14 @@ export interface ProducerMessage {
 export interface TopicMessage extends ProducerMessage {
   /** The topic's name. */
   topic: string
+}
+
+/** Records of one topic to be sent together. */
+export interface MessageBatch {
+  /** The topic's name. */
+  topic: string
+  /** The records, in order. */
+  messages: readonly ProducerMessage[]
 }
 
 /** Where a record landed. */
@@ -120,10 +129,7 @@ export class Producer implements AsyncDisposable {
    * @throws PartialFailureError when records were not acknowledged; it names them, all others were. When a message is of
    * a wrong type nothing is sent at all.
    */
-  async sendBatch(
-    batch: { topic: string; messages: readonly ProducerMessage[] },
-    options?: SendOptions,
-  ): Promise<RecordMetadata[]> {
+  async sendBatch(batch: MessageBatch, options?: SendOptions): Promise<RecordMetadata[]> {
     const signal = options?.signal
     this.#ready(signal)
     checkMessage(batch, 'batch')
@@ -324,87 +330,4 @@ export class Producer implements AsyncDisposable {
 function poisoned(cause: KafkaError, persistence: Persistence): KafkaError {
   const { message, code, fatal } = cause
   return new KafkaError(message, { code, fatal, persistence, cause })
-}
-
-class SendWaiter implements Waiter {
-  readonly #topic: string
-  readonly #resolve: (metadata: RecordMetadata) => void
-  readonly #reject: (error: KafkaError) => void
-  onSettled: (() => void) | undefined
-
-  constructor(topic: string, resolve: (metadata: RecordMetadata) => void, reject: (error: KafkaError) => void) {
-    this.#topic = topic
-    this.#resolve = resolve
-    this.#reject = reject
-  }
-
-  delivered(asked: number, partition: number, offset: number, appendTime: number): void {
-    this.onSettled?.()
-    this.#resolve({
-      topic: this.#topic,
-      partition: partition < 0 ? asked : partition,
-      offset,
-      appendTime: appendTime < 0 ? null : appendTime,
-    })
-  }
-
-  failed(_: number, error: KafkaError): void {
-    this.onSettled?.()
-    this.#reject(error)
-  }
-
-  abort(error: KafkaError): void {
-    this.#reject(error)
-  }
-}
-
-class BatchWaiter implements Waiter {
-  readonly #topic: string
-  readonly #messages: readonly ProducerMessage[]
-  readonly #resolve: (metadata: RecordMetadata[]) => void
-  readonly #reject: (error: KafkaError) => void
-  readonly #results: RecordMetadata[]
-  readonly #failures: FailedRecord[] = []
-  #open: number
-  onSettled: (() => void) | undefined
-
-  constructor(
-    topic: string,
-    messages: readonly ProducerMessage[],
-    resolve: (metadata: RecordMetadata[]) => void,
-    reject: (error: KafkaError) => void,
-  ) {
-    this.#topic = topic
-    this.#messages = messages
-    this.#resolve = resolve
-    this.#reject = reject
-    this.#open = messages.length
-    this.#results = new Array<RecordMetadata>(messages.length)
-  }
-
-  delivered(position: number, partition: number, offset: number, appendTime: number): void {
-    this.#results[position] = {
-      topic: this.#topic,
-      partition: partition < 0 ? (this.#messages[position]?.partition ?? -1) : partition,
-      offset,
-      appendTime: appendTime < 0 ? null : appendTime,
-    }
-    if (--this.#open === 0) this.#end()
-  }
-
-  failed(index: number, error: KafkaError): void {
-    this.#failures.push({ index, error, persistence: error.persistence ?? 'possibly-persisted' })
-    if (--this.#open === 0) this.#end()
-  }
-
-  abort(error: KafkaError): void {
-    this.#reject(error)
-  }
-
-  #end(): void {
-    this.onSettled?.()
-    if (this.#failures.length === 0) return this.#resolve(this.#results)
-    this.#failures.sort((a, b) => a.index - b.index)
-    this.#reject(new PartialFailureError(this.#failures, this.#results.length))
-  }
 }

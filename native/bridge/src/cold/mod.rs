@@ -22,6 +22,7 @@ pub mod admin;
 pub mod broker;
 pub mod client;
 pub mod consumer;
+pub mod consumer_offsets;
 pub mod producer;
 pub mod testing;
 pub mod values;
@@ -125,9 +126,9 @@ pub const OPERATIONS: &[Row] = &[
     Row::now::<consumer::Lag>(),
     Row::now::<consumer::GroupMetadata>(),
     Row::now::<consumer::Answer>(),
-    Row::later::<consumer::Committed>(),
-    Row::later::<consumer::Commit>(),
-    Row::later::<consumer::OffsetsAt>(),
+    Row::later::<consumer_offsets::Committed>(),
+    Row::later::<consumer_offsets::Commit>(),
+    Row::later::<consumer_offsets::OffsetsAt>(),
     Row::later::<consumer::Close>(),
     #[cfg(feature = "broker")]
     Row::later::<broker::Start>(),

@@ -170,7 +170,7 @@ fn nullable(schema: &Value) -> bool {
 }
 
 /// The type of a value, without `null`.
-fn type_of(table: &Table, schema: &Value) -> Result<String> {
+fn type_of(schema: &Value) -> Result<String> {
     if let Some(name) = reference(schema) {
         return Ok(name.to_owned());
     }
@@ -184,9 +184,9 @@ fn type_of(table: &Table, schema: &Value) -> Result<String> {
         _ if has_type(schema, "string") => "string".into(),
         _ if has_type(schema, "integer") || has_type(schema, "number") => "number".into(),
         _ if has_type(schema, "boolean") => "boolean".into(),
-        _ if has_type(schema, "array") => format!("{}[]", type_of(table, &schema["items"])?),
+        _ if has_type(schema, "array") => format!("{}[]", type_of(&schema["items"])?),
         _ if has_type(schema, "object") && schema["additionalProperties"].is_object() => {
-            format!("Record<string, {}>", type_of(table, &schema["additionalProperties"])?)
+            format!("Record<string, {}>", type_of(&schema["additionalProperties"])?)
         }
         _ if has_type(schema, "null") => "void".into(),
         _ => bail!("a schema of unknown form: {schema}"),
@@ -228,17 +228,10 @@ fn properties(schema: &Value) -> Vec<(&String, &Value, bool)> {
     members.map(|(name, property)| (name, property, required(name))).collect()
 }
 
-fn property(
-    table: &Table,
-    out: &mut String,
-    indent: &str,
-    schema: &Value,
-    way_in: bool,
-    of: (&str, bool),
-) -> Result<()> {
+fn property(out: &mut String, indent: &str, schema: &Value, way_in: bool, of: (&str, bool)) -> Result<()> {
     let (name, required) = of;
     doc(out, indent, description(schema), &[]);
-    let kind = type_of(table, schema)?;
+    let kind = type_of(schema)?;
     let declared = match (required, way_in) {
         (true, _) => format!("{name}: {kind}"),
         (false, true) => format!("{name}?: {kind} | null | undefined"),
@@ -262,12 +255,12 @@ fn declaration(table: &Table, name: &str) -> Result<String> {
         for variant in variants {
             doc(&mut out, "  ", description(variant), &[]);
             if variant["const"].is_string() {
-                writeln!(out, "  | {}", type_of(table, variant)?)?;
+                writeln!(out, "  | {}", type_of(variant)?)?;
                 continue;
             }
             writeln!(out, "  | {{")?;
             for (name, schema, required) in properties(variant) {
-                property(table, &mut out, "      ", schema, way_in, (name, required))?;
+                property(&mut out, "      ", schema, way_in, (name, required))?;
             }
             writeln!(out, "    }}")?;
         }
@@ -276,15 +269,15 @@ fn declaration(table: &Table, name: &str) -> Result<String> {
     } else {
         writeln!(out, "export interface {name} {{")?;
         for (name, schema, required) in properties(schema) {
-            property(table, &mut out, "  ", schema, way_in, (name, required))?;
+            property(&mut out, "  ", schema, way_in, (name, required))?;
         }
         writeln!(out, "}}")?;
     }
     Ok(out)
 }
 
-fn response_type(table: &Table, operation: &Operation) -> Result<String> {
-    let kind = type_of(table, &operation.response)?;
+fn response_type(operation: &Operation) -> Result<String> {
+    let kind = type_of(&operation.response)?;
     let none = kind != "void" && nullable(&operation.response);
     Ok(if none { format!("{kind} | null") } else { kind })
 }
@@ -292,7 +285,7 @@ fn response_type(table: &Table, operation: &Operation) -> Result<String> {
 fn operations_map(table: &Table) -> Result<String> {
     let mut out = String::from("\n/** Requests and responses by name. */\nexport interface Operations {\n");
     for operation in &table.operations {
-        let response = response_type(table, operation)?;
+        let response = response_type(operation)?;
         writeln!(out, "  '{}': {{ request: {}; response: {response} }}", operation.name, operation.request)?;
     }
     out.push_str("}\n\n/** The name of an operation. */\nexport type OperationName = keyof Operations\n");
@@ -415,7 +408,7 @@ export interface CallOptions {
         doc(&mut out, "\n", &format!("Options of {{@link {class}.{}}}.", method(operation)), &[]);
         writeln!(out, "export interface {}Options extends CallOptions {{", operation.request)?;
         for (name, schema, _) in properties(schema).into_iter().filter(|(.., required)| !required) {
-            property(table, &mut out, "  ", schema, true, (name, false))?;
+            property(&mut out, "  ", schema, true, (name, false))?;
         }
         out.push_str("}\n");
     }
@@ -443,10 +436,10 @@ fn one_method(table: &Table, operation: &Operation) -> Result<String> {
         required.iter().map(|(name, schema, _)| format!("@param {name} - {}", description(schema))).collect();
     doc(&mut out, "  ", description(schema), &tags);
     let (argument, request) = match required.first() {
-        Some((name, schema, _)) => (format!("{name}: {}, ", type_of(table, schema)?), format!("{{ {name}, ...rest }}")),
+        Some((name, schema, _)) => (format!("{name}: {}, ", type_of(schema)?), format!("{{ {name}, ...rest }}")),
         None => (String::new(), "rest".to_owned()),
     };
-    let response = response_type(table, operation)?;
+    let response = response_type(operation)?;
     let options = format!("{}Options", operation.request);
     writeln!(out, "  {}({argument}options: {options} = {{}}): Promise<{response}> {{", method(operation))?;
     writeln!(out, "    const {{ signal, ...rest }} = options")?;
