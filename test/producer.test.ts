@@ -293,4 +293,73 @@ describe('producer', () => {
     assert.throws(() => new Kafka({} as never), code('INVALID_CONFIG', /bootstrap\.servers/))
     assert.throws(() => new Kafka(undefined as never), code('INVALID_ARGUMENT', /^options: is undefined/))
   })
+
+  test('headers that can be read only once arrive, alone and in a batch', async () => {
+    const topic = await topicOf()
+    const producer = context.kafka.producer()
+    const headers = () =>
+      new Map(
+        [
+          ['a', '1'],
+          ['b', '2'],
+        ].map(pair => pair as [string, string]),
+      ).entries()
+    await producer.sendBatch({ topic, messages: [{ value: 'batch', headers: headers() }] })
+    // The arena is nearly full, so that this one is written twice.
+    const filling = producer.send({ topic, value: Buffer.alloc(262_144 - 64) })
+    await Promise.all([filling, producer.send({ topic, value: 'alone', headers: headers() })])
+    const consumer = await assigned(context.kafka, topic)
+    const read: [string, number][] = []
+    for await (const message of consumer) {
+      if (message.value!.length < 10) read.push([message.text()!, message.headers.size])
+      if (message.offset === 2) break
+    }
+    assert.deepEqual(read, [
+      ['batch', 2],
+      ['alone', 2],
+    ])
+    await consumer.close()
+    await producer.close()
+  })
+
+  test('what is no signal, no timeout or no option is refused before anything is done', async () => {
+    const topic = await topicOf()
+    const producer = context.kafka.producer()
+    const signal = new AbortController() as never
+    await assert.rejects(
+      producer.send({ topic, value: 'v' }, { signal }),
+      code('INVALID_ARGUMENT', /^signal: .*AbortC/),
+    )
+    await assert.rejects(
+      producer.sendBatch({ topic, messages: [{ value: 'v' }] }, { signal }),
+      code('INVALID_ARGUMENT'),
+    )
+    await assert.rejects(producer.flush({ signal }), code('INVALID_ARGUMENT'))
+    await assert.rejects(context.kafka.admin().listTopics({ signal }), code('INVALID_ARGUMENT', /^signal/))
+    await assert.rejects(producer.close({ timeout: Number.NaN }), code('INVALID_ARGUMENT', /^timeout: is NaN/))
+    assert.equal((await producer.send({ topic, value: 'first' })).offset, 0)
+    assert.throws(() => context.kafka.producer({ lingerMs: Number.NaN }), code('INVALID_ARGUMENT', /^lingerMs: is NaN/))
+    assert.throws(() => context.kafka.producer({ lingerMs: 5n as never }), code('INVALID_ARGUMENT', /^lingerMs/))
+    assert.throws(
+      () => context.kafka.producer({ deliveryTimeoutMs: Number.POSITIVE_INFINITY }),
+      code('INVALID_ARGUMENT', /^deliveryTimeoutMs: is Infinity/),
+    )
+    await producer.close({ timeout: 1_000.5 })
+  })
+
+  test('a getter of a message cannot write into the middle of it', async () => {
+    const topic = await topicOf()
+    const producer = context.kafka.producer()
+    const inner: Promise<unknown>[] = []
+    const headers = {
+      get a() {
+        inner.push(assert.rejects(producer.send({ topic, value: 'inner' }), code('INVALID_ARGUMENT', /getter/)))
+        return 'x'
+      },
+    }
+    assert.equal((await producer.send({ topic, value: 'outer', headers })).offset, 0)
+    assert.ok(inner.length > 0)
+    await Promise.all(inner)
+    await producer.close()
+  })
 })

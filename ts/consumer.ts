@@ -10,7 +10,7 @@ import type { FoundOffset, GroupIdentity, PartitionEnds, Start, TopicPartition }
 import type { ConsumerOptions } from './generated/options.ts'
 import { Batches } from './internal/batches.ts'
 import type { Environment } from './internal/environment.ts'
-import { aborted, closed, failureOf, invalid, kindOf } from './internal/failure.ts'
+import { aborted, checkSignal, checkTimeout, closed, failureOf, invalid, kindOf } from './internal/failure.ts'
 import { ForEach } from './internal/for-each.ts'
 import { Messages } from './internal/messages.ts'
 import { Reader } from './internal/reader.ts'
@@ -285,9 +285,10 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
    * Ends all loops, commits what is finished if that is automatic, leaves the group and frees everything. Always settles.
    * A second call waits for the first.
    */
-  close(options: CloseOptions = {}): Promise<void> {
-    this.#closing ??= this.#close(options.timeout)
-    return this.#closing
+  async close(options: CloseOptions = {}): Promise<void> {
+    const timeout = checkTimeout(options.timeout)
+    this.#closing ??= this.#close(timeout)
+    await this.#closing
   }
 
   /** Same as `close()`, so that `await using` works. */
@@ -309,6 +310,7 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
 
   #open(signal: AbortSignal | undefined): void {
     if (this.#closing !== undefined) throw closed('consumer')
+    checkSignal(signal)
     if (signal?.aborted) throw aborted(signal, 'aborted before it began')
   }
 

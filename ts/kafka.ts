@@ -6,7 +6,7 @@ import { Consumer } from './consumer.ts'
 import type { KafkaError } from './errors.ts'
 import type { ClientOptions, ConsumerOptions, ProducerOptions } from './generated/options.ts'
 import { type Environment, theEnvironment } from './internal/environment.ts'
-import { closed, invalid, kindOf } from './internal/failure.ts'
+import { checkTimeout, closed, invalid, kindOf } from './internal/failure.ts'
 import { settleWithin } from './internal/settle.ts'
 import { type CloseOptions, Producer } from './producer.ts'
 
@@ -65,9 +65,10 @@ export class Kafka implements AsyncDisposable {
   }
 
   /** Closes all its producers and consumers, then its connections. Always settles; a second call waits for the first. */
-  close(options: CloseOptions = {}): Promise<void> {
-    this.#closing ??= this.#close(options)
-    return this.#closing
+  async close(options: CloseOptions = {}): Promise<void> {
+    const timeout = checkTimeout(options.timeout)
+    this.#closing ??= this.#close({ timeout })
+    await this.#closing
   }
 
   /** Same as `close()`, so that `await using` works. */

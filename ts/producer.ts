@@ -3,10 +3,10 @@
  */
 import { type FailedRecord, KafkaError, PartialFailureError, type Persistence } from './errors.ts'
 import type { ProducerOptions } from './generated/options.ts'
-import { type Bytes, check, checkMessage, type HeadersInit } from './internal/arena.ts'
+import { type Bytes, check, checkMessage, type HeadersInit, lasting } from './internal/arena.ts'
 import { persistences, type Run } from './internal/deliveries.ts'
 import type { Environment, Receiver } from './internal/environment.ts'
-import { aborted, closed, failureOf, invalid, kindOf, thrown } from './internal/failure.ts'
+import { aborted, checkSignal, checkTimeout, closed, failureOf, invalid, kindOf, thrown } from './internal/failure.ts'
 import { Outbox } from './internal/outbox.ts'
 import { settleWithin } from './internal/settle.ts'
 import { onAbort } from './internal/signals.ts'
@@ -116,7 +116,7 @@ export class Producer implements AsyncDisposable {
       this.#ready(signal)
       checkMessage(message, 'message')
       const waiter = new SendWaiter(message.topic, resolve, reject)
-      this.#outbox.write(this.#topic(message.topic, 'topic'), message, '', waiter, message.partition ?? -1)
+      this.#outbox.write(this.#topic(message.topic, 'topic'), lasting(message), '', waiter, message.partition ?? -1)
       this.#hold()
       if (signal !== undefined) this.#withdrawOn(signal, waiter, 1)
     })
@@ -133,8 +133,9 @@ export class Producer implements AsyncDisposable {
     const signal = options?.signal
     this.#ready(signal)
     checkMessage(batch, 'batch')
-    const { topic, messages } = batch
-    if (!Array.isArray(messages)) throw invalid('messages', `is ${kindOf(messages)}, not an array`)
+    const { topic } = batch
+    if (!Array.isArray(batch.messages)) throw invalid('messages', `is ${kindOf(batch.messages)}, not an array`)
+    const messages = (batch.messages as readonly ProducerMessage[]).map(lasting)
     const id = this.#topic(topic, 'topic')
     for (let i = 0; i < messages.length; i++) check(messages[i]!, i)
     if (messages.length === 0) return []
@@ -160,7 +161,7 @@ export class Producer implements AsyncDisposable {
     this.#ready(undefined)
     if (this.#outbox.blocked) return false
     checkMessage(message, 'message')
-    this.#outbox.write(this.#topic(message.topic, 'topic'), message, '', null, 0)
+    this.#outbox.write(this.#topic(message.topic, 'topic'), lasting(message), '', null, 0)
     return true
   }
 
@@ -191,9 +192,10 @@ export class Producer implements AsyncDisposable {
    *
    * @throws PartialFailureError when records given to `tryEnqueue` since the last flush were not acknowledged
    */
-  close(options?: CloseOptions): Promise<void> {
-    this.#closing ??= this.#close(options?.timeout)
-    return this.#closing
+  async close(options?: CloseOptions): Promise<void> {
+    const timeout = checkTimeout(options?.timeout)
+    this.#closing ??= this.#close(timeout)
+    await this.#closing
   }
 
   /** Same as `close()`, so that `await using` works. */
@@ -225,6 +227,7 @@ export class Producer implements AsyncDisposable {
   #ready(signal: AbortSignal | undefined): void {
     if (this.#fatal !== undefined) throw this.#fatal
     if (this.#closing !== undefined) throw closed('producer')
+    checkSignal(signal)
     if (signal?.aborted) throw aborted(signal, 'aborted before anything was sent', 'not-persisted')
   }
 

@@ -175,6 +175,19 @@ export class Arena {
   }
 }
 
+/**
+ * The message, with headers that can be read more than once: an iterator (`map.entries()`) would be empty when the record
+ * is measured or checked before it is written.
+ */
+export function lasting<T extends Writable>(message: T): T {
+  const headers = message?.headers
+  if (headers === undefined || headers === null || Array.isArray(headers)) return message
+  if (typeof headers !== 'object' || !(Symbol.iterator in headers) || headers instanceof Map) return message
+  const { key, value, partition, timestamp } = message
+  const pairs = [...(headers as Iterable<readonly [string, Bytes | null]>)]
+  return { ...message, key, value, partition, timestamp, headers: pairs }
+}
+
 /** Checks that a message is an object, before its parts are read. */
 export function checkMessage(message: unknown, path: string): void {
   if (typeof message !== 'object' || message === null) throw invalid(path, `is ${kindOf(message)}, not an object`)
@@ -226,9 +239,13 @@ function bound(value: Bytes | null | undefined): number {
 
 function pairs(headers: HeadersInit, path: string): Iterable<readonly [string, Bytes | null]> {
   if (typeof headers !== 'object') throw invalid(`${path}headers`, `is ${kindOf(headers)}, not an object or pairs`)
-  return Symbol.iterator in headers
-    ? (headers as Iterable<readonly [string, Bytes | null]>)
-    : Object.entries(headers as Record<string, Bytes | null>)
+  if (!(Symbol.iterator in headers)) return Object.entries(headers as Record<string, Bytes | null>)
+  const list = headers as Iterable<readonly [string, Bytes | null]>
+  if (Array.isArray(list)) {
+    const odd = list.findIndex(pair => !Array.isArray(pair))
+    if (odd >= 0) throw invalid(`${path}headers[${odd}]`, `is ${kindOf(list[odd])}, not a pair of name and value`)
+  }
+  return list
 }
 
 function checkPartition(partition: number, path: string): number {

@@ -6,7 +6,7 @@
  */
 import type { KafkaError } from '../errors.ts'
 import { codecs, type OperationName, type Operations } from '../generated/operations.ts'
-import { aborted, failureOf, thrown } from './failure.ts'
+import { aborted, checkSignal, failureOf, optionsJson, thrown } from './failure.ts'
 import { load, type NativeEdge } from './native.ts'
 import { onAbort } from './signals.ts'
 
@@ -65,7 +65,7 @@ export class Environment {
   /** Opens a client, producer or consumer. A configuration error is thrown here. */
   open(kind: 'client' | 'producer' | 'consumer', parent: number, options: object): number {
     try {
-      return this.native.open(kind, parent, JSON.stringify(options))
+      return this.native.open(kind, parent, optionsJson(options))
     } catch (error) {
       throw thrown(error)
     }
@@ -115,6 +115,7 @@ export class Environment {
     return new Promise((resolve, reject) => {
       const codec = codecs[name]
       const text = codec.encode(request)
+      checkSignal(signal)
       if (signal?.aborted) throw aborted(signal, `${name} was aborted before it began`)
       this.#lastCall = (this.#lastCall + 1) >>> 0
       const id = this.#lastCall

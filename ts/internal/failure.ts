@@ -76,3 +76,31 @@ export function kindOf(value: unknown): string {
   if (name === 'Object') return 'an object'
   return `${/^[AEIOU]/.test(name) ? 'an' : 'a'} ${name}`
 }
+
+/** Whatever has the shape of an `AbortSignal`, polyfills too; the controller itself, a common slip, has not. */
+export function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal === undefined) return
+  if (typeof signal?.aborted !== 'boolean' || typeof signal.addEventListener !== 'function')
+    throw invalid('signal', `is ${kindOf(signal)}, not an AbortSignal`)
+}
+
+/** Milliseconds to wait, as `close` takes them, whole. */
+export function checkTimeout(timeout: number | undefined): number | undefined {
+  if (timeout === undefined) return undefined
+  if (typeof timeout === 'number' && timeout >= 0 && timeout <= 0xffffffff) return Math.ceil(timeout)
+  const found = typeof timeout === 'number' ? timeout : kindOf(timeout)
+  throw invalid('timeout', `is ${found}, not milliseconds from 0 to 4294967295`)
+}
+
+/** Options as JSON. What JSON would turn into `null` or leave out is refused: it would become the default unnoticed. */
+export function optionsJson(options: object): string {
+  if (typeof options !== 'object' || options === null) throw invalid('options', `is ${kindOf(options)}, not an object`)
+  for (const [name, value] of Object.entries(options)) {
+    const unfit =
+      typeof value === 'number'
+        ? !Number.isFinite(value)
+        : typeof value === 'bigint' || typeof value === 'symbol' || typeof value === 'function'
+    if (unfit) throw invalid(name, `is ${typeof value === 'number' ? value : kindOf(value)}, which no option can be`)
+  }
+  return JSON.stringify(options)
+}

@@ -8,7 +8,7 @@ import type { KafkaError, Persistence } from '../errors.ts'
 import { ARENA_BYTES, Arena, sizeBound, type Writable } from './arena.ts'
 import { Deliveries, type Waiter } from './deliveries.ts'
 import type { Environment } from './environment.ts'
-import { failureOf, thrown } from './failure.ts'
+import { failureOf, invalid, thrown } from './failure.ts'
 
 const REFUSED = -1
 const SKIPPED = -2
@@ -45,6 +45,8 @@ export class Outbox {
   #answers = new Int32Array(2 + 2 * 4096)
   #scheduled = false
   #blocked = false
+  /** A record is being written: its message's getters run. */
+  #writing = false
   /** Records that somebody waits for and that have not crossed. */
   #uncrossed = 0
 
@@ -72,9 +74,20 @@ export class Outbox {
 
   /** Writes a record for the next crossing. Throws when a part of it is of a wrong type; then nothing was written. */
   write(topic: number, message: Writable, path: string, waiter: Waiter | null, position: number): void {
-    const run = this.#open ?? this.#begin(ARENA_BYTES)
-    if (run.arena.write(topic, message, path)) this.#note(run, waiter, position)
-    else this.#writeElsewhere(topic, message, path, waiter, position)
+    this.#refuseWithin()
+    this.#writing = true
+    try {
+      const run = this.#open ?? this.#begin(ARENA_BYTES)
+      if (run.arena.write(topic, message, path)) this.#note(run, waiter, position)
+      else this.#writeElsewhere(topic, message, path, waiter, position)
+    } finally {
+      this.#writing = false
+    }
+  }
+
+  /** A getter of a message that uses its producer would write into the middle of the record. */
+  #refuseWithin(): void {
+    if (this.#writing) throw invalid('message', 'a getter of it uses the producer that is reading it')
   }
 
   #note(run: Run, waiter: Waiter | null, position: number): void {
@@ -148,6 +161,7 @@ export class Outbox {
 
   /** Resolves when everything written before has crossed. */
   crossed(): Promise<void> {
+    this.#refuseWithin()
     this.cross()
     if (!this.#blocked) return Promise.resolve()
     return new Promise(resolve => this.#spaceWaiters.push(resolve))
