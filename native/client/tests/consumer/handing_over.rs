@@ -97,8 +97,7 @@ async fn churn(cluster: &Cluster, strategy: &str, faulty: bool) -> BTreeMap<(i32
         task.await.unwrap();
     }
     client.close().await;
-    let ledger = ledger.lock().clone();
-    ledger
+    ledger.lock().clone()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
