@@ -132,6 +132,11 @@ impl Client {
         connection.send(version, &make(version)?, patience)?.response().await
     }
 
+    /// Closes a connection of a lane that nobody else uses, also one that is being opened.
+    pub(crate) fn close_connection(&self, node: i32, lane: Lane) {
+        self.0.pool.close_connection(node, lane);
+    }
+
     /// Closes a lane to every broker: the consumer it belonged to is gone.
     pub(crate) fn close_lane(&self, lane: Lane) {
         self.0.pool.close_lane(lane);

@@ -321,7 +321,9 @@ impl Drop for Fetcher {
     /// The consumer ends: brokers are told that their sessions do, and the connections, which nobody else uses, are closed.
     fn drop(&mut self) {
         for (node, broker) in std::mem::take(&mut self.brokers) {
-            let Some(connection) = self.shared.client.open_connection(node, Lane::Fetch(self.shared.number)) else {
+            let lane = Lane::Fetch(self.shared.number);
+            let Some(connection) = self.shared.client.open_connection(node, lane) else {
+                self.shared.client.close_connection(node, lane);
                 continue;
             };
             // Behind a fetch that is under way the broker would not hear it soon; then it sees the connection end.

@@ -324,9 +324,8 @@ impl Shared {
         self.wake_loop(state);
         self.life.send_modify(|life| life.ended = true);
         self.fetcher.notify_one();
-        for lane in [Lane::Fetch(self.number), Lane::Join(self.number)] {
-            self.client.close_lane(lane);
-        }
+        // The fetcher says farewell on its own lane first.
+        self.client.close_lane(Lane::Join(self.number));
     }
 
     /// Resolves when all is over.

@@ -150,12 +150,16 @@ impl Pool {
 
     /// Closes a lane to every broker: the consumer it belonged to is gone.
     pub fn close_lane(&self, lane: Lane) {
-        let nodes: Vec<Arc<Node>> = self.0.nodes.lock().values().cloned().collect();
-        for slot in nodes.iter().filter_map(|node| node.slots.lock().remove(&lane)) {
-            // An attempt under way sees that its slot is gone.
-            if let Slot::Open(connection) = slot {
-                connection.close(Error::closed("consumer"));
-            }
+        let nodes: Vec<i32> = self.0.nodes.lock().keys().copied().collect();
+        nodes.into_iter().for_each(|node| self.close_connection(node, lane));
+    }
+
+    /// Closes one connection; an attempt to open it sees at its end that its slot is gone.
+    pub fn close_connection(&self, node: i32, lane: Lane) {
+        let Some(node) = self.0.nodes.lock().get(&node).cloned() else { return };
+        let slot = node.slots.lock().remove(&lane);
+        if let Some(Slot::Open(connection)) = slot {
+            connection.close(Error::closed("consumer"));
         }
     }
 
