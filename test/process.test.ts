@@ -258,7 +258,7 @@ describe('a panic', () => {
          consumer.messages().next(),
        ]
        await new Promise(resolve => setTimeout(resolve, 50))
-       // Handles count from 65536: the first is the client's.
+       // Handles count from 65536: the broker has the first one, its client the next.
        theEnvironment().native.invoke(65537, 'testing.panicInEngine', '{}')
        const codes = (await Promise.allSettled(pending)).map(({ reason }) => reason?.code)
        codes.push(await producer.send({ topic: 't', value: 'v' }).catch(error => error.code))
