@@ -23,7 +23,7 @@ async function main() {
   say(`simulations with ${values.seeds} seeds`)
   process.env.SIM_SEEDS = values.seeds
   process.env.ORACLE_ROUNDS = '100'
-  const rust = await cargoTests(['--', '--include-ignored'])
+  const rust = await cargoTests(['--workspace', '--', '--include-ignored'])
   say(`${values.kills} kills of a broker under load, then a soak of ${values.minutes} minutes`)
   const node = await nodeTests(['test/integration/restart.test.ts', ...testFiles('test/long')], {
     env: {

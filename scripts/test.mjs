@@ -5,7 +5,7 @@
 
 import { join } from 'node:path'
 import { build } from './build.mjs'
-import { KafkaServer } from './kafka.mjs'
+import { jars, KafkaServer } from './kafka.mjs'
 import { cargoTests } from './lib/cargo-tests.mjs'
 import { node, supportedNode } from './lib/node.mjs'
 import { nodeTests, testFiles } from './lib/node-tests.mjs'
@@ -17,8 +17,15 @@ const say = line => console.log(`npm test: ${line}`)
 /** Versions of Node on which the examples and the package must run, beside the one that runs this. */
 const nodes = { DOHLE_NODE_20: '20.19.6', DOHLE_NODE_22: '22.23.3', DOHLE_NODE_24: '24.21.0' }
 
+/** Modules of the Rust tests that do nothing without a real Kafka: counted where they have one. */
+const needsKafka = ['real::', 'mixed::']
+
 const parts = {
-  rust: { title: 'Rust (cargo test)', needs: ['cargo'], run: () => cargoTests() },
+  rust: {
+    title: 'Rust (cargo test)',
+    needs: ['cargo'],
+    run: () => cargoTests(['--workspace', '--', ...needsKafka.map(name => `--skip=${name}`)]),
+  },
   unit: {
     title: 'TypeScript units',
     needs: ['cargo'],
@@ -28,7 +35,7 @@ const parts = {
   integration: {
     title: 'with real Apache Kafka',
     needs: ['cargo', 'java', 'mvn', 'python3', 'kcat'],
-    run: words => withKafka(env => nodeTests(matching(testFiles('test/integration'), words), { env })),
+    run: words => withKafka(async env => total(await rustWithKafka(words, env), await nodeWithKafka(words, env))),
   },
   packaging: {
     title: 'package, README, examples',
@@ -36,6 +43,25 @@ const parts = {
     run: async words => nodeTests(matching(testFiles('test/packaging'), words), { env: await otherNodes() }),
   },
 }
+
+const nodeWithKafka = (words, env) => nodeTests(matching(testFiles('test/integration'), words), { env })
+
+/** The engine's own tests of producer and consumer, on the real broker instead of the embedded one. */
+async function rustWithKafka(words, { DOHLE_KAFKA }) {
+  if (words.length > 0) return none
+  const env = { DOHLE_TEST_BROKERS: DOHLE_KAFKA, DOHLE_TEST_KAFKA_JARS: await jars(say) }
+  const consumer = await cargoTests(['-p', 'dohle-client', '--test', 'consumer'], env)
+  return total(consumer, await cargoTests(['-p', 'dohle-client', '--test', 'producer', 'real::'], env))
+}
+
+const none = { passed: 0, failed: 0, skipped: 0, failures: [] }
+
+const total = (one, other) => ({
+  passed: one.passed + other.passed,
+  failed: one.failed + other.failed,
+  skipped: one.skipped + other.skipped,
+  failures: [...one.failures, ...other.failures],
+})
 
 const matching = (files, words) => files.filter(file => words.length === 0 || words.some(word => file.includes(word)))
 

@@ -3,10 +3,11 @@
 import { spawn } from 'node:child_process'
 import { root, target } from './paths.mjs'
 
-export function cargoTests(args = []) {
-  const child = spawn('cargo', ['test', '--locked', '--workspace', '--no-fail-fast', '--color=never', ...args], {
+/** `args`: which tests, as `cargo test` takes it; all of the workspace by default. `env`: beside that of this process. */
+export function cargoTests(args = ['--workspace'], env = {}) {
+  const child = spawn('cargo', ['test', '--locked', '--no-fail-fast', '--color=never', ...args], {
     cwd: `${root}/native`,
-    env: { ...process.env, CARGO_TARGET_DIR: target },
+    env: { ...process.env, CARGO_TARGET_DIR: target, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const counts = { passed: 0, failed: 0, skipped: 0, failures: [] }
