@@ -142,7 +142,10 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
     await this.#rebalances.leaving(this.#environment.call(this.#handle, 'consumer.unsubscribe', {}, options.signal))
   }
 
-  /** The records, one by one, until `close()`. Asking for the next one finishes the one before. */
+  /**
+   * The records, one by one, until `close()`. Asking for the next one finishes the one before. Who calls `next()` by hand
+   * takes `value` out of a result before calling it again: result objects are used again, messages are not.
+   */
   [Symbol.asyncIterator](): AsyncIterableIterator<Message, undefined, undefined> {
     return new Messages(this.#reader, undefined)
   }

@@ -135,6 +135,9 @@ async fn read(shared: &Arc<Shared>, full: bool, response: FetchResponse, link: &
             };
             note_watermarks(shared, &wanted, &data);
             if let Some(what) = verdict(shared, &wanted, &data, &endpoints) {
+                if data.error_code != ErrorCode::NONE.0 {
+                    link.session.refused(&wanted.tp);
+                }
                 fates.push(Fate { wanted, what });
                 continue;
             }

@@ -18,6 +18,8 @@ pub(crate) const TOPIC_IDS: i16 = 13;
 const INITIAL: i32 = 0;
 /// Epoch of a request that ends a session.
 const FINAL: i32 = -1;
+/// An offset that no request asks for.
+const UNSAID: i64 = i64::MIN;
 
 /// A partition that is to be fetched now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,6 +140,13 @@ impl Session {
     pub fn answered(&mut self, topic: &str, topic_id: Uuid, partition: i32) -> Option<Wanted> {
         let topic = if self.by_id { self.names.get(&topic_id)?.clone() } else { Arc::from(topic) };
         self.asked.remove(&TopicPartition { topic, partition })
+    }
+
+    /// The broker refused a partition: what it remembers of it may not be what we said, so the next request says it again.
+    pub fn refused(&mut self, tp: &TopicPartition) {
+        if let Some(known) = self.known.get_mut(tp) {
+            known.offset = UNSAID;
+        }
     }
 
     /// The response has been read. A full one that left partitions out did not begin the session we think it did.
@@ -272,6 +281,18 @@ mod tests {
         session.settle(false);
         assert_eq!(ask(&mut session, &[want("t", 1, 1)]), (5, 2, vec![], vec![0]), "forgotten");
         assert_eq!(session.farewell().map(|request| (request.session_id, request.session_epoch)), Some((5, -1)));
+    }
+
+    #[test]
+    fn what_the_broker_refused_is_said_again_though_nothing_changed() {
+        let mut session = Session::default();
+        let wanted = [want("t", 0, 1), want("t", 1, 1)];
+        established(&mut session, &wanted);
+        assert_eq!(ask(&mut session, &wanted), (5, 1, vec![], vec![]));
+        session.accept(&answer(5, ErrorCode::NONE));
+        session.refused(&wanted[1].tp);
+        session.settle(false);
+        assert_eq!(ask(&mut session, &wanted), (5, 2, vec![(1, 1)], vec![]));
     }
 
     #[test]
