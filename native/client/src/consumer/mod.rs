@@ -26,6 +26,7 @@ mod poll_clock;
 mod reset_policy;
 mod session;
 mod shared;
+mod state;
 mod subscription;
 mod types;
 

@@ -19,7 +19,6 @@
 //! something: either the adder sees `armed`, or the taker sees the addition. There is no third order.
 //! `Notify::notify_one` keeps one permit, so a task that was busy when it was woken looks again before it sleeps.
 
-use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -34,6 +33,7 @@ use crate::{Client, Error, ErrorKind, Result, watch};
 
 use super::group::Group;
 use super::handover::{Chunk, Position, TopicPartition};
+use super::state::State;
 use super::subscription::{Interest, ResetTo, Subscription};
 use super::{ConsumerOptions, ConsumerSink, commit, reset_policy};
 
@@ -75,28 +75,6 @@ struct Life {
     left: bool,
     /// All tasks end now, wherever they are.
     ended: bool,
-}
-
-/// What the lock guards.
-#[derive(Default)]
-pub(crate) struct State {
-    pub subscription: Subscription,
-    /// Chunks not yet asked for, in the order they came; per partition in offset order.
-    ready: VecDeque<Chunk>,
-    /// Sum of `charge` over `ready`.
-    buffered: usize,
-    /// The loop found nothing and waits for `chunks_ready`.
-    armed: bool,
-    /// The fetcher found no credit and waits for a hand-over.
-    starved: bool,
-    /// For the loop, oldest first.
-    errors: VecDeque<Error>,
-    /// The loop ends with this, again and again.
-    fatal: Option<Error>,
-    /// What `close` could not do.
-    close_error: Option<Error>,
-    /// The topics that we asked the metadata to keep up to date.
-    tracked: Vec<Arc<str>>,
 }
 
 /// What the coordinator's poll clock needs to know of the loop.
@@ -174,44 +152,27 @@ impl Shared {
     /// lock as `armed` is, and the hand-over that makes room wakes the fetcher: other hand-overs need not.
     pub fn credit(&self) -> Option<usize> {
         let mut state = self.state.lock();
-        let left = self.options.fetch_buffer_bytes.saturating_sub(state.buffered);
+        let left = self.options.fetch_buffer_bytes.saturating_sub(state.buffered());
         state.starved = left == 0;
         (left > 0).then_some(left)
     }
 
-    /// Chunks of one partition, in order, and where the fetcher goes on (also without chunks: control batches and
-    /// aborted data move the position too). `false`: the partition was moved or lost since `epoch`, all is dropped.
-    ///
-    /// When there are no chunks and nothing is buffered or in the loop's hands before `fetch`, the position that is
-    /// committed moves as well: a partition that ends in control records reaches lag 0.
+    /// Takes in what a fetch brought: see [`State::deliver`].
     pub fn deliver(&self, tp: &TopicPartition, epoch: u32, chunks: Vec<Chunk>, fetch: Position) -> bool {
         let mut state = self.state.lock();
-        let Some(partition) = state.subscription.at(tp, epoch) else { return false };
-        if !partition.fetchable() {
-            return false;
+        let news = !chunks.is_empty();
+        let taken = state.deliver(tp, epoch, chunks, fetch);
+        if taken && news {
+            self.wake_loop(state);
         }
-        partition.advance(fetch, chunks.is_empty());
-        if chunks.is_empty() {
-            return true;
-        }
-        for chunk in chunks {
-            debug_assert!(chunk.epoch == epoch && chunk.count > 0);
-            state.buffered += chunk.charge;
-            state.ready.push_back(chunk);
-        }
-        self.wake_loop(state);
-        true
+        taken
     }
 
     /// An error for the loop. A fatal one stays: every later `next_chunk` gives it too. The tasks go on, so that `close`
     /// can still commit and leave.
     pub fn raise(&self, error: Error) {
         let mut state = self.state.lock();
-        if error.fatal() {
-            state.fatal.get_or_insert(error);
-        } else if state.errors.len() < MAX_ERRORS {
-            state.errors.push_back(error);
-        }
+        state.raise(error);
         self.wake_loop(state);
     }
 
@@ -230,7 +191,7 @@ impl Shared {
         self.polls.fetch_add(1, Ordering::Relaxed);
         let mut state = self.state.lock();
         let outcome = state.take();
-        let credit = state.starved && state.buffered < self.options.fetch_buffer_bytes;
+        let credit = state.starved && state.buffered() < self.options.fetch_buffer_bytes;
         state.starved &= !credit;
         drop(state);
         // Also when nothing was taken: a loop that was thrown out for being slow comes back with this call. The flag is
@@ -319,8 +280,7 @@ impl Shared {
         self.unsubscribed();
         let mut state = self.state.lock();
         state.fatal = Some(Error::closed("consumer"));
-        state.ready.clear();
-        state.buffered = 0;
+        state.drop_all();
         self.wake_loop(state);
         self.life.send_modify(|life| life.ended = true);
         self.fetcher.notify_one();
@@ -379,40 +339,4 @@ impl Shared {
 fn text(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
-}
-
-/// Errors kept for a loop that does not ask; more say nothing new.
-const MAX_ERRORS: usize = 64;
-
-impl State {
-    fn take(&mut self) -> Result<Option<Chunk>> {
-        if let Some(fatal) = &self.fatal {
-            return Err(fatal.clone());
-        }
-        if let Some(error) = self.errors.pop_front() {
-            return Err(error);
-        }
-        while let Some(chunk) = self.ready.pop_front() {
-            self.buffered -= chunk.charge;
-            if self.subscription.hand_over(&chunk) {
-                self.armed = false;
-                return Ok(Some(chunk));
-            }
-        }
-        self.armed = true;
-        Ok(None)
-    }
-
-    /// Gives the credit of chunks back that will never be handed over.
-    fn drop_stale(&mut self) {
-        let subscription = &mut self.subscription;
-        let buffered = &mut self.buffered;
-        self.ready.retain(|chunk| {
-            let live = subscription.at(&chunk.topic_partition(), chunk.epoch).is_some();
-            if !live {
-                *buffered -= chunk.charge;
-            }
-            live
-        });
-    }
 }

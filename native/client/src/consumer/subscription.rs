@@ -438,4 +438,4 @@ impl Subscription {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::consumer) mod tests;

@@ -8,12 +8,12 @@ use proptest::prelude::*;
 use super::*;
 use crate::consumer::handover::INDEX_WORDS;
 
-fn partition() -> TopicPartition {
+pub(in crate::consumer) fn partition() -> TopicPartition {
     TopicPartition::new("t", 0)
 }
 
 /// A chunk of records at these offsets; reading goes on at `next`.
-fn chunk(epoch: u32, offsets: &[i64], next: i64) -> Chunk {
+pub(in crate::consumer) fn chunk(epoch: u32, offsets: &[i64], next: i64) -> Chunk {
     let mut index = vec![0; offsets.len() * INDEX_WORDS];
     for (k, offset) in offsets.iter().enumerate() {
         index[k * INDEX_WORDS] = (offset - offsets[0]) as i32;
