@@ -47,6 +47,33 @@ describe('the event loop', () => {
     })
   }
 
+  test('runs at least every few answers while a program sends at each of them, and works 1 ms on each', async () => {
+    const topic = unique('answers')
+    await context.kafka.admin().createTopics([{ topic, partitions: 1 }])
+    const producer = context.kafka.producer()
+    await producer.send({ topic, value: 'the topic is known from here on' })
+    const loop = turns()
+    const perTurn: number[] = []
+    let last = -1
+    let sent = 0
+    const chain = async () => {
+      while (sent++ < 1_000) {
+        const answer = producer.send({ topic, value: 'v' })
+        for (let i = 0; i < 10; i++) await null // it leaves at the end of the tick, so that it is answered during the work
+        work(1)
+        await answer
+        if (loop.count.value !== last) perTurn.push(0)
+        last = loop.count.value
+        perTurn[perTurn.length - 1]!++
+      }
+    }
+    await Promise.all([chain(), chain(), chain()])
+    loop.stop()
+    await producer.close()
+    // Three at a time until 4 ms are over, and as many before it is looked whether there was a turn. Without that: hundreds.
+    assert.ok(Math.max(...perTurn) <= 20, String(perTurn))
+  })
+
   test('runs at every chunk boundary of batches, and memory that was read is given back', async () => {
     const topic = unique('bytes')
     await context.kafka.admin().createTopics([{ topic, partitions: 1 }])

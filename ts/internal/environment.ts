@@ -13,8 +13,10 @@ import { onAbort } from './signals.ts'
 /** Words of one entry of the queue; their meaning is in `native/bridge/src/queue.rs`. */
 export const ENTRY_WORDS = 12
 const ENTRIES = 512
-/** Longest time that a drain keeps the event loop, in milliseconds. */
+/** Longest time that drains keep the event loop, in milliseconds. */
 const DRAIN_MS = 4
+/** How often it is looked whether the event loop turns, in milliseconds: often enough, and not at each of many wake-ups. */
+const LOOK_MS = 1
 
 const DELIVERY = 1
 const SPACE = 2
@@ -56,10 +58,14 @@ export class Environment {
   readonly #calls = new Map<number, Pending>()
   #lastCall = 0
   #held = 0
+  /** When the event loop was last seen to turn, or when it was begun to look whether it does. */
+  #looked = 0
+  #looking = false
+  #late = false
 
   constructor(copies: boolean) {
     const { Edge } = load()
-    this.native = new Edge(() => this.#drain(), copies)
+    this.native = new Edge(() => this.#wake(), copies)
   }
 
   /** Opens a client, producer or consumer. A configuration error is thrown here. */
@@ -148,6 +154,34 @@ export class Environment {
       this.hold()
       this.native.call(id, handle, name, text)
     })
+  }
+
+  /**
+   * Node calls a thread-safe function that is called again meanwhile up to a thousand times before the event loop goes on. A program
+   * that sends at each answer would keep timers and sockets waiting for most of a second; so after some time the drain is left to the
+   * next turn. Until then the queue wakes nobody: it does so once between two drains.
+   */
+  #wake(): void {
+    const now = performance.now()
+    if (this.#looking) {
+      if (now - this.#looked > DRAIN_MS) {
+        this.#late = true
+        return
+      }
+    } else if (now - this.#looked > LOOK_MS) {
+      this.#looked = now
+      this.#looking = true
+      setImmediate(() => this.#turned())
+    }
+    this.#drain()
+  }
+
+  #turned(): void {
+    this.#looked = performance.now()
+    this.#looking = false
+    if (!this.#late) return
+    this.#late = false
+    this.#drain()
   }
 
   #drain(): void {
