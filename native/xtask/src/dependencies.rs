@@ -15,6 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("dohle-broker", &["dohle-protocol"]),
     ("dohle-bridge", &["dohle-protocol", "dohle-client", "dohle-broker"]),
     ("dohle-node", &["dohle-bridge"]),
+    ("dohle-bench", &["dohle-protocol", "dohle-client"]),
     ("dohle-ffi", &["dohle-bridge"]),
     ("dohle-python", &["dohle-bridge"]),
     ("dohle-java", &["dohle-bridge"]),

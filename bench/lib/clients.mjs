@@ -1,0 +1,53 @@
+// The clients: how each is set up and started, and how many records it gets where it is slower than others.
+// A client that cannot be set up says why; the runner reports it as missing.
+
+import { join } from 'node:path'
+import { build } from '../../scripts/build.mjs'
+import { root, target } from '../../scripts/lib/paths.mjs'
+import { run } from '../../scripts/lib/run.mjs'
+import { librdkafka } from './librdkafka.mjs'
+
+const program = name => join(root, 'bench', 'clients', name)
+
+/**
+ * Fields of a client:
+ * - `setUp(context)`: makes it ready and returns the command that runs one round; throws with the reason if it cannot
+ * - `modes`: what its program can be asked for
+ * - `pace`: its share of the records per kind of scenario (1 where absent), so that a round of a slow client ends in
+ *   half a minute
+ */
+export const clients = {
+  dohle: {
+    title: 'Dohle, TypeScript',
+    modes: ['produce', 'enqueue', 'single', 'sequential', 'consume', 'consume-batches'],
+    async setUp({ say, prebuilt, nodeCommand }) {
+      if (!prebuilt) await build(say, 'dist')
+      return [nodeCommand, program('dohle.mjs')]
+    },
+  },
+  'dohle-rust': {
+    title: 'Dohle, Rust (the engine alone)',
+    modes: ['produce', 'enqueue', 'single', 'sequential', 'consume', 'consume-batches'],
+    async setUp({ say }) {
+      say('building dohle-rust (dist profile)')
+      const manifest = join('native', 'Cargo.toml')
+      await run('cargo', [
+        'build',
+        '--locked',
+        '--quiet',
+        '--manifest-path',
+        manifest,
+        '-p',
+        'dohle-bench',
+        '--profile',
+        'dist',
+      ])
+      return [join(target, 'dist', 'dohle-rust')]
+    },
+  },
+  librdkafka: {
+    title: 'librdkafka, C',
+    modes: ['produce', 'enqueue', 'single', 'sequential', 'consume', 'consume-batches', 'end-to-end', 'fan'],
+    setUp: async ({ say }) => [await librdkafka(say)],
+  },
+}

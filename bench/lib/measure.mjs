@@ -1,0 +1,51 @@
+// One run of the benchmark: sets up the clients, opens a broker, runs all cases, shows the results.
+
+import { open } from './brokers.mjs'
+import { clients } from './clients.mjs'
+import { line, table } from './report.mjs'
+import { runCase, setUp } from './rounds.mjs'
+
+/** Runs `cases` with the clients of `names`. Sets the exit code when a client failed, not when one is missing. */
+export async function measure({ cases, names, rounds, brokers, json, context }) {
+  const { say } = context
+  const { ready, missing } = await setUp(names, clients, context)
+  if (ready.size === 0) throw new Error('no client can be set up on this machine')
+  const fill = cases.some(one => one.reads) ? await filler(ready, context) : undefined
+  const topics = await (await open(brokers, say)).connect()
+  const shown = []
+  try {
+    for (const one of cases) {
+      const lines = []
+      const notes = [...missing].map(([client, reason]) => [client, `missing: ${reason}`])
+      for (const [client, reason] of missing) print({ client, scenario: one.name, missing: reason })
+      const told = ({ client, round, result, failed, unable }) => {
+        if (result) {
+          lines.push(line(one, client, result))
+          return print(lines.at(-1))
+        }
+        notes.push([client, unable ? 'has no such call' : `failed in round ${round}: ${failed}`])
+        if (failed) process.exitCode = 1
+        print(
+          unable ? { client, scenario: one.name, missing: 'has no such call' } : { client, scenario: one.name, failed },
+        )
+      }
+      await runCase(one, { ready, clients, topics, rounds, fill, told })
+      shown.push({ one, lines, notes })
+      if (!json) console.log(`\n${table(one, lines, notes)}\n`)
+    }
+  } finally {
+    await topics.stop()
+  }
+  return shown
+}
+
+const print = object => console.log(JSON.stringify(object))
+
+/** Who writes the topics that are read: librdkafka where it can be had, so that all readers read a foreign hand. */
+async function filler(ready, context) {
+  for (const name of ['librdkafka', 'dohle-rust', 'dohle']) {
+    if (ready.has(name)) return ready.get(name)
+  }
+  const { ready: more } = await setUp(['librdkafka', 'dohle-rust', 'dohle'], clients, context)
+  return [...more.values()][0]
+}

@@ -1,0 +1,92 @@
+// Results as lines of JSON and as a table of medians with ratios to librdkafka.
+
+/** The client that all others are compared with. */
+export const reference = 'librdkafka'
+
+/** The line of one round: the same fields in the same order for every client and scenario. */
+export function line(one, client, result) {
+  return {
+    client,
+    version: result.version,
+    scenario: one.name,
+    records: result.records,
+    recordBytes: one.bytes,
+    codec: one.codec,
+    recordsPerSecond: Math.round(result.records / result.seconds),
+    cpuMicrosPerRecord: Number(((result.cpuSeconds * 1e6) / result.records).toFixed(4)),
+    peakRssMb: Number((result.peakRssKb / 1024).toFixed(1)),
+    threads: result.threads,
+    p50Micros: result.p50 ?? null,
+    p99Micros: result.p99 ?? null,
+    ...(result.p999 === undefined || one.mode !== 'end-to-end' ? {} : { p999Micros: result.p999 }),
+  }
+}
+
+/** The middle one; of an even number the mean of the two in the middle. */
+export function median(values) {
+  const sorted = values.filter(value => value !== null && value !== undefined).sort((a, b) => a - b)
+  if (sorted.length === 0) return null
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+}
+
+const measures = [
+  'recordsPerSecond',
+  'cpuMicrosPerRecord',
+  'peakRssMb',
+  'threads',
+  'p50Micros',
+  'p99Micros',
+  'p999Micros',
+]
+
+/** Per client the medians of its lines, and its ratios to librdkafka where that ran too. */
+export function medians(lines) {
+  const clients = [...new Set(lines.map(({ client }) => client))]
+  const rows = clients.map(client => {
+    const own = lines.filter(other => other.client === client)
+    const row = { client, version: own[0].version, rounds: own.length }
+    for (const field of measures) row[field] = median(own.map(other => other[field]))
+    return row
+  })
+  const to = rows.find(({ client }) => client === reference)
+  for (const row of rows) {
+    row.rateRatio = to ? row.recordsPerSecond / to.recordsPerSecond : null
+    row.cpuRatio = to ? row.cpuMicrosPerRecord / to.cpuMicrosPerRecord : null
+  }
+  return rows
+}
+
+const number = value => (value === null || value === undefined ? '–' : Math.round(value).toLocaleString('en-US'))
+const ratio = value => (value === null ? '–' : `${value.toFixed(2)} ×`)
+const fixed = (value, digits) => (value === null || value === undefined ? '–' : value.toFixed(digits))
+
+/** The table of one case. `notes`: `[client, text]` of those that did not run. */
+export function table(one, lines, notes) {
+  const rows = medians(lines)
+  const latency = rows.some(({ p50Micros }) => p50Micros !== null)
+  const tail = rows.some(({ p999Micros }) => p999Micros !== null)
+  const head = ['client', 'records/s', 'to librdkafka', 'CPU µs/record', 'to librdkafka', 'peak RSS MB', 'threads']
+  if (latency) head.push('p50 µs', 'p99 µs')
+  if (tail) head.push('p99.9 µs')
+  const cells = rows.map(row => [
+    `${row.client} ${row.version}`,
+    number(row.recordsPerSecond),
+    ratio(row.rateRatio),
+    fixed(row.cpuMicrosPerRecord, 3),
+    ratio(row.cpuRatio),
+    fixed(row.peakRssMb, 0),
+    number(row.threads),
+    ...(latency ? [fixed(row.p50Micros, 0), fixed(row.p99Micros, 0)] : []),
+    ...(tail ? [fixed(row.p999Micros, 0)] : []),
+  ])
+  const rounds = Math.max(0, ...rows.map(row => row.rounds))
+  const title = `${one.name}: ${one.title} (${one.bytes} bytes, ${one.codec}, median of ${rounds})`
+  return [title, ...columns([head, ...cells]), ...notes.map(([client, text]) => `  ${client}: ${text}`)].join('\n')
+}
+
+function columns(rows) {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map(row => row[column].length)))
+  const cell = (text, column) => (column === 0 ? text.padEnd(widths[column]) : text.padStart(widths[column]))
+  return rows.map(row => `  ${row.map(cell).join('  ')}`.trimEnd())
+}
