@@ -115,8 +115,8 @@ export class Producer implements AsyncDisposable {
       const signal = options?.signal
       this.#ready(signal)
       checkMessage(message, 'message')
-      const waiter = new SendWaiter(message.topic, resolve, reject)
-      this.#outbox.write(this.#topic(message.topic, 'topic'), lasting(message), '', waiter, message.partition ?? -1)
+      const waiter = new SendWaiter(message.topic, message.partition ?? -1, resolve, reject)
+      this.#outbox.write(this.#topic(message.topic, 'topic'), lasting(message), '', waiter)
       this.#hold()
       if (signal !== undefined) this.#withdrawOn(signal, waiter, 1)
     })
@@ -143,7 +143,7 @@ export class Producer implements AsyncDisposable {
       const waiter = new BatchWaiter(topic, messages, resolve, reject)
       try {
         for (let i = 0; i < messages.length; i++) {
-          this.#outbox.write(id, messages[i]!, `messages[${i}].`, waiter, i)
+          this.#outbox.write(id, messages[i]!, `messages[${i}].`, waiter)
         }
       } finally {
         this.#hold()
@@ -161,7 +161,7 @@ export class Producer implements AsyncDisposable {
     this.#ready(undefined)
     if (this.#outbox.blocked) return false
     checkMessage(message, 'message')
-    this.#outbox.write(this.#topic(message.topic, 'topic'), lasting(message), '', null, 0)
+    this.#outbox.write(this.#topic(message.topic, 'topic'), lasting(message), '', null)
     return true
   }
 

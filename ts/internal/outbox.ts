@@ -6,20 +6,26 @@
  */
 import type { KafkaError, Persistence } from '../errors.ts'
 import { ARENA_BYTES, Arena, sizeBound, type Writable } from './arena.ts'
-import { Deliveries, type Waiter } from './deliveries.ts'
+import { Deliveries } from './deliveries.ts'
 import type { Environment } from './environment.ts'
 import { failureOf, invalid, thrown } from './failure.ts'
+import { Groups, REFUSED } from './groups.ts'
+import type { Sender } from './waiters.ts'
 
-const REFUSED = -1
-const SKIPPED = -2
-/** Arenas kept for later use. */
+/** Runs kept for later use. */
 const SPARE = 4
 
-/** A run of records that has not crossed yet, and who waits for them. */
+/** A run of records that has not crossed yet, and who waits for them: a span of records for each call. Used again. */
 class Run {
   readonly arena: Arena
-  readonly waiters: (Waiter | null)[] = []
-  readonly positions: number[] = []
+  /** Who waits for the records of a span; null: nobody. */
+  readonly waiters: (Sender | null)[] = []
+  /** The number of a span's first record. */
+  readonly starts: number[] = []
+  /** Spans. What is behind them in the arrays is of no meaning. */
+  size = 0
+  /** The span of the first record that has not crossed. */
+  span = 0
   /** Records that have crossed. */
   done = 0
   /** Where the first record begins that has not. */
@@ -27,6 +33,35 @@ class Run {
 
   constructor(arena: Arena) {
     this.arena = arena
+  }
+
+  /** The record written last belongs to `waiter`. */
+  note(waiter: Sender | null): void {
+    const { waiters, size } = this
+    if (size > 0 && waiters[size - 1] === waiter) return
+    if (size < waiters.length) {
+      waiters[size] = waiter
+      this.starts[size] = this.arena.count - 1
+    } else {
+      waiters.push(waiter)
+      this.starts.push(this.arena.count - 1)
+    }
+    this.size = size + 1
+  }
+
+  /** The number of the record behind a span. */
+  end(span: number): number {
+    return span + 1 < this.size ? this.starts[span + 1]! : this.arena.count
+  }
+
+  /** Forgets all. */
+  reset(): void {
+    this.arena.reset()
+    this.waiters.fill(null, 0, this.size)
+    this.size = 0
+    this.span = 0
+    this.done = 0
+    this.from = 0
   }
 }
 
@@ -39,7 +74,8 @@ export class Outbox {
   readonly #unacknowledged: boolean
   readonly #onRefused: (error: KafkaError) => void
   readonly #runs: Run[] = []
-  readonly #spare: Arena[] = []
+  readonly #spare: Run[] = []
+  readonly #groups = new Groups()
   readonly #spaceWaiters: (() => void)[] = []
   #open: Run | undefined
   #answers = new Int32Array(2 + 2 * 4096)
@@ -73,13 +109,13 @@ export class Outbox {
   }
 
   /** Writes a record for the next crossing. Throws when a part of it is of a wrong type; then nothing was written. */
-  write(topic: number, message: Writable, path: string, waiter: Waiter | null, position: number): void {
+  write(topic: number, message: Writable, path: string, waiter: Sender | null): void {
     this.#refuseWithin()
     this.#writing = true
     try {
       const run = this.#open ?? this.#begin(ARENA_BYTES)
-      if (run.arena.write(topic, message, path)) this.#note(run, waiter, position)
-      else this.#writeElsewhere(topic, message, path, waiter, position)
+      if (run.arena.write(topic, message, path)) this.#note(run, waiter)
+      else this.#writeElsewhere(topic, message, path, waiter)
     } finally {
       this.#writing = false
     }
@@ -90,9 +126,8 @@ export class Outbox {
     if (this.#writing) throw invalid('message', 'a getter of it uses the producer that is reading it')
   }
 
-  #note(run: Run, waiter: Waiter | null, position: number): void {
-    run.waiters.push(waiter)
-    run.positions.push(position)
+  #note(run: Run, waiter: Sender | null): void {
+    run.note(waiter)
     if (waiter !== null) this.#uncrossed++
     if (!this.#scheduled) {
       this.#scheduled = true
@@ -101,17 +136,17 @@ export class Outbox {
   }
 
   /** The open arena is full: it crosses now, and the record goes to a new one, of its own size when it is large. */
-  #writeElsewhere(topic: number, message: Writable, path: string, waiter: Waiter | null, position: number): void {
+  #writeElsewhere(topic: number, message: Writable, path: string, waiter: Sender | null): void {
     const bytes = sizeBound(message, path)
     if (this.#open !== undefined && this.#open.arena.count > 0) this.cross()
     const run = this.#begin(Math.max(bytes, ARENA_BYTES))
     if (!run.arena.write(topic, message, path)) throw new Error('a record does not fit into an arena of its size')
-    this.#note(run, waiter, position)
+    this.#note(run, waiter)
   }
 
   #begin(bytes: number): Run {
     const spare = bytes === ARENA_BYTES ? this.#spare.pop() : undefined
-    const run = new Run(spare ?? new Arena(bytes))
+    const run = spare ?? new Run(new Arena(bytes))
     this.#runs.push(run)
     this.#open = run
     return run
@@ -123,15 +158,17 @@ export class Outbox {
   }
 
   /** Takes back the records of a waiter that have not crossed; returns how many. */
-  withdraw(waiter: Waiter): number {
+  withdraw(waiter: Sender): number {
     let count = 0
-    for (const { arena, waiters, done, from } of this.#runs) {
-      for (let i = done, start = from; i < arena.count; i++, start = arena.after(start)) {
-        if (waiters[i] !== waiter) continue
+    for (const run of this.#runs) {
+      const { arena, waiters } = run
+      for (let i = run.done, start = run.from, span = run.span; i < arena.count; i++, start = arena.after(start)) {
+        while (i >= run.end(span)) span++
+        if (waiters[span] !== waiter) continue
         arena.withdraw(start)
-        waiters[i] = null
         count++
       }
+      for (let span = run.span; span < run.size; span++) if (waiters[span] === waiter) waiters[span] = null
     }
     this.#uncrossed -= count
     return count
@@ -148,7 +185,7 @@ export class Outbox {
         return
       }
       this.#runs.shift()
-      this.#recycle(run.arena)
+      this.#recycle(run)
     }
     if (this.#spaceWaiters.length > 0) for (const wake of this.#spaceWaiters.splice(0)) wake()
   }
@@ -172,18 +209,17 @@ export class Outbox {
     const runs = this.#runs.splice(0)
     this.#open = undefined
     for (const run of runs) {
-      for (let i = run.done; i < run.waiters.length; i++)
-        run.waiters[i]?.failed(run.positions[i]!, error('not-persisted'))
+      this.#refuse(run, () => error('not-persisted'))
     }
     this.#uncrossed = 0
     this.deliveries.failAll(() => error('possibly-persisted'))
     for (const wake of this.#spaceWaiters.splice(0)) wake()
   }
 
-  #recycle(arena: Arena): void {
-    if (arena.buffer.length !== ARENA_BYTES || this.#spare.length >= SPARE) return
-    arena.reset()
-    this.#spare.push(arena)
+  #recycle(run: Run): void {
+    if (run.arena.buffer.length !== ARENA_BYTES || this.#spare.length >= SPARE) return
+    run.reset()
+    this.#spare.push(run)
   }
 
   /** One crossing; false when not all records were taken. */
@@ -199,37 +235,73 @@ export class Outbox {
       taken = native.append(this.#handle, arena.buffer, run.from, arena.used, answers.subarray(0, 2 + 2 * offered))
     } catch (error) {
       const failure = thrown(error) as KafkaError
-      for (let i = run.done; i < arena.count; i++) {
-        const waiter = run.waiters[i]!
-        if (waiter === null) {
-          this.#onRefused(failure)
-          continue
-        }
-        this.#uncrossed--
-        waiter.failed(run.positions[i]!, failure)
-      }
+      this.#refuse(run, waiter => {
+        if (waiter === null) this.#onRefused(failure)
+        return failure
+      })
       return true
     }
-    const errors = answers[1]! > 0 ? native.errors() : []
-    for (let i = 0; i < taken; i++) {
-      this.#answered(run, run.done + i, answers[2 + 2 * i]!, answers[3 + 2 * i]!, errors)
-    }
-    run.done += taken
+    this.#answered(run, taken, answers[1]! > 0 ? native.errors() : [])
     run.from = answers[0]!
     return taken === offered
   }
 
-  #answered(run: Run, at: number, group: number, index: number, errors: string[]): void {
-    const waiter = run.waiters[at]!
-    const position = run.positions[at]!
-    if (waiter !== null) this.#uncrossed--
-    if (group === REFUSED) {
-      const error = failureOf(errors[index]!, 'not-persisted')
+  /** The first `taken` records that had not crossed have now; `errors`: why some were refused. */
+  #answered(run: Run, taken: number, errors: readonly string[]): void {
+    const from = run.done
+    const to = from + taken
+    const answers = this.#answers
+    for (let start = from; start < to; ) {
+      const waiter = run.waiters[run.span]!
+      const end = Math.min(run.end(run.span), to)
+      const at = 2 + 2 * (start - from)
+      const count = end - start
+      if (waiter !== null) {
+        this.#uncrossed -= count
+        waiter.crossed(answers, at, count)
+        this.#groups.of(answers, at, count)
+        this.#spread(waiter)
+      }
+      if (errors.length > 0) this.#refusals(waiter, at, count, errors)
+      if (end === run.end(run.span)) run.span++
+      start = end
+    }
+    run.done = to
+  }
+
+  /** Tells of the refused ones among the answers of one span. */
+  #refusals(waiter: Sender | null, at: number, count: number, errors: readonly string[]): void {
+    for (let i = 0; i < count; i++) {
+      if (this.#answers[at + 2 * i] !== REFUSED) continue
+      const error = failureOf(errors[this.#answers[at + 2 * i + 1]!]!, 'not-persisted')
       if (waiter === null) this.#onRefused(error)
-      else waiter.failed(position, error)
-    } else if (waiter === null || group === SKIPPED) {
-      // Nobody waits: given to `tryEnqueue`, or taken back.
-    } else if (this.#unacknowledged) waiter.delivered(position, -1, -1, -1)
-    else this.deliveries.add(group, index, waiter, position)
+      else waiter.refused(i, error)
+    }
+  }
+
+  /** `waiter` waits for what was placed in groups. */
+  #spread(waiter: Sender): void {
+    const { size, numbers, firsts, counts } = this.#groups
+    for (let k = 0; k < size; k++) {
+      if (this.#unacknowledged) waiter.delivered(numbers[k]!, firsts[k]!, counts[k]!, -1, -1, -1)
+      else this.deliveries.add(numbers[k]!, firsts[k]!, counts[k]!, waiter)
+    }
+  }
+
+  /** What has not crossed never will. */
+  #refuse(run: Run, failure: (waiter: Sender | null) => KafkaError): void {
+    for (let i = run.done; i < run.arena.count; i++) {
+      while (i >= run.end(run.span)) run.span++
+      const waiter = run.waiters[run.span]!
+      const error = failure(waiter)
+      if (waiter === null) continue
+      this.#uncrossed--
+      waiter.crossed(refused, 0, 1)
+      waiter.refused(0, error)
+    }
+    run.done = run.arena.count
   }
 }
+
+/** The answer to a record that was not offered. */
+const refused = Int32Array.of(REFUSED, 0)

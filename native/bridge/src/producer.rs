@@ -64,12 +64,13 @@ impl ProducerResource {
     /// Stops before the first record that memory is too full for; the sink tells when to go on.
     pub fn append(&self, arena: &[u8], start: usize, answers: &mut [u32]) -> Result<Appended, Failure> {
         let _runtime = runtime::handle().enter();
+        let now = self.producer.now();
         let mut appended = Appended { position: start, ..Appended::default() };
         let mut reader = ArenaReader::new(arena, start);
         for answer in answers.chunks_exact_mut(2) {
             let Some(record) = reader.next() else { break };
             let record = record.map_err(|defect| Failure::panic(&defect.to_string()))?;
-            let Some((group, index)) = self.append_one(&record, &mut appended.errors) else {
+            let Some((group, index)) = self.append_one(&record, now, &mut appended.errors) else {
                 self.producer.wants_space();
                 break;
             };
@@ -81,8 +82,8 @@ impl ProducerResource {
         Ok(appended)
     }
 
-    /// The answer to one record; `None`: memory is full.
-    fn append_one(&self, record: &ArenaRecord<'_>, errors: &mut Vec<Failure>) -> Option<(u32, u32)> {
+    /// The answer to one record; `None`: memory is full. `now` is the time of records that have none: one for the run.
+    fn append_one(&self, record: &ArenaRecord<'_>, now: i64, errors: &mut Vec<Failure>) -> Option<(u32, u32)> {
         if record.topic == WITHDRAWN {
             return Some((SKIPPED, 0));
         }
@@ -95,7 +96,8 @@ impl ProducerResource {
             Ok(packed) => Headers::Packed(packed),
             Err(_) => return refused(errors, Failure::argument("headers", "are not packed as they should be")),
         };
-        let reference = RecordRef { timestamp: record.timestamp, key: record.key, value: record.value, headers };
+        let timestamp = if record.timestamp == -1 { now } else { record.timestamp };
+        let reference = RecordRef { timestamp, key: record.key, value: record.value, headers };
         match self.producer.append(TopicId(record.topic), record.partition, &reference) {
             Ok(Placed { group, index }) => Some((group, index)),
             Err(AppendError::Full) => None,

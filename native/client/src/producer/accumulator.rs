@@ -134,8 +134,13 @@ impl Accumulator {
                 record.timestamp
             ))));
         }
-        let record = RecordRef { timestamp: self.world.wall_clock_ms().max(0), ..*record };
+        let record = RecordRef { timestamp: self.now(), ..*record };
         self.append(topic.id, partition, &record)
+    }
+
+    /// Milliseconds since 1970, the time of records that bring none.
+    pub fn now(&self) -> i64 {
+        self.world.wall_clock_ms().max(0)
     }
 
     fn put(&self, topic: &Topic, partition: u32, record: &RecordRef<'_>, bound: usize) -> Result<Placed, AppendError> {

@@ -138,6 +138,11 @@ impl Producer {
         self.accumulator.append(topic, partition, record)
     }
 
+    /// What a timestamp of −1 means: the time now, in milliseconds since 1970. One look at the clock serves a run of records.
+    pub fn now(&self) -> i64 {
+        self.accumulator.now()
+    }
+
     /// Tells the sender that a run was appended: idle connections send it now, lingering starts otherwise.
     pub fn poke(&self) {
         self.accumulator.poke();
