@@ -5,9 +5,12 @@ import { join } from 'node:path'
 import { build } from '../../scripts/build.mjs'
 import { root, target } from '../../scripts/lib/paths.mjs'
 import { run } from '../../scripts/lib/run.mjs'
+import { confluent } from './confluent.mjs'
 import { librdkafka } from './librdkafka.mjs'
+import { npmPeers } from './npm-peers.mjs'
 
 const program = name => join(root, 'bench', 'clients', name)
+const peer = name => join(root, 'bench', 'peers', name)
 
 /**
  * Fields of a client:
@@ -49,5 +52,41 @@ export const clients = {
     title: 'librdkafka, C',
     modes: ['produce', 'enqueue', 'single', 'sequential', 'consume', 'consume-batches', 'end-to-end', 'fan'],
     setUp: async ({ say }) => [await librdkafka(say)],
+  },
+  'confluent-kafka-javascript': {
+    title: '@confluentinc/kafka-javascript, promises',
+    modes: ['produce', 'single', 'sequential', 'consume', 'consume-batches', 'end-to-end', 'event-loop'],
+    pace: { produce: 0.4, single: 0.1, consume: 0.1, acks0: 0.2 },
+    async setUp({ say, nodeCommand }) {
+      await confluent(say, nodeCommand)
+      return [nodeCommand, peer('confluent.mjs')]
+    },
+  },
+  'confluent-kafka-javascript-callbacks': {
+    title: '@confluentinc/kafka-javascript, callbacks',
+    modes: ['produce', 'enqueue', 'single', 'sequential', 'consume', 'consume-batches'],
+    pace: { produce: 0.4, single: 0.4, consume: 0.2, acks0: 0.2 },
+    async setUp({ say, nodeCommand }) {
+      await confluent(say, nodeCommand)
+      return [nodeCommand, peer('confluent-callbacks.mjs')]
+    },
+  },
+  platformatic: {
+    title: '@platformatic/kafka',
+    modes: ['produce', 'single', 'sequential', 'consume', 'end-to-end', 'fan', 'event-loop'],
+    pace: { produce: 0.6, single: 0.04 },
+    async setUp({ say, nodeCommand }) {
+      await npmPeers(say)
+      return [nodeCommand, peer('platformatic.mjs')]
+    },
+  },
+  kafkajs: {
+    title: 'kafkajs',
+    modes: ['produce', 'single', 'sequential', 'consume', 'consume-batches', 'end-to-end', 'event-loop'],
+    pace: { produce: 0.3, single: 0.02, consume: 0.4 },
+    async setUp({ say, nodeCommand }) {
+      await npmPeers(say)
+      return [nodeCommand, peer('kafkajs.mjs')]
+    },
   },
 }

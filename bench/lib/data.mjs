@@ -5,8 +5,8 @@ import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { cache } from '../../scripts/lib/paths.mjs'
 
-/** Sizes that `--bytes` takes, and how many different records there are of each (4 to 8 MiB in all). */
-export const sizes = { 100: 40_000, 1024: 8_000, 10240: 800 }
+/** How many different records there are of each size (4 to 8 MiB in all); those of 3 bytes are numbers. */
+export const sizes = { 3: 900, 100: 40_000, 1024: 8_000, 10240: 800 }
 
 /** Changes when the text changes, so that an old file is not taken for a new one. */
 const version = 1
@@ -27,10 +27,12 @@ export function dataFile(bytes) {
 export function records(bytes, count) {
   const random = generator(0x0d0b1e + bytes)
   const all = Buffer.alloc(bytes * count)
-  for (let i = 0; i < count; i++)
-    all.write(bytes === 100 ? event(random, bytes) : order(random, bytes), i * bytes, 'latin1')
+  for (let i = 0; i < count; i++) all.write(record(random, bytes, i), i * bytes, 'latin1')
   return all
 }
+
+const record = (random, bytes, i) =>
+  bytes === 3 ? String(100 + i) : bytes === 100 ? event(random, bytes) : order(random, bytes)
 
 const kinds = ['view', 'click', 'search', 'purchase', 'return', 'login']
 const cities = ['Hamburg', 'Aachen', 'Lisbon', 'Nairobi', 'Osaka', 'Quito', 'Tallinn', 'Utrecht', 'Wien', 'Zagreb']

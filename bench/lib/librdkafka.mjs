@@ -3,7 +3,7 @@
 // Kept in the cache folder; built again when one of the sources changes.
 
 import { createHash } from 'node:crypto'
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { cache, root } from '../../scripts/lib/paths.mjs'
 import { run } from '../../scripts/lib/run.mjs'
@@ -14,10 +14,7 @@ const quiet = { capture: true }
 
 /** The path of the program. */
 export async function librdkafka(say) {
-  const modules = await npmPeers(say)
-  const carried = join(modules, '@confluentinc', 'kafka-javascript')
-  const { librdkafka: version } = JSON.parse(readFileSync(join(carried, 'package.json'), 'utf8'))
-  const library = await librdkafkaLibrary(version, join(carried, 'deps', 'librdkafka'), say)
+  const library = await librdkafkaLibrary(say)
   const files = readdirSync(sources)
     .filter(name => /\.[ch]$/.test(name))
     .sort()
@@ -34,22 +31,38 @@ export async function librdkafka(say) {
   return binary
 }
 
-/** The folder with librdkafka.a and libzstd.a, built once per version and machine. */
-async function librdkafkaLibrary(version, source, say) {
+let running
+
+/** The folder with src/librdkafka.a, src-cpp and libzstd.a, built once per version and machine. */
+export function librdkafkaLibrary(say) {
+  running ??= makeLibrary(say)
+  return running
+}
+
+async function makeLibrary(say) {
+  const carried = join(await npmPeers(say), '@confluentinc', 'kafka-javascript')
+  const { librdkafka: version } = JSON.parse(readFileSync(join(carried, 'package.json'), 'utf8'))
   const place = join(cache, `librdkafka-${version}`)
-  if (existsSync(join(place, 'libzstd.a')) && existsSync(join(place, 'src', 'librdkafka.a'))) return place
+  if (existsSync(join(place, '.complete'))) return place
   say(`building librdkafka ${version}`)
   const part = `${place}.${process.pid}`
   mkdirSync(cache, { recursive: true })
-  cpSync(source, part, { recursive: true })
+  cpSync(join(carried, 'deps', 'librdkafka'), part, { recursive: true })
   const zstd = await zstdSource()
   await buildZstd(zstd, part)
   const env = { CPPFLAGS: `-I${zstd}`, LDFLAGS: `-L${part}` }
   const without = ['ssl', 'gssapi', 'curl', 'lz4-ext'].map(name => `--disable-${name}`)
-  await run('./configure', ['--CFLAGS=-O3', '--no-download', ...without], { ...quiet, cwd: part, env })
-  if (!/#define WITH_ZSTD 1/.test(readFileSync(join(part, 'config.h'), 'utf8')))
-    throw new Error('librdkafka did not find zstd')
-  await run('make', ['-j2', '-C', 'src', 'librdkafka.a'], { ...quiet, cwd: part })
+  await run('./configure', ['--CFLAGS=-O3', '--CXXFLAGS=-O3', '--no-download', ...without], {
+    ...quiet,
+    cwd: part,
+    env,
+  })
+  const config = readFileSync(join(part, 'config.h'), 'utf8')
+  for (const codec of ['ZSTD', 'ZLIB', 'SNAPPY']) {
+    if (!config.includes(`#define WITH_${codec} 1`)) throw new Error(`librdkafka was configured without ${codec}`)
+  }
+  await run('make', ['-j2', 'libs'], { ...quiet, cwd: part })
+  writeFileSync(join(part, '.complete'), '')
   rmSync(place, { recursive: true, force: true })
   renameSync(part, place)
   return place
