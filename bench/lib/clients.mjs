@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { build } from '../../scripts/build.mjs'
 import { root, target } from '../../scripts/lib/paths.mjs'
 import { run } from '../../scripts/lib/run.mjs'
+import { franzGo, kafkaClients } from './compiled-peers.mjs'
 import { confluent } from './confluent.mjs'
 import { librdkafka } from './librdkafka.mjs'
 import { npmPeers } from './npm-peers.mjs'
@@ -88,5 +89,15 @@ export const clients = {
       await npmPeers(say)
       return [nodeCommand, peer('kafkajs.mjs')]
     },
+  },
+  'franz-go': {
+    title: 'franz-go, Go',
+    modes: ['produce', 'enqueue', 'single', 'sequential', 'consume', 'consume-batches', 'end-to-end', 'fan'],
+    setUp: ({ say }) => franzGo(say),
+  },
+  'kafka-clients': {
+    title: 'kafka-clients, Java',
+    modes: ['produce', 'enqueue', 'single', 'sequential', 'consume', 'consume-batches', 'end-to-end'],
+    setUp: ({ say }) => kafkaClients(say),
   },
 }
