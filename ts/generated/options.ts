@@ -207,7 +207,7 @@ export interface ProducerOptions {
    */
   compression?: 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd' | undefined
   /**
-   * Level of the codec: gzip 1 to 9, zstd -131072 to 22; snappy and lz4 have none and ignore it. Unset: the codec's own default.
+   * Level of the codec: gzip 1 to 9, lz4 1 to 17 (which all mean the same), zstd -131072 to 22. With none and snappy, which have no levels, it is an error. Unset: the codec's own default.
    *
    * `compression.level`, a whole number -131072 to 22. Source: KIP-390.
    */

@@ -164,11 +164,40 @@ fn shown(value: &Value) -> String {
     }
 }
 
+/// What people look for under a name of another client, or of what is not there yet. Lower case, without dots.
+const ELSEWHERE: &[(&[&str], &str)] = &[
+    (
+        &[
+            "tls",
+            "ssl",
+            "sasl",
+            "securityprotocol",
+            "saslmechanism",
+            "saslmechanisms",
+            "saslusername",
+            "sasljaasconfig",
+        ],
+        "is not supported yet: connections are plain, without TLS and SASL",
+    ),
+    (&["transactionalid"], "is not supported yet: there are no transactions"),
+    (
+        &["frombeginning"],
+        "is not an option here; auto.offset.reset (autoOffsetReset) 'earliest' reads from the beginning",
+    ),
+    (&["idempotent"], "is not an option here; enable.idempotence (enableIdempotence) is, and is on by default"),
+    (&["metadatabrokerlist"], "is not an option here; bootstrap.servers (brokers) is"),
+];
+
 fn unknown(name: &str, rows: &[Row]) -> OptionError {
+    let plain = name.replace('.', "").to_lowercase();
+    if let Some((_, said)) = ELSEWHERE.iter().find(|(names, _)| names.contains(&plain.as_str())) {
+        return OptionError::new(name, *said);
+    }
+    // In the style in which it was written.
+    let style = |row: &Row| if name.contains('.') { row.name } else { row.key };
     let nearest = rows
         .iter()
-        .flat_map(|row| [row.name, row.key])
-        .map(|known| (distance(name, known), known))
+        .map(|row| (distance(name, row.name).min(distance(name, row.key)), style(row)))
         .min()
         .filter(|(distance, known)| *distance <= known.len().div_ceil(3));
     match nearest {
@@ -246,8 +275,31 @@ mod tests {
         assert_eq!(producer_error(json!({ "acks": 2 })), "acks: '2' is not one of all, 1, 0");
         assert_eq!(producer_error(json!({ "linger": 2 })), "linger: is not an option here; did you mean lingerMs?");
         assert_eq!(
+            producer_error(json!({ "compressionType": "lz4" })),
+            "compressionType: is not an option here; did you mean compression?"
+        );
+        assert_eq!(
+            producer_error(json!({ "compression.typ": "lz4" })),
+            "compression.typ: is not an option here; did you mean compression.type?"
+        );
+        assert_eq!(
+            producer_error(json!({ "foo": "lz4" })),
+            "foo: is not an option here; docs/configuration.md lists them"
+        );
+        assert_eq!(
             producer_error(json!({ "linger.ms": 1, "lingerMs": 1 })),
             "linger.ms: is given twice, as linger.ms and as lingerMs"
         );
+    }
+
+    #[test]
+    fn names_of_other_clients_and_what_is_not_there_yet_are_answered() {
+        let client = |value| ClientOptions::parse(&object(value)).unwrap_err().to_string();
+        assert!(client(json!({ "brokers": "a:1", "ssl": true })).contains("not supported yet"));
+        assert!(client(json!({ "brokers": "a:1", "security.protocol": "SASL_SSL" })).contains("TLS and SASL"));
+        assert!(producer_error(json!({ "transactional.id": "t" })).contains("no transactions"));
+        let consumer = ConsumerOptions::parse(&object(json!({ "fromBeginning": true }))).unwrap_err().to_string();
+        assert!(consumer.contains("autoOffsetReset"), "{consumer}");
+        assert!(consumer.starts_with("fromBeginning: "), "{consumer}");
     }
 }

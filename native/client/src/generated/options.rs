@@ -269,7 +269,7 @@ pub struct ProducerOptions {
     ///
     /// Source: Kafka: compression.type, KIP-110.
     pub compression: Compression,
-    /// `compression.level` (a whole number -131072 to 22; unset by default): Level of the codec: gzip 1 to 9, zstd -131072 to 22; snappy and lz4 have none and ignore it. Unset: the codec's own default.
+    /// `compression.level` (a whole number -131072 to 22; unset by default): Level of the codec: gzip 1 to 9, lz4 1 to 17 (which all mean the same), zstd -131072 to 22. With none and snappy, which have no levels, it is an error. Unset: the codec's own default.
     ///
     /// Source: KIP-390.
     pub compression_level: Option<i32>,

@@ -154,11 +154,12 @@ pub(super) fn check_length(prefix: [u8; 4], max: usize, first: bool) -> Result<u
 
 fn another_protocol(prefix: [u8; 4]) -> Option<String> {
     match prefix {
-        [b'H', b'T', b'T', b'P'] => {
+        // A page without a header in front is what a web server says to a request it cannot read at all.
+        [b'H', b'T', b'T', b'P'] | [b'<', b'!', b'D' | b'd', b'O' | b'o'] | [b'<', b'h' | b'H', b't' | b'T', b'm' | b'M'] => {
             Some("answers with HTTP, not Kafka: this is a web server's port; brokers usually listen on 9092".to_owned())
         }
         [0x14..=0x17, 3, 0..=4, _] => Some(
-            "answers with TLS: this listener wants an encrypted connection; use its plaintext port or turn on TLS"
+            "answers with TLS: this listener wants an encrypted connection; use its plaintext port (Dohle has no TLS yet)"
                 .to_owned(),
         ),
         text if text.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') => Some(format!(
@@ -183,6 +184,8 @@ mod tests {
     #[test]
     fn foreign_bytes_in_the_length_are_named() {
         assert!(verdict(b"HTTP", 100, true).starts_with("NOT_KAFKA: answers with HTTP"));
+        assert!(verdict(b"<!DO", 100, true).starts_with("NOT_KAFKA: answers with HTTP"));
+        assert!(verdict(b"<htm", 100, true).starts_with("NOT_KAFKA: answers with HTTP"));
         assert!(verdict(b"HTTP", usize::MAX, true).starts_with("NOT_KAFKA: answers with HTTP"));
         assert!(verdict(&[0x15, 3, 3, 0], 100, true).contains("TLS"));
         assert!(verdict(&[0x15, 3, 1, 0], usize::MAX, false).parse::<usize>().is_ok(), "later it may be a real length");

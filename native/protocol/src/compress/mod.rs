@@ -83,6 +83,14 @@ impl FromStr for Compression {
     }
 }
 
+/// The levels of a codec, as the end of an error.
+fn allowed(codec: Compression) -> String {
+    match codec.levels() {
+        Some(levels) => format!(": it takes {} to {}", levels.start(), levels.end()),
+        None => String::new(),
+    }
+}
+
 /// What can go wrong in a codec. Offsets count from the first compressed byte.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -91,7 +99,7 @@ pub enum CompressError {
     #[error("unknown codec: none, gzip, snappy, lz4 and zstd are known")]
     UnknownCodec,
     /// The codec has no such level.
-    #[error("{codec}: level {level} is out of range")]
+    #[error("{codec} has no level {level}{}", allowed(*.codec))]
     InvalidLevel {
         /// The codec.
         codec: Compression,
