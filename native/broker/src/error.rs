@@ -8,8 +8,9 @@ use std::{io, net::SocketAddr};
 pub enum BrokerError {
     /// The host resolves to an address other than loopback and `allow_non_loopback` is not set.
     #[error(
-        "host: {host} is {address}, which other machines can reach; the broker has no authentication: \
-         set allow_non_loopback to listen there"
+        "host: {host} is {}, which other machines can reach; the broker has no authentication: \
+         allow_non_loopback (allowNonLoopback) says that it may listen there all the same",
+        .address.ip()
     )]
     NotLoopback {
         /// The `host` option.

@@ -177,15 +177,25 @@ fn read<T: DeserializeOwned>(name: &str, request: &str) -> Result<T, Failure> {
     let mut deserializer = serde_json::Deserializer::from_str(request);
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = match error.path().to_string() {
-            path if path == "." => name.to_owned(),
+            path if path == "." || path == "?" => name.to_owned(),
             path => format!("{name}: {path}"),
         };
-        let problem = match error.inner().classify() {
-            serde_json::error::Category::Data => "has a wrong type, or something in it is missing or unknown",
-            _ => "is not JSON",
-        };
-        Failure::argument(&path, problem)
+        Failure::argument(&path, problem(error.inner()))
     })
+}
+
+/// What is wrong, from the beginning of serde's text: what follows quotes the value.
+fn problem(error: &serde_json::Error) -> &'static str {
+    let text = error.to_string();
+    match error.classify() {
+        serde_json::error::Category::Data if text.starts_with("unknown field") => "there is no such field",
+        serde_json::error::Category::Data if text.starts_with("unknown variant") => "is none of the values there are",
+        serde_json::error::Category::Data if text.starts_with("missing field") => "lacks a field that is needed",
+        serde_json::error::Category::Data if text.starts_with("invalid type") => "has a wrong type",
+        serde_json::error::Category::Data if text.starts_with("invalid value") => "is out of range",
+        serde_json::error::Category::Data => "has a wrong type, or something in it is missing or unknown",
+        _ => "is not JSON",
+    }
 }
 
 fn write<R: Serialize>(response: &R) -> String {
@@ -211,5 +221,19 @@ mod tests {
         assert_eq!(failure.code, "INVALID_ARGUMENT");
         assert!(failure.message.starts_with("admin.createTopics: topics[1].topic: "), "{failure}");
         assert!(!failure.message.contains("hunter2"));
+    }
+
+    #[cfg(feature = "broker")]
+    #[test]
+    fn a_wrong_request_says_what_is_wrong() {
+        let said = |request: &str| read::<broker::Start>("start", request).err().unwrap().message;
+        assert_eq!(said(r#"{"port":70000}"#), "start: port: is out of range");
+        assert_eq!(said(r#"{"port":"x"}"#), "start: port: has a wrong type");
+        assert_eq!(said(r#"{"prot":1}"#), "start: prot: there is no such field");
+        assert_eq!(
+            read::<admin::CreateTopics>("create", r#"{"topics":[{}]}"#).err().unwrap().message,
+            "create: topics[0]: lacks a field that is needed"
+        );
+        assert_eq!(said("{"), "start: is not JSON");
     }
 }
