@@ -2,10 +2,10 @@
  * Errors: one class, five subclasses (the groups of KIP-1050), and `code` to tell them apart.
  */
 
-import type { BrokerErrorCode } from './generated/errors.ts'
+import type { BrokerErrorCode, OwnErrorCode } from './generated/errors.ts'
 
 /** The `code` of an error: Kafka's name of it, one of Dohle's own, such as `CLOSED`, or `UNKNOWN(n)` for a newer broker's. */
-export type KafkaErrorCode = BrokerErrorCode | (string & Record<never, never>)
+export type KafkaErrorCode = BrokerErrorCode | OwnErrorCode | (string & Record<never, never>)
 
 /** What `KafkaError` is made of. */
 export interface KafkaErrorOptions {

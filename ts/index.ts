@@ -26,7 +26,7 @@ export {
   RefreshRetriableError,
   RetriableError,
 } from './errors.ts'
-export type { BrokerErrorCode } from './generated/errors.ts'
+export type { BrokerErrorCode, OwnErrorCode } from './generated/errors.ts'
 export type {
   BrokerDescription,
   CallOptions,

@@ -35,6 +35,8 @@ test('the tarball has what runs, and nothing of the workshop', () => {
     prebuild(),
     'LICENSE',
     'README.md',
+    'docs/configuration.md', // errors point at it
+    'docs/errors.md',
   ]) {
     assert.ok(existsSync(inPackage(file)), file)
   }

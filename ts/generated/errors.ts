@@ -138,3 +138,19 @@ export type BrokerErrorCode =
   | 'GROUP_DELETION_FAILED'
   | 'STREAMS_TOPOLOGY_DESCRIPTION_UPDATE_FAILED'
   | 'CONTROLLER_ID_NOT_REGISTERED'
+
+/** The codes of Dohle's own errors; docs/errors.md says what each means. */
+export type OwnErrorCode =
+  | 'INVALID_CONFIG'
+  | 'INVALID_ARGUMENT'
+  | 'CLOSED'
+  | 'ABORTED'
+  | 'BROKER_UNREACHABLE'
+  | 'NOT_KAFKA'
+  | 'DELIVERY_TIMEOUT'
+  | 'MAX_BLOCK_TIMEOUT'
+  | 'NO_OFFSET'
+  | 'MAX_POLL_EXCEEDED'
+  | 'UNSUPPORTED'
+  | 'PROTOCOL'
+  | 'PANIC'

@@ -253,3 +253,59 @@ impl From<EncodeError> for Error {
             .with_source(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rows `[[own]]` of the table: name, class, retriable.
+    fn own() -> Vec<(String, String, bool)> {
+        let text = include_str!("../../spec/errors.toml");
+        let value = |row: &str, key: &str| {
+            let line = row.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = ").map(str::to_owned));
+            line.map(|value| value.trim_matches('"').to_owned())
+        };
+        let rows = text.split("\n[[own]]").skip(1);
+        rows.map(|row| (value(row, "name").unwrap(), value(row, "class").unwrap(), value(row, "retriable").is_some()))
+            .collect()
+    }
+
+    #[test]
+    fn every_code_of_our_own_is_in_the_table_with_its_class() {
+        use ErrorKind::*;
+        let kinds = [
+            InvalidConfig,
+            InvalidArgument,
+            Closed,
+            Aborted,
+            BrokerUnreachable,
+            NotKafka,
+            DeliveryTimeout,
+            MaxBlockTimeout,
+            NoOffset,
+            MaxPollExceeded,
+            Unsupported,
+            Protocol,
+            Panic,
+        ];
+        let given: Vec<_> = kinds
+            .map(|kind| {
+                let error = Error::new(kind, "");
+                let class = match error.class() {
+                    ErrorClass::Retriable => "retriable",
+                    ErrorClass::RefreshRetriable => "refresh-retriable",
+                    ErrorClass::ApplicationRecoverable => "application-recoverable",
+                    ErrorClass::InvalidConfiguration => "invalid-configuration",
+                    _ => "other",
+                };
+                (error.code().into_owned(), class.to_owned(), error.retriable())
+            })
+            .into();
+        assert_eq!(given, own());
+        // Those that have a name of Kafka's are in its table.
+        for kind in [Disconnected, RequestTimedOut] {
+            let code = Error::new(kind, "").code().into_owned();
+            assert!((-1..=136).any(|n| ErrorCode(n).to_string() == code), "{code}");
+        }
+    }
+}
