@@ -14,7 +14,7 @@ pub struct Java {
     stdout: BufReader<ChildStdout>,
 }
 
-/// The oracle, for one test at a time; `None` when this machine has no Java or Maven and is no CI.
+/// The oracle, for one test at a time; `None` when this machine has no Java or cannot get Kafka's jars, and is no CI.
 pub fn oracle() -> Option<MutexGuard<'static, Java>> {
     static ORACLE: OnceLock<Result<Mutex<Java>, String>> = OnceLock::new();
     match ORACLE.get_or_init(|| Java::start().map(Mutex::new)) {
@@ -46,7 +46,9 @@ impl Java {
         let all_jars = format!("{}/*", jars.display());
         unless_done(&folder.join("classes.done"), &java, || {
             let _ = fs::remove_dir_all(&classes);
-            run(Command::new("javac").args(["-cp", &all_jars, "-d"]).arg(&classes).args(&java))
+            let compiled = run(Command::new("javac").args(["-cp", &all_jars, "-d"]).arg(&classes).args(&java));
+            // Without the compiler the machine lacks something; what it does not take is our mistake on any machine.
+            compiled.inspect_err(|why| assert!(!why.starts_with("javac failed"), "{why}"))
         })?;
         let log = fs::File::create(folder.join("stderr.log")).map_err(|e| e.to_string())?;
         let mut process = Command::new("java")
