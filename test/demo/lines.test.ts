@@ -67,7 +67,8 @@ test('a line over the limit is refused with its number and the limit', async () 
 
 test('a file that is not there, and a folder, are refused in words', async () => {
   await assert.rejects(Lines.open(join(folder, 'none')), /--file: .*none: there is no such file/)
-  await assert.rejects(Lines.open(folder), /is not a file/)
+  await assert.rejects(Lines.open(folder), /is a folder, not a file/)
+  await assert.rejects(Lines.open('/dev/null'), /is not a regular file: it is read twice/)
 })
 
 test('a changed byte, a lost line, a swap and a missing last line end are all found', async () => {

@@ -110,7 +110,7 @@ test('an empty file and a file of one empty line are proven too', async () => {
 test('a line of several MB is refused with its number and the limit; exit code 1', async () => {
   writeFileSync(join(folder, 'long'), `short\n${'x'.repeat(3_000_000)}\n`)
   const { code, stderr } = await start('--file', join(folder, 'long'))
-  assert.match(stderr, /long, line 2: longer than the limit of 1,048,000 bytes/)
+  assert.match(stderr, /npm start: --file: .*long, line 2: longer than the limit of 1,048,000 bytes/)
   assert.equal(code, 1)
 })
 
@@ -125,6 +125,24 @@ test('an unknown option and a cluster that is not there are said in one line', a
   assert.match(absent.stderr, /127\.0\.0\.1:1/)
   assert.equal(figures(absent).verified, false)
   assert.equal(absent.code, 1)
+})
+
+test('a reader that goes away, as head does, takes nothing from the run', async () => {
+  const child = spawn(process.execPath, ['scripts/start.mjs', '--records', '20000'], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const kill = () => child.kill('SIGKILL')
+  process.once('exit', kill)
+  const ended = new Promise<number | null>(done => child.once('close', code => done(code)))
+  let said = ''
+  child.stderr.on('data', text => {
+    said += text
+  })
+  child.stdout.once('data', () => child.stdout.destroy())
+  assert.equal(await ended, 0, said)
+  process.removeListener('exit', kill)
+  assert.doesNotMatch(said, /EPIPE|Error/)
 })
 
 test('Ctrl-C ends it in good order: exit code 130, and no topic is left behind', async () => {

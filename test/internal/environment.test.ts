@@ -100,6 +100,20 @@ describe('cold operations', () => {
     )
     await environment.call(client, 'client.close', {})
   })
+
+  test('a call that the add-on does not take rejects, and does not keep the process', async () => {
+    const { native } = environment
+    const { call, hold } = native
+    const held: boolean[] = []
+    native.hold = yes => void held.push(yes)
+    native.call = () => {
+      throw new Error('no thread')
+    }
+    const refused = environment.call(0, 'admin.listTopics', {})
+    Object.assign(native, { call, hold })
+    await assert.rejects(refused, /no thread/)
+    assert.deepEqual(held, [true, false])
+  })
 })
 
 test('every export of the add-on catches panics', () => {

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
 import { type Incoming, Mismatch, type Outgoing, type Workload } from './workload.ts'
 
 /** The longest line that is sent, in bytes: a record must fit into one request (`max.request.size`, 1 MiB) with its frame. */
@@ -36,13 +36,17 @@ export class Lines implements Workload {
   /** Reads the file once: counts its lines, takes its digest, refuses lines that are too long. */
   static async open(path: string): Promise<Lines> {
     const info = await stat(path).catch((error: NodeJS.ErrnoException) => {
-      throw new Error(`--file: ${path}: ${error.code === 'ENOENT' ? 'there is no such file' : error.message}`)
+      throw unreadable(path, error)
     })
-    if (!info.isFile()) throw new Error(`--file: ${path} is not a file`)
+    if (info.isDirectory()) throw new Error(`--file: ${path} is a folder, not a file`)
+    if (!info.isFile()) throw new Error(`--file: ${path} is not a regular file: it is read twice, which no pipe allows`)
     const hash = createHash('sha256')
     let lines = 0
     let length = 0
-    for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) {
+    const file = await open(path).catch(error => {
+      throw unreadable(path, error)
+    })
+    for await (const chunk of file.createReadStream({ highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) {
       hash.update(chunk)
       for (let at = 0; at < chunk.length; ) {
         const end = chunk.indexOf(newline, at)
@@ -105,6 +109,11 @@ async function* linesOf(path: string): AsyncIterable<Uint8Array> {
   if (rest.length > 0) yield Buffer.concat(rest)
 }
 
+function unreadable(path: string, error: NodeJS.ErrnoException): Error {
+  const why = { ENOENT: 'there is no such file', EACCES: 'it may not be read' }[error.code ?? ''] ?? error.message
+  return new Error(`--file: ${path}: ${why}`)
+}
+
 function tooLong(path: string, line: number): string {
-  return `${path}, line ${line}: longer than the limit of ${longestLine.toLocaleString('en')} bytes for one record (max.request.size)`
+  return `--file: ${path}, line ${line}: longer than the limit of ${longestLine.toLocaleString('en')} bytes for one record (max.request.size)`
 }

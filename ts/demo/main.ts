@@ -4,7 +4,7 @@
 import { Broker } from '../broker.ts'
 import { Latency } from './latency.ts'
 import { Lines } from './lines.ts'
-import { type Figures, grouped, next, Progress, table } from './report.ts'
+import { counted, type Figures, next, Progress, table } from './report.ts'
 import { type Counts, pass, recordsInFlight } from './run.ts'
 import { Orders } from './workload.ts'
 
@@ -21,11 +21,13 @@ export interface DemoOptions {
 export async function demonstrate(options: DemoOptions): Promise<number> {
   const counts: Counts = { produced: 0, consumed: 0, bytes: 0, latency: new Latency(), elapsedMs: 0 }
   const interrupted = onInterrupt()
+  outliveReaders()
   const cpuBefore = process.cpuUsage()
   let brokers = options.brokers ?? ''
   let records = options.file === undefined ? options.records : 0
   let proof = ''
   let failure: unknown
+  let begun = false
   let broker: Broker | undefined
   try {
     const workload = options.file === undefined ? new Orders(options.records) : await Lines.open(options.file)
@@ -36,12 +38,12 @@ export async function demonstrate(options: DemoOptions): Promise<number> {
       brokers = broker.address
     }
     if (!options.json) console.log(heading(options, brokers, records))
+    begun = true
     await pass(brokers, workload, options.codec, counts, new Progress(), interrupted.signal)
   } catch (error) {
     failure = error
   } finally {
     await broker?.close()
-    interrupted.forget()
   }
   const cpu = process.cpuUsage(cpuBefore)
   const figures: Figures = {
@@ -59,43 +61,55 @@ export async function demonstrate(options: DemoOptions): Promise<number> {
   }
   const facts = {
     proof,
-    inFlight: recordsInFlight,
+    inFlight: Math.min(records, recordsInFlight),
     embedded: options.brokers === undefined,
     file: options.file !== undefined,
   }
   if (failure !== undefined) {
-    console.error(
-      interrupted.signal.aborted ? 'npm start: interrupted' : `npm start: not verified: ${readable(failure)}`,
-    )
+    // Before the first record there is nothing that could have been verified.
+    const what = interrupted.signal.aborted ? 'interrupted' : `${begun ? 'not verified: ' : ''}${readable(failure)}`
+    console.error(`npm start: ${what}`)
   } else if (!options.json) {
     console.log(`\n${table(figures, facts)}\n\n${next(facts)}`)
   }
   if (options.json) console.log(JSON.stringify(figures))
-  if (interrupted.signal.aborted) return 130
-  return figures.verified ? 0 : 1
+  interrupted.forget()
+  return interrupted.code() ?? (figures.verified ? 0 : 1)
 }
 
 function heading({ codec, file, brokers: cluster }: DemoOptions, brokers: string, records: number): string {
-  const what = file === undefined ? `${grouped(records)} JSON records` : `${grouped(records)} lines of ${file}`
+  const what = file === undefined ? counted(records, 'JSON record') : `${counted(records, 'line')} of ${file}`
   const where = cluster === undefined ? `an embedded broker at ${brokers}` : brokers
   return `${what} through ${where}: TypeScript producer (${codec}, acks all, idempotent) and a consumer group`
 }
 
-/** Ctrl-C ends the run in good order; a second one ends the process. */
-function onInterrupt(): { signal: AbortSignal; forget: () => void } {
+/** Ctrl-C, or a request to end, ends the run in good order; a second one ends the process. */
+function onInterrupt(): { signal: AbortSignal; code: () => number | undefined; forget: () => void } {
   const controller = new AbortController()
-  const handler = () => {
-    if (controller.signal.aborted) process.exit(130)
+  let code: number | undefined
+  const handler = (_: NodeJS.Signals, number: number) => {
+    code ??= 128 + number
+    if (controller.signal.aborted) process.exit(code)
     controller.abort(new Error('interrupted'))
   }
   process.on('SIGINT', handler)
   process.on('SIGTERM', handler)
   return {
     signal: controller.signal,
+    code: () => code,
     forget: () => {
       process.off('SIGINT', handler)
       process.off('SIGTERM', handler)
     },
+  }
+}
+
+/** Nobody reads what is said (`npm start | head -1`): the run goes on to its end, which deletes its topic, and to its exit code. */
+function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error
+    })
   }
 }
 

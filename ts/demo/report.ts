@@ -49,7 +49,7 @@ export function table(
     ],
     [
       'produce latency',
-      `p50 ${duration(figures.p50Micros)}   p99 ${duration(figures.p99Micros)}   (${grouped(facts.inFlight)} records in flight)`,
+      `p50 ${duration(figures.p50Micros)}   p99 ${duration(figures.p99Micros)}   (${counted(facts.inFlight, 'record')} in flight)`,
     ],
     ['CPU', `${figures.cpuMicrosPerRecord.toFixed(2)} µs/record   (${who})`],
     ['peak memory', `${grouped(figures.peakRssMb)} MB`],
@@ -74,6 +74,11 @@ export function next(facts: { embedded: boolean; file: boolean }): string {
 /** 1234567 as 1,234,567. */
 export function grouped(number: number): string {
   return Math.round(number).toLocaleString('en')
+}
+
+/** 1 line, 2 lines. */
+export function counted(number: number, what: string): string {
+  return `${grouped(number)} ${what}${number === 1 ? '' : 's'}`
 }
 
 function duration(micros: number): string {

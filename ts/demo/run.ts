@@ -48,10 +48,7 @@ export async function pass(
   const clients: (Producer | Consumer)[] = []
   let made = false
   try {
-    await admin.createTopics([{ topic: name, partitions: workload.partitions }], { signal: stop }).catch(error => {
-      made = signal.aborted // it may have been made all the same
-      throw error
-    })
+    await admin.createTopics([{ topic: name, partitions: workload.partitions }], { signal: stop })
     made = true
     const producer = kafka.producer({ compression: codec, allowAutoCreateTopics: false })
     const consumer = kafka.consumer({ groupId: name, autoOffsetReset: 'earliest' })
@@ -69,7 +66,9 @@ export async function pass(
     progress.clear()
     // Before the topic goes: whoever still asks for it would have it made again by a broker that makes topics.
     await Promise.allSettled(clients.map(client => client.close({ timeout: 5_000 })))
-    if (made) await admin.deleteTopics([name]).catch(() => {})
+    // After Ctrl-C it may have been made although no answer came; but nobody waits long for a cluster that does not answer.
+    const patience = AbortSignal.timeout(made ? 15_000 : 2_000)
+    if (made || signal.aborted) await admin.deleteTopics([name], { signal: patience }).catch(() => {})
     await kafka.close()
   }
 }

@@ -152,7 +152,11 @@ export class Environment {
         })
       }
       this.hold()
-      this.native.call(id, handle, name, text)
+      try {
+        this.native.call(id, handle, name, text)
+      } catch (error) {
+        fail(thrown(error))
+      }
     })
   }
 
