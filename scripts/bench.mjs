@@ -16,9 +16,10 @@ const options = {
   brokers: { type: 'string' },
   rounds: { type: 'string', default: '5' },
   records: { type: 'string' },
-  bytes: { type: 'string', default: '100' },
+  bytes: { type: 'string' },
   codec: { type: 'string' },
   json: { type: 'boolean', default: false },
+  minutes: { type: 'string' },
   plot: { type: 'string' },
   prebuilt: { type: 'boolean', default: false },
   list: { type: 'boolean', default: false },
@@ -37,7 +38,8 @@ options
   --rounds N          rounds per client (default 5)
   --records N         records per round (default: as --list says; slow clients get fewer)
   --bytes N           size of a record: 100 (default), 1024 or 10240
-  --codec NAME        none, gzip, snappy, lz4, zstd (default: lz4, but none where latency is measured)
+  --codec NAME        none, gzip, snappy, lz4 (default), zstd
+  --minutes N         how long the soak runs (default 10)
   --json              only one line of JSON per client and round, no table
   --plot FILE         writes the medians as a bar chart (SVG)
   --prebuilt          takes the add-on as it is built now (default: builds it with the dist profile)
@@ -79,7 +81,12 @@ async function main(args) {
   if (values.list) return list()
   supportedNode()
   const rounds = count('rounds', values.rounds)
-  const sizes = { bytes: count('bytes', values.bytes), codec: values.codec, records: count('records', values.records) }
+  const sizes = {
+    bytes: count('bytes', values.bytes),
+    codec: values.codec,
+    records: count('records', values.records),
+    minutes: count('minutes', values.minutes),
+  }
   const cases = positionals.flatMap(name => casesOf(name, sizes))
   const names = chosenClients(values.clients)
   const { measure } = await import('../bench/lib/measure.mjs')

@@ -4,6 +4,8 @@
 import { readFileSync } from 'node:fs'
 import { Kafka } from 'dohle'
 import { inBatches, inFlight, main, oneByOne, touched, Watch } from './harness.mjs'
+import { endToEnd, fan, loopDelay } from './scenarios.mjs'
+import { soak } from './soak.mjs'
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
 
@@ -105,6 +107,31 @@ async function consume(job, read) {
   return pass(job.records, new Watch())
 }
 
+/** Hands values to `handle` until that says false. */
+async function reading(consumer, handle) {
+  for await (const message of consumer) if (handle(message.value) === false) break
+}
+
+async function openReader(job, partitions) {
+  const consumer = new Kafka({ brokers: job.brokers }).consumer()
+  await consumer.assign(partitions)
+  return handle => reading(consumer, handle)
+}
+
+const both = async job => {
+  const producer = producerOf(job)
+  const send = value => producer.send({ topic: job.topic, value })
+  return { send, read: await openReader(job, partitionsOf(job)) }
+}
+
+/** A client of its own for each producer and each consumer. */
+async function pair(job, partition) {
+  const producer = producerOf(job)
+  const { topic } = job
+  const send = values => producer.sendBatch({ topic, messages: values.map(value => ({ partition, value })) })
+  return { send, read: await openReader(job, [partitionsOf(job)[partition]]) }
+}
+
 await main({
   version,
   modes: {
@@ -114,5 +141,9 @@ await main({
     sequential,
     consume: job => consume(job, readMessages),
     'consume-batches': job => consume(job, readBatches),
+    'end-to-end': async job => endToEnd(job, await both(job)),
+    fan: job => fan(job, partition => pair(job, partition)),
+    'event-loop': async job => loopDelay(job, await openReader(job, partitionsOf(job))),
+    soak: async job => soak(job, { producer: producerOf(job), read: await openReader(job, partitionsOf(job)) }),
   },
 })

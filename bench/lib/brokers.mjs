@@ -6,8 +6,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Kafka, logLevel } from 'kafkajs'
 import { KafkaServer } from '../../scripts/kafka.mjs'
 
-/** Segments of deleted topics go at once, so that many rounds do not fill the disk; 2 GB of heap are not needed. */
-const settings = { 'log.segment.delete.delay.ms': 1000, 'file.delete.delay.ms': 1000, 'log.retention.hours': -1 }
+/** What was deleted, or is older than a topic keeps, goes soon, so that many rounds do not fill the disk. */
+const settings = {
+  'log.segment.delete.delay.ms': 1_000,
+  'log.retention.check.interval.ms': 10_000,
+  'log.retention.hours': -1,
+}
 
 /** A broker to measure against. `stop` ends what this has started. */
 export async function open(brokers, say) {
@@ -44,17 +48,27 @@ class Topics {
   }
 
   /** A new topic; returns its name when it has leaders. */
-  async create(partitions, hint) {
+  async create(partitions, hint, config = {}) {
     const topic = `bench-${this.#run}-${++this.#count}-${hint}`
-    await this.#admin.createTopics({ topics: [{ topic, numPartitions: partitions }], waitForLeaders: true })
+    const configEntries = Object.entries(config).map(([name, value]) => ({ name, value: String(value) }))
+    const topics = [{ topic, numPartitions: partitions, configEntries }]
+    await this.#admin.createTopics({ topics, waitForLeaders: false })
     this.#made.push(topic)
+    await until(async () => {
+      const { topics } = await this.#admin.fetchTopicMetadata({ topics: [topic] })
+      return topics[0].partitions.length === partitions && topics[0].partitions.every(({ leader }) => leader >= 0)
+    })
     return topic
   }
 
-  /** How many records there are in a topic. */
+  /** How many records were written to a topic; old ones may be gone by now. */
   async count(topic) {
-    const ends = await this.#admin.fetchTopicOffsets(topic)
-    return ends.reduce((sum, { high, low }) => sum + Number(high) - Number(low), 0)
+    let ends = []
+    await until(async () => {
+      ends = await this.#admin.fetchTopicOffsets(topic)
+      return true
+    })
+    return ends.reduce((sum, { high }) => sum + Number(high), 0)
   }
 
   /** The count, once it is `expected` or does not grow any more (with acks 0 the last records may be on their way). */
@@ -68,8 +82,8 @@ class Topics {
   }
 
   async remove(topic) {
-    this.#made = this.#made.filter(other => other !== topic)
     await this.#admin.deleteTopics({ topics: [topic] })
+    this.#made = this.#made.filter(other => other !== topic)
   }
 
   /** Removes what is left, and ends the broker if this started it. */
@@ -77,5 +91,17 @@ class Topics {
     if (this.#made.length > 0) await this.#admin.deleteTopics({ topics: this.#made }).catch(() => {})
     await this.#admin.disconnect()
     await this.#end()
+  }
+}
+
+/** Tries until `done` says true; a broker that has just made a topic may not know all of it yet. */
+async function until(done, limitMs = 120_000) {
+  for (const end = Date.now() + limitMs; ; await sleep(50)) {
+    try {
+      if (await done()) return
+    } catch (error) {
+      if (Date.now() > end || !error.retriable) throw error
+    }
+    if (Date.now() > end) throw new Error('the broker did not get ready')
   }
 }

@@ -13,6 +13,9 @@ import { npmPeers } from './npm-peers.mjs'
 const program = name => join(root, 'bench', 'clients', name)
 const peer = name => join(root, 'bench', 'peers', name)
 
+/** What a client can be asked for that is complete but for the scenarios of JavaScript. */
+const engine = ['produce', 'enqueue', 'single', 'sequential', 'consume', 'consume-batches', 'end-to-end', 'fan']
+
 /**
  * Fields of a client:
  * - `setUp(context)`: makes it ready and returns the command that runs one round; throws with the reason if it cannot
@@ -23,7 +26,7 @@ const peer = name => join(root, 'bench', 'peers', name)
 export const clients = {
   dohle: {
     title: 'Dohle, TypeScript',
-    modes: ['produce', 'enqueue', 'single', 'sequential', 'consume', 'consume-batches'],
+    modes: [...engine, 'event-loop', 'soak'],
     async setUp({ say, prebuilt, nodeCommand }) {
       if (!prebuilt) await build(say, 'dist')
       return [nodeCommand, program('dohle.mjs')]
@@ -31,7 +34,7 @@ export const clients = {
   },
   'dohle-rust': {
     title: 'Dohle, Rust (the engine alone)',
-    modes: ['produce', 'enqueue', 'single', 'sequential', 'consume', 'consume-batches'],
+    modes: engine,
     async setUp({ say }) {
       say('building dohle-rust (dist profile)')
       const manifest = join('native', 'Cargo.toml')
@@ -51,7 +54,7 @@ export const clients = {
   },
   librdkafka: {
     title: 'librdkafka, C',
-    modes: ['produce', 'enqueue', 'single', 'sequential', 'consume', 'consume-batches', 'end-to-end', 'fan'],
+    modes: engine,
     setUp: async ({ say }) => [await librdkafka(say)],
   },
   'confluent-kafka-javascript': {
@@ -92,7 +95,7 @@ export const clients = {
   },
   'franz-go': {
     title: 'franz-go, Go',
-    modes: ['produce', 'enqueue', 'single', 'sequential', 'consume', 'consume-batches', 'end-to-end', 'fan'],
+    modes: engine,
     setUp: ({ say }) => franzGo(say),
   },
   'kafka-clients': {

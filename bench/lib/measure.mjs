@@ -23,10 +23,12 @@ export async function measure({ cases, names, rounds, brokers, json, context }) 
           lines.push(line(one, client, result))
           return print(lines.at(-1))
         }
-        notes.push([client, unable ? 'has no such call' : `failed in round ${round}: ${failed}`])
+        notes.push([client, unable ? 'has nothing for this scenario' : `failed in round ${round}: ${failed}`])
         if (failed) process.exitCode = 1
         print(
-          unable ? { client, scenario: one.name, missing: 'has no such call' } : { client, scenario: one.name, failed },
+          unable
+            ? { client, scenario: one.name, missing: 'has nothing for this scenario' }
+            : { client, scenario: one.name, failed },
         )
       }
       await runCase(one, { ready, clients, topics, rounds, fill, told })

@@ -18,7 +18,9 @@ export function line(one, client, result) {
     threads: result.threads,
     p50Micros: result.p50 ?? null,
     p99Micros: result.p99 ?? null,
-    ...(result.p999 === undefined || one.mode !== 'end-to-end' ? {} : { p999Micros: result.p999 }),
+    // Two scenarios have more to tell than the fields that all have.
+    ...(one.mode === 'end-to-end' ? { p999Micros: result.p999 } : {}),
+    ...(one.mode === 'soak' ? { residentMbPerMinute: result.residentMbPerMinute } : {}),
   }
 }
 
@@ -82,7 +84,19 @@ export function table(one, lines, notes) {
   ])
   const rounds = Math.max(0, ...rows.map(row => row.rounds))
   const title = `${one.name}: ${one.title} (${one.bytes} bytes, ${one.codec}, median of ${rounds})`
-  return [title, ...columns([head, ...cells]), ...notes.map(([client, text]) => `  ${client}: ${text}`)].join('\n')
+  return [
+    title,
+    ...columns([head, ...cells]),
+    ...lines.flatMap(soaked),
+    ...notes.map(([client, text]) => `  ${client}: ${text}`),
+  ].join('\n')
+}
+
+/** What a soak is about: whether memory grew from the third minute (the first two warm up) to the last. */
+function soaked({ client, residentMbPerMinute: minutes }) {
+  if (!minutes) return []
+  const grown = minutes.length > 3 ? `; last minute ${ratio(minutes.at(-1) / minutes[2])} the third` : ''
+  return [`  ${client}: ${minutes.join(', ')} MB in each minute${grown}`]
 }
 
 function columns(rows) {

@@ -31,10 +31,11 @@ const firstLines = error =>
 
 /**
  * Runs all rounds of one case; `told` gets each result as it comes:
- * `{client, result}`, `{client, failed}` or `{client, unable}` (the client has no such mode).
+ * `{client, result}`, `{client, failed}` or `{client, unable}` (the scenario is not for it, or it has no call for it).
  */
 export async function runCase(one, { ready, clients, topics, rounds, fill, told }) {
-  const able = [...ready].filter(([name]) => clients[name].modes.includes(one.mode))
+  const meant = [...ready].filter(([name]) => !one.clients || one.clients.includes(name) || ready.size === 1)
+  const able = meant.filter(([name]) => clients[name].modes.includes(one.mode))
   for (const [name] of ready) if (!able.some(([other]) => other === name)) told({ client: name, unable: true })
   if (able.length === 0) return
   const data = dataFile(one.bytes)
@@ -58,11 +59,15 @@ export async function runCase(one, { ready, clients, topics, rounds, fill, told 
 /** A slow client gets fewer records, unless the command says how many. */
 const recordsOf = (one, client) => (one.given ? one.records : Math.round(one.records * (client.pace?.[one.pace] ?? 1)))
 
+/** How many records a reader's topic has: those of the warm-up come before the measured ones only where one reader does both. */
+const filledWith = one => (one.mode === 'event-loop' ? one.warmup + one.records : one.records)
+
 async function oneRound(job, command, { topics, data, filled }) {
-  const topic = filled ?? (await topics.create(job.partitions, job.name))
+  const topic = filled ?? (await topics.create(job.partitions, job.name, job.topicConfig))
   try {
     const result = await runProgram(command, { ...job, data, topic, brokers: topics.address })
-    if (result.records !== job.records) throw new Error(`measured ${result.records} records, not ${job.records}`)
+    if (job.mode !== 'soak' && result.records !== job.records)
+      throw new Error(`measured ${result.records} records, not ${job.records}`)
     if (filled === undefined) await verify(job, result, topics, topic)
     return result
   } finally {
@@ -72,7 +77,7 @@ async function oneRound(job, command, { topics, data, filled }) {
 
 /** What the client says it wrote, what it was asked to write, and what is on the broker must be the same number. */
 async function verify(job, result, topics, topic) {
-  const expected = job.records + job.warmup
+  const expected = job.mode === 'soak' ? result.written : job.records + job.warmup
   const count = await topics.settledCount(topic, expected)
   if (result.written !== expected || count !== expected) {
     throw new Error(`asked for ${expected} records, the client says ${result.written}, on the broker are ${count}`)
@@ -82,10 +87,19 @@ async function verify(job, result, topics, topic) {
 /** A topic with the records that readers read, written once per case by one client for all. */
 async function fillTopic(one, { topics, fill, data }) {
   const topic = await topics.create(one.partitions, one.name)
-  const job = { ...one, mode: 'enqueue', warmup: 0, flags: {}, data, topic, brokers: topics.address }
-  await runProgram(fill, job)
-  const count = await topics.settledCount(topic, one.records)
-  if (count !== one.records) throw new Error(`the topic to be read has ${count} records instead of ${one.records}`)
+  const records = filledWith(one)
+  await runProgram(fill, {
+    ...one,
+    mode: 'enqueue',
+    records,
+    warmup: 0,
+    flags: {},
+    data,
+    topic,
+    brokers: topics.address,
+  })
+  const count = await topics.settledCount(topic, records)
+  if (count !== records) throw new Error(`the topic to be read has ${count} records instead of ${records}`)
   return topic
 }
 

@@ -64,7 +64,6 @@ export const scenarios = {
     mode: 'sequential',
     records: 20_000,
     warmup: 2_000,
-    codec: 'none',
     pace: 'sequential',
     latency: true,
   },
@@ -95,26 +94,77 @@ export const scenarios = {
     warmup: 500_000,
     pace: 'consume',
   },
+  'end-to-end': {
+    title: 'open loop, from send to handler in one process, 10,000 records/s for 20 s',
+    mode: 'end-to-end',
+    flags: { rate: 10_000, seconds: 20 },
+    records: 200_000,
+    warmup: 20_000,
+    latency: true,
+  },
+  fan: {
+    title: '100 producers and 100 consumers, each with a client of its own, in one process',
+    mode: 'fan',
+    flags: { clients: 100 },
+    partitions: 100,
+    records: 1_000_000,
+    warmup: 0,
+  },
+  'event-loop': {
+    title: 'delay of the event loop while consuming at full speed, less that of an idle loop (p99)',
+    mode: 'event-loop',
+    reads: true,
+    records: 5_000_000,
+    warmup: 500_000,
+    pace: 'consume',
+    clients: ['dohle', 'platformatic', 'kafkajs', 'confluent-kafka-javascript'],
+  },
+  codecs: {
+    title: 'produce and consume with each codec, 100 bytes and 1 KiB',
+    of: ['produce', 'consume'],
+    records: 1_000_000,
+  },
+  soak: {
+    title: 'produce and consume at once for ten minutes (--minutes); resident memory per minute',
+    mode: 'soak',
+    flags: { seconds: 600 },
+    warmup: 0,
+    topicConfig: { 'retention.bytes': 268_435_456, 'segment.bytes': 67_108_864 },
+    clients: ['dohle'],
+  },
 }
 
 /** The cases that a command asks for: scenarios with their size and codec settled. */
-export function casesOf(name, { bytes, codec, records }) {
+export function casesOf(name, wanted) {
   const scenario = scenarios[name]
   if (!scenario) throw new Error(`no scenario ${name}; there are: ${Object.keys(scenarios).join(', ')}`)
+  const { bytes, codec, records } = wanted
   if (codec !== undefined && !codecs.includes(codec)) throw new Error(`--codec ${codec}: one of ${codecs.join(', ')}`)
-  if (!(bytes in share)) throw new Error(`--bytes ${bytes}: one of ${Object.keys(share).join(', ')}`)
-  const size = scenario.flags?.tiny ? 3 : bytes
-  const factor = scenario.latency ? 1 : share[bytes]
-  return [
-    {
-      ...scenario,
-      name,
-      bytes: size,
-      codec: codec ?? scenario.codec ?? 'lz4',
-      partitions: 6,
-      records: records ?? Math.round(scenario.records * factor),
-      warmup: Math.min(Math.round(scenario.warmup * factor), Math.ceil((records ?? Number.POSITIVE_INFINITY) / 4)),
-      given: records !== undefined,
-    },
-  ]
+  if (bytes !== undefined && !(bytes in share))
+    throw new Error(`--bytes ${bytes}: one of ${Object.keys(share).join(', ')}`)
+  if (!scenario.of) return [settled(name, scenario, wanted)]
+  const combined = []
+  for (const size of bytes === undefined ? [100, 1024] : [bytes]) {
+    for (const one of codec === undefined ? codecs : [codec]) {
+      for (const part of scenario.of) {
+        const given = { ...wanted, bytes: size, codec: one, records: records ?? scenario.records * share[size] }
+        combined.push(settled(part, scenarios[part], given))
+      }
+    }
+  }
+  return combined
 }
+
+function settled(name, scenario, { bytes = 100, codec, records, minutes }) {
+  const { flags = {}, latency, partitions = 6 } = scenario
+  const factor = latency ? 1 : share[bytes]
+  const count = records ?? Math.round((scenario.records ?? 0) * factor)
+  const warmup = Math.min(Math.round(scenario.warmup * factor), Math.ceil(count / 4))
+  const one = { ...scenario, name, bytes: flags.tiny ? 3 : bytes, codec: codec ?? scenario.codec ?? 'lz4', partitions }
+  if (flags.rate) one.flags = { ...flags, seconds: Math.max(1, Math.round(count / flags.rate)) }
+  if (scenario.mode === 'soak') one.flags = { ...flags, seconds: minutes === undefined ? flags.seconds : minutes * 60 }
+  const rounded = flags.rate ? one.flags.seconds * flags.rate : flags.clients ? roundTo(count, flags.clients) : count
+  return { ...one, records: rounded, warmup, given: records !== undefined }
+}
+
+const roundTo = (count, part) => Math.max(part, Math.round(count / part) * part)

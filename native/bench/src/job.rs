@@ -15,6 +15,11 @@ pub struct Job {
     /// Records under way at most; 0: no bound.
     pub window: u64,
     pub partitions: i32,
+    /// Records per second, and for how many seconds, of an open loop.
+    pub rate: u64,
+    pub seconds: u64,
+    /// Producers and as many consumers.
+    pub clients: u64,
     data: Vec<u8>,
     bytes: usize,
     keys: Vec<[u8; 8]>,
@@ -42,6 +47,9 @@ impl Job {
             warmup: number("--warmup"),
             window: number("--window"),
             partitions: number("--partitions") as i32,
+            rate: number("--rate"),
+            seconds: number("--seconds"),
+            clients: number("--clients").max(1),
             data: std::fs::read(text("--data")).expect("--data: a file"),
             bytes: number("--bytes") as usize,
             keys: if keyed { (0..10_000).map(key).collect() } else { Vec::new() },

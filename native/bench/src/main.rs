@@ -4,6 +4,7 @@
 //! The calls are made on the main thread; one more thread does the I/O, as in every language.
 #![forbid(unsafe_code)]
 
+mod both;
 mod consume;
 mod job;
 mod produce;
@@ -30,6 +31,8 @@ fn main() {
         "produce" | "enqueue" | "single" => produce::stream(&job, &runtime),
         "sequential" => produce::sequential(&job, &runtime),
         "consume" | "consume-batches" => consume::all(&job, &runtime),
+        "end-to-end" => both::end_to_end(&job, &runtime),
+        "fan" => both::fan(&job, &runtime),
         other => panic!("no mode {other}"),
     };
     println!("{result}");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dohle_client::generated::options::Acks;
 use dohle_client::producer::{AppendError, Delivery, DeliverySink, Producer, ProducerOptions, TopicId};
@@ -42,7 +42,8 @@ impl DeliverySink for Sink {
     }
 }
 
-struct Sending<'a> {
+/// One producer with its sink, writing to the job's topic.
+pub struct Sending<'a> {
     job: &'a Job,
     runtime: &'a Runtime,
     sink: Arc<Sink>,
@@ -52,7 +53,7 @@ struct Sending<'a> {
 
 impl<'a> Sending<'a> {
     /// The default options, which are idempotent with acks all.
-    fn new(job: &'a Job, runtime: &'a Runtime) -> Self {
+    pub fn new(job: &'a Job, runtime: &'a Runtime) -> Self {
         let client = connect(job, runtime);
         let options = ProducerOptions {
             compression: job.codec.parse().expect("--codec"),
@@ -66,14 +67,29 @@ impl<'a> Sending<'a> {
         Sending { job, runtime, sink, producer, topic }
     }
 
-    fn append(&self, i: u64) -> Result<(), ()> {
-        let record =
-            RecordRef { timestamp: -1, key: self.job.key(i), value: Some(self.job.value(i)), headers: Headers::None };
-        match self.producer.append(self.topic, None, &record) {
+    /// [`Full`]: there is no room, [`Sending::wait_for_space`].
+    pub fn append(&self, partition: Option<i32>, key: Option<&[u8]>, value: &[u8]) -> Result<(), Full> {
+        let record = RecordRef { timestamp: -1, key, value: Some(value), headers: Headers::None };
+        match self.producer.append(self.topic, partition, &record) {
             Ok(_) => Ok(()),
-            Err(AppendError::Full) => Err(()),
+            Err(AppendError::Full) => Err(Full),
             Err(AppendError::Invalid(error)) => panic!("{error}"),
         }
+    }
+
+    fn append_next(&self, i: u64) -> Result<(), Full> {
+        self.append(None, self.job.key(i), self.job.value(i))
+    }
+
+    /// What was appended may go.
+    pub fn poke(&self) {
+        self.producer.poke();
+    }
+
+    /// Waits until there is room again, or for news of records.
+    pub fn wait_for_space(&self) {
+        self.producer.wants_space();
+        self.wait();
     }
 
     fn settled(&self) -> u64 {
@@ -94,27 +110,37 @@ impl<'a> Sending<'a> {
             let end = (next + room).min(to);
             let mut full = false;
             while next < end && !full {
-                full = self.append(next).is_err();
+                full = self.append_next(next).is_err();
                 next += u64::from(!full);
             }
-            self.producer.poke();
+            self.poke();
             if full {
-                self.producer.wants_space();
-            }
-            if full || room == 0 {
+                self.wait_for_space();
+            } else if room == 0 {
                 self.wait();
             }
         }
         self.runtime.block_on(self.producer.flush());
     }
 
-    fn end(self, watch: Watch, latencies: Option<Vec<std::time::Duration>>) -> String {
-        let written = self.settled() - self.sink.failed.load(Ordering::Relaxed);
-        let result = watch.end(self.job.records, written, latencies);
+    /// Flushes; how many records the broker has then.
+    pub fn written(&self) -> u64 {
+        self.runtime.block_on(self.producer.flush());
+        self.settled() - self.sink.failed.load(Ordering::Relaxed)
+    }
+
+    /// The result of `records` measured ones; the flush is part of the time.
+    pub fn end(self, watch: Watch, records: u64, latencies: Option<Vec<Duration>>) -> String {
+        let written = self.written();
+        let result = watch.end(records, written, latencies);
         self.runtime.block_on(self.producer.close(None));
         result
     }
 }
+
+/// `buffer.memory` is used up.
+#[derive(Debug)]
+pub struct Full;
 
 /// As fast as they go, with at most `--window` under way if that is given.
 pub fn stream(job: &Job, runtime: &Runtime) -> String {
@@ -122,7 +148,7 @@ pub fn stream(job: &Job, runtime: &Runtime) -> String {
     sending.records(0, job.warmup);
     let watch = Watch::begin();
     sending.records(job.warmup, job.warmup + job.records);
-    sending.end(watch, None)
+    sending.end(watch, job.records, None)
 }
 
 /// Each is settled before the next.
@@ -135,11 +161,10 @@ pub fn sequential(job: &Job, runtime: &Runtime) -> String {
             watch = Watch::begin();
         }
         let begun = Instant::now();
-        while sending.append(i).is_err() {
-            sending.producer.wants_space();
-            sending.wait();
+        while sending.append_next(i).is_err() {
+            sending.wait_for_space();
         }
-        sending.producer.poke();
+        sending.poke();
         while sending.settled() <= i {
             sending.wait();
         }
@@ -147,5 +172,5 @@ pub fn sequential(job: &Job, runtime: &Runtime) -> String {
             latencies.push(begun.elapsed());
         }
     }
-    sending.end(watch, Some(latencies))
+    sending.end(watch, job.records, Some(latencies))
 }
