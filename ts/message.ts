@@ -21,6 +21,14 @@ const decode: (buffer: Buffer, start: number, end: number) => string =
     ? (buffer, start, end) => (buffer as FastBuffer).utf8Slice(start, end)
     : (buffer, start, end) => buffer.toString('utf8', start, end)
 
+type BufferView = new (memory: ArrayBufferLike, start: number, length: number) => Buffer
+
+/** Makes a `Buffer` over memory without `subarray`'s detours: Node's own class for them, at half the cost. */
+const View =
+  (Buffer as unknown as Record<symbol, BufferView | undefined>)[Symbol.species] ??
+  (((memory: ArrayBuffer, start: number, length: number) =>
+    Buffer.from(memory, start, length)) as unknown as BufferView)
+
 /**
  * The headers of a record: ordered, duplicates kept, a value may be null. Iterates as `[name, value]` pairs.
  */
@@ -175,7 +183,8 @@ export class Message {
     const copied = Buffer.allocUnsafeSlow(parts.length === 0 ? 0 : end - start)
     if (parts.length > 0) bytes.copy(copied, 0, start, end)
     for (const field of [KEY, VALUE, HEADERS]) own[field] = own[field + 1]! > 0 ? own[field]! - start : 0
-    const records: Records = { topic, partition, baseOffset, leaderEpoch, bytes: copied, index: own }
+    const { buffer: memory, byteOffset: memoryStart } = copied
+    const records = { topic, partition, baseOffset, leaderEpoch, bytes: copied, memory, memoryStart, index: own }
     return new Message(records, 0, this.position, this.progress)
   }
 
@@ -192,11 +201,10 @@ export class Message {
   }
 
   #bytes(field: number): Buffer | null {
-    const { index, bytes } = this.records
+    const { index, memory, memoryStart } = this.records
     const length = index[this.at + field + 1]!
     if (length < 0) return null
-    const start = index[this.at + field]!
-    return bytes.subarray(start, start + length)
+    return new View(memory, memoryStart + index[this.at + field]!, length)
   }
 
   #text(field: number): string | null {

@@ -91,6 +91,9 @@ export interface Records {
   readonly baseOffset: number
   readonly leaderEpoch: number
   readonly bytes: Buffer
+  /** What `bytes` is a part of, and where in it. */
+  readonly memory: ArrayBufferLike
+  readonly memoryStart: number
   readonly index: Int32Array
 }
 
@@ -103,6 +106,8 @@ export class Chunk implements Records {
   readonly highWatermark: number
   readonly count: number
   readonly bytes: Buffer
+  readonly memory: ArrayBufferLike
+  readonly memoryStart: number
   readonly index: Int32Array
   readonly progress: Progress
 
@@ -114,6 +119,8 @@ export class Chunk implements Records {
     this.highWatermark = chunk.highWatermark
     this.count = chunk.count
     this.bytes = chunk.bytes
+    this.memory = chunk.bytes.buffer
+    this.memoryStart = chunk.bytes.byteOffset
     this.index = words(chunk.index)
     const shared = chunk.shared && words(chunk.shared)
     const control = shared && new Uint32Array(shared.buffer, shared.byteOffset, shared.length)

@@ -15,8 +15,10 @@ use crate::world::Socket;
 
 /// Small responses are read in one go with what follows them; of a large one at most this much is copied.
 const STAGE: usize = 8 * 1024;
-/// A frame's buffer starts no larger than this and doubles as bytes come.
+/// A frame's buffer starts no larger than this…
 const FIRST_ALLOCATION: usize = 1024 * 1024;
+/// …and grows to at most this many times what has come: few copies, and a peer that lies must send to be believed.
+const GROWTH: usize = 8;
 /// A response is at least a correlation id.
 const SHORTEST: i32 = 4;
 
@@ -111,7 +113,8 @@ impl FrameReader {
 
 fn read_into(cx: &mut Context<'_>, socket: &mut Box<dyn Socket>, partial: &mut Partial) -> Poll<io::Result<usize>> {
     if partial.bytes.capacity() == partial.bytes.len() {
-        partial.bytes.reserve(partial.missing.min(partial.bytes.len().max(STAGE)));
+        let more = (partial.bytes.len() * (GROWTH - 1)).max(STAGE);
+        partial.bytes.reserve(partial.missing.min(more));
     }
     let mut target = (&mut partial.bytes).limit(partial.missing);
     pin!(socket.read_buf(&mut target)).poll_in(cx)

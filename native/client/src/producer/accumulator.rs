@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::batch::{Fit, OpenBatch};
+use super::buffers::Buffers;
 use super::config::Config;
 use super::grow::Grow;
 use super::memory::Memory;
@@ -24,6 +25,7 @@ use crate::world::World;
 pub(crate) struct Accumulator {
     pub config: Config,
     pub memory: Memory,
+    pub buffers: Buffers,
     pub world: Arc<dyn World>,
     sink: Arc<dyn DeliverySink>,
     topics: Grow<Arc<Topic>>,
@@ -54,9 +56,11 @@ pub(crate) struct News {
 impl Accumulator {
     pub fn new(config: Config, sink: Arc<dyn DeliverySink>, world: Arc<dyn World>) -> Self {
         let memory = Memory::new(config.buffer_memory);
+        let buffers = Buffers::new(config.batch_size, config.buffer_memory);
         Self {
             config,
             memory,
+            buffers,
             world,
             sink,
             topics: Grow::new(),
@@ -150,7 +154,7 @@ impl Accumulator {
         let mut queue = partition.queue.lock();
         let limit = queue.limit;
         if let Some(open) = &mut queue.open {
-            match open.fit(bound, limit, &self.memory, false) {
+            match open.fit(bound, limit, &self.memory, &self.buffers, false) {
                 Fit::Yes => {
                     let (group, index) = open.append(record);
                     return Ok(Placed { group, index });
@@ -174,8 +178,8 @@ impl Accumulator {
         if queue.closed {
             return Err(invalid(self.why_closed()));
         }
-        let mut open =
-            OpenBatch::new(self.group(), bound, queue.usual, &self.memory, false).ok_or(AppendError::Full)?;
+        let mut open = OpenBatch::new(self.group(), bound, queue.usual, &self.memory, &self.buffers, false)
+            .ok_or(AppendError::Full)?;
         let (group, index) = open.append(record);
         self.begin(partition, queue, open);
         Ok(Placed { group, index })
@@ -203,12 +207,12 @@ impl Accumulator {
         let mut queue = partition.queue.lock();
         let limit = queue.limit;
         if let Some(open) = &mut queue.open
-            && open.fit(bound, limit, &self.memory, true) == Fit::Yes
+            && open.fit(bound, limit, &self.memory, &self.buffers, true) == Fit::Yes
         {
             open.append_for(record, place.0, place.1);
             return;
         }
-        if let Some(mut open) = OpenBatch::new(self.group(), bound, queue.usual, &self.memory, true) {
+        if let Some(mut open) = OpenBatch::new(self.group(), bound, queue.usual, &self.memory, &self.buffers, true) {
             open.append_for(record, place.0, place.1);
             self.begin(partition, &mut queue, open);
         }

@@ -8,6 +8,7 @@ use dohle_protocol::records::{BATCH_HEADER_LEN, BatchBuilder, RecordRef, SealedB
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
+use super::buffers::Buffers;
 use super::memory::Memory;
 use crate::error::Error;
 
@@ -89,9 +90,16 @@ impl OpenBatch {
     /// A batch for a first record of up to `bound` bytes; none if there is no memory. `accepted`: the record was taken
     /// before, from a waiting room, and finds a place whatever the memory says.
     /// `usual`: bytes that such a batch is likely to have.
-    pub fn new(group: u32, bound: usize, usual: usize, memory: &Memory, accepted: bool) -> Option<Self> {
+    pub fn new(
+        group: u32,
+        bound: usize,
+        usual: usize,
+        memory: &Memory,
+        buffers: &Buffers,
+        accepted: bool,
+    ) -> Option<Self> {
         let least = BATCH_HEADER_LEN + bound;
-        let mut reserved = memory.take(least, least.max(usual));
+        let mut reserved = memory.take(least, buffers.round(least.max(usual)));
         if reserved == 0 {
             if !accepted {
                 return None;
@@ -100,7 +108,7 @@ impl OpenBatch {
             reserved = least;
         }
         Some(Self {
-            builder: BatchBuilder::new(reserved),
+            builder: BatchBuilder::with_buffer(buffers.take(reserved)),
             runs: Runs::default(),
             group,
             own: 0,
@@ -110,7 +118,7 @@ impl OpenBatch {
     }
 
     /// Makes room for a record of up to `bound` bytes in a batch of at most `limit`.
-    pub fn fit(&mut self, bound: usize, limit: usize, memory: &Memory, accepted: bool) -> Fit {
+    pub fn fit(&mut self, bound: usize, limit: usize, memory: &Memory, buffers: &Buffers, accepted: bool) -> Fit {
         let needed = self.builder.len() + bound;
         if needed > limit {
             return Fit::BatchFull;
@@ -118,8 +126,14 @@ impl OpenBatch {
         if needed <= self.reserved {
             return Fit::Yes;
         }
+        self.grow(needed, limit, memory, buffers, accepted)
+    }
+
+    #[cold]
+    fn grow(&mut self, needed: usize, limit: usize, memory: &Memory, buffers: &Buffers, accepted: bool) -> Fit {
         let least = needed - self.reserved;
-        let taken = memory.take(least, least.max(self.reserved.min(limit - self.reserved)));
+        let ideal = buffers.round(needed.max((self.reserved * 2).min(limit))) - self.reserved;
+        let taken = memory.take(least, ideal);
         if taken == 0 {
             if !accepted {
                 return Fit::NoMemory;
@@ -127,6 +141,11 @@ impl OpenBatch {
             memory.take_anyway(least);
         }
         self.reserved += taken.max(if taken == 0 { least } else { 0 });
+        if self.builder.capacity() < self.reserved {
+            // Doubles where memory comes by the record, or every record would copy the batch.
+            let room = self.reserved.max((self.builder.capacity() * 2).min(limit));
+            self.builder.move_to(buffers.take(room));
+        }
         Fit::Yes
     }
 
@@ -267,30 +286,31 @@ mod tests {
 
     #[test]
     fn memory_is_taken_in_steps_and_never_beyond_the_limit() {
-        let memory = Memory::new(1 << 20);
+        let (memory, buffers) = (Memory::new(1 << 20), Buffers::new(100_000, 1 << 20));
         let value = [0; 1000];
         let bound = BatchBuilder::record_size_bound(&record(&value));
-        let mut batch = OpenBatch::new(1, bound, FIRST_STEP, &memory, false).unwrap();
+        let mut batch = OpenBatch::new(1, bound, FIRST_STEP, &memory, &buffers, false).unwrap();
         let mut steps = vec![batch.reserved];
-        while batch.fit(bound, 100_000, &memory, false) == Fit::Yes {
+        while batch.fit(bound, 100_000, &memory, &buffers, false) == Fit::Yes {
             batch.append(&record(&value));
             if *steps.last().unwrap() != batch.reserved {
                 steps.push(batch.reserved);
             }
         }
-        assert_eq!(steps, [2048, 4096, 8192, 16384, 32768, 65536, 100_000]);
+        assert_eq!(steps, [2048, 4096, 8192, 16384, 32768, 100_000]);
+        assert_eq!(batch.builder.capacity(), 100_000);
         assert_eq!(memory.used(), 100_000);
         assert!(batch.builder.len() <= batch.reserved);
     }
 
     #[test]
     fn without_memory_only_records_accepted_before_are_taken() {
-        let memory = Memory::new(2000);
-        let mut batch = OpenBatch::new(1, 1500, 10_000, &memory, false).unwrap();
+        let (memory, buffers) = (Memory::new(2000), Buffers::new(10_000, 2000));
+        let mut batch = OpenBatch::new(1, 1500, 10_000, &memory, &buffers, false).unwrap();
         batch.append(&record(&[0; 1490]));
-        assert_eq!(batch.fit(1500, 10_000, &memory, false), Fit::NoMemory);
-        assert_eq!(batch.fit(1500, 10_000, &memory, true), Fit::Yes);
-        assert!(OpenBatch::new(2, 100, 10_000, &memory, false).is_none());
-        assert!(OpenBatch::new(2, 100, 10_000, &memory, true).is_some());
+        assert_eq!(batch.fit(1500, 10_000, &memory, &buffers, false), Fit::NoMemory);
+        assert_eq!(batch.fit(1500, 10_000, &memory, &buffers, true), Fit::Yes);
+        assert!(OpenBatch::new(2, 100, 10_000, &memory, &buffers, false).is_none());
+        assert!(OpenBatch::new(2, 100, 10_000, &memory, &buffers, true).is_some());
     }
 }

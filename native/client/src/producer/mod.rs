@@ -3,7 +3,7 @@
 //! Driven by the language's threads (`append`, `poke`) and by the sender task.
 //!
 //! File map: `accumulator` the append path · `partitioner`, `hashes` which partition · `batch` a batch and whose records
-//! are in it · `waiting_room` records whose partition is not known yet · `memory` `buffer.memory` · `sender/` everything
+//! are in it · `waiting_room` records whose partition is not known yet · `memory` `buffer.memory`, `buffers` what is used again · `sender/` everything
 //! after: sealing, leaders, requests in flight, answers, deadlines · `idempotence` producer id, epochs, sequences.
 //! Lock order: a topic's waiting room, then a partition's queue, then the list of partitions with news. The sink is never
 //! called under one of them.
@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 
 mod accumulator;
 mod batch;
+mod buffers;
 mod config;
 mod grow;
 mod hashes;

@@ -24,10 +24,36 @@ impl BatchBuilder {
     /// An empty batch with room for `capacity` bytes, header included; it grows when more is appended.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        let mut builder = Self { bytes: BytesMut::new(), count: 0, base_timestamp: -1, max_timestamp: -1, capacity };
-        builder.bytes.reserve(capacity.max(BATCH_HEADER_LEN));
-        builder.bytes.resize(BATCH_HEADER_LEN, 0);
-        builder
+        Self::with_buffer(BytesMut::with_capacity(capacity.max(BATCH_HEADER_LEN)))
+    }
+
+    /// An empty batch in this buffer, whatever was in it; it grows when more is appended than it has room for.
+    #[must_use]
+    pub fn with_buffer(mut bytes: BytesMut) -> Self {
+        let capacity = bytes.capacity();
+        bytes.clear();
+        bytes.resize(BATCH_HEADER_LEN, 0);
+        Self { bytes, count: 0, base_timestamp: -1, max_timestamp: -1, capacity }
+    }
+
+    /// Goes on in this buffer, which is larger.
+    pub fn move_to(&mut self, mut bytes: BytesMut) {
+        bytes.clear();
+        bytes.extend_from_slice(&self.bytes);
+        self.capacity = bytes.capacity();
+        self.bytes = bytes;
+    }
+
+    /// The bytes that the buffer has room for.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// The buffer, to be used again. After [`Self::seal_reset`] it is the one of before unless the sealed bytes are in it.
+    #[must_use]
+    pub fn into_buffer(self) -> BytesMut {
+        self.bytes
     }
 
     /// Appends a record and returns its place in the batch. The first record's timestamp becomes the base timestamp.
@@ -161,6 +187,12 @@ impl SealedBatch {
     pub fn bytes(&self) -> Bytes {
         debug_assert!(self.stamped, "a batch is stamped before it is written");
         self.bytes.clone()
+    }
+
+    /// The bytes' buffer, to be used again; none while someone else, such as a socket write, still has them.
+    #[must_use]
+    pub fn into_buffer(self) -> Option<BytesMut> {
+        self.bytes.try_into_mut().ok()
     }
 
     /// How many records it holds.

@@ -216,6 +216,9 @@ impl Sender {
             self.pump(node);
         }
         self.check_flushes();
+        if self.unsettled.is_empty() {
+            self.accumulator.buffers.rest();
+        }
     }
 
     fn take_news(&mut self) {

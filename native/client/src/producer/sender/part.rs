@@ -212,6 +212,7 @@ mod tests {
 
     use super::*;
     use crate::producer::batch::OpenBatch;
+    use crate::producer::buffers::Buffers;
     use crate::producer::idempotence::ProducerId;
     use crate::producer::memory::Memory;
 
@@ -223,7 +224,8 @@ mod tests {
     }
 
     fn open() -> OpenBatch {
-        let mut open = OpenBatch::new(0, 100, 100, &Memory::new(10_000), false).unwrap();
+        let (memory, buffers) = (Memory::new(10_000), Buffers::new(1_000, 10_000));
+        let mut open = OpenBatch::new(0, 100, 100, &memory, &buffers, false).unwrap();
         open.append(&RecordRef { timestamp: 0, key: None, value: Some(b"x"), headers: Headers::None });
         open
     }

@@ -19,6 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::net::Connection;
 use crate::producer::TopicId;
 use crate::producer::batch::{Body, State};
+use crate::producer::buffers::Buffers;
 use crate::producer::idempotence::NO_PRODUCER;
 
 /// Bytes to compress that are not worth another thread.
@@ -29,6 +30,13 @@ const COMPRESS_APART: usize = 64 * 1024;
 const LAST_WITH_NAMES: i16 = 12;
 /// The first version of Produce in which a broker takes zstd (KIP-110).
 const FIRST_WITH_ZSTD: i16 = 7;
+
+/// The batch as it goes out; its first buffer is free again when compression took the bytes over.
+fn sealed(mut builder: BatchBuilder, compressor: &mut Compressor, buffers: &Buffers) -> SealedBatch {
+    let sealed = builder.seal_reset(compressor, false);
+    buffers.give(builder.into_buffer());
+    sealed
+}
 
 impl Sender {
     /// Begins as many requests to a node as it may have under way.
@@ -170,7 +178,7 @@ impl Sender {
         if self.accumulator.config.compression == Compression::None || bytes <= COMPRESS_HERE {
             if let Some(mut compressor) = self.compressor() {
                 for (pick, builder) in plain {
-                    let sealed = builder.seal(&mut compressor, false);
+                    let sealed = sealed(builder, &mut compressor, &self.accumulator.buffers);
                     self.put_sealed(pick, sealed);
                 }
                 self.compressors.push(compressor);
@@ -213,8 +221,9 @@ impl Sender {
         let jobs = shares.into_iter().filter_map(|share| {
             let mut compressor = self.compressor()?;
             let (done, result) = oneshot::channel();
+            let accumulator = self.accumulator.clone();
             let work = world.blocking(Box::new(move || {
-                let seal = |(pick, builder): (Pick, BatchBuilder)| (pick, builder.seal(&mut compressor, false));
+                let seal = |(pick, builder)| (pick, sealed(builder, &mut compressor, &accumulator.buffers));
                 let sealed: Vec<_> = share.into_iter().map(seal).collect();
                 let _ = done.send((sealed, compressor));
             }));

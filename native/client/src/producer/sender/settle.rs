@@ -51,7 +51,12 @@ impl Sender {
 
     /// Lets go of a batch and of the memory it is counted in, and tells its records their fate unless that was done.
     fn conclude(&mut self, batch: Batch, partition: i32, fate: &Fate) {
-        let Batch { runs, reserved, serial, settled, .. } = batch;
+        let Batch { runs, reserved, serial, settled, body, .. } = batch;
+        if let Body::Sealed(sealed) = body
+            && let Some(buffer) = sealed.into_buffer()
+        {
+            self.accumulator.buffers.give(buffer);
+        }
         self.accumulator.release(reserved);
         if !settled {
             self.tell(&runs, 0..runs.count(), partition, fate);
