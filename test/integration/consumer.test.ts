@@ -85,11 +85,14 @@ for (const [name, start] of servers) {
       })
       await consumer.subscribe(topic)
       let handled = 0
+      let joined: ReturnType<Consumer['groupMetadata']> | undefined
       for await (const message of consumer) {
+        joined ??= consumer.groupMetadata()
         assert.equal(message.offset, handled++)
         if (handled === 15) break
         await sleep(1_000)
       }
+      assert.deepEqual(consumer.groupMetadata(), joined, 'the same member in the same generation')
       // Still a member: the commit is accepted, and the record in hand at `break` is not part of it.
       await consumer.commit([{ topic, partition: 0, offset: 14 }])
       const [committed] = await consumer.committed([{ topic, partition: 0 }])

@@ -6,8 +6,8 @@ import { Kafka, KafkaError } from 'dohle'
 import { freePorts } from '../../scripts/kafka.mjs'
 import { type Server, servers, unique } from './servers.ts'
 
-/** What a slow machine may add to a timeout of the client. */
-const slackMs = 30_000
+/** What a slow machine may add to a timeout of the client; less than the timeouts that nobody has set here (30 s). */
+const slackMs = 20_000
 
 /** Waits for the error of a call; it must be one of ours and come within `withinMs`. */
 async function failure(call: () => Promise<unknown>, withinMs: number): Promise<KafkaError> {

@@ -12,7 +12,11 @@ let server: KafkaServer
 before(async () => {
   server = await KafkaServer.start({ properties: { 'num.partitions': partitions } })
 })
-after(() => server?.stop())
+let passed = false
+after(async () => {
+  await server?.stop({ keep: !passed })
+  if (server && !passed) console.error(`Kafka's log is kept: ${server.log}`)
+})
 
 /** Waits until something is so; the bound is for a machine that is very slow. */
 async function until(what: string, so: () => boolean, boundMs = 240_000): Promise<void> {
@@ -105,6 +109,7 @@ test('a broker killed under load: nothing acknowledged is lost, nothing is twice
   stop.abort()
   await reading
   await kafka.close()
+  passed = true
 })
 
 /** All records of a topic by `partition:offset`, in order. */

@@ -66,6 +66,18 @@ test('for people there is a table, and in a pipe no progress line', async () => 
   assert.ok(!`${stdout}${stderr}`.includes('\r'), 'no terminal control')
 })
 
+test('on a terminal a progress line is rewritten, and gone at the end', async () => {
+  // Python, which these tests need anyhow, has terminals.
+  const terminal = 'import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))'
+  const command = [process.execPath, join(root, 'scripts', 'start.mjs'), '--records', '500000']
+  const { code, stdout, stderr } = await execute('python3', ['-c', terminal, ...command], root)
+  assert.equal(code, 0, stdout + stderr)
+  const lines = stdout.split('\r\u001b[K')
+  assert.ok(lines.length > 2, 'it is shown, and cleared')
+  for (const line of lines.slice(1, -1)) assert.match(line, /^ {2}produced [\d,]+ {3}consumed [\d,]+ {3}\d+ %$/)
+  assert.match(lines.at(-1) as string, /^\s+records +500,000 sent/)
+})
+
 for (const codec of ['none', 'gzip', 'snappy', 'lz4', 'zstd']) {
   test(`the same against a cluster with ${codec}; its topic is deleted afterwards`, async () => {
     const outcome = await start('--brokers', server.bootstrap, '--records', '20000', '--codec', codec, '--json')
