@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util'
 import { clients } from '../bench/lib/clients.mjs'
 import { casesOf, scenarios } from '../bench/lib/scenarios.mjs'
 import { node, supportedNode } from './lib/node.mjs'
+import { run } from './lib/run.mjs'
 
 const say = line => console.error(`bench: ${line}`)
 
@@ -22,6 +23,7 @@ const options = {
   minutes: { type: 'string' },
   plot: { type: 'string' },
   prebuilt: { type: 'boolean', default: false },
+  update: { type: 'boolean', default: false },
   list: { type: 'boolean', default: false },
   help: { type: 'boolean', short: 'h', default: false },
 }
@@ -30,6 +32,12 @@ const help = `npm run bench -- SCENARIO... [options]     measures SCENARIO with 
 
   npm run bench -- produce --clients dohle,librdkafka --rounds 3
   npm run bench -- consume --brokers localhost:9092 --bytes 1024 --json
+
+also
+  npm run bench -- smoke             every scenario, briefly: Dohle alone against the embedded broker
+  npm run bench -- micro             the small pieces on a record's way, with criterion
+  npm run bench -- instructions      counts their instructions (valgrind); fails when one left its budget by 5 %
+                                     (--update writes the budget anew)
 
 options
   --clients A,B       only these (default: all; --list names them)
@@ -75,11 +83,31 @@ function chosenClients(text) {
   return names
 }
 
+const micro = ['bench', '--locked', '--manifest-path', 'native/Cargo.toml', '-p', 'dohle-micro']
+
+async function budget(update) {
+  const { instructions } = await import('../bench/lib/instructions.mjs')
+  const { failures } = await instructions({ say, update })
+  for (const failure of failures) say(failure)
+  if (failures.length > 0) process.exitCode = 1
+}
+
+/** That every scenario works, not how fast: a few records each, with the add-on as it is built now. */
+async function smoke(json) {
+  const { measure } = await import('../bench/lib/measure.mjs')
+  const cases = Object.keys(scenarios).flatMap(name => casesOf(name, { records: 2_000, minutes: 1 / 60 }))
+  const context = { say, prebuilt: true, nodeCommand: process.execPath }
+  await measure({ cases, names: ['dohle'], rounds: 1, brokers: 'embedded', json, context })
+}
+
 async function main(args) {
   const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
   if (values.help || (positionals.length === 0 && !values.list)) return console.log(help)
   if (values.list) return list()
   supportedNode()
+  if (positionals[0] === 'micro') return await run('cargo', micro)
+  if (positionals[0] === 'instructions') return await budget(values.update)
+  if (positionals[0] === 'smoke') return await smoke(values.json)
   const rounds = count('rounds', values.rounds)
   const sizes = {
     bytes: count('bytes', values.bytes),

@@ -1,9 +1,10 @@
 // `npm test`: all set-up, then all tests. Ends with a table and a closing line "N passed, N failed".
 //   npm test                        everything
-//   npm test -- rust unit           only these parts: rust, unit, integration, packaging
+//   npm test -- rust unit           only these parts: rust, unit, integration, packaging, bench
 //   npm test -- integration WORD    only the test files whose name has WORD
 
 import { join } from 'node:path'
+import { instructions } from '../bench/lib/instructions.mjs'
 import { build } from './build.mjs'
 import { jars, KafkaServer } from './kafka.mjs'
 import { cargoTests } from './lib/cargo-tests.mjs'
@@ -30,7 +31,7 @@ const parts = {
     title: 'TypeScript units',
     needs: ['cargo'],
     run: words =>
-      nodeTests(matching(testFiles('test', ['integration', 'packaging', 'long']), words), { concurrency: 2 }),
+      nodeTests(matching(testFiles('test', ['integration', 'packaging', 'long', 'bench']), words), { concurrency: 2 }),
   },
   integration: {
     title: 'with real Apache Kafka',
@@ -42,6 +43,19 @@ const parts = {
     needs: ['cargo'],
     run: async words => nodeTests(matching(testFiles('test/packaging'), words), { env: await otherNodes() }),
   },
+  bench: {
+    title: 'benchmark: smoke, instructions',
+    needs: ['cargo', 'valgrind'],
+    run: async words =>
+      total(await instructionBudget(words), await nodeTests(matching(testFiles('test/bench'), words))),
+  },
+}
+
+/** Each case of native/micro counts as a test: it stays within its budget of instructions. */
+async function instructionBudget(words) {
+  if (words.length > 0 && !words.includes('instructions')) return none
+  const { passed, failures } = await instructions({ say })
+  return { passed, failed: failures.length, skipped: 0, failures }
 }
 
 const nodeWithKafka = (words, env) => nodeTests(matching(testFiles('test/integration'), words), { env })

@@ -47,16 +47,15 @@ export function medians(lines) {
   const clients = [...new Set(lines.map(({ client }) => client))]
   const rows = clients.map(client => {
     const own = lines.filter(other => other.client === client)
-    const row = { client, version: own[0].version, rounds: own.length }
-    for (const field of measures) row[field] = median(own.map(other => other[field]))
-    return row
+    const middle = Object.fromEntries(measures.map(field => [field, median(own.map(other => other[field]))]))
+    return { client, version: own[0].version, rounds: own.length, ...middle }
   })
   const to = rows.find(({ client }) => client === reference)
-  for (const row of rows) {
-    row.rateRatio = to ? row.recordsPerSecond / to.recordsPerSecond : null
-    row.cpuRatio = to ? row.cpuMicrosPerRecord / to.cpuMicrosPerRecord : null
-  }
-  return rows
+  return rows.map(row => ({
+    ...row,
+    rateRatio: to ? row.recordsPerSecond / to.recordsPerSecond : null,
+    cpuRatio: to ? row.cpuMicrosPerRecord / to.cpuMicrosPerRecord : null,
+  }))
 }
 
 const number = value => (value === null || value === undefined ? '–' : Math.round(value).toLocaleString('en-US'))

@@ -13,22 +13,27 @@ const needed = [
   { name: 'java', args: ['-version'], why: 'runs Apache Kafka (JDK 17 or newer)' },
   { name: 'mvn', args: ['-version'], why: 'fetches Apache Kafka (Maven 3.8 or newer)' },
   { name: 'python3', why: 'runs confluent-kafka (3.11 or newer)' },
-  { name: 'kcat', args: ['-V'], why: 'reads and writes with librdkafka' },
+  { name: 'kcat', args: ['-V'], why: 'reads and writes with librdkafka', installable: true },
+  { name: 'valgrind', why: 'counts instructions', installable: true },
 ]
 
 /** The names of tools that are missing, after an attempt to install what can be installed. */
 export async function missingTools(say) {
   const missing = []
   for (const tool of needed) {
-    if (await answers(tool.name, tool.args)) continue
-    if (tool.name === 'kcat' && (await installed('kcat', say))) continue
-    missing.push(tool)
+    if (!(await available(tool.name, say))) missing.push(tool)
   }
   return missing
 }
 
+/** Whether one of the tools is there, after an attempt to install it if that is possible. */
+export async function available(name, say) {
+  const { args, installable } = needed.find(tool => tool.name === name)
+  return (await answers(name, args)) || (installable === true && (await installed(name, args, say)))
+}
+
 /** Installs a package of the system where that needs no password. */
-async function installed(name, say) {
+async function installed(name, args, say) {
   if (process.getuid?.() !== 0 || !(await answers('apt-get'))) return false
   say(`installing ${name}`)
   const env = { DEBIAN_FRONTEND: 'noninteractive' }
@@ -38,7 +43,7 @@ async function installed(name, say) {
   } catch (error) {
     say(error.message)
   }
-  return answers(name, ['-V'])
+  return answers(name, args)
 }
 
 /** The python of an environment that has confluent-kafka; made once per machine. */

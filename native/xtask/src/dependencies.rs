@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("dohle-bridge", &["dohle-protocol", "dohle-client", "dohle-broker"]),
     ("dohle-node", &["dohle-bridge"]),
     ("dohle-bench", &["dohle-protocol", "dohle-client"]),
+    ("dohle-micro", &["dohle-protocol"]),
     ("dohle-ffi", &["dohle-bridge"]),
     ("dohle-python", &["dohle-bridge"]),
     ("dohle-java", &["dohle-bridge"]),
