@@ -21,6 +21,7 @@ struct Inner {
     kind: ErrorKind,
     message: Cow<'static, str>,
     fatal: bool,
+    damaged: bool,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -66,7 +67,7 @@ impl Error {
     /// An error with a message that says what happened and, where it is known, what to do.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         let fatal = kind == ErrorKind::Panic;
-        Self(Box::new(Inner { kind, message: message.into(), fatal, source: None }))
+        Self(Box::new(Inner { kind, message: message.into(), fatal, damaged: false, source: None }))
     }
 
     /// What the broker answered; `doing` names the request and what it was about: `Produce to orders-3`.
@@ -122,6 +123,14 @@ impl Error {
     #[must_use]
     pub fn into_fatal(mut self) -> Self {
         self.0.fatal = true;
+        self
+    }
+
+    /// The same error, of bytes that came through a connection which has worked: they were changed on the way, as a
+    /// connection can break, and the same call may well succeed over another one.
+    #[must_use]
+    pub(crate) fn damaged(mut self) -> Self {
+        self.0.damaged = true;
         self
     }
 
@@ -189,7 +198,7 @@ impl Error {
                 | ErrorKind::RequestTimedOut
                 | ErrorKind::MaxBlockTimeout
                 | ErrorKind::DeliveryTimeout => true,
-                _ => false,
+                _ => self.0.damaged,
             }
     }
 

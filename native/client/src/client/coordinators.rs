@@ -94,7 +94,7 @@ impl Client {
             .await
             .map_err(|error| error.context(&doing))?;
         let found = answer(response, key).ok_or_else(|| {
-            Error::new(ErrorKind::Protocol, format!("{doing}: the broker's answer is about something else"))
+            Error::new(ErrorKind::Protocol, format!("{doing}: the broker's answer is about something else")).damaged()
         })?;
         if found.error_code != 0 {
             return Err(Error::broker_with(ErrorCode(found.error_code), doing, found.error_message.as_deref()));

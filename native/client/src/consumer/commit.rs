@@ -29,13 +29,30 @@ pub(super) type Offsets = Vec<(TopicPartition, CommittedOffset)>;
 
 /// Commits what is finished, of these partitions or of all, where the group does not have it yet.
 pub(crate) async fn finished(shared: &Shared, only: Option<&[TopicPartition]>, limit: Duration) -> Result<()> {
-    within(shared, limit, |_| collect_finished(shared, only)).await
+    within(shared, limit, |_| Ok(collect_finished(shared, only))).await
 }
 
-/// Commits what the user names.
-pub(crate) async fn named(shared: &Shared, offsets: Offsets, limit: Duration) -> Result<()> {
-    let collect =
-        |done: &[TopicPartition]| -> Offsets { offsets.iter().filter(|(tp, _)| !done.contains(tp)).cloned().collect() };
+/// Commits what the user names. `owned`: since when we own each of these partitions ([`Partition::owned`]); none outside of
+/// a group. Who was thrown out of the group and came back may have the same partitions again, and another member may have
+/// gone on with them in between: an offset from before is not committed then, however often it is tried.
+///
+/// [`Partition::owned`]: super::subscription::Partition::owned
+pub(crate) async fn named(shared: &Shared, offsets: Offsets, owned: Option<Vec<u32>>, limit: Duration) -> Result<()> {
+    let collect = |done: &[TopicPartition]| {
+        if let Some(owned) = &owned {
+            let lost = shared.with(|s| {
+                let mut pairs = offsets.iter().zip(owned);
+                pairs
+                    .find(|((tp, _), since)| s.get(tp).is_none_or(|p| p.owned != **since))
+                    .map(|((tp, _), _)| tp.clone())
+            });
+            if let Some(tp) = lost {
+                let doing = format_args!("OffsetCommit of {tp}, which went to another member meanwhile").to_string();
+                return Err(Error::broker(ErrorCode::ILLEGAL_GENERATION, doing));
+            }
+        }
+        Ok(offsets.iter().filter(|(tp, _)| !done.contains(tp)).cloned().collect())
+    };
     within(shared, limit, collect).await
 }
 
@@ -69,7 +86,11 @@ fn collect_finished(shared: &Shared, only: Option<&[TopicPartition]>) -> Offsets
     shared.with(|s| s.uncommitted(only)).into_iter().map(|(tp, at)| (tp, at.into())).collect()
 }
 
-async fn within(shared: &Shared, limit: Duration, collect: impl Fn(&[TopicPartition]) -> Offsets) -> Result<()> {
+async fn within(
+    shared: &Shared,
+    limit: Duration,
+    collect: impl Fn(&[TopicPartition]) -> Result<Offsets>,
+) -> Result<()> {
     let mut last = None;
     let outcome = tokio::time::timeout(limit, attempts(shared, collect, &mut last)).await;
     outcome.unwrap_or_else(|_| {
@@ -81,18 +102,19 @@ async fn within(shared: &Shared, limit: Duration, collect: impl Fn(&[TopicPartit
 
 async fn attempts(
     shared: &Shared,
-    collect: impl Fn(&[TopicPartition]) -> Offsets,
+    collect: impl Fn(&[TopicPartition]) -> Result<Offsets>,
     last: &mut Option<Error>,
 ) -> Result<()> {
     let _turn = shared.commit_turn.lock().await;
     let mut backoff = shared.backoff();
     let mut done = Vec::new();
     loop {
-        let offsets = collect(&done);
+        // Before the offsets: what was collected as a member of one generation is never sent as one of the next.
+        let identity = shared.group.identity();
+        let offsets = collect(&done)?;
         if offsets.is_empty() {
             return Ok(());
         }
-        let identity = shared.group.identity();
         let Err(error) = attempt(shared, &identity, &offsets, &mut done).await else { return Ok(()) };
         match verdict::of(&error) {
             Verdict::Retry | Verdict::Rediscover | Verdict::Rejoin => {}

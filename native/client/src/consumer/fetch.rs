@@ -9,6 +9,7 @@ use dohle_protocol::messages::FetchRequest;
 use dohle_protocol::messages::fetch_response::{FetchResponse, PartitionData};
 use dohle_protocol::{ErrorCode, Request};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::generated::options::IsolationLevel;
 use crate::metadata::LeaderHint;
@@ -28,6 +29,8 @@ const BUDGET_BUFFERS: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Link {
     pub session: Session,
+    /// When the session began.
+    began: Instant,
     decompressor: Decompressor,
     /// Bytes held per byte fetched, smoothed: how much to ask for so that what comes fits the buffer.
     growth: f64,
@@ -35,7 +38,7 @@ pub(crate) struct Link {
 
 impl Default for Link {
     fn default() -> Self {
-        Link { session: Session::default(), decompressor: Decompressor::new(), growth: 2.0 }
+        Link { session: Session::default(), began: Instant::now(), decompressor: Decompressor::new(), growth: 2.0 }
     }
 }
 
@@ -89,7 +92,7 @@ async fn exchange(
 ) -> Result<(bool, FetchResponse)> {
     let connection = shared.client.connection(node, Lane::Fetch(shared.number)).await?;
     let cap = if session::all_have_ids(&wanted) { FetchRequest::MAX_STABLE_VERSION } else { TOPIC_IDS - 1 };
-    let version = connection.versions().version_up_to::<FetchRequest>(cap)?;
+    let version = connection.version_up_to::<FetchRequest>(cap)?;
     let options = &shared.options;
     let timeout = shared.client.options().request_timeout + options.fetch_max_wait;
     loop {
@@ -102,7 +105,13 @@ async fn exchange(
             rack_id: options.client_rack.clone(),
             ..FetchRequest::default()
         };
+        if link.began.elapsed() >= shared.client.options().metadata_max_age {
+            link.session.renew();
+        }
         let full = link.session.is_full();
+        if full {
+            link.began = Instant::now();
+        }
         link.session.ask(wanted.clone(), version, clamp(options.max_partition_fetch_bytes), &mut request);
         let response = connection.send(version, &request, timeout)?.response().await?;
         match link.session.accept(&response) {
@@ -135,8 +144,10 @@ async fn read(shared: &Arc<Shared>, full: bool, response: FetchResponse, link: &
             };
             note_watermarks(shared, &wanted, &data);
             if let Some(what) = verdict(shared, &wanted, &data, &endpoints) {
-                if data.error_code != ErrorCode::NONE.0 {
-                    link.session.refused(&wanted.tp);
+                // An error, or nothing although there is more to read (other partitions may have filled the response; then
+                // this costs a few bytes). Whatever made the broker do it, it hears again what we want.
+                if data.error_code != ErrorCode::NONE.0 || readable_end(shared, &data) > wanted.from.offset {
+                    link.session.doubt(&wanted.tp);
                 }
                 fates.push(Fate { wanted, what });
                 continue;
@@ -179,6 +190,8 @@ async fn read(shared: &Arc<Shared>, full: bool, response: FetchResponse, link: &
     if bytes > INLINE_BYTES {
         link.growth = (0.75 * link.growth + 0.25 * charge as f64 / bytes as f64).clamp(1.0, 64.0);
     }
+    let unreadable = done.iter().filter(|fate| matches!(fate.what, What::Unreadable(_)));
+    unreadable.for_each(|fate| link.session.doubt(&fate.wanted.tp));
     fates.append(&mut done);
     Ok(fates)
 }
@@ -227,6 +240,14 @@ fn note_watermarks(shared: &Shared, wanted: &Wanted, data: &PartitionData) {
             partition.log_start = data.log_start_offset;
         }
     });
+}
+
+/// Up to where there is something for us to read.
+fn readable_end(shared: &Shared, data: &PartitionData) -> i64 {
+    match shared.options.isolation_level {
+        IsolationLevel::ReadCommitted if data.last_stable_offset >= 0 => data.last_stable_offset,
+        _ => data.high_watermark,
+    }
 }
 
 /// What to do about a partition that has no records for us to read; none when it is to be read.

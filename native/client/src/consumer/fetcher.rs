@@ -190,13 +190,12 @@ impl Fetcher {
         for (tp, partition) in s.iter() {
             let Some((_, leader_epoch)) = snapshot.leader(&tp.topic, tp.partition) else { continue };
             let note = self.notes.entry(tp.clone()).or_insert_with(|| Note::new(&self.shared, partition.epoch));
-            if leader_epoch > note.leader_epoch {
-                if note.leader_epoch >= 0 {
-                    moved.push((tp.clone(), partition.epoch));
-                    note.replica = None;
-                }
-                note.leader_epoch = leader_epoch;
+            if leader_epoch > note.leader_epoch && note.leader_epoch >= 0 {
+                moved.push((tp.clone(), partition.epoch));
+                note.replica = None;
             }
+            // Lower only when the one we had turned out to be wrong.
+            note.leader_epoch = leader_epoch;
         }
         for (tp, epoch) in moved {
             s.revalidate(&tp, epoch);

@@ -139,7 +139,7 @@ impl Consumer {
                 let place = |(tp, at): (TopicPartition, Position)| (tp, CommittedOffset::from(at));
                 let offsets = before.into_iter().map(place).collect();
                 if let Err(error) =
-                    commit::named(&committing, offsets, committing.client.options().request_timeout).await
+                    commit::named(&committing, offsets, None, committing.client.options().request_timeout).await
                 {
                     committing.sink.event(ConsumerEvent::CommitFailed(error));
                 }
@@ -267,14 +267,16 @@ impl Consumer {
             }
         }
         // Not of partitions that went to somebody else: that one's offsets would go back.
-        let foreign = shared.with(|s| match s.interest {
-            Interest::Topics(_) | Interest::Leaving => offsets.iter().find(|(tp, _)| s.get(tp).is_none()).cloned(),
-            _ => None,
-        });
-        match foreign {
-            Some((tp, _)) => Err(not_assigned(&tp)),
-            None => commit::named(shared, offsets, self.api_timeout()).await,
-        }
+        let since = |s: &subscription::Subscription, tp: &TopicPartition| {
+            s.get(tp).map(|partition| partition.owned).ok_or_else(|| not_assigned(tp))
+        };
+        let owned = shared.with(|s| match s.interest {
+            Interest::Topics(_) | Interest::Leaving => {
+                offsets.iter().map(|(tp, _)| since(s, tp)).collect::<Result<Vec<u32>>>().map(Some)
+            }
+            _ => Ok(None),
+        })?;
+        commit::named(shared, offsets, owned, self.api_timeout()).await
     }
 
     /// Offsets that partitions (assigned or not) have at these places: `Earliest`, `Latest`, `Timestamp`; none where no

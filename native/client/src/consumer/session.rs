@@ -142,8 +142,9 @@ impl Session {
         self.asked.remove(&TopicPartition { topic, partition })
     }
 
-    /// The broker refused a partition: what it remembers of it may not be what we said, so the next request says it again.
-    pub fn refused(&mut self, tp: &TopicPartition) {
+    /// What the broker did with a partition makes one doubt that it remembers what we said (bits flip, and nothing but the
+    /// records has a checksum): the next request says it again.
+    pub fn doubt(&mut self, tp: &TopicPartition) {
         if let Some(known) = self.known.get_mut(tp) {
             known.offset = UNSAID;
         }
@@ -155,6 +156,12 @@ impl Session {
             self.epoch = INITIAL;
         }
         self.asked.clear();
+    }
+
+    /// The next request says everything anew, in a session of its own: what a broker has forgotten of one by mistake, it
+    /// never mentions again.
+    pub fn renew(&mut self) {
+        self.epoch = INITIAL;
     }
 
     /// Whether the next request is a full one.
@@ -284,13 +291,13 @@ mod tests {
     }
 
     #[test]
-    fn what_the_broker_refused_is_said_again_though_nothing_changed() {
+    fn what_is_doubted_is_said_again_though_nothing_changed() {
         let mut session = Session::default();
         let wanted = [want("t", 0, 1), want("t", 1, 1)];
         established(&mut session, &wanted);
         assert_eq!(ask(&mut session, &wanted), (5, 1, vec![], vec![]));
         session.accept(&answer(5, ErrorCode::NONE));
-        session.refused(&wanted[1].tp);
+        session.doubt(&wanted[1].tp);
         session.settle(false);
         assert_eq!(ask(&mut session, &wanted), (5, 2, vec![(1, 1)], vec![]));
     }

@@ -55,6 +55,8 @@ pub(crate) enum ResetTo {
 pub(crate) struct Partition {
     /// Grows with everything that invalidates data fetched before.
     pub epoch: u32,
+    /// The epoch it was added with: another one means that it was given up or lost in between.
+    pub owned: u32,
     pub state: FetchState,
     /// Where the fetcher reads next. The leader epoch is the one of the last record fetched (KIP-320's
     /// `last_fetched_epoch`), −1 when unknown.
@@ -83,6 +85,7 @@ impl Partition {
     fn new(epoch: u32, start: StartAt, held: bool) -> Self {
         let mut partition = Partition {
             epoch,
+            owned: epoch,
             state: FetchState::Committed,
             fetch: Position::at(-1),
             next: Position::at(-1),

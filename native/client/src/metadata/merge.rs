@@ -105,6 +105,21 @@ pub(super) fn apply_hints(old: &Snapshot, hints: &[LeaderHint<'_>], brokers: &[(
     Some(next)
 }
 
+/// The snapshot without the leader epoch of a partition; none if it had none.
+pub(super) fn without_epoch(old: &Snapshot, topic: &str, partition: i32) -> Option<Snapshot> {
+    let mut changed = TopicMeta::clone(old.topics.get(topic)?);
+    let slot = changed.partitions.get_mut(usize::try_from(partition).ok()?)?;
+    if slot.leader_epoch < 0 {
+        return None;
+    }
+    tracing::warn!("the leader of {topic}-{partition} does not know epoch {}: forgotten", slot.leader_epoch);
+    slot.leader_epoch = -1;
+    let mut next = old.clone();
+    next.version += 1;
+    next.topics.insert(changed.name.clone(), Arc::new(changed));
+    Some(next)
+}
+
 fn brokers(response: &MetadataResponse) -> Map<i32, BrokerMeta> {
     let usable = response.brokers.iter().filter_map(|broker| {
         let port = u16::try_from(broker.port).ok().filter(|port| *port > 0)?;

@@ -177,6 +177,13 @@ impl Metadata {
         news
     }
 
+    /// The leader of a partition keeps saying that it does not know the epoch we have for it: it was wrong, or the cluster
+    /// was set back. The next answer is believed, whatever its epoch is.
+    pub(crate) fn doubt_epoch(&self, topic: &str, partition: i32) {
+        self.0.publish(|old| merge::without_epoch(old, topic, partition));
+        self.request_update();
+    }
+
     pub(crate) fn close(&self) {
         self.0.close(Error::closed("client"));
     }

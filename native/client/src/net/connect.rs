@@ -48,9 +48,15 @@ pub(super) struct Opened {
 /// Opens a connection to any address of the target that answers like a Kafka broker.
 pub(super) async fn open(world: &dyn World, target: &Target) -> Result<Opened> {
     let mut addresses = resolve(world, target).await?;
+    let mut doubted = false;
     loop {
         let (socket, address) = dial(world, target, &addresses).await?;
         let failed = match negotiate(world, target, socket, address).await {
+            // Believed when it is said twice: a bit that flips here would refuse calls for as long as the connection lives.
+            Ok(opened) if !opened.versions.is_whole() && !doubted => {
+                doubted = true;
+                continue;
+            }
             Ok(opened) => return Ok(opened),
             Err(error) => error,
         };

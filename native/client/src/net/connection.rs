@@ -89,7 +89,19 @@ impl Connection {
 
     /// The highest version of `R` both sides know.
     pub fn version<R: Request>(&self) -> Result<i16> {
-        self.0.versions.version::<R>().map_err(|error| error.context(&self.0.peer))
+        self.version_up_to::<R>(i16::MAX)
+    }
+
+    /// As [`Self::version`], but not above `cap`. A connection whose broker seems not to offer what every broker offers its
+    /// clients ends with the first call that it refuses: the next one asks again what there is.
+    pub fn version_up_to<R: Request>(&self, cap: i16) -> Result<i16> {
+        self.0.versions.version_up_to::<R>(cap).map_err(|error| {
+            let error = error.context(&self.0.peer);
+            if !self.0.versions.is_whole() {
+                self.close(error.clone());
+            }
+            error
+        })
     }
 
     /// Queues a request and returns at once; requests of one connection are written in the order of these calls. The
@@ -195,12 +207,9 @@ impl<R: Request> Exchange<R> {
     pub async fn response(self) -> Result<R::Response> {
         let bytes = flatten(self.response.await, &self.peer)?;
         let (_, response) = frame::decode_response::<R>(bytes, self.version).map_err(|error| {
-            Error::from(error).context(format_args!(
-                "{} version {} from {}",
-                R::API_KEY.name(),
-                self.version,
-                self.peer.peer
-            ))
+            let what =
+                format_args!("{} version {} from {}", R::API_KEY.name(), self.version, self.peer.peer).to_string();
+            Error::from(error).context(what).damaged()
         })?;
         if let Ok(pause @ 1..) = u64::try_from(response.throttle_time_ms()) {
             self.peer.throttle(Duration::from_millis(pause));

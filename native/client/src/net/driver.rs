@@ -215,7 +215,7 @@ impl Driver {
                 Poll::Ready(Ok(frame)) => self.answer(frame)?,
                 Poll::Ready(Err(ReadError::Io(error))) => return Err(self.broken(error)),
                 Poll::Ready(Err(ReadError::Closed { in_frame })) => return Err(self.hung_up(in_frame)),
-                Poll::Ready(Err(ReadError::Peer(error))) => return Err(error.context(&self.shared.peer)),
+                Poll::Ready(Err(ReadError::Peer(error))) => return Err(error.context(&self.shared.peer).damaged()),
             }
         }
     }
@@ -223,7 +223,8 @@ impl Driver {
     /// Gives a response to the request that is next in line; another id means that the two sides lost step.
     fn answer(&mut self, frame: Bytes) -> Result<()> {
         self.last_traffic = Instant::now();
-        let id = frame::peek_correlation_id(&frame).map_err(|error| Error::from(error).context(&self.shared.peer))?;
+        let id = frame::peek_correlation_id(&frame)
+            .map_err(|error| Error::from(error).context(&self.shared.peer).damaged())?;
         let answerable = self.waiting.len() - self.writing.len();
         match self.waiting.front() {
             Some(next) if answerable > 0 && next.correlation_id == id => {}
@@ -327,7 +328,7 @@ impl Driver {
     }
 
     fn protocol(&self, what: String) -> Error {
-        Error::new(ErrorKind::Protocol, format!("{} {what}", self.shared.peer))
+        Error::new(ErrorKind::Protocol, format!("{} {what}", self.shared.peer)).damaged()
     }
 
     fn under_way(&self) -> String {

@@ -2,6 +2,10 @@
 //!
 //! It decides nothing but the highest version both sides know; versions marked unstable are never chosen.
 
+use dohle_protocol::messages::{
+    FetchRequest, FindCoordinatorRequest, HeartbeatRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
+    ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, ProduceRequest, SyncGroupRequest,
+};
 use dohle_protocol::{ApiKey, Request};
 
 use crate::collections::Map;
@@ -35,6 +39,22 @@ impl ApiVersionTable {
     /// The finalized level of a feature such as `transaction.version`; 0 when the broker does not say.
     pub fn feature(&self, name: &str) -> i16 {
         self.features.get(name).copied().unwrap_or(0)
+    }
+
+    /// Whether all that every broker offers its clients is offered, in a version we know.
+    pub(super) fn is_whole(&self) -> bool {
+        self.version::<ProduceRequest>().is_ok()
+            && self.version::<FetchRequest>().is_ok()
+            && self.version::<ListOffsetsRequest>().is_ok()
+            && self.version::<MetadataRequest>().is_ok()
+            && self.version::<OffsetCommitRequest>().is_ok()
+            && self.version::<OffsetFetchRequest>().is_ok()
+            && self.version::<FindCoordinatorRequest>().is_ok()
+            && self.version::<JoinGroupRequest>().is_ok()
+            && self.version::<SyncGroupRequest>().is_ok()
+            && self.version::<HeartbeatRequest>().is_ok()
+            && self.version::<LeaveGroupRequest>().is_ok()
+            && self.version::<InitProducerIdRequest>().is_ok()
     }
 
     /// The highest version of `R` that both sides know.

@@ -136,3 +136,36 @@ async fn connections_that_break_at_any_step_are_made_again() {
         }
     }
 }
+
+/// A member is thrown out while its commit is being tried again, and comes back with the same partition. In between somebody
+/// else may have gone further: the offset from before must not be committed under the new generation.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_does_not_outlive_the_loss_of_its_partition() {
+    let cluster = Cluster::embedded().await;
+    let (topic, group) = (cluster.topic(1).await, unique("group"));
+    let options = ConsumerOptions { enable_auto_commit: false, ..options(&group, "range") };
+    let member = Member::subscribed(&cluster, options, &topic);
+    shared_out(&[(&member, 1)]).await;
+    let tp = TopicPartition::new(topic.as_str(), 0);
+    faults(&cluster).add(fail(ApiKey::OFFSET_COMMIT, ErrorCode::COORDINATOR_LOAD_IN_PROGRESS).forever());
+    let consumer = member.consumer.clone();
+    let mut committing = Box::pin(async move { consumer.commit(Some(vec![(tp, at(3))])).await });
+    tokio::select! {
+        biased;
+        _ = &mut committing => panic!("committed, though the coordinator is loading"),
+        () = std::future::ready(()) => {} // it has begun
+    }
+    let committing = tokio::spawn(committing);
+    faults(&cluster).add(fail(ApiKey::HEARTBEAT, ErrorCode::UNKNOWN_MEMBER_ID));
+    member.until("lost", Member::lost).await;
+    shared_out(&[(&member, 1)]).await;
+    faults(&cluster).clear();
+    let error = committing.await.unwrap().unwrap_err();
+    assert_eq!(error.code(), "ILLEGAL_GENERATION", "{error}");
+    let tp = TopicPartition::new(topic.as_str(), 0);
+    assert_eq!(member.consumer.committed(vec![tp.clone()]).await.unwrap(), vec![(tp.clone(), None)]);
+    // What is committed now, counts.
+    member.consumer.commit(Some(vec![(tp.clone(), at(4))])).await.unwrap();
+    assert_eq!(member.consumer.committed(vec![tp.clone()]).await.unwrap(), vec![(tp, Some(at(4)))]);
+    member.close().await;
+}

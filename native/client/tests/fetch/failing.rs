@@ -3,6 +3,7 @@ use std::time::Duration;
 use dohle_broker::{Action, Rule, When};
 use dohle_client::ErrorKind;
 use dohle_client::consumer::{ConsumerEvent, ConsumerOptions, StartAt};
+use dohle_client::metadata::LeaderHint;
 use dohle_protocol::compress::Compression;
 use dohle_protocol::{ApiKey, ErrorCode};
 
@@ -145,4 +146,23 @@ async fn a_closed_client_ends_the_loop() {
     assert!(reader.comes_within(Duration::from_millis(200)).await.is_none());
     cluster.client.close().await;
     assert_eq!(reader.next().await.unwrap_err().kind(), ErrorKind::Closed);
+}
+
+/// A bit of an answer flipped, or the cluster was set back: the epoch that the client has for the leader is one that the leader
+/// does not know, and metadata with its real one looks older.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_epoch_that_the_leader_itself_does_not_know_is_given_up() {
+    let cluster = Cluster::start().await;
+    cluster.create("t", 1).await;
+    cluster.produce("t", 0, &numbered(0, 3), Compression::None).await;
+    cluster.client.metadata().track(["t"], false);
+    let (leader, epoch) = cluster.client.metadata().refresh().await.unwrap().leader("t", 0).unwrap();
+    let hint = LeaderHint { topic: "t", partition: 0, leader, leader_epoch: epoch | 1 << 20 };
+    assert!(cluster.client.metadata().leader_hints(&[hint], &[]));
+    let mut reader = cluster.reader(ConsumerOptions::default());
+    reader.assign("t", 1, StartAt::Earliest);
+    assert_eq!(reader.take(3).await.len(), 3);
+    // The next answer is believed, though its epoch is lower than the one before.
+    let snapshot = cluster.client.metadata().refresh().await.unwrap();
+    assert_eq!(snapshot.leader("t", 0), Some((leader, epoch)));
 }

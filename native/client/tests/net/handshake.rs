@@ -6,7 +6,7 @@ use dohle_client::{ErrorKind, Lane};
 use dohle_protocol::messages::{ApiVersionsRequest, MetadataRequest, ProduceRequest};
 use dohle_protocol::{ApiKey, ErrorCode};
 
-use super::support::{Peer, api, client_of, cluster, known_apis, soon, versions};
+use super::support::{Peer, api, client_of, cluster, known_apis, only, soon, versions};
 
 #[tokio::test]
 async fn the_client_tells_its_name_and_version() {
@@ -102,4 +102,40 @@ async fn ranges_that_do_not_meet_are_an_error_naming_both() {
     let response =
         soon(client.request(-1, Lane::General, &MetadataRequest::default(), Duration::from_secs(5))).await.unwrap();
     assert_eq!(response, cluster(peer.address, &[]));
+}
+
+/// A bit of the first answer flipped: an API that every broker has is not in it. Asked again, the broker says so.
+#[tokio::test]
+async fn a_broker_that_seems_to_lack_what_all_have_is_asked_again() {
+    let peer = Peer::start(|number, mut conn| async move {
+        let request = conn.next().await?.header;
+        let mut response = versions(vec![api::<MetadataRequest>(0, 5)]);
+        if number == 0 {
+            response.api_keys.retain(|api| api.api_key != ApiKey::PRODUCE.0);
+        }
+        conn.reply::<ApiVersionsRequest>(&request, &response).await?;
+        conn.ignore().await
+    })
+    .await;
+    let connection = soon(client_of(peer.address).connection(-1, Lane::General)).await.unwrap();
+    assert!(connection.version::<ProduceRequest>().is_ok());
+    assert_eq!(peer.count(ApiKey::API_VERSIONS), 2);
+}
+
+#[tokio::test]
+async fn a_broker_that_says_twice_what_it_lacks_is_believed_and_asked_anew_with_the_next_connection() {
+    let peer = Peer::start(|number, mut conn| async move {
+        let request = conn.next().await?.header;
+        let whole = versions(vec![api::<MetadataRequest>(0, 5)]);
+        let poor = only(vec![api::<MetadataRequest>(0, 5)]);
+        conn.reply::<ApiVersionsRequest>(&request, if number < 2 { &poor } else { &whole }).await?;
+        conn.ignore().await
+    })
+    .await;
+    let client = client_of(peer.address);
+    let connection = soon(client.connection(-1, Lane::General)).await.unwrap();
+    assert_eq!(connection.version::<MetadataRequest>().unwrap(), 5);
+    assert_eq!(connection.version::<ProduceRequest>().unwrap_err().code(), "UNSUPPORTED");
+    let connection = soon(client.connection(-1, Lane::General)).await.unwrap();
+    assert!(connection.version::<ProduceRequest>().is_ok());
 }

@@ -1,7 +1,7 @@
 //! Metadata: what is asked when, what an answer changes, and where it is asked when brokers go away.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dohle_broker::{Broker, BrokerOptions};
@@ -410,6 +410,53 @@ async fn a_server_that_says_rebootstrap_sends_the_client_to_its_bootstrap_server
     soon(client.metadata().wait_for_topic("t", Duration::from_secs(5))).await.unwrap();
     let snapshot = soon(client.metadata().refresh()).await.unwrap();
     assert_eq!(lost.count(ApiKey::METADATA), 1);
+    assert_eq!(snapshot.brokers[&0].endpoint.port, peer.address.port());
+}
+
+/// KIP-1102: the known broker takes connections and never answers; the bootstrap server has nothing to say for a while.
+#[tokio::test]
+async fn after_the_trigger_time_without_metadata_only_the_bootstrap_servers_are_asked() {
+    let mute = Peer::start(|_, mut conn| async move {
+        conn.handshake_with(vec![api::<ApiVersionsRequest>(0, 4), api::<MetadataRequest>(0, 13)]).await?;
+        loop {
+            conn.next().await?;
+        }
+    })
+    .await;
+    let target = mute.address;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let mended = Arc::new(AtomicBool::new(false));
+    let (count, is_mended) = (asked.clone(), mended.clone());
+    let peer = metadata_peer(move |_, _, address| match count.fetch_add(1, Ordering::SeqCst) {
+        0 => cluster(target, &["t"]),
+        _ if is_mended.load(Ordering::SeqCst) => cluster(address, &["t"]),
+        _ => MetadataResponse { error_code: ErrorCode::UNKNOWN_SERVER_ERROR.0, ..Default::default() },
+    })
+    .await;
+    let mut options = options(&[peer.address.to_string()]);
+    options.request_timeout = Duration::from_millis(50);
+    options.retry_backoff = Duration::from_millis(10);
+    options.retry_backoff_max = Duration::from_millis(20);
+    options.metadata_recovery_rebootstrap_trigger = Duration::from_millis(400);
+    let client = client_with(options);
+    client.metadata().track(["t"], false);
+    soon(client.metadata().wait_for_topic("t", Duration::from_secs(5))).await.unwrap();
+    client.metadata().request_update();
+    let more = async |count: usize| {
+        let until = asked.load(Ordering::SeqCst) + count;
+        while asked.load(Ordering::SeqCst) < until {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    soon(more(1)).await; // the first round that failed
+    assert!(mute.count(ApiKey::METADATA) > 0, "until then the known broker is asked first");
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    soon(more(2)).await; // the round under way is over
+    let before = mute.count(ApiKey::METADATA);
+    soon(more(4)).await;
+    assert_eq!(mute.count(ApiKey::METADATA), before, "the known broker is not asked any more");
+    mended.store(true, Ordering::SeqCst);
+    let snapshot = soon(client.metadata().refresh()).await.unwrap();
     assert_eq!(snapshot.brokers[&0].endpoint.port, peer.address.port());
 }
 

@@ -14,7 +14,9 @@ use dohle_protocol::messages::metadata_response::{
 };
 use dohle_protocol::messages::{
     ApiVersionsRequest, ApiVersionsResponse, CreateTopicsRequest, DeleteTopicsRequest, DescribeClusterRequest,
-    FindCoordinatorRequest, MetadataRequest, MetadataResponse, ProduceRequest,
+    FetchRequest, FindCoordinatorRequest, HeartbeatRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
+    ListOffsetsRequest, MetadataRequest, MetadataResponse, OffsetCommitRequest, OffsetFetchRequest, ProduceRequest,
+    SyncGroupRequest,
 };
 use dohle_protocol::{ApiKey, Decoder, Request};
 use futures_util::future::BoxFuture;
@@ -172,7 +174,31 @@ pub fn known_apis() -> Vec<ApiVersion> {
     ]
 }
 
-pub fn versions(api_keys: Vec<ApiVersion>) -> ApiVersionsResponse {
+/// These, and behind them what every broker offers its clients.
+pub fn versions(mut apis: Vec<ApiVersion>) -> ApiVersionsResponse {
+    for api in [
+        full::<ProduceRequest>(),
+        full::<FetchRequest>(),
+        full::<ListOffsetsRequest>(),
+        full::<MetadataRequest>(),
+        full::<OffsetCommitRequest>(),
+        full::<OffsetFetchRequest>(),
+        full::<FindCoordinatorRequest>(),
+        full::<JoinGroupRequest>(),
+        full::<SyncGroupRequest>(),
+        full::<HeartbeatRequest>(),
+        full::<LeaveGroupRequest>(),
+        full::<InitProducerIdRequest>(),
+    ] {
+        if apis.iter().all(|other| other.api_key != api.api_key) {
+            apis.push(api);
+        }
+    }
+    only(apis)
+}
+
+/// Exactly these.
+pub fn only(api_keys: Vec<ApiVersion>) -> ApiVersionsResponse {
     ApiVersionsResponse { api_keys, ..Default::default() }
 }
 

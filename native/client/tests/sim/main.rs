@@ -5,6 +5,8 @@
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)] // what is banned in the crate is banned for its sake
 
 mod group;
+mod hostile;
+mod mischief;
 mod network;
 mod produce;
 mod reading;
@@ -59,6 +61,16 @@ fn members_whose_network_is_cut_leave_no_record_out() {
     for seed in seeds(40) {
         replayable(seed, |seed| group::run(seed, false));
     }
+}
+
+#[test]
+fn a_network_that_changes_bytes_breaks_nobody_and_silences_nothing() {
+    let mut tally = hostile::Tally::default();
+    for seed in seeds(60) {
+        tally += replayable(seed, hostile::run);
+    }
+    eprintln!("{tally:?}");
+    assert!(tally.mischief > 0, "nothing was changed: nothing was tested");
 }
 
 #[test]

@@ -68,7 +68,7 @@ impl DeliverySink for Sink {
             delivery.count,
             delivery.partition,
             delivery.base_offset,
-            delivery.error.as_ref().map(|error| error.code()),
+            delivery.error.as_ref().map(|error| error.to_string()),
         ));
         self.deliveries.lock().push(delivery);
     }

@@ -18,6 +18,8 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use turmoil::net::{TcpListener, TcpStream};
 
+use super::mischief::{Hostile, Mischief};
+
 /// What happened, in order, on all hosts.
 #[derive(Clone, Default)]
 pub struct Trace(Arc<Mutex<Vec<String>>>);
@@ -40,12 +42,19 @@ pub struct SimWorld {
     trace: Trace,
     /// Changes when all open connections of this host break.
     breaks: watch::Sender<u32>,
+    /// What the network does to the connections that this host opens.
+    mischief: Option<Arc<Mischief>>,
 }
 
 impl SimWorld {
     pub fn new(host: &'static str, seed: u64, trace: Trace) -> Self {
         let salt = host.bytes().fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-        Self { host, random: AtomicU64::new(salt), trace, breaks: watch::Sender::new(0) }
+        Self { host, random: AtomicU64::new(salt), trace, breaks: watch::Sender::new(0), mischief: None }
+    }
+
+    /// The connections that this host opens go through a network that changes what it carries.
+    pub fn with_mischief(self, mischief: Arc<Mischief>) -> Self {
+        Self { mischief: Some(mischief), ..self }
     }
 
     fn next_random(&self) -> u64 {
@@ -80,7 +89,11 @@ impl World for SimWorld {
         self.trace.note(format!("{} connects to {address}", self.host));
         Box::pin(async move {
             let stream = TcpStream::connect(address).await?;
-            Ok(Box::new(self.traced(stream)) as Box<dyn Socket>)
+            let traced = self.traced(stream);
+            Ok(match &self.mischief {
+                Some(mischief) => Box::new(Hostile::new(traced, mischief.clone())) as Box<dyn Socket>,
+                None => Box::new(traced),
+            })
         })
     }
 

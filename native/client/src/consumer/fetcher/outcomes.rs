@@ -14,6 +14,8 @@ use dohle_protocol::ErrorClass;
 
 /// How often unreadable records are fetched again before the application hears of them: a bit may flip on the way.
 const READ_ATTEMPTS: u32 = 3;
+/// After this many failures in a row the leader's epoch is not believed any more when the leader itself does not know it.
+const EPOCH_ATTEMPTS: u32 = 5;
 /// From this failure in a row on the application is told of what is being retried.
 const TELL_RETRIES: u32 = 2;
 
@@ -223,11 +225,11 @@ impl Fetcher {
             return self.shared.raise(error.into_fatal());
         }
         self.shared.client.metadata().request_update();
-        if !error.retriable() {
-            if failures <= 1 {
-                self.shared.raise(error);
-            }
-        } else if failures == TELL_RETRIES {
+        // What cannot be read may have been changed on the way; not again and again.
+        let unreadable = error.kind() == ErrorKind::Protocol;
+        if unreadable && failures == READ_ATTEMPTS || !error.retriable() && failures <= 1 {
+            self.shared.raise(error);
+        } else if error.retriable() && failures == TELL_RETRIES {
             self.shared.sink.event(ConsumerEvent::Retrying(error));
         }
     }
@@ -239,6 +241,9 @@ impl Fetcher {
         }
         self.pause(tp, epoch);
         let failures = self.notes.get(tp).map_or(0, |note| note.backoff.failures());
+        if code == ErrorCode::UNKNOWN_LEADER_EPOCH && failures >= EPOCH_ATTEMPTS {
+            self.shared.client.metadata().doubt_epoch(&tp.topic, tp.partition);
+        }
         if !(code.is_retriable() || is_about_topic_id(code)) || failures >= TELL_RETRIES {
             self.tell(tp, code, format_args!("{doing} {tp}"));
         }

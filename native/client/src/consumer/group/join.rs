@@ -29,6 +29,8 @@ pub(super) struct Joined {
     pub leads: Option<Led>,
     /// Per member, for SyncGroup; empty unless we are the leader.
     assignments: Vec<(String, bytes::Bytes)>,
+    /// What the leader's own assignment is, so that one that was changed on the way back is noticed.
+    own: Option<Vec<TopicPartition>>,
 }
 
 /// What a leader watches: when it changes, the group must rebalance.
@@ -50,13 +52,13 @@ pub(super) async fn join(
     topics: &[Arc<str>],
     reason: &str,
 ) -> Result<Joined> {
-    let response = match ask_join(shared, assignors, owned_since, topics, reason).await {
+    let (said, response) = match ask_join(shared, assignors, owned_since, topics, reason).await {
         Err(error) if error.broker_code() == Some(ErrorCode::MEMBER_ID_REQUIRED) => {
             ask_join(shared, assignors, owned_since, topics, "the coordinator asked for a member id").await?
         }
         outcome => outcome?,
     };
-    digest(shared, assignors, topics, response).await
+    digest(shared, assignors, topics, said, response).await
 }
 
 async fn ask_join(
@@ -65,7 +67,7 @@ async fn ask_join(
     owned_since: i32,
     topics: &[Arc<str>],
     reason: &str,
-) -> Result<JoinGroupResponse> {
+) -> Result<(Vec<JoinGroupRequestProtocol>, JoinGroupResponse)> {
     let identity = shared.group.identity();
     let options = &shared.options;
     let owned = shared.with(|s| s.assigned());
@@ -84,6 +86,7 @@ async fn ask_join(
             ..Default::default()
         });
     }
+    let said = protocols.clone();
     let make = |version: i16| {
         Ok(JoinGroupRequest {
             group_id: shared.group_id()?.to_owned(),
@@ -107,7 +110,7 @@ async fn ask_join(
         }
         answer.error_code
     };
-    shared.ask_coordinator(lane, make, read, timeout).await
+    Ok((said, shared.ask_coordinator(lane, make, read, timeout).await?))
 }
 
 /// Beyond the rebalance timeout, for the coordinator to answer.
@@ -117,6 +120,7 @@ async fn digest(
     shared: &Arc<Shared>,
     assignors: &[Assignor],
     topics: &[Arc<str>],
+    said: Vec<JoinGroupRequestProtocol>,
     response: JoinGroupResponse,
 ) -> Result<Joined> {
     let name = response.protocol_name.as_deref().unwrap_or_default();
@@ -132,11 +136,30 @@ async fn digest(
         assignor,
         leads: None,
         assignments: Vec::new(),
+        own: None,
     };
+    let said = said.iter().find(|protocol| protocol.name == name).map(|protocol| &protocol.metadata);
+    check_members(&response, said)?;
     if response.leader == response.member_id {
         lead(shared, topics, &response, &mut joined).await?;
     }
     Ok(joined)
+}
+
+/// The leader is told of all members, itself included, with what they said; others are told of none. Kafka's protocol has no
+/// checksum here: a flipped bit would leave the group with an assignment that leaves something out, for as long as nothing
+/// else makes it rebalance.
+fn check_members(response: &JoinGroupResponse, said: Option<&bytes::Bytes>) -> Result<()> {
+    let ours = response.members.iter().find(|member| member.member_id == response.member_id);
+    let good = match response.leader == response.member_id {
+        true => ours.map(|member| &member.metadata) == said,
+        false => response.members.is_empty(),
+    };
+    if good {
+        return Ok(());
+    }
+    let text = "the group's coordinator did not repeat what this member said when it joined";
+    Err(Error::new(ErrorKind::Protocol, text).damaged())
 }
 
 /// The leader's part: reads what all members want, asks for the metadata of all their topics, assigns.
@@ -162,8 +185,12 @@ async fn lead(
     let counts = counts(shared, &all);
     // KIP-814: a static leader that came back keeps the assignment that the coordinator has.
     if !response.skip_assignment {
-        for (member, partitions) in members.iter().zip(joined.assignor.assign(&counts, &members)) {
+        for (member, mut partitions) in members.iter().zip(joined.assignor.assign(&counts, &members)) {
             joined.assignments.push((member.id.clone(), protocol::encode_assignment(&partitions)?));
+            if member.id == joined.member_id {
+                partitions.sort_unstable();
+                joined.own = Some(partitions);
+            }
         }
     }
     joined.leads = Some(Led { topics: all, counts });
@@ -202,5 +229,49 @@ pub(super) async fn sync(shared: &Arc<Shared>, joined: &mut Joined) -> Result<Ve
     let timeout = shared.client.options().request_timeout.max(shared.options.max_poll_interval + SLACK);
     let lane = Lane::Join(shared.number);
     let response = shared.ask_coordinator(lane, make, |answer| answer.error_code, timeout).await?;
-    protocol::decode_assignment(response.assignment)
+    let assigned = protocol::decode_assignment(response.assignment)?;
+    match &joined.own {
+        Some(own) if *own != assigned => {
+            let text = "the group's coordinator did not give the leader back what it had assigned to itself";
+            Err(Error::new(ErrorKind::Protocol, text).damaged())
+        }
+        _ => Ok(assigned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dohle_protocol::messages::join_group_response::JoinGroupResponseMember;
+
+    use super::*;
+
+    #[test]
+    fn a_join_that_was_answered_with_something_else_than_was_said_is_refused() {
+        let said = bytes::Bytes::from_static(b"topics");
+        let member = |id: &str, metadata: &'static [u8]| JoinGroupResponseMember {
+            member_id: id.to_owned(),
+            metadata: bytes::Bytes::from_static(metadata),
+            ..Default::default()
+        };
+        let answer = |leader: &str, members: Vec<JoinGroupResponseMember>| JoinGroupResponse {
+            leader: leader.to_owned(),
+            member_id: "me".to_owned(),
+            members,
+            ..Default::default()
+        };
+        let good = [answer("me", vec![member("you", b"other"), member("me", b"topics")]), answer("you", vec![])];
+        for good in good {
+            check_members(&good, Some(&said)).unwrap();
+        }
+        let bad = [
+            answer("me", vec![member("you", b"topics"), member("me", b"topicz")]),
+            answer("me", vec![member("you", b"topics")]),
+            answer("me", vec![]),
+            answer("yop", vec![member("you", b"other"), member("me", b"topics")]),
+        ];
+        for bad in bad {
+            let error = check_members(&bad, Some(&said)).unwrap_err();
+            assert!(error.kind() == ErrorKind::Protocol && error.retriable(), "{error}");
+        }
+    }
 }

@@ -28,6 +28,8 @@ pub(crate) fn of(error: &Error) -> Verdict {
         | ErrorKind::Disconnected
         | ErrorKind::RequestTimedOut
         | ErrorKind::MaxBlockTimeout => Verdict::Rediscover,
+        // The answer was changed on the way.
+        _ if error.retriable() => Verdict::Rediscover,
         _ => Verdict::Fatal,
     }
 }

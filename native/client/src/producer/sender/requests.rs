@@ -306,7 +306,7 @@ impl Sender {
         let (request, topics) = self.request(picks);
         let names_only = topics.iter().any(|(_, id)| *id == Uuid::ZERO);
         let highest = if names_only { LAST_WITH_NAMES } else { i16::MAX };
-        let version = connection.versions().version_up_to::<ProduceRequest>(highest)?;
+        let version = connection.version_up_to::<ProduceRequest>(highest)?;
         if config.compression == Compression::Zstd && version < FIRST_WITH_ZSTD {
             return Err(Error::new(ErrorKind::Unsupported, "compression.type: the broker is too old for zstd"));
         }
