@@ -11,8 +11,7 @@ try {
 
   // The next produce request is written to the log, and the connection is cut before the answer: the client must send it again, and the broker
   // must notice that it has it already.
-  const produce = 0
-  broker.faults.add({ api: produce, action: { kind: 'close', when: 'after' } })
+  broker.faults.add({ api: 'Produce', action: { kind: 'close', when: 'after' } })
   const { offset } = await producer.send({ topic: 'faults', value: 'once' })
   console.log(`acknowledged at offset ${offset} although the first answer never came`)
 

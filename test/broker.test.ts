@@ -3,13 +3,11 @@ import { createConnection } from 'node:net'
 import { describe, test } from 'node:test'
 import { Broker } from '../ts/broker.ts'
 import { Kafka } from '../ts/index.ts'
-import { code, unique } from './support.ts'
-
-const METADATA = 3
+import { code as expected, unique } from './support.ts'
 
 describe('broker', () => {
   test('starts on a free port, serves, and refuses connections once it has stopped', async () => {
-    const broker = await Broker.start({ partitions: 4, clusterId: 'mine', nodeId: 7 })
+    await using broker = await Broker.start({ partitions: 4, clusterId: 'mine', nodeId: 7 })
     const [host, port] = broker.address.split(':')
     assert.equal(host, '127.0.0.1')
     const kafka = new Kafka({ brokers: broker.address })
@@ -34,27 +32,27 @@ describe('broker', () => {
   test('what it cannot do at its start is a readable error', async () => {
     const one = await Broker.start()
     const port = Number(one.address.split(':')[1])
-    await assert.rejects(Broker.start({ port }), code('BROKER_UNREACHABLE', /cannot listen on/))
+    await assert.rejects(Broker.start({ port }), expected('BROKER_UNREACHABLE', /cannot listen on/))
     await one.stop()
-    await assert.rejects(Broker.start({ host: '0.0.0.0' }), code('INVALID_CONFIG', /allow_?[nN]on_?[lL]oopback/))
-    await assert.rejects(Broker.start({ partitions: 0 }), code('INVALID_CONFIG', /partitions: 0/))
-    await assert.rejects(Broker.start({ port: 'x' as never }), code('INVALID_ARGUMENT', /port/))
-    await assert.rejects(Broker.start({ ports: 1 } as never), code('INVALID_ARGUMENT'))
-    await assert.rejects(Broker.start({}, { signal: AbortSignal.abort() }), code('ABORTED'))
+    await assert.rejects(Broker.start({ host: '0.0.0.0' }), expected('INVALID_CONFIG', /allow_?[nN]on_?[lL]oopback/))
+    await assert.rejects(Broker.start({ partitions: 0 }), expected('INVALID_CONFIG', /partitions: 0/))
+    await assert.rejects(Broker.start({ port: 'x' as never }), expected('INVALID_ARGUMENT', /port/))
+    await assert.rejects(Broker.start({ ports: 1 } as never), expected('INVALID_ARGUMENT'))
+    await assert.rejects(Broker.start({}, { signal: AbortSignal.abort() }), expected('ABORTED'))
   })
 
   test('a fault happens as often as its rule says, is counted, and can be removed', async () => {
-    const broker = await Broker.start()
+    await using broker = await Broker.start()
     const kafka = new Kafka({ brokers: broker.address })
     const admin = kafka.admin()
     const topic = unique('faults')
     await admin.createTopics([{ topic, partitions: 1 }])
-    const fault = broker.faults.add({ api: METADATA, nth: 2, action: { kind: 'delay', ms: 30, when: 'before' } })
+    const fault = broker.faults.add({ api: 'Metadata', nth: 2, action: { kind: 'delay', ms: 30, when: 'before' } })
     for (let i = 0; i < 3; i++) await admin.describeTopics([topic])
     assert.deepEqual(fault.hits(), { matched: 3, fired: 1 })
     assert.equal(fault.remove(), true)
     assert.equal(fault.remove(), false)
-    broker.faults.add({ api: METADATA, count: 0, action: { kind: 'close', when: 'before' } })
+    broker.faults.add({ api: 3, count: 0, action: { kind: 'close', when: 'before' } })
     broker.faults.clear()
     await admin.describeTopics([topic])
     await kafka.close()
@@ -62,9 +60,86 @@ describe('broker', () => {
   })
 })
 
+describe('a fault rule', () => {
+  test("takes Kafka's names of APIs and errors as well as the numbers", async () => {
+    await using broker = await Broker.start()
+    await using kafka = new Kafka({ brokers: broker.address })
+    const topic = unique('named')
+    await kafka.admin().createTopics([{ topic, partitions: 1 }])
+    await using producer = kafka.producer()
+    for (const [api, code] of [
+      ['Produce', 'TOPIC_AUTHORIZATION_FAILED'],
+      [0, 29],
+      ['Produce', 29],
+    ] as const) {
+      const fault = broker.faults.add({ api, topic, action: { kind: 'error', code, when: 'before' } })
+      await assert.rejects(producer.send({ topic, value: 'v' }), expected('TOPIC_AUTHORIZATION_FAILED'))
+      assert.deepEqual(fault.hits(), { matched: 1, fired: 1 })
+      fault.remove()
+    }
+    assert.equal((await producer.send({ topic, value: 'v' })).offset, 0)
+  })
+
+  test('with a name that Kafka does not have is refused, with the nearest one', async () => {
+    await using broker = await Broker.start()
+    const action = { kind: 'error', code: 'REQUEST_TIMED_OUT', when: 'before' } as const
+    const add = (rule: object) => () => broker.faults.add({ action, ...rule })
+    assert.throws(add({ api: 'produce' }), expected('INVALID_ARGUMENT', /^api: 'produce' .* did you mean Produce\?/))
+    assert.throws(
+      add({ action: { ...action, code: 'NOT_LEADER' } }),
+      expected('INVALID_ARGUMENT', /^action\.code: 'NOT_LEADER' is no error of Kafka/),
+    )
+    assert.throws(
+      add({ action: { ...action, code: 'REQUEST_TIMEDOUT' } }),
+      expected('INVALID_ARGUMENT', /did you mean REQUEST_TIMED_OUT\?/),
+    )
+    assert.throws(add({ api: 1.5 }), expected('INVALID_ARGUMENT', /^api: 1\.5 is not a whole number/))
+    assert.throws(add({ api: 2 ** 15 }), expected('INVALID_ARGUMENT', /^api: 32768 is above 32767/))
+    assert.throws(add({ nth: 0 }), expected('INVALID_ARGUMENT', /^nth: 0 is below 1/))
+    assert.throws(
+      add({ action: { ...action, kind: 'explode' } }),
+      expected('INVALID_ARGUMENT', /'explode', not one of/),
+    )
+    assert.throws(
+      add({ action: { ...action, after: 5 } }),
+      expected('INVALID_ARGUMENT', /^action\.after: is not an op/),
+    )
+  })
+})
+
+describe("a broker's options", () => {
+  const start = (options: object) => async () => {
+    const broker = await Broker.start(options)
+    await broker.stop()
+  }
+
+  for (const [given, problem] of [
+    [{ partitions: Number.NaN }, /^partitions: NaN is not a whole number/],
+    [{ partitions: 1.5 }, /^partitions: 1\.5 is not a whole number/],
+    [{ partitions: 2 ** 31 }, /^partitions: 2147483648 is above 2147483647/],
+    [{ partitions: 3n }, /^partitions: is a bigint, not a number/],
+    [{ partitions: () => 3 }, /^partitions: is a function, not a number/],
+    [{ port: Symbol('p') }, /^port: is a symbol, not a number/],
+    [{ port: -1 }, /^port: -1 is below 0/],
+    [{ nodeId: -1 }, /^nodeId: -1 is below 0/],
+    [{ maxMessageBytes: Number.POSITIVE_INFINITY }, /^maxMessageBytes: Infinity is not a whole number/],
+    [{ autoCreateTopics: 'no' }, /^autoCreateTopics: is a string, neither true nor false/],
+    [{ clusterId: 'a\ud800' }, /^clusterId: has half of a surrogate pair at 1/],
+    [{ partition: 3 }, /^partition: is not an option here; there are .*partitions/],
+  ] as const) {
+    test(`never become the default unnoticed: ${problem.source}`, async () => {
+      await assert.rejects(start(given), expected('INVALID_ARGUMENT', problem))
+    })
+  }
+
+  test('that are null or undefined are not given', async () => {
+    await start({ partitions: null, port: undefined, nothing: undefined })()
+  })
+})
+
 describe('admin', () => {
   test('creates, lists, describes and deletes topics, and tells all that failed', async () => {
-    const broker = await Broker.start()
+    await using broker = await Broker.start()
     const kafka = new Kafka({ brokers: broker.address })
     const admin = kafka.admin()
     const [a, b] = [unique('a'), unique('b')]
@@ -79,11 +154,11 @@ describe('admin', () => {
         [b, 1],
       ],
     )
-    await assert.rejects(admin.createTopics([{ topic: a }]), code('TOPIC_ALREADY_EXISTS'))
+    await assert.rejects(admin.createTopics([{ topic: a }]), expected('TOPIC_ALREADY_EXISTS'))
     const c = unique('c')
     await assert.rejects(
       admin.createTopics([{ topic: a }, { topic: c }, { topic: b }]),
-      code('TOPIC_ALREADY_EXISTS', /2 of 3 topics failed/),
+      expected('TOPIC_ALREADY_EXISTS', /2 of 3 topics failed/),
     )
     assert.deepEqual(
       (await admin.listTopics()).map(({ topic }) => topic),
@@ -92,18 +167,18 @@ describe('admin', () => {
     const [described] = await admin.describeTopics([a])
     assert.equal(described?.partitions.length, 2)
     assert.equal(described?.partitions[1]?.leader, 1)
-    await assert.rejects(admin.describeTopics(['nowhere']), code('UNKNOWN_TOPIC_OR_PARTITION'))
+    await assert.rejects(admin.describeTopics(['nowhere']), expected('UNKNOWN_TOPIC_OR_PARTITION'))
     await admin.deleteTopics([a, b, c])
     assert.deepEqual(await admin.listTopics(), [])
     await assert.rejects(
       admin.createTopics([{ topic: 5 as never }]),
-      code('INVALID_ARGUMENT', /^admin\.createTopics: topics\[0\]\.topic/),
+      expected('INVALID_ARGUMENT', /^topics\[0\]\.topic: is a number, not a string/),
     )
-    await assert.rejects(admin.createTopics('x' as never), code('INVALID_ARGUMENT', /topics/))
+    await assert.rejects(admin.createTopics('x' as never), expected('INVALID_ARGUMENT', /topics/))
     await kafka.close()
-    await assert.rejects(admin.listTopics(), code('CLOSED'))
-    assert.throws(() => kafka.admin(), code('CLOSED'))
-    assert.throws(() => kafka.producer(), code('CLOSED'))
+    await assert.rejects(admin.listTopics(), expected('CLOSED'))
+    assert.throws(() => kafka.admin(), expected('CLOSED'))
+    assert.throws(() => kafka.producer(), expected('CLOSED'))
     await kafka.close()
     await broker.stop()
   })
@@ -111,7 +186,7 @@ describe('admin', () => {
   test('a broker that cannot be reached is a typed error within its time', async () => {
     const kafka = new Kafka({ brokers: '127.0.0.1:1' })
     const begun = performance.now()
-    await assert.rejects(kafka.admin().listTopics({ timeoutMs: 300 }), code('BROKER_UNREACHABLE'))
+    await assert.rejects(kafka.admin().listTopics({ timeoutMs: 300 }), expected('BROKER_UNREACHABLE'))
     assert.ok(performance.now() - begun < 3_000)
     await kafka.close()
   })

@@ -320,7 +320,7 @@ describe('consumer', () => {
         (await consumer.offsetsAt(places)).map(({ offset }) => offset),
         [100, 0, null],
       )
-      assert.throws(() => consumer.seek({ ...of, offset: -1 }), code('INVALID_ARGUMENT', /^offset: -1/))
+      assert.throws(() => consumer.seek({ ...of, offset: -1 }), code('INVALID_ARGUMENT', /^to\.offset: -1/))
       assert.throws(() => consumer.seek({ ...of, offset: 2 ** 60 }), code('INVALID_ARGUMENT'))
       await consumer.close()
     })

@@ -1,11 +1,12 @@
 /**
  * `dohle/broker`: a Kafka-compatible broker inside this process, for the first minute and for tests.
  */
-import type { BrokerAddFault, BrokerStart, FaultHits } from './generated/operations.ts'
+import type { BrokerAddFault, BrokerStart, CallOptions, FaultHits } from './generated/operations.ts'
+import { bagOf, optionsOf } from './internal/arguments.ts'
 import { type Environment, theEnvironment } from './internal/environment.ts'
-import { aborted, invalid, kindOf } from './internal/failure.ts'
+import { aborted } from './internal/failure.ts'
 
-export type { FaultAction, FaultHits, FaultWhen } from './generated/operations.ts'
+export type { FaultAction, FaultApi, FaultCode, FaultHits, FaultWhen } from './generated/operations.ts'
 
 /** How a broker starts. */
 export type BrokerOptions = BrokerStart
@@ -52,10 +53,12 @@ export class Faults {
    * Adds a rule. Every rule that matches a request acts on it.
    *
    * @example
-   * // The third Produce (API 0) to `orders` is written, then answered with REQUEST_TIMED_OUT (7).
-   * broker.faults.add({ api: 0, topic: 'orders', nth: 3, action: { kind: 'error', code: 7, when: 'after' } })
+   * // The third Produce to `orders` is written, then answered with an error.
+   * const action = { kind: 'error', code: 'REQUEST_TIMED_OUT', when: 'after' }
+   * broker.faults.add({ api: 'Produce', topic: 'orders', nth: 3, action })
    */
   add(rule: FaultRule): Fault {
+    bagOf(rule, 'rule')
     return new Fault(this.#environment, this.#broker, this.#environment.invoke(this.#broker, 'broker.addFault', rule))
   }
 
@@ -89,9 +92,9 @@ export class Broker implements AsyncDisposable {
   }
 
   /** Starts one, on a free port of 127.0.0.1 unless told otherwise. It keeps the process alive until it stops. */
-  static async start(options: BrokerOptions = {}, { signal }: { signal?: AbortSignal } = {}): Promise<Broker> {
-    if (typeof options !== 'object' || options === null)
-      throw invalid('options', `is ${kindOf(options)}, not an object`)
+  static async start(options: BrokerOptions = {}, more: CallOptions = {}): Promise<Broker> {
+    bagOf(options)
+    const { signal } = optionsOf(more, ['signal'])
     if (signal?.aborted) throw aborted(signal, 'aborted before the broker was started')
     const environment = theEnvironment()
     // Not cut off by the signal: a broker that has started must be stopped.

@@ -6,19 +6,30 @@ import type { Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
 import { Batch } from './batch.ts'
 import type { KafkaError } from './errors.ts'
-import type { FoundOffset, GroupIdentity, PartitionEnds, Start, TopicPartition } from './generated/operations.ts'
+import type {
+  FoundOffset,
+  GroupIdentity,
+  PartitionEnds,
+  PartitionOffset,
+  TopicPartition,
+} from './generated/operations.ts'
 import type { ConsumerOptions } from './generated/options.ts'
+import { arrayOf, checkTimeout, objectOf, optionsOf, plainOptions } from './internal/arguments.ts'
 import { Batches } from './internal/batches.ts'
 import type { Environment } from './internal/environment.ts'
-import { aborted, checkSignal, checkTimeout, closed, failureOf, invalid, kindOf } from './internal/failure.ts'
+import { aborted, closed, failureOf, invalid, kindOf } from './internal/failure.ts'
 import { ForEach } from './internal/for-each.ts'
 import { Messages } from './internal/messages.ts'
+import { lookedUp, placeOf } from './internal/partitions.ts'
 import { Reader } from './internal/reader.ts'
 import { type Question, type RebalanceListeners, Rebalances } from './internal/rebalances.ts'
 import { settleWithin } from './internal/settle.ts'
 import { nodeStream, webStream } from './internal/streams.ts'
 import type { Message } from './message.ts'
 import type { CloseOptions } from './producer.ts'
+
+/** Names of the functions that `subscribe` takes. */
+const LISTENERS = ['onAssigned', 'onRevoked', 'onLost'] as const
 
 /** A place to read from: an offset, an end of the log, the group's committed offset, or a time. */
 export type StartAt = number | 'earliest' | 'latest' | 'committed' | { timestamp: number | Date }
@@ -96,8 +107,9 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
     super()
     this.#environment = environment
     this.#onClosed = onClosed
-    this.#grouped = options.groupId !== undefined
-    this.#handle = environment.open('consumer', client, options)
+    const plain = plainOptions(options)
+    this.#grouped = (plain.groupId ?? plain['group.id'] ?? null) !== null
+    this.#handle = environment.open('consumer', client, plain)
     this.#reader = new Reader(environment, this.#handle)
     this.#rebalances = new Rebalances(this.#reader)
     environment.listen(this.#handle, {
@@ -114,32 +126,39 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
    * group has given partitions: records come when it has.
    */
   async subscribe(topics: string | readonly string[], options: SubscribeOptions = {}): Promise<void> {
-    this.#open(options.signal)
+    const listeners = this.#open(options, ['signal', ...LISTENERS])
+    for (const name of LISTENERS) {
+      const listener: unknown = listeners[name]
+      if (listener !== undefined && typeof listener !== 'function')
+        throw invalid(name, `is ${kindOf(listener)}, not a function`)
+    }
     const names = typeof topics === 'string' ? [topics] : topics
-    if (!Array.isArray(names)) throw invalid('topics', `is ${kindOf(topics)}, not a name or an array of names`)
-    names.forEach((name, index) => {
-      if (typeof name !== 'string') throw invalid(`topics[${index}]`, `is ${kindOf(name)}, not a name`)
-    })
-    this.#rebalances.listeners = options
-    this.#environment.invoke(this.#handle, 'consumer.subscribe', { topics: names as string[] })
+    if (typeof names !== 'object' || names === null)
+      throw invalid('topics', `is ${kindOf(topics)}, not a name or an array of names`)
+    const request = { topics: arrayOf(names, 'topics') as string[] }
+    const before = this.#rebalances.listeners
+    this.#rebalances.listeners = listeners
+    try {
+      this.#environment.invoke(this.#handle, 'consumer.subscribe', request)
+    } catch (error) {
+      this.#rebalances.listeners = before
+      throw error
+    }
   }
 
   /** Reads these partitions, without a group's assignment. What was subscribed or assigned before is no more. */
   async assign(partitions: readonly Assignment[], options: ReadOptions = {}): Promise<void> {
-    this.#open(options.signal)
-    if (!Array.isArray(partitions)) throw invalid('partitions', `is ${kindOf(partitions)}, not an array`)
-    const starts = (partitions as readonly Assignment[]).map(({ topic, partition, offset }, index) => ({
-      topic,
-      partition,
-      start: startOf(offset ?? (this.#grouped ? 'committed' : 'earliest'), `partitions[${index}].offset`),
-    }))
+    this.#open(options, ['signal'])
+    const otherwise = this.#grouped ? 'committed' : 'earliest'
+    const list = arrayOf(partitions, 'partitions')
+    const starts = list.map((one, index) => placeOf(one, `partitions[${index}]`, otherwise))
     this.#environment.invoke(this.#handle, 'consumer.assign', { partitions: starts })
   }
 
   /** Commits what is finished, if that is automatic, and reads nothing more until the next `subscribe` or `assign`. */
   async unsubscribe(options: ReadOptions = {}): Promise<void> {
-    this.#open(options.signal)
-    await this.#rebalances.leaving(this.#environment.call(this.#handle, 'consumer.unsubscribe', {}, options.signal))
+    const { signal } = this.#open(options, ['signal'])
+    await this.#rebalances.leaving(this.#environment.call(this.#handle, 'consumer.unsubscribe', {}, signal))
   }
 
   /**
@@ -152,13 +171,14 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
 
   /** The same, with a signal that ends it. */
   messages(options: ReadOptions = {}): AsyncIterableIterator<Message, undefined, undefined> {
-    return new Messages(this.#reader, options.signal)
+    return new Messages(this.#reader, optionsOf(options, ['signal']).signal)
   }
 
   /** The records in batches: the fast way. Asking for the next batch finishes the one before. */
   batches(options: ReadOptions = {}): AsyncIterableIterator<Batch, undefined, undefined> {
+    const { signal } = optionsOf(options, ['signal'])
     const commit = () => this.#commit(undefined)
-    return new Batches(this.#reader, options.signal, (chunk, start) => new Batch(chunk, start, commit))
+    return new Batches(this.#reader, signal, (chunk, start) => new Batch(chunk, start, commit))
   }
 
   /**
@@ -166,25 +186,25 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
    * returned has resolved. When one fails, no others begin and the call rejects with its error.
    */
   async forEach(handler: (message: Message) => unknown, options: ForEachOptions = {}): Promise<void> {
-    const { concurrency = 1, signal } = options
+    const { concurrency = 1, signal } = this.#open(options, ['concurrency', 'signal'])
     if (typeof handler !== 'function') throw invalid('handler', `is ${kindOf(handler)}, not a function`)
     if (concurrency !== 'partition' && !(Number.isInteger(concurrency) && concurrency > 0)) {
-      throw invalid('concurrency', `${String(concurrency)} is neither a whole number above 0 nor 'partition'`)
+      const found = typeof concurrency === 'number' ? concurrency : kindOf(concurrency)
+      throw invalid('concurrency', `${found} is neither a whole number above 0 nor 'partition'`)
     }
-    this.#open(signal)
     await new ForEach(this.#reader, handler, signal).run(concurrency)
   }
 
   /** The records as a Web stream. It finishes nothing by itself: call `message.done()`. Cancel it to end it. */
   stream(options: ReadOptions = {}): ReadableStream<Message> {
-    this.#open(options.signal)
-    return webStream(this.#reader, options.signal)
+    const { signal } = this.#open(options, ['signal'])
+    return webStream(this.#reader, signal)
   }
 
   /** The records as a Node stream. It finishes nothing by itself: call `message.done()`. Destroy it to end it. */
   readable(options: ReadOptions = {}): Readable {
-    this.#open(options.signal)
-    return nodeStream(this.#reader, options.signal)
+    const { signal } = this.#open(options, ['signal'])
+    return nodeStream(this.#reader, signal)
   }
 
   /**
@@ -192,20 +212,15 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
    * the group's coordinator has it.
    */
   async commit(offsets?: readonly OffsetToCommit[], options: ReadOptions = {}): Promise<void> {
-    this.#open(options.signal)
-    if (offsets !== undefined && !Array.isArray(offsets))
-      throw invalid('offsets', `is ${kindOf(offsets)}, not an array`)
+    const { signal } = this.#open(options, ['signal'])
     if (offsets === undefined) this.#reader.include()
-    await this.#commit(offsets, options.signal)
+    await this.#commit(offsets === undefined ? undefined : arrayOf(offsets, 'offsets'), signal)
   }
 
   /** Goes on elsewhere in a partition. When it has returned, nothing from before is delivered. */
   seek(to: TopicPartition & { offset: StartAt }): void {
-    this.#open(undefined)
-    const { topic, partition, offset } = to
-    this.#environment.invoke(this.#handle, 'consumer.seek', {
-      to: { topic, partition, start: startOf(offset, 'offset') },
-    })
+    this.#open()
+    this.#environment.invoke(this.#handle, 'consumer.seek', { to: placeOf(to, 'to') })
   }
 
   /**
@@ -213,57 +228,61 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
    * delivered; what was not comes after `resume`.
    */
   pause(partitions: readonly TopicPartition[]): void {
-    this.#open(undefined)
-    this.#environment.invoke(this.#handle, 'consumer.pause', { partitions: plain(partitions) })
+    this.#open()
+    this.#environment.invoke(this.#handle, 'consumer.pause', {
+      partitions: arrayOf(partitions, 'partitions') as TopicPartition[],
+    })
   }
 
   /** Ends `pause`. */
   resume(partitions: readonly TopicPartition[]): void {
-    this.#open(undefined)
-    this.#environment.invoke(this.#handle, 'consumer.resume', { partitions: plain(partitions) })
+    this.#open()
+    this.#environment.invoke(this.#handle, 'consumer.resume', {
+      partitions: arrayOf(partitions, 'partitions') as TopicPartition[],
+    })
   }
 
   /** What is paused. */
   paused(): TopicPartition[] {
-    this.#open(undefined)
+    this.#open()
     return this.#environment.invoke(this.#handle, 'consumer.paused', {})
   }
 
   /** What is assigned now. */
   assignment(): TopicPartition[] {
-    this.#open(undefined)
+    this.#open()
     return this.#environment.invoke(this.#handle, 'consumer.assignment', {})
   }
 
   /** What is subscribed. */
   subscription(): string[] {
-    this.#open(undefined)
+    this.#open()
     return this.#environment.invoke(this.#handle, 'consumer.subscription', {})
   }
 
   /** Offset of the next record that the loop gets; null while it is being looked up. */
   position(of: TopicPartition): number | null {
-    this.#open(undefined)
-    return this.#environment.invoke(this.#handle, 'consumer.position', one(of))
+    this.#open()
+    return this.#environment.invoke(this.#handle, 'consumer.position', objectOf(of, 'of'))
   }
 
   /** Records of a partition not yet read; null while that is not known. */
   lag(of: TopicPartition): number | null {
-    this.#open(undefined)
-    return this.#environment.invoke(this.#handle, 'consumer.lag', one(of))
+    this.#open()
+    return this.#environment.invoke(this.#handle, 'consumer.lag', objectOf(of, 'of'))
   }
 
   /** The ends of a partition as its broker told them last. */
   watermarks(of: TopicPartition): PartitionEnds {
-    this.#open(undefined)
-    return this.#environment.invoke(this.#handle, 'consumer.watermarks', one(of))
+    this.#open()
+    return this.#environment.invoke(this.#handle, 'consumer.watermarks', objectOf(of, 'of'))
   }
 
   /** What the group has committed, asked of its coordinator. `offset` is null where it has nothing. */
   async committed(partitions: readonly TopicPartition[], options: ReadOptions = {}): Promise<FoundOffset[]> {
-    this.#open(options.signal)
-    const request = { partitions: plain(partitions) }
-    return await this.#environment.call(this.#handle, 'consumer.committed', request, options.signal)
+    const { signal } = this.#open(options, ['signal'])
+    const request = { partitions: arrayOf(partitions, 'partitions') as TopicPartition[] }
+    return await this.#environment.call(this.#handle, 'consumer.committed', request, signal)
   }
 
   /** Offsets at places of partitions, assigned or not. `offset` is null where no record is at or after a time. */
@@ -271,16 +290,14 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
     places: readonly (TopicPartition & { offset: 'earliest' | 'latest' | { timestamp: number | Date } })[],
     options: ReadOptions = {},
   ): Promise<FoundOffset[]> {
-    this.#open(options.signal)
-    const asked = places.map(({ topic, partition, offset }, index) => {
-      return { topic, partition, start: startOf(offset, `places[${index}].offset`) }
-    })
-    return await this.#environment.call(this.#handle, 'consumer.offsetsAt', { places: asked }, options.signal)
+    const { signal } = this.#open(options, ['signal'])
+    const asked = arrayOf(places, 'places').map((one, index) => lookedUp(one, `places[${index}]`))
+    return await this.#environment.call(this.#handle, 'consumer.offsetsAt', { places: asked }, signal)
   }
 
   /** Who this consumer is in its group now. */
   groupMetadata(): GroupIdentity {
-    this.#open(undefined)
+    this.#open()
     return this.#environment.invoke(this.#handle, 'consumer.groupMetadata', {})
   }
 
@@ -289,7 +306,7 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
    * A second call waits for the first.
    */
   async close(options: CloseOptions = {}): Promise<void> {
-    const timeout = checkTimeout(options.timeout)
+    const timeout = checkTimeout(optionsOf(options, ['timeout']).timeout)
     this.#closing ??= this.#close(timeout)
     await this.#closing
   }
@@ -311,14 +328,16 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
     }
   }
 
-  #open(signal: AbortSignal | undefined): void {
+  /** The options of a call, checked; throws when the consumer is closed or the signal is aborted. */
+  #open<T extends ReadOptions>(options?: T, known: readonly (keyof T & string)[] = []): T {
     if (this.#closing !== undefined) throw closed('consumer')
-    checkSignal(signal)
-    if (signal?.aborted) throw aborted(signal, 'aborted before it began')
+    const own = optionsOf(options, known)
+    if (own.signal?.aborted) throw aborted(own.signal, 'aborted before it began')
+    return own
   }
 
   #commit(offsets: readonly OffsetToCommit[] | undefined, signal?: AbortSignal): Promise<void> {
-    const request = offsets === undefined ? {} : { offsets: offsets as OffsetToCommit[] }
+    const request = offsets === undefined ? {} : { offsets: offsets as PartitionOffset[] }
     return this.#environment.call(this.#handle, 'consumer.commit', request, signal)
   }
 
@@ -339,28 +358,4 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
         this.emit(name, failureOf(JSON.stringify(error)))
     }
   }
-}
-
-function one({ topic, partition }: TopicPartition): TopicPartition {
-  return { topic, partition }
-}
-
-function plain(partitions: readonly TopicPartition[]): TopicPartition[] {
-  if (!Array.isArray(partitions)) throw invalid('partitions', `is ${kindOf(partitions)}, not an array`)
-  return (partitions as readonly TopicPartition[]).map(one)
-}
-
-function startOf(at: StartAt, path: string): Start {
-  if (at === 'earliest' || at === 'latest' || at === 'committed') return { kind: at }
-  if (typeof at === 'number') {
-    if (!Number.isSafeInteger(at) || at < 0) throw invalid(path, `${at} is not a whole number from 0`)
-    return { kind: 'offset', offset: at }
-  }
-  if (typeof at === 'object' && at !== null && 'timestamp' in at) {
-    const timestamp = at.timestamp instanceof Date ? at.timestamp.getTime() : at.timestamp
-    if (!Number.isSafeInteger(timestamp))
-      throw invalid(`${path}.timestamp`, 'is not whole milliseconds since the epoch')
-    return { kind: 'timestamp', timestamp }
-  }
-  throw invalid(path, `is ${kindOf(at)}, not an offset, 'earliest', 'latest', 'committed' or { timestamp }`)
 }

@@ -91,7 +91,8 @@ export interface FailedRecord {
 
 /**
  * Some or all records of a `sendBatch`, or records given to `tryEnqueue` before a `flush`, were not acknowledged.
- * Code, `retriable` and `fatal` are those of the first failure.
+ * `code` and `fatal` are those of the first failure; `retriable` when all are. `persistence` is what the failed records
+ * have in common, `possibly-persisted` when it differs; those not named in `failures` were acknowledged.
  */
 export class PartialFailureError extends KafkaError {
   override name = 'PartialFailureError'
@@ -107,6 +108,9 @@ export class PartialFailureError extends KafkaError {
       code: first.error.code,
       retriable: failures.every(({ error }) => error.retriable),
       fatal: first.error.fatal,
+      persistence: failures.every(({ persistence }) => persistence === first.persistence)
+        ? first.persistence
+        : 'possibly-persisted',
       cause: first.error,
     })
     this.failures = failures

@@ -5,8 +5,9 @@ import { Admin } from './admin.ts'
 import { Consumer } from './consumer.ts'
 import type { KafkaError } from './errors.ts'
 import type { ClientOptions, ConsumerOptions, ProducerOptions } from './generated/options.ts'
+import { checkTimeout, optionsOf, plainOptions } from './internal/arguments.ts'
 import { type Environment, theEnvironment } from './internal/environment.ts'
-import { checkTimeout, closed, invalid, kindOf } from './internal/failure.ts'
+import { closed } from './internal/failure.ts'
 import { settleWithin } from './internal/settle.ts'
 import { type CloseOptions, Producer } from './producer.ts'
 
@@ -26,10 +27,9 @@ export class Kafka implements AsyncDisposable {
 
   /** @throws InvalidConfigurationError naming the option, its value and what is allowed */
   constructor(options: ClientOptions) {
-    if (typeof options !== 'object' || options === null)
-      throw invalid('options', `is ${kindOf(options)}, not an object`)
+    const plain = plainOptions(options)
     this.#environment = theEnvironment()
-    this.#handle = this.#environment.open('client', 0, options)
+    this.#handle = this.#environment.open('client', 0, plain)
     this.#environment.listen(this.#handle, {
       client: this.#handle,
       poisoned: error => {
@@ -66,7 +66,7 @@ export class Kafka implements AsyncDisposable {
 
   /** Closes all its producers and consumers, then its connections. Always settles; a second call waits for the first. */
   async close(options: CloseOptions = {}): Promise<void> {
-    const timeout = checkTimeout(options.timeout)
+    const timeout = checkTimeout(optionsOf(options, ['timeout']).timeout)
     this.#closing ??= this.#close({ timeout })
     await this.#closing
   }

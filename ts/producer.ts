@@ -3,10 +3,11 @@
  */
 import { type FailedRecord, KafkaError, PartialFailureError, type Persistence } from './errors.ts'
 import type { ProducerOptions } from './generated/options.ts'
-import { type Bytes, check, checkMessage, type HeadersInit, lasting } from './internal/arena.ts'
+import { type Bytes, check, checkMessage, faultOf, type HeadersInit, lasting } from './internal/arena.ts'
+import { arrayOf, checkTimeout, optionsOf, plainOptions, textAt, unreadable } from './internal/arguments.ts'
 import { persistences, type Run } from './internal/deliveries.ts'
 import type { Environment, Receiver } from './internal/environment.ts'
-import { aborted, checkSignal, checkTimeout, closed, failureOf, invalid, kindOf, thrown } from './internal/failure.ts'
+import { aborted, closed, failureOf, invalid, thrown } from './internal/failure.ts'
 import { Outbox } from './internal/outbox.ts'
 import { settleWithin } from './internal/settle.ts'
 import { onAbort } from './internal/signals.ts'
@@ -80,7 +81,7 @@ export class Producer implements AsyncDisposable {
   readonly #outbox: Outbox
   readonly #topics = new Map<string, number>()
   readonly #onClosed: () => void
-  #lastName = ''
+  #lastName: string | undefined
   #lastTopic = 0
   #holding = false
   #unreported: FailedRecord[] = []
@@ -92,8 +93,10 @@ export class Producer implements AsyncDisposable {
   constructor(environment: Environment, client: number, options: ProducerOptions, onClosed: () => void) {
     this.#environment = environment
     this.#onClosed = onClosed
-    this.#handle = environment.open('producer', client, options)
-    const unacknowledged = Number(options.acks) === 0
+    const plain = plainOptions(options)
+    this.#handle = environment.open('producer', client, plain)
+    const { acks } = plain
+    const unacknowledged = acks === 0 || (typeof acks === 'string' && acks.trim() === '0')
     this.#outbox = new Outbox(environment, this.#handle, unacknowledged, error => this.#enqueuedFailed(error, 1))
     const receiver: Receiver = {
       client,
@@ -112,13 +115,20 @@ export class Producer implements AsyncDisposable {
    */
   send(message: TopicMessage, options?: SendOptions): Promise<RecordMetadata> {
     return new Promise((resolve, reject) => {
-      const signal = options?.signal
-      this.#ready(signal)
-      checkMessage(message, 'message')
-      const waiter = new SendWaiter(message.topic, message.partition ?? -1, resolve, reject)
-      this.#outbox.write(this.#topic(message.topic, 'topic'), lasting(message), '', waiter)
-      this.#hold()
-      if (signal !== undefined) this.#withdrawOn(signal, waiter, 1)
+      let waiter: SendWaiter | undefined
+      try {
+        const signal = this.#ready(options)
+        checkMessage(message, 'message')
+        const { topic } = message
+        const id = this.#topic(topic)
+        const own = new SendWaiter(topic, message.partition ?? -1, resolve, reject)
+        this.#outbox.write(id, lasting(message), '', own)
+        waiter = own
+        this.#hold()
+        if (signal !== undefined) this.#withdrawOn(signal, own, 1)
+      } catch (error) {
+        reject(this.#unsent(faultOf(error, message, ''), waiter, 1))
+      }
     })
   }
 
@@ -130,26 +140,32 @@ export class Producer implements AsyncDisposable {
    * a wrong type nothing is sent at all.
    */
   async sendBatch(batch: MessageBatch, options?: SendOptions): Promise<RecordMetadata[]> {
-    const signal = options?.signal
-    this.#ready(signal)
-    checkMessage(batch, 'batch')
-    const { topic } = batch
-    if (!Array.isArray(batch.messages)) throw invalid('messages', `is ${kindOf(batch.messages)}, not an array`)
-    const messages = (batch.messages as readonly ProducerMessage[]).map(lasting)
-    const id = this.#topic(topic, 'topic')
-    for (let i = 0; i < messages.length; i++) check(messages[i]!, i)
-    if (messages.length === 0) return []
-    return new Promise((resolve, reject) => {
-      const waiter = new BatchWaiter(topic, messages, resolve, reject)
+    let waiter: BatchWaiter | undefined
+    let written = 0
+    try {
+      const signal = this.#ready(options)
+      const { topic, messages } = this.#readable(batch)
+      const id = this.#topic(topic)
+      if (messages.length === 0) return []
+      const settled = new Promise<RecordMetadata[]>((resolve, reject) => {
+        waiter = new BatchWaiter(topic, messages, resolve, reject)
+      })
+      // When writing fails below, that is the call's error, and nobody hears of this one.
+      settled.catch(() => {})
       try {
-        for (let i = 0; i < messages.length; i++) {
-          this.#outbox.write(id, messages[i]!, `messages[${i}].`, waiter)
+        for (const message of messages) {
+          this.#outbox.write(id, message, `messages[${written}].`, waiter!)
+          written++
         }
       } finally {
         this.#hold()
       }
-      if (signal !== undefined) this.#withdrawOn(signal, waiter, messages.length)
-    })
+      if (signal !== undefined) this.#withdrawOn(signal, waiter!, written)
+      return await settled
+    } catch (error) {
+      if (error instanceof PartialFailureError) throw error
+      throw this.#unsent(faultOf(error, batch, `messages[${written}].`), waiter, written)
+    }
   }
 
   /**
@@ -158,18 +174,22 @@ export class Producer implements AsyncDisposable {
    * @returns false when memory is full or earlier records still wait: nothing was taken, await {@link Producer.ready}
    */
   tryEnqueue(message: TopicMessage): boolean {
-    this.#ready(undefined)
+    this.#ready()
     if (this.#outbox.blocked) return false
-    checkMessage(message, 'message')
-    this.#outbox.write(this.#topic(message.topic, 'topic'), lasting(message), '', null)
+    try {
+      checkMessage(message, 'message')
+      this.#outbox.write(this.#topic(message.topic), lasting(message), '', null)
+    } catch (error) {
+      throw this.#unsent(faultOf(error, message, ''))
+    }
     return true
   }
 
   /** Resolves when there is memory for more records: for use after `tryEnqueue` said false. */
   async ready(options?: SendOptions): Promise<void> {
-    this.#ready(options?.signal)
-    await this.#waiting(this.#outbox.crossed(), options?.signal)
-    this.#ready(undefined)
+    const signal = this.#ready(options)
+    await this.#waiting(this.#outbox.crossed(), signal)
+    this.#ready()
   }
 
   /**
@@ -179,10 +199,10 @@ export class Producer implements AsyncDisposable {
    * @throws PartialFailureError when records given to `tryEnqueue` since the last flush were not acknowledged
    */
   async flush(options?: SendOptions): Promise<void> {
-    this.#ready(options?.signal)
-    await this.#waiting(this.#outbox.crossed(), options?.signal)
-    this.#ready(undefined)
-    await this.#environment.call(this.#handle, 'producer.flush', {}, options?.signal)
+    const signal = this.#ready(options)
+    await this.#waiting(this.#outbox.crossed(), signal)
+    this.#ready()
+    await this.#environment.call(this.#handle, 'producer.flush', {}, signal)
     this.#reportEnqueued()
   }
 
@@ -193,7 +213,7 @@ export class Producer implements AsyncDisposable {
    * @throws PartialFailureError when records given to `tryEnqueue` since the last flush were not acknowledged
    */
   async close(options?: CloseOptions): Promise<void> {
-    const timeout = checkTimeout(options?.timeout)
+    const timeout = checkTimeout(optionsOf(options, ['timeout']).timeout)
     this.#closing ??= this.#close(timeout)
     await this.#closing
   }
@@ -224,22 +244,55 @@ export class Producer implements AsyncDisposable {
     this.#reportEnqueued()
   }
 
-  #ready(signal: AbortSignal | undefined): void {
-    if (this.#fatal !== undefined) throw this.#fatal
-    if (this.#closing !== undefined) throw closed('producer')
-    checkSignal(signal)
+  /** The signal of a call's options; throws when the producer is of no more use or the signal is aborted. */
+  #ready(options?: SendOptions): AbortSignal | undefined {
+    if (this.#fatal !== undefined) throw poisoned(this.#fatal, 'not-persisted')
+    if (this.#closing !== undefined) throw closed('producer', 'not-persisted')
+    if (options === undefined) return undefined
+    const { signal } = optionsOf(options, ['signal'])
     if (signal?.aborted) throw aborted(signal, 'aborted before anything was sent', 'not-persisted')
+    return signal
   }
 
-  #topic(name: string, path: string): number {
+  /** The error of a call that wrote `count` records at most: it takes them back, and tells what that means for them. */
+  #unsent(error: KafkaError, waiter?: SendWaiter | BatchWaiter, count = 0): KafkaError {
+    if (error.persistence !== undefined) return error
+    const gone = waiter !== undefined && this.#outbox.withdraw(waiter) < count
+    this.#hold()
+    return withPersistence(error, gone ? 'possibly-persisted' : 'not-persisted')
+  }
+
+  /** A batch whose messages are checked, and can be read again. */
+  #readable(batch: MessageBatch): { topic: string; messages: readonly ProducerMessage[] } {
+    checkMessage(batch, 'batch')
+    try {
+      const { topic } = batch
+      const messages: ProducerMessage[] = []
+      for (const message of arrayOf(batch.messages, 'messages')) {
+        const path = `messages[${messages.length}].`
+        try {
+          const own = lasting(message)
+          check(own, path)
+          messages.push(own)
+        } catch (error) {
+          throw faultOf(error, message, path)
+        }
+      }
+      return { topic, messages }
+    } catch (error) {
+      throw unreadable('batch', error)
+    }
+  }
+
+  #topic(name: string): number {
     if (name === this.#lastName) return this.#lastTopic
     let topic = this.#topics.get(name)
     if (topic === undefined) {
-      if (typeof name !== 'string' || name === '') throw invalid(path, `is ${kindOf(name)}, not a topic's name`)
+      if (textAt(name, 'topic') === '') throw invalid('topic', "is empty, not a topic's name")
       try {
         topic = this.#environment.native.topic(this.#handle, name)
       } catch (error) {
-        throw thrown(error)
+        throw thrown(error, 'not-persisted')
       }
       this.#topics.set(name, topic)
     }
@@ -295,7 +348,7 @@ export class Producer implements AsyncDisposable {
       const persistence = persistences[words[at + 6]!]
       error = () => failureOf(failure, persistence)
     } else if (run.offset + run.count > Number.MAX_SAFE_INTEGER) {
-      error = () => tooLarge('the offset of a record that was written')
+      error = () => tooLarge('the offset of a record that was written', 'persisted')
     }
     const settled = this.#outbox.deliveries.settle(run, error)
     if (error !== undefined && settled < run.count) this.#enqueuedFailed(error(), run.count - settled)
@@ -327,6 +380,11 @@ export class Producer implements AsyncDisposable {
     this.#outbox.failAll(persistence => poisoned(error, persistence))
     this.#hold()
   }
+}
+
+/** An error made for this call, which tells the fate of its records too. */
+function withPersistence(error: KafkaError, persistence: Persistence): KafkaError {
+  return Object.assign(error, { persistence })
 }
 
 /** The same error for a record, whose fate it tells. */

@@ -81,7 +81,7 @@ describe('arena', () => {
       }
       assert.throws(() => arena.write(0, message, ''), expected)
       assert.deepEqual([arena.used, arena.count], [0, 0])
-      assert.throws(() => check(message, 7), /^.*messages\[7\]/)
+      assert.throws(() => check(message, 'messages[7].'), /^.*messages\[7\]/)
     }
   })
 

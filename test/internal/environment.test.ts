@@ -35,7 +35,7 @@ describe('cold operations', () => {
   test('a number that is not exact is refused on its way in, and never rounded on its way out', async () => {
     await assert.rejects(
       echo(environment, { long: 2 ** 53 }),
-      code('INVALID_ARGUMENT', /^testing\.echo\.values\.long: 9007199254740992/),
+      code('INVALID_ARGUMENT', /^values\.long: 9007199254740992/),
     )
     await assert.rejects(echo(environment, { longs: [1, 0.5] }), code('INVALID_ARGUMENT', /longs\[1\]: 0.5/))
     const wire = JSON.stringify({
@@ -59,7 +59,7 @@ describe('cold operations', () => {
 
   test('a value of a wrong type is named by its path, and a secret is never shown', async () => {
     await assert.rejects(echo(environment, { int: 'x' }), (error: unknown) => {
-      assert.ok(code('INVALID_ARGUMENT', /^testing\.echo: values\.int: has a wrong type/)(error))
+      assert.ok(code('INVALID_ARGUMENT', /^values\.int: is a string, not a number/)(error))
       assert.ok(!JSON.stringify(error).includes('hunter2'))
       return true
     })

@@ -3,12 +3,17 @@
  *
  * The layout is that of `native/bridge/src/arena.rs`, pinned by `test/vectors/arena.json`. Nothing here allocates per record.
  */
+import { types } from 'node:util'
+import { KafkaError } from '../errors.ts'
+import { unreadable } from './arguments.ts'
 import { invalid, kindOf } from './failure.ts'
 
 /** Length of a record's fixed part. */
 export const RECORD_HEADER = 28
 /** Size of an arena that is reused; a larger record gets one of its own. */
 export const ARENA_BYTES = 256 * 1024
+/** What a record may have with its fixed part: lengths are i32, in arenas and in Kafka's protocol. */
+const MOST_BYTES = 0x7fffffff - 8
 /** Topic id of a record that was taken back. */
 const WITHDRAWN = -1
 /** Strings up to here are cheaper written byte by byte than by a call. */
@@ -193,13 +198,12 @@ export function checkMessage(message: unknown, path: string): void {
   if (typeof message !== 'object' || message === null) throw invalid(path, `is ${kindOf(message)}, not an object`)
 }
 
-/** Checks every part of the message at `index` of a batch, so that a batch is written whole or not at all. */
-export function check(message: Writable, index: number): void {
+/** Checks every part of the message that `path` names, so that a batch is written whole or not at all. */
+export function check(message: Writable, path: string): void {
   const { key, value, headers, partition, timestamp } = message ?? {}
   if (typeof value === 'string' && (key === undefined || typeof key === 'string')) {
     if (headers === undefined && partition === undefined && timestamp === undefined) return
   }
-  const path = `messages[${index}].`
   checkMessage(message, path.slice(0, -1))
   if (value !== null) checkBytes(value, path, 'value')
   if (key !== null && key !== undefined) checkBytes(key, path, 'key')
@@ -213,8 +217,28 @@ export function check(message: Writable, index: number): void {
   }
 }
 
+/** The error of a message that could not be read or written: it names the part at fault where that can be told. */
+export function faultOf(error: unknown, message: unknown, path: string): KafkaError {
+  if (error instanceof KafkaError) return error
+  try {
+    const { key, value, headers } = message as Writable
+    for (const [part, bytes] of Object.entries({ key, value })) {
+      if (typeof bytes === 'object' && bytes !== null && !types.isUint8Array(bytes)) throw wrongBytes(bytes, path, part)
+    }
+    for (const [name, bytes] of headers ? pairs(headers, path) : []) {
+      const odd = typeof bytes === 'object' && bytes !== null && !types.isUint8Array(bytes)
+      if (odd) throw wrongBytes(bytes, path, `headers.${name}`)
+    }
+  } catch (found) {
+    if (found instanceof KafkaError) return found
+  }
+  return unreadable(path.slice(0, -1) || 'message', error)
+}
+
 function checkBytes(value: unknown, path: string, field: string): void {
-  if (typeof value !== 'string' && !(value instanceof Uint8Array)) throw wrongBytes(value, path, field)
+  if (typeof value === 'string') return
+  // Its length is that of real memory only: a proxy of a Uint8Array throws here.
+  if (!(value instanceof Uint8Array) || value.length < 0) throw wrongBytes(value, path, field)
 }
 
 function checkName(name: unknown, path: string, index: number): void {
@@ -228,6 +252,10 @@ export function sizeBound(message: Writable, path: string): number {
   if (message.headers !== undefined && message.headers !== null) {
     bytes += 4
     for (const [name, value] of pairs(message.headers, path)) bytes += 8 + bound(name) + bound(value)
+  }
+  if (bytes > MOST_BYTES) {
+    const problem = `a record of ${bytes} bytes is larger than any broker takes, which is 2 GiB`
+    throw new KafkaError(problem, { code: 'MESSAGE_TOO_LARGE', persistence: 'not-persisted' })
   }
   return bytes
 }
@@ -263,5 +291,6 @@ function checkTimestamp(timestamp: number | Date, path: string): number {
 
 function wrongBytes(value: unknown, path: string, field: string) {
   const hint = value === undefined && field === 'value' ? ' (null makes a tombstone)' : ''
-  return invalid(`${path}${field}`, `is ${kindOf(value)}, not a string, a Uint8Array or null${hint}`)
+  const found = types.isProxy(value) ? 'a proxy' : kindOf(value)
+  return invalid(`${path}${field}`, `is ${found}, not a string, a Uint8Array or null${hint}`)
 }

@@ -6,7 +6,8 @@
  */
 import type { KafkaError } from '../errors.ts'
 import { codecs, type OperationName, type Operations } from '../generated/operations.ts'
-import { aborted, checkSignal, failureOf, optionsJson, thrown } from './failure.ts'
+import { checkSignal } from './arguments.ts'
+import { aborted, failureOf, thrown } from './failure.ts'
 import { load, type NativeEdge } from './native.ts'
 import { onAbort } from './signals.ts'
 
@@ -68,10 +69,10 @@ export class Environment {
     this.native = new Edge(() => this.#wake(), copies)
   }
 
-  /** Opens a client, producer or consumer. A configuration error is thrown here. */
+  /** Opens a client, producer or consumer with options that are plain data. A configuration error is thrown here. */
   open(kind: 'client' | 'producer' | 'consumer', parent: number, options: object): number {
     try {
-      return this.native.open(kind, parent, optionsJson(options))
+      return this.native.open(kind, parent, JSON.stringify(options))
     } catch (error) {
       throw thrown(error)
     }

@@ -43,19 +43,25 @@ export function failureOf(json: string, persistence?: Persistence): KafkaError {
   return new (classes[failure.class] ?? KafkaError)(failure.message, options)
 }
 
-/** What a call into the add-on threw: a failure as its message's JSON, or a defect, which stays what it is. */
-export function thrown(error: unknown): unknown {
-  if (error instanceof Error && error.message.startsWith('{"code":')) {
-    const failure = failureOf(error.message)
+/**
+ * What a call into the add-on threw: a failure as its message's JSON, or a defect. `persistence` is that of records that
+ * the call did not take; after a defect nothing is known of them.
+ */
+export function thrown(error: unknown, persistence?: Persistence): KafkaError {
+  if (error instanceof KafkaError) return error
+  const text = error instanceof Error ? error.message : String(error)
+  if (text.startsWith('{"code":')) {
+    const failure = failureOf(text, persistence)
     Error.captureStackTrace(failure, thrown)
     return failure
   }
-  return error
+  const message = `a call into the engine failed, which is a defect of dohle: ${text}`
+  return new KafkaError(message, { code: 'PANIC', cause: error, persistence: persistence && 'possibly-persisted' })
 }
 
 /** An argument is wrong; `path` names it, such as `messages[3].value`. */
-export function invalid(path: string, problem: string): InvalidConfigurationError {
-  return new InvalidConfigurationError(`${path}: ${problem}`, { code: 'INVALID_ARGUMENT' })
+export function invalid(path: string, problem: string, cause?: unknown): InvalidConfigurationError {
+  return new InvalidConfigurationError(`${path}: ${problem}`, { code: 'INVALID_ARGUMENT', cause })
 }
 
 /** Something was used after its `close()`. */
@@ -72,35 +78,12 @@ export function aborted(signal: AbortSignal, message: string, persistence?: Pers
 export function kindOf(value: unknown): string {
   if (value === null || value === undefined) return String(value)
   if (typeof value !== 'object') return `a ${typeof value}`
-  const name = value.constructor?.name ?? 'Object'
-  if (name === 'Object') return 'an object'
-  return `${/^[AEIOU]/.test(name) ? 'an' : 'a'} ${name}`
-}
-
-/** Whatever has the shape of an `AbortSignal`, polyfills too; the controller itself, a common slip, has not. */
-export function checkSignal(signal: AbortSignal | undefined): void {
-  if (signal === undefined) return
-  if (typeof signal?.aborted !== 'boolean' || typeof signal.addEventListener !== 'function')
-    throw invalid('signal', `is ${kindOf(signal)}, not an AbortSignal`)
-}
-
-/** Milliseconds to wait, as `close` takes them, whole. */
-export function checkTimeout(timeout: number | undefined): number | undefined {
-  if (timeout === undefined) return undefined
-  if (typeof timeout === 'number' && timeout >= 0 && timeout <= 0xffffffff) return Math.ceil(timeout)
-  const found = typeof timeout === 'number' ? timeout : kindOf(timeout)
-  throw invalid('timeout', `is ${found}, not milliseconds from 0 to 4294967295`)
-}
-
-/** Options as JSON. What JSON would turn into `null` or leave out is refused: it would become the default unnoticed. */
-export function optionsJson(options: object): string {
-  if (typeof options !== 'object' || options === null) throw invalid('options', `is ${kindOf(options)}, not an object`)
-  for (const [name, value] of Object.entries(options)) {
-    const unfit =
-      typeof value === 'number'
-        ? !Number.isFinite(value)
-        : typeof value === 'bigint' || typeof value === 'symbol' || typeof value === 'function'
-    if (unfit) throw invalid(name, `is ${typeof value === 'number' ? value : kindOf(value)}, which no option can be`)
+  let name: unknown
+  try {
+    name = value.constructor?.name
+  } catch {
+    return 'an object that cannot be read'
   }
-  return JSON.stringify(options)
+  if (typeof name !== 'string' || name === '' || name === 'Object') return 'an object'
+  return `${/^[AEIO]/.test(name) ? 'an' : 'a'} ${name}`
 }

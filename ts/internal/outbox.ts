@@ -234,7 +234,7 @@ export class Outbox {
     try {
       taken = native.append(this.#handle, arena.buffer, run.from, arena.used, answers.subarray(0, 2 + 2 * offered))
     } catch (error) {
-      const failure = thrown(error) as KafkaError
+      const failure = thrown(error, 'not-persisted')
       this.#refuse(run, waiter => {
         if (waiter === null) this.#onRefused(failure)
         return failure

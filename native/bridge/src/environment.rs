@@ -234,15 +234,16 @@ impl Environment {
 
     fn run(self: &Arc<Self>, id: u32, handle: Handle, later: Later) {
         let environment = self.clone();
+        // Held while the task is noted: one that ends at once must find its own entry to take it out.
+        let mut state = self.state.lock();
         let task = runtime::handle().spawn(async move {
             let outcome = guarded(later).await;
             environment.state.lock().calls.retain(|(other, _)| *other != id);
             environment.complete(id, handle, outcome);
         });
-        let mut state = self.state.lock();
         if state.closed {
             task.abort();
-        } else if !task.is_finished() {
+        } else {
             state.calls.push((id, task.abort_handle()));
         }
     }

@@ -7,6 +7,9 @@ use dohle_protocol::ErrorClass;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+/// Characters of a message that are shown.
+const MOST_CHARACTERS: usize = 2_000;
+
 /// An error as data. Its JSON is the text of failed completions, failed deliveries and poison entries.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -83,11 +86,21 @@ impl From<&dohle_client::Error> for Failure {
         Self {
             code: error.code().into_owned(),
             class: error.class().into(),
-            message: error.message().to_owned(),
+            message: readable(error.message()),
             retriable: error.retriable(),
             fatal: error.fatal(),
             causes,
         }
+    }
+}
+
+/// Names that a program gave may be of any length, and a message is for people: of a long one the middle is left out.
+fn readable(message: &str) -> String {
+    let half = MOST_CHARACTERS / 2;
+    let (head, tail) = (message.char_indices().nth(half), message.char_indices().rev().nth(half - 1));
+    match (head, tail) {
+        (Some((head, _)), Some((tail, _))) if head < tail => format!("{}…{}", &message[..head], &message[tail..]),
+        _ => message.to_owned(),
     }
 }
 
@@ -122,4 +135,18 @@ impl std::error::Error for Failure {}
 pub(crate) fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().copied();
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_cut_where_nobody_would_read_on() {
+        let long = dohle_client::Error::invalid_argument("ü".repeat(1_000_000) + ": is odd");
+        let shown = Failure::from(&long).message;
+        assert!(shown.ends_with("üü: is odd") && shown.chars().count() == MOST_CHARACTERS + 1);
+        let short = dohle_client::Error::invalid_argument("topics: is empty");
+        assert!(Failure::from(&short).message.ends_with("topics: is empty"));
+    }
 }

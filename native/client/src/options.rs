@@ -135,7 +135,7 @@ impl<'a> Source<'a> {
             return Err(OptionError::new(row.name, "is empty: at least one entry is needed"));
         }
         if let Some(item) = items.iter().find(|item| !values.is_empty() && !values.contains(&item.as_str())) {
-            return Err(OptionError::new(row.name, format!("'{item}' is not one of {}", values.join(", "))));
+            return Err(OptionError::new(row.name, format!("'{}' is not one of {}", short(item), values.join(", "))));
         }
         Ok(Some(items))
     }
@@ -150,17 +150,21 @@ impl<'a> Source<'a> {
         let Some(text) = self.string(row)? else { return Ok(None) };
         match parse(text.trim()) {
             Some(value) => Ok(Some(value)),
-            None => Err(OptionError::new(row.name, format!("'{text}' is not one of {}", values.join(", ")))),
+            None => Err(OptionError::new(row.name, format!("'{}' is not one of {}", short(&text), values.join(", ")))),
         }
     }
 }
 
 /// What a wrong value looks like in an error: its JSON, cut short.
 fn shown(value: &Value) -> String {
-    let text = value.to_string();
+    short(&value.to_string())
+}
+
+/// What was given may be of any length, and an error is for people.
+fn short(text: &str) -> String {
     match text.char_indices().nth(60) {
         Some((at, _)) => format!("{}…", &text[..at]),
-        None => text,
+        None => text.to_owned(),
     }
 }
 
@@ -201,9 +205,15 @@ fn unknown(name: &str, rows: &[Row]) -> OptionError {
         .min()
         .filter(|(distance, known)| *distance <= known.len().div_ceil(3));
     match nearest {
-        Some((_, known)) => OptionError::new(name, format!("is not an option here; did you mean {known}?")),
-        None => OptionError::new(name, "is not an option here; docs/configuration.md lists them"),
+        Some((_, known)) => OptionError::new(short(name), format!("is not an option here; did you mean {known}?")),
+        None => OptionError::new(short(name), "is not an option here; docs/configuration.md lists them"),
     }
+}
+
+/// The one of `known` that `name` was probably meant to be, if there is one.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let all = known.into_iter().map(|known| (distance(name, known), known));
+    all.min().filter(|(distance, known)| *distance <= known.len().div_ceil(3)).map(|(_, known)| known)
 }
 
 /// Levenshtein's distance, over characters.
@@ -273,6 +283,9 @@ mod tests {
         assert_eq!(producer_error(json!({ "lingerMs": -5 })), "linger.ms: -5 is below 0");
         assert_eq!(producer_error(json!({ "lingerMs": "soon" })), "linger.ms: \"soon\" is not a whole number");
         assert_eq!(producer_error(json!({ "acks": 2 })), "acks: '2' is not one of all, 1, 0");
+        let long = producer_error(json!({ "acks": "x".repeat(100_000) }));
+        assert_eq!(long, format!("acks: '{}…' is not one of all, 1, 0", "x".repeat(60)));
+        assert!(producer_error(json!({ "x".repeat(100_000): 1 })).len() < 200);
         assert_eq!(producer_error(json!({ "linger": 2 })), "linger: is not an option here; did you mean lingerMs?");
         assert_eq!(
             producer_error(json!({ "compressionType": "lz4" })),

@@ -66,10 +66,12 @@ pub struct NewTopic {
     /// How many partitions. Must be absent when `assignments` are given.
     ///
     /// Default: the broker's (`num.partitions`).
+    #[schemars(range(min = 1))]
     pub partitions: Option<i32>,
     /// How many copies of each partition. Must be absent when `assignments` are given.
     ///
     /// Default: the broker's (`default.replication.factor`).
+    #[schemars(range(min = 1))]
     pub replication_factor: Option<i16>,
     /// For each partition the nodes that hold it, the preferred leader first.
     ///

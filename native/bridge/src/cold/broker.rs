@@ -6,6 +6,7 @@ use dohle_broker as engine;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::names::{Apis, Errors, Named};
 use super::values::Int64;
 use super::{Immediate, Operation, Target};
 use crate::environment::{Environment, Resource};
@@ -60,6 +61,7 @@ pub struct Start {
     /// Largest record batch, in bytes.
     ///
     /// Default: 1048588, as Kafka's.
+    #[schemars(range(min = 1))]
     pub max_message_bytes: Option<i32>,
     /// Bytes that a partition keeps, in memory, before its oldest records go.
     ///
@@ -72,6 +74,7 @@ pub struct Start {
     /// The node's id.
     ///
     /// Default: 1.
+    #[schemars(range(min = 0))]
     pub node_id: Option<i32>,
     /// The cluster's id.
     ///
@@ -155,12 +158,12 @@ impl Operation for Stop {
 
 /// What a fault rule does to a request.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", tag = "kind")]
+#[serde(rename_all = "camelCase", tag = "kind", deny_unknown_fields)]
 pub enum FaultAction {
     /// Answers with an error.
     Error {
-        /// Kafka's error code.
-        code: i16,
+        /// Kafka's name or number of the error, such as `NOT_LEADER_OR_FOLLOWER` or 6.
+        code: Named<Errors>,
         /// Before: the request is not applied. After: it is applied, then answered with the error.
         when: FaultWhen,
     },
@@ -202,14 +205,16 @@ impl From<FaultWhen> for engine::When {
     }
 }
 
-impl From<FaultAction> for engine::Action {
-    fn from(action: FaultAction) -> Self {
-        match action {
-            FaultAction::Error { code, when } => engine::Action::Error { code, when: when.into() },
+impl FaultAction {
+    fn action(self) -> Result<engine::Action, Failure> {
+        Ok(match self {
+            FaultAction::Error { code, when } => {
+                engine::Action::Error { code: code.number("action.code")?, when: when.into() }
+            }
             FaultAction::Delay { ms, when } => engine::Action::Delay { millis: ms.into(), when: when.into() },
             FaultAction::Drop { when } => engine::Action::Drop { when: when.into() },
             FaultAction::Close { when } => engine::Action::Close { when: when.into() },
-        }
+        })
     }
 }
 
@@ -218,17 +223,19 @@ impl From<FaultAction> for engine::Action {
 #[schemars(rename = "BrokerAddFault")]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AddFault {
-    /// Kafka's number of the API, such as 0 for Produce.
-    pub api: Option<i16>,
+    /// Requests of this API: Kafka's name or number of it, such as `Produce` or 0.
+    pub api: Option<Named<Apis>>,
     /// Requests that name this topic; an error is then given to that topic only.
     pub topic: Option<String>,
     /// Requests that name this partition; an error is then given to that partition only.
+    #[schemars(range(min = 0))]
     pub partition: Option<i32>,
     /// Requests of this `client.id`.
     pub client_id: Option<String>,
     /// The first matching request that the rule acts on, counted from 1.
     ///
     /// Default: 1.
+    #[schemars(range(min = 1))]
     pub nth: Option<u32>,
     /// On how many matching requests it acts from there; 0: for ever.
     ///
@@ -244,8 +251,8 @@ impl Immediate for AddFault {
     type Response = Int64;
 
     fn run(self, target: Broker) -> Result<Int64, Failure> {
-        let mut rule = engine::Rule::new(self.action.into());
-        rule.api = self.api;
+        let mut rule = engine::Rule::new(self.action.action()?);
+        rule.api = self.api.map(|api| api.number("api")).transpose()?;
         rule.topic = self.topic;
         rule.partition = self.partition;
         rule.client_id = self.client_id;

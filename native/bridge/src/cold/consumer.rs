@@ -32,6 +32,7 @@ pub struct TopicPartition {
     /// The topic's name.
     pub topic: String,
     /// The partition's number, from 0.
+    #[schemars(range(min = 0))]
     pub partition: i32,
 }
 
@@ -95,6 +96,7 @@ pub struct PartitionStart {
     /// The topic's name.
     pub topic: String,
     /// The partition's number, from 0.
+    #[schemars(range(min = 0))]
     pub partition: i32,
     /// From where.
     pub start: Start,
@@ -115,6 +117,7 @@ macro_rules! on_one_partition {
             /// The topic's name.
             pub topic: String,
             /// The partition's number, from 0.
+            #[schemars(range(min = 0))]
             pub partition: i32,
         }
 

@@ -16,10 +16,12 @@ pub struct PartitionOffset {
     /// The topic's name.
     pub topic: String,
     /// The partition's number, from 0.
+    #[schemars(range(min = 0))]
     pub partition: i32,
     /// Offset of the next record to read: one more than that of the last finished one.
     pub offset: Int64,
     /// Leader epoch of the record before, if it is known.
+    #[schemars(range(min = 0))]
     pub leader_epoch: Option<i32>,
     /// The application's own text.
     pub metadata: Option<String>,

@@ -23,6 +23,8 @@ pub mod broker;
 pub mod client;
 pub mod consumer;
 pub mod consumer_offsets;
+#[cfg(feature = "broker")]
+pub mod names;
 pub mod producer;
 pub mod testing;
 pub mod values;
