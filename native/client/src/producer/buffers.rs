@@ -13,10 +13,18 @@ const POOLED: std::ops::RangeInclusive<usize> = 8 * 1024..=4 * 1024 * 1024;
 const IDLE_BYTES: usize = 1024 * 1024;
 
 pub(crate) struct Buffers {
-    /// Room of a buffer that is kept: that of a full batch.
+    /// Bytes of a full batch.
     size: usize,
+    /// Those for full batches, and those of half the size, which is what most codecs make of one.
+    whole: Spare,
+    half: Spare,
+}
+
+/// Buffers of one size.
+struct Spare {
+    room: usize,
     most: usize,
-    spare: Mutex<Vec<BytesMut>>,
+    buffers: Mutex<Vec<BytesMut>>,
     count: AtomicUsize,
 }
 
@@ -24,51 +32,71 @@ impl Buffers {
     /// For batches of up to `batch_size` bytes, of which `buffer_memory` holds some.
     pub fn new(batch_size: usize, buffer_memory: usize) -> Self {
         let most = if POOLED.contains(&batch_size) { buffer_memory / batch_size } else { 0 };
-        Self { size: batch_size, most, spare: Mutex::default(), count: 0.into() }
+        Self { size: batch_size, whole: Spare::new(batch_size, most), half: Spare::new(batch_size / 2, most) }
     }
 
     /// How large to make a batch that is to have `bytes`: whole when it would be more than half of one.
     pub fn round(&self, bytes: usize) -> usize {
-        if self.most > 0 && bytes > self.size / 2 { bytes.max(self.size) } else { bytes }
+        if self.whole.most > 0 && bytes > self.size / 2 { bytes.max(self.size) } else { bytes }
     }
 
     /// A buffer with room for `bytes`.
     pub fn take(&self, bytes: usize) -> BytesMut {
-        let bytes = self.round(bytes);
-        if bytes == self.size
-            && let Some(buffer) = self.spare.lock().pop()
-        {
-            self.count.fetch_sub(1, Ordering::Relaxed);
-            return buffer;
+        let spare = match bytes {
+            bytes if bytes > self.size || bytes <= self.size / 4 => None,
+            bytes if bytes > self.size / 2 => Some(&self.whole),
+            _ => Some(&self.half),
+        };
+        match spare.filter(|spare| spare.most > 0) {
+            Some(spare) => spare.take().unwrap_or_else(|| BytesMut::with_capacity(spare.room)),
+            None => BytesMut::with_capacity(bytes),
         }
-        BytesMut::with_capacity(bytes)
     }
 
     /// Takes a buffer back, to be used again or freed.
     pub fn give(&self, buffer: BytesMut) {
-        if buffer.capacity() != self.size {
-            return;
-        }
-        let mut spare = self.spare.lock();
-        if spare.len() < self.most {
-            spare.push(buffer);
-            self.count.fetch_add(1, Ordering::Relaxed);
+        let room = buffer.capacity();
+        if let Some(spare) = [&self.whole, &self.half].into_iter().find(|spare| spare.room == room) {
+            spare.give(buffer);
         }
     }
 
     /// Nothing waits to be sent: frees all but a few.
     pub fn rest(&self) {
-        let keep = (IDLE_BYTES / self.size.max(1)).min(self.most);
+        for spare in [&self.whole, &self.half] {
+            spare.keep(IDLE_BYTES / spare.room.max(1));
+        }
+    }
+}
+
+impl Spare {
+    fn new(room: usize, most: usize) -> Self {
+        Self { room, most, buffers: Mutex::default(), count: 0.into() }
+    }
+
+    fn take(&self) -> Option<BytesMut> {
+        let buffer = self.buffers.lock().pop()?;
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        Some(buffer)
+    }
+
+    fn give(&self, buffer: BytesMut) {
+        let mut buffers = self.buffers.lock();
+        if buffers.len() < self.most {
+            buffers.push(buffer);
+            self.count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn keep(&self, keep: usize) {
         if self.count.load(Ordering::Relaxed) <= keep {
             return;
         }
         let surplus = {
-            let mut spare = self.spare.lock();
-            let at = keep.min(spare.len());
-            let surplus = spare.split_off(at);
-            spare.shrink_to_fit();
-            self.count.store(at, Ordering::Relaxed);
-            surplus
+            let mut buffers = self.buffers.lock();
+            let at = keep.min(buffers.len());
+            self.count.fetch_sub(buffers.len() - at, Ordering::Relaxed);
+            buffers.split_off(at)
         };
         drop(surplus); // not under the lock: freeing takes its time
     }
@@ -81,16 +109,17 @@ mod tests {
     #[test]
     fn a_buffer_comes_round_and_nothing_beyond_the_memory_is_kept() {
         let buffers = Buffers::new(10_000, 30_000);
-        assert_eq!(buffers.take(5_000).capacity(), 5_000);
+        assert_eq!(buffers.take(2_500).capacity(), 2_500);
         assert_eq!(buffers.take(20_000).capacity(), 20_000);
-        let mut taken: Vec<_> = (0..5).map(|_| buffers.take(5_001)).collect();
-        assert!(taken.iter().all(|buffer| buffer.capacity() == 10_000));
-        let first = taken[2].as_ptr();
-        taken.drain(..).for_each(|buffer| buffers.give(buffer));
-        assert_eq!(buffers.spare.lock().len(), 3);
-        assert_eq!(buffers.take(10_000).as_ptr(), first, "the one that was given last");
+        for (asked, room) in [(5_001, 10_000), (2_501, 5_000)] {
+            let mut taken: Vec<_> = (0..5).map(|_| buffers.take(asked)).collect();
+            assert!(taken.iter().all(|buffer| buffer.capacity() == room));
+            let third = taken[2].as_ptr();
+            taken.drain(..).for_each(|buffer| buffers.give(buffer));
+            assert_eq!(buffers.take(room).as_ptr(), third, "the last of the three that were kept");
+        }
         buffers.give(BytesMut::with_capacity(9_999));
-        assert_eq!(buffers.spare.lock().len(), 2);
+        assert_eq!((buffers.whole.buffers.lock().len(), buffers.half.buffers.lock().len()), (2, 2));
     }
 
     #[test]
@@ -99,17 +128,17 @@ mod tests {
         let taken: Vec<_> = (0..20).map(|_| buffers.take(256 * 1024)).collect();
         taken.into_iter().for_each(|buffer| buffers.give(buffer));
         buffers.rest();
-        assert_eq!((buffers.spare.lock().len(), buffers.count.load(Ordering::Relaxed)), (4, 4));
+        assert_eq!((buffers.whole.buffers.lock().len(), buffers.whole.count.load(Ordering::Relaxed)), (4, 4));
     }
 
     #[test]
     fn odd_batch_sizes_are_not_kept() {
         for size in [1, 100, 1 << 30] {
             let buffers = Buffers::new(size, 1 << 30);
-            let buffer = buffers.take(50);
-            assert_eq!(buffer.capacity(), 50);
+            let buffer = buffers.take(80);
+            assert_eq!(buffer.capacity(), 80);
             buffers.give(buffer);
-            assert!(buffers.spare.lock().is_empty());
+            assert_eq!(buffers.whole.count.load(Ordering::Relaxed) + buffers.half.count.load(Ordering::Relaxed), 0);
         }
     }
 }

@@ -116,6 +116,17 @@ impl BatchBuilder {
     /// As [`Self::seal`], and leaves the builder empty; its buffer stays when the sealed bytes did not need it.
     #[must_use]
     pub fn seal_reset(&mut self, compressor: &mut Compressor, transactional: bool) -> SealedBatch {
+        self.seal_with(compressor, transactional, BytesMut::with_capacity)
+    }
+
+    /// As [`Self::seal_reset`]; compressed bytes go into the buffer that `room` gives, with room for as many as it is told.
+    #[must_use]
+    pub fn seal_with(
+        &mut self,
+        compressor: &mut Compressor,
+        transactional: bool,
+        room: impl FnOnce(usize) -> BytesMut,
+    ) -> SealedBatch {
         debug_assert!(self.count > 0, "an empty batch is never sealed");
         let plain = self.bytes.get(BATCH_HEADER_LEN..).unwrap_or_default();
         let compressed = match compressor.compression() {
@@ -125,7 +136,8 @@ impl BatchBuilder {
         };
         let (compression, mut bytes) = match compressed {
             Some(packed) => {
-                let mut bytes = BytesMut::with_capacity(BATCH_HEADER_LEN + packed.len());
+                let mut bytes = room(BATCH_HEADER_LEN + packed.len());
+                bytes.clear();
                 bytes.resize(BATCH_HEADER_LEN, 0);
                 bytes.extend_from_slice(packed);
                 self.bytes.truncate(BATCH_HEADER_LEN);

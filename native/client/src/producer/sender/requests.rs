@@ -33,7 +33,7 @@ const FIRST_WITH_ZSTD: i16 = 7;
 
 /// The batch as it goes out; its first buffer is free again when compression took the bytes over.
 fn sealed(mut builder: BatchBuilder, compressor: &mut Compressor, buffers: &Buffers) -> SealedBatch {
-    let sealed = builder.seal_reset(compressor, false);
+    let sealed = builder.seal_with(compressor, false, |bytes| buffers.take(bytes));
     buffers.give(builder.into_buffer());
     sealed
 }
