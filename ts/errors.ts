@@ -34,6 +34,7 @@ export type Persistence = 'not-persisted' | 'possibly-persisted' | 'persisted'
  * @see https://cwiki.apache.org/confluence/display/KAFKA/KIP-1050
  */
 export class KafkaError extends Error {
+  /** `KafkaError`, as `instanceof` has it. */
   override name = 'KafkaError'
   /** Kafka's name of the error, such as `UNKNOWN_TOPIC_OR_PARTITION`, or one of Dohle's, such as `CLOSED`. */
   readonly code: KafkaErrorCode
@@ -56,26 +57,31 @@ export class KafkaError extends Error {
 
 /** May succeed when the same call is made again. */
 export class RetriableError extends KafkaError {
+  /** `RetriableError`, as `instanceof` has it. */
   override name = 'RetriableError'
 }
 
 /** May succeed when the same call is made again, after the engine has asked for the cluster's metadata anew. */
 export class RefreshRetriableError extends RetriableError {
+  /** `RefreshRetriableError`, as `instanceof` has it. */
   override name = 'RefreshRetriableError'
 }
 
 /** The transaction must be aborted; the producer stays usable. */
 export class AbortableError extends KafkaError {
+  /** `AbortableError`, as `instanceof` has it. */
   override name = 'AbortableError'
 }
 
 /** The application must act, for example make a new producer, join anew or seek. */
 export class ApplicationRecoverableError extends KafkaError {
+  /** `ApplicationRecoverableError`, as `instanceof` has it. */
   override name = 'ApplicationRecoverableError'
 }
 
 /** An option or an argument is wrong; the message names it, its value and what is allowed. */
 export class InvalidConfigurationError extends KafkaError {
+  /** `InvalidConfigurationError`, as `instanceof` has it. */
   override name = 'InvalidConfigurationError'
 }
 
@@ -95,6 +101,7 @@ export interface FailedRecord {
  * have in common, `possibly-persisted` when it differs; those not named in `failures` were acknowledged.
  */
 export class PartialFailureError extends KafkaError {
+  /** `PartialFailureError`, as `instanceof` has it. */
   override name = 'PartialFailureError'
   /** The records that failed, in the order of the call. Those not named were acknowledged. */
   readonly failures: readonly FailedRecord[]
