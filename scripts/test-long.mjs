@@ -1,4 +1,4 @@
-// `npm run test:long`: what takes too long for every change. More seeds, more kills, a soak.
+// `npm run test:long`: what takes too long for every change. More seeds, more kills, a group whose members are killed, a search for leaks, a soak.
 //   --seeds N     seeds per simulation (default 500)
 //   --kills N     kill -9 of a real broker under load (default 10)
 //   --minutes N   length of the soak (default 10)
@@ -30,6 +30,8 @@ async function main() {
       DOHLE_KILLS: values.kills,
       DOHLE_RECORDS_PER_ROUND: '20000',
       DOHLE_SOAK_SECONDS: String(Number(values.minutes) * 60),
+      DOHLE_CHURN_SECONDS: '120',
+      DOHLE_LEAK_SECONDS: '120',
       DOHLE_TEST_VERBOSE: '1',
     },
   })

@@ -184,7 +184,7 @@ async fn lead(
     shared.client.metadata().refresh_topics(&names).await?;
     let counts = counts(shared, &all);
     // KIP-814: a static leader that came back keeps the assignment that the coordinator has.
-    if !response.skip_assignment {
+    if !response.skip_assignment || shared.options.group_instance_id.is_none() {
         for (member, mut partitions) in members.iter().zip(joined.assignor.assign(&counts, &members)) {
             joined.assignments.push((member.id.clone(), protocol::encode_assignment(&partitions)?));
             if member.id == joined.member_id {
