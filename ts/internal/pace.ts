@@ -16,9 +16,10 @@ export function turn(): Promise<void> {
 export class Pace {
   #begun = performance.now()
   #looked = this.#begun
-  #granted = STEPS
+  /** One at first: nothing is known yet of how long a step takes. */
+  #granted = 1
   /** Steps until the next look at the clock. Counted down by the loop. */
-  steps = STEPS
+  steps = 1
 
   /** Whether the loop must let the event loop run now. Called when `steps` is used up; gives new ones. */
   due(): boolean {
