@@ -20,7 +20,7 @@ function work(ms: number) {
 describe('the event loop', () => {
   const context = setUp()
 
-  for (const way of ['a loop', 'forEach', 'a stream'] as const) {
+  for (const way of ['a loop', 'forEach', 'forEach by partition', 'a stream', 'a Node stream'] as const) {
     test(`runs at least every few records while ${way} works 1 ms on each`, async () => {
       const topic = await numbers(context.kafka, 300)
       const consumer = await assigned(context.kafka, topic)
@@ -38,7 +38,12 @@ describe('the event loop', () => {
         for await (const _ of consumer) if (!one()) break
       } else if (way === 'a stream') {
         for await (const _ of consumer.stream()) if (!one()) break
-      } else await consumer.forEach(() => void (one() || void consumer.close()))
+      } else if (way === 'a Node stream') {
+        for await (const _ of consumer.readable()) if (!one()) break
+      } else {
+        const concurrency = way === 'forEach' ? 1 : 'partition'
+        await consumer.forEach(() => void (one() || void consumer.close()), { concurrency })
+      }
       loop.stop()
       await consumer.close()
       // The clock is looked at after the first step, and from then on whenever as many are done as fit into a part of a slice.

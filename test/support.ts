@@ -1,7 +1,7 @@
 /** What the tests of the TypeScript API share: one embedded broker per file, and topics of unique names. */
 import { after, before } from 'node:test'
 import { Broker, type BrokerOptions } from '../ts/broker.ts'
-import { type Batch, type Consumer, Kafka, type KafkaError, type Message } from '../ts/index.ts'
+import { type Batch, type Consumer, type ConsumerOptions, Kafka, type KafkaError, type Message } from '../ts/index.ts'
 
 /** A broker and a client of it, made before the tests of the calling suite and closed after them. */
 export function setUp(options: BrokerOptions = {}) {
@@ -69,3 +69,15 @@ export function code(expected: string, message?: RegExp) {
 export function values(batch: Batch): (string | null)[] {
   return [...batch].map(message => message.text())
 }
+
+/** A member of a group of its own, and what that group has committed for partition 0. */
+export async function member(kafka: Kafka, topic: string, options: ConsumerOptions = {}) {
+  const groupId = unique('group')
+  const consumer = kafka.consumer({ groupId, autoOffsetReset: 'earliest', enableAutoCommit: false, ...options })
+  await consumer.subscribe(topic)
+  const committed = async () => (await consumer.committed([{ topic, partition: 0 }]))[0]?.offset ?? null
+  return { consumer, committed, groupId }
+}
+
+/** The records of partition 0 between two offsets, as `take` gives those of `numbers`. */
+export const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => `0:${from + i}`)
