@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use dohle_client::ErrorKind;
 use dohle_client::consumer::{Assignment, ConsumerOptions, StartAt};
+use dohle_client::{TokioWorld, World};
 use dohle_protocol::compress::Compression;
 use dohle_protocol::messages::DeleteRecordsRequest;
 use dohle_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
@@ -197,4 +198,23 @@ async fn partitions_come_and_go() {
             assert_eq!((got.tp.partition, got.offset), (partition, offset));
         }
     }
+}
+
+#[tokio::test]
+async fn an_offset_out_of_range_is_reset_by_duration() {
+    let cluster = Cluster::start().await;
+    cluster.create("t", 1).await;
+    let now = TokioWorld::current().wall_clock_ms();
+    for (age_minutes, first) in [(600, 0), (61, 10), (30, 20), (1, 30)] {
+        let records = batch_at(now - age_minutes * 60_000, &numbered(first, 10), Compression::None);
+        cluster.produce_bytes("t", 0, records).await;
+    }
+    let reset = async |policy: &str| {
+        let options = ConsumerOptions { auto_offset_reset: policy.to_owned(), ..ConsumerOptions::default() };
+        let mut reader = cluster.reader(options);
+        reader.assign("t", 1, StartAt::Offset(1_000));
+        reader.next().await.unwrap().offset
+    };
+    assert_eq!(reset("by_duration:PT1H").await, 20, "the first record that is not older than an hour");
+    assert_eq!(reset("by_duration:P1D").await, 0);
 }

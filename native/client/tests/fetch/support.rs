@@ -100,10 +100,15 @@ pub fn connect_to(address: String) -> Client {
 }
 
 pub fn batch(values: &[Vec<u8>], codec: Compression) -> Bytes {
+    batch_at(1000, values, codec)
+}
+
+/// The records' timestamps count up from `timestamp`.
+pub fn batch_at(timestamp: i64, values: &[Vec<u8>], codec: Compression) -> Bytes {
     let mut builder = BatchBuilder::new(1024);
     for (i, value) in values.iter().enumerate() {
         builder.append(&RecordRef {
-            timestamp: 1000 + i as i64,
+            timestamp: timestamp + i as i64,
             key: None,
             value: Some(value),
             headers: Headers::None,
