@@ -21,7 +21,7 @@ const options = {
   codec: { type: 'string' },
   json: { type: 'boolean', default: false },
   minutes: { type: 'string' },
-  plot: { type: 'string' },
+  plot: { type: 'boolean', default: false },
   prebuilt: { type: 'boolean', default: false },
   update: { type: 'boolean', default: false },
   list: { type: 'boolean', default: false },
@@ -35,6 +35,7 @@ const help = `npm run bench -- SCENARIO... [options]     measures SCENARIO with 
 
 also
   npm run bench -- smoke             every scenario, briefly: Dohle alone against the embedded broker
+  npm run bench -- report FILE...    the tables (and --plot) of lines that earlier runs printed into files
   npm run bench -- micro             the small pieces on a record's way, with criterion
   npm run bench -- instructions      counts their instructions (valgrind); fails when one left its budget by 5 %
                                      (--update writes the budget anew)
@@ -49,7 +50,7 @@ options
   --codec NAME        none, gzip, snappy, lz4 (default), zstd
   --minutes N         how long the soak runs (default 10)
   --json              only one line of JSON per client and round, no table
-  --plot FILE         writes the medians as a bar chart (SVG)
+  --plot              draws the medians as a bar chart: docs/performance.svg
   --prebuilt          takes the add-on as it is built now (default: builds it with the dist profile)
   --list              names scenarios and clients
   -h, --help          this text
@@ -107,6 +108,10 @@ async function main(args) {
   supportedNode()
   if (positionals[0] === 'micro') return await run('cargo', micro)
   if (positionals[0] === 'instructions') return await budget(values.update)
+  if (positionals[0] === 'report') {
+    const { report } = await import('../bench/lib/measure.mjs')
+    return report(positionals.slice(1), { plot: values.plot, say })
+  }
   if (positionals[0] === 'smoke') return await smoke(values.json)
   const rounds = count('rounds', values.rounds)
   const sizes = {

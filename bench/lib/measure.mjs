@@ -1,12 +1,17 @@
 // One run of the benchmark: sets up the clients, opens a broker, runs all cases, shows the results.
 
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { root } from '../../scripts/lib/paths.mjs'
 import { open } from './brokers.mjs'
 import { clients } from './clients.mjs'
+import { chart, grouped } from './plot.mjs'
 import { line, table } from './report.mjs'
 import { runCase, setUp } from './rounds.mjs'
+import { scenarios } from './scenarios.mjs'
 
 /** Runs `cases` with the clients of `names`. Sets the exit code when a client failed, not when one is missing. */
-export async function measure({ cases, names, rounds, brokers, json, context }) {
+export async function measure({ cases, names, rounds, brokers, json, plot, context }) {
   const { say } = context
   const { ready, missing } = await setUp(names, clients, context)
   if (ready.size === 0) throw new Error('no client can be set up on this machine')
@@ -38,7 +43,33 @@ export async function measure({ cases, names, rounds, brokers, json, context }) 
   } finally {
     await topics.stop()
   }
-  return shown
+  if (plot)
+    draw(
+      shown.flatMap(({ lines }) => lines),
+      say,
+    )
+}
+
+/** Tables, and with `plot` the chart, of lines that earlier runs have printed into files. */
+export function report(files, { plot, say }) {
+  const all = files.flatMap(file => readFileSync(file, 'utf8').split('\n'))
+  const lines = all.filter(text => text.startsWith('{')).map(text => JSON.parse(text))
+  const measured = lines.filter(({ recordsPerSecond }) => recordsPerSecond !== undefined)
+  for (const group of grouped(measured).values()) {
+    const { scenario: name, recordBytes: bytes, codec } = group[0]
+    const notes = lines
+      .filter(({ scenario, missing, failed }) => scenario === name && (missing ?? failed))
+      .map(({ client, missing, failed }) => [client, missing ? `missing: ${missing}` : `failed: ${failed}`])
+    const unique = [...new Map(notes.map(note => [note.join(), note])).values()]
+    console.log(`\n${table({ name, bytes, codec, title: scenarios[name]?.title ?? '' }, group, unique)}`)
+  }
+  if (plot) draw(measured, say)
+}
+
+function draw(lines, say) {
+  const file = join('docs', 'performance.svg')
+  writeFileSync(join(root, file), chart(lines))
+  say(`drawn: ${file}`)
 }
 
 const print = object => console.log(JSON.stringify(object))

@@ -1,5 +1,5 @@
 // @confluentinc/kafka-javascript through its callbacks (the node-rdkafka-like API), at its best settings here:
-// - idempotent, linger.ms 5, batches of 1 MB, a local queue of 500,000 records, delivery reports polled in the background
+// - idempotent, linger.ms 5, batches of 1 MB, a local queue of 100,000 records, delivery reports polled in the background
 // - reads with consume(1000): many records per crossing, as its documentation advises for speed
 
 import { createRequire } from 'node:module'
@@ -19,7 +19,7 @@ async function producerOf(job, linger) {
     'linger.ms': linger,
     'batch.num.messages': 10_000,
     'batch.size': 1_000_000,
-    'queue.buffering.max.messages': 500_000,
+    'queue.buffering.max.messages': 100_000,
     'queue.buffering.max.kbytes': 1_048_576,
     dr_cb: true,
   })

@@ -1,6 +1,6 @@
 // kafkajs, at its best settings here:
 // - not idempotent: that is experimental and sends one request at a time
-// - five sends of 1,000 under way (more made no difference); no batching of its own
+// - five sends of 1,000 under way (of 1, 3, 5, 16 and 50, none was better in both rate and CPU); no batching of its own
 // - lz4, snappy and zstd by native packages, as its documentation has it: lz4-napi, snappy, and Node's own zstd
 import { createRequire } from 'node:module'
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'

@@ -4,6 +4,7 @@ import { describe, test } from 'node:test'
 import { compressSync } from 'lz4-napi'
 import { records } from '../../bench/lib/data.mjs'
 import { compare } from '../../bench/lib/instructions.mjs'
+import { chart } from '../../bench/lib/plot.mjs'
 import { median, medians } from '../../bench/lib/report.mjs'
 
 const line = (client: string, recordsPerSecond: number, cpuMicrosPerRecord: number) => ({
@@ -38,6 +39,23 @@ describe('the report of the benchmark', () => {
   test('has no ratios where librdkafka did not run', () => {
     const [row] = medians([line('dohle', 10, 0.2)])
     assert.equal(row!.rateRatio, null)
+  })
+
+  test('draws bars as long as the medians are large, and latencies where there are some', () => {
+    const facts = { scenario: 'produce', recordBytes: 100, codec: 'lz4', p50Micros: null, p99Micros: null }
+    const lines = [
+      { ...facts, ...line('dohle', 2_000_000, 0.25) },
+      { ...facts, ...line('librdkafka', 1_000_000, 0.5) },
+      { ...facts, ...line('dohle', 1, 0), scenario: 'produce-sequential', p50Micros: 80, p99Micros: 160 },
+    ]
+    const svg = chart(lines)
+    const widths = [...svg.matchAll(/<rect class="(\w+)".*? width="(\d+)"/g)].map(
+      ([, kind, width]) => `${kind} ${width}`,
+    )
+    assert.deepEqual(widths, ['ours 230', 'bar 115', 'ours 115', 'bar 230', 'ours 230', 'ours 230'])
+    for (const text of ['2.00 M (2.00 ×)', '0.25 (0.50 ×)', 'produce-sequential, 100 bytes, lz4', 'p99 µs', '>160<']) {
+      assert.ok(svg.includes(text), text)
+    }
   })
 
   test('fails a case that left its instruction budget by more than 5 % in either direction, or has none', () => {

@@ -24,8 +24,8 @@ static rd_kafka_t *producer(const struct job *job, const char *linger) {
         /* Batches as large as the broker takes them (1 MB); at 100 bytes this is also the default of 10,000 messages. */
         set(conf, "batch.num.messages", "10000");
         set(conf, "batch.size", "1000000");
-        /* The local queue never runs empty; larger ones (up to the default of 1 GiB) made no difference but in memory. */
-        set(conf, "queue.buffering.max.messages", "500000");
+        /* The default; with 500,000 and 2,000,000 it took 5 % more CPU and more memory, and was no faster. */
+        set(conf, "queue.buffering.max.messages", "100000");
         set(conf, "queue.buffering.max.kbytes", "1048576");
         rd_kafka_conf_set_dr_msg_cb(conf, delivered);
         rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, sizeof(error));
