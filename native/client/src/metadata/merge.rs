@@ -120,6 +120,26 @@ pub(super) fn without_epoch(old: &Snapshot, topic: &str, partition: i32) -> Opti
     Some(next)
 }
 
+/// The snapshot without leaders that the cluster does not list; none if there are none.
+pub(super) fn without_unlisted_leaders(old: &Snapshot) -> Option<Snapshot> {
+    let mut next: Option<Snapshot> = None;
+    for (name, topic) in &old.topics {
+        let is_unlisted = |leader: i32| leader >= 0 && !old.brokers.contains_key(&leader);
+        if !topic.partitions.iter().any(|partition| is_unlisted(partition.leader)) {
+            continue;
+        }
+        let mut changed = TopicMeta::clone(topic);
+        for partition in changed.partitions.iter_mut().filter(|partition| is_unlisted(partition.leader)) {
+            tracing::warn!("{name}: leader {} is no broker of the cluster: forgotten", partition.leader);
+            (partition.leader, partition.leader_epoch) = (-1, -1);
+        }
+        next.get_or_insert_with(|| old.clone()).topics.insert(name.clone(), Arc::new(changed));
+    }
+    let mut next = next?;
+    next.version += 1;
+    Some(next)
+}
+
 fn brokers(response: &MetadataResponse) -> Map<i32, BrokerMeta> {
     let usable = response.brokers.iter().filter_map(|broker| {
         let port = u16::try_from(broker.port).ok().filter(|port| *port > 0)?;

@@ -37,6 +37,9 @@ async fn refresh(inner: &Inner) {
     }
 }
 
+/// After this many answers in a row without the broker that leads a partition, it is not believed to lead it.
+const UNLISTED_ANSWERS: u32 = 5;
+
 impl Inner {
     /// Waits until there is something to ask; none at the end.
     async fn next_plan(&self) -> Option<Plan> {
@@ -181,8 +184,16 @@ impl Inner {
                 self.publish(|old| merge::retain(old, wanted));
             }
         }
-        let snapshot = self.snapshot();
-        let incomplete = state.tracked.keys().any(|name| is_incomplete(&snapshot, name));
+        let mut snapshot = self.snapshot();
+        // A hint may name a leader before metadata lists it. A wrong one is never listed, and its epoch may be out of reach.
+        let unlisted = state.tracked.keys().any(|name| has_unlisted_leader(&snapshot, name));
+        state.unlisted = if unlisted { state.unlisted + 1 } else { 0 };
+        if state.unlisted >= UNLISTED_ANSWERS {
+            state.unlisted = 0;
+            self.publish(merge::without_unlisted_leaders);
+            snapshot = self.snapshot();
+        }
+        let incomplete = unlisted || state.tracked.keys().any(|name| is_incomplete(&snapshot, name));
         state.retry_at = if incomplete {
             Some(now + state.incomplete.next(&*self.world))
         } else {
@@ -190,6 +201,12 @@ impl Inner {
             None
         };
     }
+}
+
+/// Whether a partition is led by a broker that the cluster does not list.
+fn has_unlisted_leader(snapshot: &Snapshot, name: &str) -> bool {
+    let unlisted = |leader: i32| leader >= 0 && !snapshot.brokers.contains_key(&leader);
+    snapshot.topic(name).is_some_and(|topic| topic.partitions.iter().any(|partition| unlisted(partition.leader)))
 }
 
 /// Whether asking again soon may bring more about a tracked topic: it is missing or has partitions without a leader.

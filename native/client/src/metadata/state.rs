@@ -58,6 +58,8 @@ pub(super) struct State {
     /// Tracked topics are missing or without leader: ask again then.
     pub(super) retry_at: Option<Instant>,
     pub(super) incomplete: Backoff,
+    /// How many answers in a row did not list the broker that leads a tracked partition.
+    pub(super) unlisted: u32,
 }
 
 /// Who wants a topic.
@@ -99,6 +101,7 @@ impl Inner {
             full_not_before: None,
             retry_at: None,
             incomplete: backoff,
+            unlisted: 0,
         };
         Self {
             world,

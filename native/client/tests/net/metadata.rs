@@ -207,6 +207,23 @@ async fn an_older_leader_epoch_is_never_gone_back_to() {
     assert_eq!(snapshot.leader("t", 0), Some((1, 6)));
 }
 
+/// A bit of an answer flipped: a leader that no broker is, with an epoch that no later one reaches.
+#[tokio::test]
+async fn a_leader_that_is_no_broker_of_the_cluster_gives_way_whatever_its_epoch() {
+    let (_peer, client, told) = leader_peer().await;
+    *told.lock() = (1 << 20, 1 << 20, Uuid([1; 16]));
+    soon(client.metadata().refresh()).await.unwrap();
+    *told.lock() = (1, 5, Uuid([1; 16]));
+    let mut updates = client.metadata().updates();
+    // It asks by itself.
+    soon(async {
+        while client.metadata().snapshot().leader("t", 0) != Some((1, 5)) {
+            updates.changed().await.unwrap();
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_topic_created_again_begins_with_its_own_epochs() {
     let (_peer, client, told) = leader_peer().await;
