@@ -35,6 +35,30 @@ describe('producer', () => {
     })
   }
 
+  test('a batch tells where each of its records landed, whatever partitions they went to', async () => {
+    const topic = await topicOf(3)
+    const producer = context.kafka.producer()
+    const messages = Array.from({ length: 3_000 }, (_, i) => ({ key: `k${i % 97}`, value: String(i) }))
+    const batch = await producer.sendBatch({ topic, messages })
+    assert.equal(batch.length, messages.length)
+    assert.deepEqual([batch.at(-1), batch.at(3_000), batch.at(-3_001)], [batch.at(2_999), undefined, undefined])
+    const landed = [...batch]
+    assert.deepEqual(landed, batch.toArray())
+    assert.deepEqual(JSON.parse(JSON.stringify(batch)), landed)
+    const consumer = await assigned(context.kafka, topic, 3)
+    const found = new Map<string, string>()
+    for await (const message of consumer) {
+      found.set(`${message.partition}:${message.offset}`, message.text() ?? '')
+      if (found.size === messages.length) break
+    }
+    assert.deepEqual(
+      landed.map(({ partition, offset }) => found.get(`${partition}:${offset}`)),
+      messages.map(({ value }) => value),
+    )
+    await consumer.close()
+    await producer.close()
+  })
+
   test('a topic that does not exist yet is made, and what was sent meanwhile waits for it', async () => {
     const topic = unique('auto')
     const producer = context.kafka.producer()
@@ -164,7 +188,7 @@ describe('producer', () => {
     )
     await assert.rejects(producer.send({ topic: 'a b', value: '' }), code('INVALID_TOPIC_EXCEPTION'))
     assert.equal((await producer.send({ topic, value: 'first' })).offset, 0)
-    assert.deepEqual(await producer.sendBatch({ topic, messages: [] }), [])
+    assert.deepEqual((await producer.sendBatch({ topic, messages: [] })).toArray(), [])
     await producer.close()
   })
 

@@ -3,6 +3,7 @@
  */
 export { Admin } from './admin.ts'
 export { Batch } from './batch.ts'
+export { BatchMetadata } from './batch-metadata.ts'
 export {
   type Assignment,
   Consumer,

@@ -1,6 +1,7 @@
 /**
  * The producer: records out, one promise each, one for a batch, or none.
  */
+import { BatchMetadata } from './batch-metadata.ts'
 import { type FailedRecord, KafkaError, PartialFailureError, type Persistence } from './errors.ts'
 import type { ProducerOptions } from './generated/options.ts'
 import { type Bytes, check, checkMessage, faultOf, type HeadersInit, lasting } from './internal/arena.ts'
@@ -9,12 +10,15 @@ import { persistences, type Run } from './internal/deliveries.ts'
 import type { Environment, Receiver } from './internal/environment.ts'
 import { aborted, closed, failureOf, invalid, thrown } from './internal/failure.ts'
 import { Outbox } from './internal/outbox.ts'
+import { Places } from './internal/places.ts'
 import { settleWithin } from './internal/settle.ts'
 import { onAbort } from './internal/signals.ts'
 import { tooLarge } from './internal/values.ts'
 import { BatchWaiter, SendWaiter } from './internal/waiters.ts'
 
 const TWO_32 = 4294967296
+/** The place of a message that is in no batch. */
+const ALONE = -1
 
 /** A record to be sent, without its topic. */
 export interface ProducerMessage {
@@ -79,6 +83,8 @@ export class Producer implements AsyncDisposable {
   readonly #environment: Environment
   readonly #handle: number
   readonly #outbox: Outbox
+  /** `acks` 0. */
+  readonly #unacknowledged: boolean
   readonly #topics = new Map<string, number>()
   readonly #onClosed: () => void
   #lastName: string | undefined
@@ -96,8 +102,8 @@ export class Producer implements AsyncDisposable {
     const plain = plainOptions(options)
     this.#handle = environment.open('producer', client, plain)
     const { acks } = plain
-    const unacknowledged = acks === 0 || (typeof acks === 'string' && acks.trim() === '0')
-    this.#outbox = new Outbox(environment, this.#handle, unacknowledged, error => this.#enqueuedFailed(error, 1))
+    this.#unacknowledged = acks === 0 || (typeof acks === 'string' && acks.trim() === '0')
+    this.#outbox = new Outbox(environment, this.#handle, this.#unacknowledged, error => this.#enqueuedFailed(error, 1))
     const receiver: Receiver = {
       client,
       delivered: (words, at, failure) => this.#delivered(words, at, failure),
@@ -122,12 +128,12 @@ export class Producer implements AsyncDisposable {
         const { topic } = message
         const id = this.#topic(topic)
         const own = new SendWaiter(topic, message.partition ?? -1, resolve, reject)
-        this.#outbox.write(id, lasting(message), '', own)
+        this.#outbox.write(id, lasting(message), ALONE, own)
         waiter = own
         this.#hold()
         if (signal !== undefined) this.#withdrawOn(signal, own, 1)
       } catch (error) {
-        reject(this.#unsent(faultOf(error, message, ''), waiter, 1))
+        reject(this.#unsent(faultOf(error, message, ALONE), waiter, 1))
       }
     })
   }
@@ -139,33 +145,31 @@ export class Producer implements AsyncDisposable {
    * @throws PartialFailureError when records were not acknowledged; it names them, all others were. When a message is of
    * a wrong type nothing is sent at all.
    */
-  async sendBatch(batch: MessageBatch, options?: SendOptions): Promise<RecordMetadata[]> {
-    let waiter: BatchWaiter | undefined
-    let written = 0
-    try {
-      const signal = this.#ready(options)
-      const { topic, messages } = this.#readable(batch)
-      const id = this.#topic(topic)
-      if (messages.length === 0) return []
-      const settled = new Promise<RecordMetadata[]>((resolve, reject) => {
-        waiter = new BatchWaiter(topic, messages, resolve, reject)
-      })
-      // When writing fails below, that is the call's error, and nobody hears of this one.
-      settled.catch(() => {})
+  sendBatch(batch: MessageBatch, options?: SendOptions): Promise<BatchMetadata> {
+    // Not an async function: its frame would keep the messages alive until the batch is settled.
+    return new Promise((resolve, reject) => {
+      let waiter: BatchWaiter | undefined
+      let written = 0
       try {
-        for (const message of messages) {
-          this.#outbox.write(id, message, `messages[${written}].`, waiter!)
-          written++
+        const signal = this.#ready(options)
+        const { topic, messages } = this.#readable(batch)
+        const id = this.#topic(topic)
+        const asked = this.#unacknowledged ? messages.map(({ partition }) => partition ?? -1) : undefined
+        if (messages.length === 0) return resolve(new BatchMetadata(topic, new Places(0), asked))
+        waiter = new BatchWaiter(topic, messages.length, asked, resolve, reject)
+        try {
+          for (const message of messages) {
+            this.#outbox.write(id, message, written, waiter)
+            written++
+          }
+        } finally {
+          this.#hold()
         }
-      } finally {
-        this.#hold()
+        if (signal !== undefined) this.#withdrawOn(signal, waiter, written)
+      } catch (error) {
+        reject(this.#unsent(faultOf(error, batch, written), waiter, written))
       }
-      if (signal !== undefined) this.#withdrawOn(signal, waiter!, written)
-      return await settled
-    } catch (error) {
-      if (error instanceof PartialFailureError) throw error
-      throw this.#unsent(faultOf(error, batch, `messages[${written}].`), waiter, written)
-    }
+    })
   }
 
   /**
@@ -178,9 +182,9 @@ export class Producer implements AsyncDisposable {
     if (this.#outbox.blocked) return false
     try {
       checkMessage(message, 'message')
-      this.#outbox.write(this.#topic(message.topic), lasting(message), '', null)
+      this.#outbox.write(this.#topic(message.topic), lasting(message), ALONE, null)
     } catch (error) {
-      throw this.#unsent(faultOf(error, message, ''))
+      throw this.#unsent(faultOf(error, message, ALONE))
     }
     return true
   }
@@ -269,13 +273,12 @@ export class Producer implements AsyncDisposable {
       const { topic } = batch
       const messages: ProducerMessage[] = []
       for (const message of arrayOf(batch.messages, 'messages')) {
-        const path = `messages[${messages.length}].`
         try {
           const own = lasting(message)
-          check(own, path)
+          check(own, messages.length)
           messages.push(own)
         } catch (error) {
-          throw faultOf(error, message, path)
+          throw faultOf(error, message, messages.length)
         }
       }
       return { topic, messages }

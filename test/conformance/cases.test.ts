@@ -43,7 +43,7 @@ describe('conformance', () => {
           } else if ('sendBatch' in step) {
             const messages = step.sendBatch.map(value => ({ value: text(value) }))
             const places = await producer.sendBatch({ topic, messages }).then(
-              all => all.map(({ offset }) => offset),
+              all => all.toArray().map(({ offset }) => offset),
               error => failuresOf(error, messages.length),
             )
             for (const [at, place] of places.entries())

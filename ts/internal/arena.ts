@@ -80,10 +80,10 @@ export class Arena {
   }
 
   /**
-   * Writes a record; false when it does not fit. `path` names it in errors. Throws when a part is of a wrong type; then
+   * Writes a record; false when it does not fit. `place` is its index in a batch, for errors; −1: it is alone. Throws when a part is of a wrong type; then
    * nothing was written.
    */
-  write(topic: number, message: Writable, path: string): boolean {
+  write(topic: number, message: Writable, place: number): boolean {
     const { key, value, headers, partition, timestamp } = message
     const start = this.used
     const capacity = this.buffer.length
@@ -92,19 +92,19 @@ export class Arena {
 
     let keyLength = -1
     if (key !== null && key !== undefined) {
-      keyLength = this.#bytes(key, at, path, 'key')
+      keyLength = this.#bytes(key, at, place, 'key')
       if (keyLength < 0) return false
       at += keyLength
     }
     let valueLength = -1
     if (value !== null) {
-      valueLength = this.#bytes(value, at, path, 'value')
+      valueLength = this.#bytes(value, at, place, 'value')
       if (valueLength < 0) return false
       at += valueLength
     }
     let headersLength = 0
     if (headers !== undefined && headers !== null) {
-      const end = this.#headers(headers, at, path)
+      const end = this.#headers(headers, at, place)
       if (end < 0) return false
       headersLength = end - at
       at = end
@@ -113,12 +113,12 @@ export class Arena {
     const words = this.#words
     const word = start >> 2
     words[word] = topic
-    words[word + 1] = partition === undefined ? -1 : checkPartition(partition, path)
+    words[word + 1] = partition === undefined ? -1 : checkPartition(partition, place)
     if (timestamp === undefined) {
       words[word + 2] = -1
       words[word + 3] = -1
     } else {
-      const ms = checkTimestamp(timestamp, path)
+      const ms = checkTimestamp(timestamp, place)
       words[word + 2] = (ms % TWO_32) | 0
       words[word + 3] = Math.floor(ms / TWO_32)
     }
@@ -131,7 +131,7 @@ export class Arena {
   }
 
   /** Writes bytes or a string's UTF-8 at `at`; returns the length, −1 when it does not fit. */
-  #bytes(value: Bytes, at: number, path: string, field: string): number {
+  #bytes(value: Bytes, at: number, place: number, field: string): number {
     const buffer = this.buffer
     if (typeof value === 'string') {
       const length = value.length
@@ -145,29 +145,29 @@ export class Arena {
       }
       return length
     }
-    if (!(value instanceof Uint8Array)) throw wrongBytes(value, path, field)
+    if (!(value instanceof Uint8Array)) throw wrongBytes(value, place, field)
     if (value.length > buffer.length - at) return -1
     buffer.set(value, at)
     return value.length
   }
 
   /** Writes packed headers; returns where they end, −1 when they do not fit. */
-  #headers(headers: HeadersInit, start: number, path: string): number {
+  #headers(headers: HeadersInit, start: number, place: number): number {
     const buffer = this.buffer
     let at = start + 4
     if (at > buffer.length) return -1
     let count = 0
-    for (const [name, value] of pairs(headers, path)) {
-      checkName(name, path, count)
+    for (const [name, value] of pairs(headers, place)) {
+      checkName(name, place, count)
       if (at + 8 > buffer.length) return -1
-      const nameLength = this.#bytes(name, at + 4, path, `headers[${count}] name`)
+      const nameLength = this.#bytes(name, at + 4, place, `headers[${count}] name`)
       if (nameLength < 0) return -1
       buffer.writeUInt32LE(nameLength, at)
       at += 4 + nameLength
       if (at + 4 > buffer.length) return -1
       let valueLength = -1
       if (value !== null) {
-        valueLength = this.#bytes(value, at + 4, path, `headers.${name}`)
+        valueLength = this.#bytes(value, at + 4, place, `headers.${name}`)
         if (valueLength < 0) return -1
       }
       buffer.writeInt32LE(valueLength, at)
@@ -194,64 +194,65 @@ export function lasting<T extends Writable>(message: T): T {
 }
 
 /** Checks that a message is an object, before its parts are read. */
-export function checkMessage(message: unknown, path: string): void {
-  if (typeof message !== 'object' || message === null) throw invalid(path, `is ${kindOf(message)}, not an object`)
+export function checkMessage(message: unknown, name: string): void {
+  if (typeof message !== 'object' || message === null) throw invalid(name, `is ${kindOf(message)}, not an object`)
 }
 
-/** Checks every part of the message that `path` names, so that a batch is written whole or not at all. */
-export function check(message: Writable, path: string): void {
+/** Checks every part of the message at `place` of a batch (−1: alone), so that a batch is written whole or not at all. */
+export function check(message: Writable, place: number): void {
   const { key, value, headers, partition, timestamp } = message ?? {}
   if (typeof value === 'string' && (key === undefined || typeof key === 'string')) {
     if (headers === undefined && partition === undefined && timestamp === undefined) return
   }
-  checkMessage(message, path.slice(0, -1))
-  if (value !== null) checkBytes(value, path, 'value')
-  if (key !== null && key !== undefined) checkBytes(key, path, 'key')
-  if (partition !== undefined) checkPartition(partition, path)
-  if (timestamp !== undefined) checkTimestamp(timestamp, path)
+  if (typeof message !== 'object' || message === null) checkMessage(message, whole(place))
+  if (value !== null) checkBytes(value, place, 'value')
+  if (key !== null && key !== undefined) checkBytes(key, place, 'key')
+  if (partition !== undefined) checkPartition(partition, place)
+  if (timestamp !== undefined) checkTimestamp(timestamp, place)
   if (headers === undefined || headers === null) return
   let count = 0
-  for (const [name, content] of pairs(headers, path)) {
-    checkName(name, path, count++)
-    if (content !== null) checkBytes(content, path, `headers.${name}`)
+  for (const [name, content] of pairs(headers, place)) {
+    checkName(name, place, count++)
+    if (content !== null) checkBytes(content, place, `headers.${name}`)
   }
 }
 
 /** The error of a message that could not be read or written: it names the part at fault where that can be told. */
-export function faultOf(error: unknown, message: unknown, path: string): KafkaError {
+export function faultOf(error: unknown, message: unknown, place: number): KafkaError {
   if (error instanceof KafkaError) return error
   try {
     const { key, value, headers } = message as Writable
     for (const [part, bytes] of Object.entries({ key, value })) {
-      if (typeof bytes === 'object' && bytes !== null && !types.isUint8Array(bytes)) throw wrongBytes(bytes, path, part)
+      if (typeof bytes === 'object' && bytes !== null && !types.isUint8Array(bytes))
+        throw wrongBytes(bytes, place, part)
     }
-    for (const [name, bytes] of headers ? pairs(headers, path) : []) {
+    for (const [name, bytes] of headers ? pairs(headers, place) : []) {
       const odd = typeof bytes === 'object' && bytes !== null && !types.isUint8Array(bytes)
-      if (odd) throw wrongBytes(bytes, path, `headers.${name}`)
+      if (odd) throw wrongBytes(bytes, place, `headers.${name}`)
     }
   } catch (found) {
     if (found instanceof KafkaError) return found
   }
-  return unreadable(path.slice(0, -1) || 'message', error)
+  return unreadable(whole(place), error)
 }
 
-function checkBytes(value: unknown, path: string, field: string): void {
+function checkBytes(value: unknown, place: number, field: string): void {
   if (typeof value === 'string') return
   // Its length is that of real memory only: a proxy of a Uint8Array throws here.
-  if (!(value instanceof Uint8Array) || value.length < 0) throw wrongBytes(value, path, field)
+  if (!(value instanceof Uint8Array) || value.length < 0) throw wrongBytes(value, place, field)
 }
 
-function checkName(name: unknown, path: string, index: number): void {
+function checkName(name: unknown, place: number, header: number): void {
   if (typeof name !== 'string')
-    throw invalid(`${path}headers[${index}]`, `has ${kindOf(name)} as its name, not a string`)
+    throw invalid(`${path(place)}headers[${header}]`, `has ${kindOf(name)} as its name, not a string`)
 }
 
 /** Most bytes that a record can take in an arena. */
-export function sizeBound(message: Writable, path: string): number {
+export function sizeBound(message: Writable, place: number): number {
   let bytes = RECORD_HEADER + 4 + bound(message.key) + bound(message.value)
   if (message.headers !== undefined && message.headers !== null) {
     bytes += 4
-    for (const [name, value] of pairs(message.headers, path)) bytes += 8 + bound(name) + bound(value)
+    for (const [name, value] of pairs(message.headers, place)) bytes += 8 + bound(name) + bound(value)
   }
   if (bytes > MOST_BYTES) {
     const problem = `a record of ${bytes} bytes is larger than any broker takes, which is 2 GiB`
@@ -265,32 +266,43 @@ function bound(value: Bytes | null | undefined): number {
   return value?.length ?? 0
 }
 
-function pairs(headers: HeadersInit, path: string): Iterable<readonly [string, Bytes | null]> {
-  if (typeof headers !== 'object') throw invalid(`${path}headers`, `is ${kindOf(headers)}, not an object or pairs`)
+function pairs(headers: HeadersInit, place: number): Iterable<readonly [string, Bytes | null]> {
+  if (typeof headers !== 'object')
+    throw invalid(`${path(place)}headers`, `is ${kindOf(headers)}, not an object or pairs`)
   if (!(Symbol.iterator in headers)) return Object.entries(headers as Record<string, Bytes | null>)
   const list = headers as Iterable<readonly [string, Bytes | null]>
   if (Array.isArray(list)) {
     const odd = list.findIndex(pair => !Array.isArray(pair))
-    if (odd >= 0) throw invalid(`${path}headers[${odd}]`, `is ${kindOf(list[odd])}, not a pair of name and value`)
+    if (odd >= 0)
+      throw invalid(`${path(place)}headers[${odd}]`, `is ${kindOf(list[odd])}, not a pair of name and value`)
   }
   return list
 }
 
-function checkPartition(partition: number, path: string): number {
+function checkPartition(partition: number, place: number): number {
   if (Number.isInteger(partition) && partition >= 0 && partition <= 0x7fffffff) return partition
   const found = typeof partition === 'number' ? partition : kindOf(partition)
-  throw invalid(`${path}partition`, `is ${found}, not a whole number from 0 to 2147483647`)
+  throw invalid(`${path(place)}partition`, `is ${found}, not a whole number from 0 to 2147483647`)
 }
 
-function checkTimestamp(timestamp: number | Date, path: string): number {
+function checkTimestamp(timestamp: number | Date, place: number): number {
   const ms = timestamp instanceof Date ? timestamp.getTime() : timestamp
   if (Number.isSafeInteger(ms) && ms >= 0) return ms
   const found = typeof ms === 'number' ? ms : kindOf(ms)
-  throw invalid(`${path}timestamp`, `is ${found}, not whole milliseconds since the epoch`)
+  throw invalid(`${path(place)}timestamp`, `is ${found}, not whole milliseconds since the epoch`)
 }
 
-function wrongBytes(value: unknown, path: string, field: string) {
+function wrongBytes(value: unknown, place: number, field: string) {
   const hint = value === undefined && field === 'value' ? ' (null makes a tombstone)' : ''
   const found = types.isProxy(value) ? 'a proxy' : kindOf(value)
-  return invalid(`${path}${field}`, `is ${found}, not a string, a Uint8Array or null${hint}`)
+  return invalid(`${path(place)}${field}`, `is ${found}, not a string, a Uint8Array or null${hint}`)
+}
+
+/** What the parts of the message at `place` are called in errors: made only for them. */
+function path(place: number): string {
+  return place < 0 ? '' : `messages[${place}].`
+}
+
+function whole(place: number): string {
+  return place < 0 ? 'message' : `messages[${place}]`
 }

@@ -109,13 +109,13 @@ export class Outbox {
   }
 
   /** Writes a record for the next crossing. Throws when a part of it is of a wrong type; then nothing was written. */
-  write(topic: number, message: Writable, path: string, waiter: Sender | null): void {
+  write(topic: number, message: Writable, place: number, waiter: Sender | null): void {
     this.#refuseWithin()
     this.#writing = true
     try {
       const run = this.#open ?? this.#begin(ARENA_BYTES)
-      if (run.arena.write(topic, message, path)) this.#note(run, waiter)
-      else this.#writeElsewhere(topic, message, path, waiter)
+      if (run.arena.write(topic, message, place)) this.#note(run, waiter)
+      else this.#writeElsewhere(topic, message, place, waiter)
     } finally {
       this.#writing = false
     }
@@ -136,11 +136,11 @@ export class Outbox {
   }
 
   /** The open arena is full: it crosses now, and the record goes to a new one, of its own size when it is large. */
-  #writeElsewhere(topic: number, message: Writable, path: string, waiter: Sender | null): void {
-    const bytes = sizeBound(message, path)
+  #writeElsewhere(topic: number, message: Writable, place: number, waiter: Sender | null): void {
+    const bytes = sizeBound(message, place)
     if (this.#open !== undefined && this.#open.arena.count > 0) this.cross()
     const run = this.#begin(Math.max(bytes, ARENA_BYTES))
-    if (!run.arena.write(topic, message, path)) throw new Error('a record does not fit into an arena of its size')
+    if (!run.arena.write(topic, message, place)) throw new Error('a record does not fit into an arena of its size')
     this.#note(run, waiter)
   }
 

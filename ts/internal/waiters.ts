@@ -1,9 +1,11 @@
 /**
  * The promises of `send` and `sendBatch`: one for a record, one for many.
  */
+import { BatchMetadata } from '../batch-metadata.ts'
 import { type FailedRecord, type KafkaError, PartialFailureError } from '../errors.ts'
-import type { ProducerMessage, RecordMetadata } from '../producer.ts'
+import type { RecordMetadata } from '../producer.ts'
 import type { Waiter } from './deliveries.ts'
+import { Places } from './places.ts'
 
 /** A waiter while its records are on their way to the engine. They cross in order. */
 export interface Sender extends Waiter {
@@ -63,30 +65,13 @@ export class SendWaiter implements Sender {
   }
 }
 
-/** What became of records that lay side by side. */
-interface Fate {
-  readonly group: number
-  readonly first: number
-  readonly end: number
-  readonly partition: number
-  readonly offset: number
-  readonly appendTime: number | null
-  readonly failure: (() => KafkaError) | undefined
-  /** An earlier one of the same group. */
-  readonly before: Fate | undefined
-}
-
-const SLOTS = 16
-
-/** Waits for all records of a batch. What became of each is put together when all is known, not before. */
+/** Waits for all records of a batch. What became of each is put together when it is asked for. */
 export class BatchWaiter implements Sender {
   readonly #topic: string
-  readonly #messages: readonly ProducerMessage[]
-  readonly #resolve: (metadata: RecordMetadata[]) => void
+  readonly #asked: readonly number[] | undefined
+  readonly #resolve: (metadata: BatchMetadata) => void
   readonly #reject: (error: KafkaError) => void
-  /** Group and index of each record. */
-  readonly #places: Int32Array
-  readonly #fates = new Map<number, Fate>()
+  readonly #places: Places
   readonly #failures: FailedRecord[] = []
   #failed = false
   #crossed = 0
@@ -95,23 +80,25 @@ export class BatchWaiter implements Sender {
   #open: number
   onSettled: (() => void) | undefined
 
+  /** `asked`: with `acks` 0 the partitions that the records name, −1 where they name none. It keeps no message alive. */
   constructor(
     topic: string,
-    messages: readonly ProducerMessage[],
-    resolve: (metadata: RecordMetadata[]) => void,
+    count: number,
+    asked: readonly number[] | undefined,
+    resolve: (metadata: BatchMetadata) => void,
     reject: (error: KafkaError) => void,
   ) {
     this.#topic = topic
-    this.#messages = messages
+    this.#asked = asked
     this.#resolve = resolve
     this.#reject = reject
-    this.#open = messages.length
-    this.#places = new Int32Array(2 * messages.length)
+    this.#open = count
+    this.#places = new Places(count)
     this.onSettled = undefined
   }
 
   crossed(answers: Int32Array, at: number, count: number): void {
-    this.#places.set(answers.subarray(at, at + 2 * count), 2 * this.#crossed)
+    this.#places.set(this.#crossed, answers, at, count)
     this.#last = this.#crossed
     this.#crossed += count
   }
@@ -144,16 +131,8 @@ export class BatchWaiter implements Sender {
     appendTime: number,
     failure: (() => KafkaError) | undefined,
   ): void {
-    this.#fates.set(group, {
-      group,
-      first,
-      end: first + count,
-      partition,
-      offset,
-      appendTime: appendTime < 0 ? null : appendTime,
-      failure,
-      before: this.#fates.get(group),
-    })
+    const time = appendTime < 0 ? null : appendTime
+    this.#places.add({ group, first, end: first + count, partition, offset, appendTime: time, failure })
     this.#settled(count)
   }
 
@@ -164,45 +143,15 @@ export class BatchWaiter implements Sender {
 
   #end(): void {
     this.onSettled?.()
-    if (!this.#failed && this.#failures.length === 0) return this.#resolve(this.#results())
-    this.#each((index, fate) => {
-      if (fate?.failure === undefined) return
-      const error = fate.failure()
+    if (!this.#failed && this.#failures.length === 0)
+      return this.#resolve(new BatchMetadata(this.#topic, this.#places, this.#asked))
+    const { count } = this.#places
+    for (let index = 0; this.#failed && index < count; index++) {
+      const error = this.#places.fate(index)?.failure?.()
+      if (error === undefined) continue
       this.#failures.push({ index, error, persistence: error.persistence ?? 'possibly-persisted' })
-    })
-    this.#failures.sort((a, b) => a.index - b.index)
-    this.#reject(new PartialFailureError(this.#failures, this.#messages.length))
-  }
-
-  #results(): RecordMetadata[] {
-    const topic = this.#topic
-    const results = new Array<RecordMetadata>(this.#messages.length)
-    this.#each((index, fate, place) => {
-      const { partition, offset, appendTime, first } = fate!
-      results[index] = {
-        topic,
-        partition: partition < 0 ? (this.#messages[index]?.partition ?? -1) : partition,
-        offset: offset < 0 ? -1 : offset + (place - first),
-        appendTime,
-      }
-    })
-    return results
-  }
-
-  /** Calls back with each record's index in the batch, its fate (none when it was refused) and its index in its group. */
-  #each(say: (index: number, fate: Fate | undefined, place: number) => void): void {
-    const places = this.#places
-    const recent = new Array<Fate | undefined>(SLOTS).fill(undefined)
-    for (let index = 0; index < places.length >> 1; index++) {
-      const group = places[2 * index]!
-      const place = places[2 * index + 1]!
-      let fate = recent[group & (SLOTS - 1)]
-      if (fate === undefined || fate.group !== group || place < fate.first || place >= fate.end) {
-        fate = this.#fates.get(group)
-        while (fate !== undefined && (place < fate.first || place >= fate.end)) fate = fate.before
-        recent[group & (SLOTS - 1)] = fate
-      }
-      say(index, fate, place)
     }
+    this.#failures.sort((a, b) => a.index - b.index)
+    this.#reject(new PartialFailureError(this.#failures, count))
   }
 }

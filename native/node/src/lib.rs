@@ -22,9 +22,6 @@ use napi_derive::napi;
 
 use chunk::ChunkData;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 type WakeFunction = ThreadsafeFunction<(), (), (), Status, false, true>;
 
 struct NodeWake(Arc<WakeFunction>);
