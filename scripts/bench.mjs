@@ -15,7 +15,7 @@ const nodeVersion = '24.21.0'
 const options = {
   clients: { type: 'string' },
   brokers: { type: 'string' },
-  rounds: { type: 'string', default: '5' },
+  rounds: { type: 'string' },
   records: { type: 'string' },
   bytes: { type: 'string' },
   codec: { type: 'string' },
@@ -44,7 +44,7 @@ options
   --clients A,B       only these (default: all; --list names them)
   --brokers ADDRESS   measure against this cluster, or 'embedded': the broker in this package
                       (default: a real Apache Kafka, started for this and stopped again)
-  --rounds N          rounds per client (default 5)
+  --rounds N          rounds per client (default 5, of a soak 1)
   --records N         records per round (default: as --list says; slow clients get fewer)
   --bytes N           size of a record: 100 (default), 1024 or 10240
   --codec NAME        none, gzip, snappy, lz4 (default), zstd
@@ -97,7 +97,7 @@ async function budget(update) {
 async function smoke(json) {
   const { measure } = await import('../bench/lib/measure.mjs')
   const cases = Object.keys(scenarios).flatMap(name => casesOf(name, { records: 2_000, minutes: 1 / 60 }))
-  const context = { say, prebuilt: true, nodeCommand: process.execPath }
+  const context = { say, prebuilt: true, alone: true, nodeCommand: process.execPath }
   await measure({ cases, names: ['dohle'], rounds: 1, brokers: 'embedded', json, context })
 }
 

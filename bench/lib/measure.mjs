@@ -76,10 +76,10 @@ const print = object => console.log(JSON.stringify(object))
 
 /** Who writes the topics that are read: librdkafka where it can be had, so that all readers read a foreign hand. */
 async function filler(ready, context) {
-  if (context.prebuilt && ready.size === 1) return [...ready.values()][0]
+  if (context.alone) return [...ready.values()][0]
   for (const name of ['librdkafka', 'dohle-rust', 'dohle']) {
-    if (ready.has(name)) return ready.get(name)
+    const command = ready.get(name) ?? (await setUp([name], clients, context)).ready.get(name)
+    if (command) return command
   }
-  const { ready: more } = await setUp(['librdkafka', 'dohle-rust', 'dohle'], clients, context)
-  return [...more.values()][0]
+  throw new Error('no client can write the topics that are read')
 }

@@ -4,8 +4,8 @@
 import { spawn } from 'node:child_process'
 import { dataFile } from './data.mjs'
 
-/** A round that takes longer has hung. */
-const limitMs = 15 * 60_000
+/** A round that takes longer than this, and than it is meant to last, has hung. */
+const limitMs = 5 * 60_000
 
 /** The clients that can run here, with their command, and those that cannot, with the reason. */
 export async function setUp(names, clients, context) {
@@ -41,7 +41,7 @@ export async function runCase(one, { ready, clients, topics, rounds, fill, told 
   const data = dataFile(one.bytes)
   const filled = one.reads ? await fillTopic(one, { topics, fill, data }) : undefined
   const broken = new Set()
-  for (let round = 1; round <= rounds; round++) {
+  for (let round = 1; round <= (rounds ?? one.rounds ?? 5); round++) {
     for (const [name, command] of able) {
       if (broken.has(name)) continue
       const job = { ...one, records: recordsOf(one, clients[name]) }
@@ -111,7 +111,7 @@ export function runProgram([command, ...args], job) {
   return new Promise((resolve, reject) => {
     const env = { ...process.env, NODE_ENV: 'production' }
     const child = spawn(command, [...args, ...words], { stdio: ['ignore', 'pipe', 'pipe'], env })
-    const late = setTimeout(() => child.kill('SIGKILL'), limitMs)
+    const late = setTimeout(() => child.kill('SIGKILL'), limitMs + (flags.seconds ?? 0) * 1e3)
     let out = ''
     let err = ''
     child.stdout.on('data', bytes => {

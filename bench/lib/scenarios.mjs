@@ -10,6 +10,7 @@ const share = { 100: 1, 1024: 0.2, 10240: 0.02 }
  * - `mode`: what the client's program is asked for; `flags` go with it
  * - `records`: measured records of 100 bytes for a client of pace 1 (see clients.mjs); `warmup`: before them
  * - `reads`: the topic is filled before; `pace`: which of a client's paces says how much fewer records it gets
+ * - `rounds`: when the command names none (5)
  * - `of`: for a scenario that is several others, their names
  */
 export const scenarios = {
@@ -128,6 +129,7 @@ export const scenarios = {
     title: 'produce and consume at once for ten minutes (--minutes); resident memory per minute',
     mode: 'soak',
     flags: { seconds: 600 },
+    rounds: 1,
     warmup: 0,
     topicConfig: { 'retention.bytes': 268_435_456, 'segment.bytes': 67_108_864 },
     clients: ['dohle'],

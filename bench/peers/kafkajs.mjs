@@ -23,8 +23,18 @@ CompressionCodecs[CompressionTypes.ZSTD] = () => ({
 })
 CompressionCodecs[CompressionTypes.Snappy] = () => ({
   compress: encoder => snappy.compress(encoder.buffer),
-  decompress: buffer => snappy.uncompress(buffer),
+  decompress: async buffer => Buffer.concat(snappyBlocks(buffer).map(block => snappy.uncompressSync(block))),
 })
+
+/** Snappy as Kafka has it: one block, or blocks in the framing of Java's snappy library, each with its length before it. */
+function snappyBlocks(buffer) {
+  if (buffer.subarray(0, 8).toString('latin1') !== '\x82SNAPPY\0') return [buffer]
+  const blocks = []
+  for (let at = 16; at < buffer.length; at += 4 + buffer.readUInt32BE(at)) {
+    blocks.push(buffer.subarray(at + 4, at + 4 + buffer.readUInt32BE(at)))
+  }
+  return blocks
+}
 
 const kafkaOf = job => new Kafka({ brokers: job.brokers.split(','), clientId: 'bench', logLevel: logLevel.ERROR })
 const codecs = { none: 'None', gzip: 'GZIP', snappy: 'Snappy', lz4: 'LZ4', zstd: 'ZSTD' }
