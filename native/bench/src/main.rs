@@ -16,9 +16,6 @@ use dohle_client::{Client, ClientOptions, TokioWorld};
 use job::Job;
 use tokio::runtime::Runtime;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() {
     let job = Job::from_flags();
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -4,7 +4,7 @@
 
 use super::RecordError;
 use super::error::RecordErrorKind;
-use super::varint::{MAX_VARINT, VarintError, read_varint, varint_len, write_varint};
+use super::varint::{VarintError, put_varlong, read_varint, varint_len};
 
 /// The headers of a record that is about to be appended.
 #[derive(Debug, Clone, Copy, Default)]
@@ -59,11 +59,12 @@ fn header_len(name: &[u8], value: Option<&[u8]>) -> usize {
 }
 
 fn write_header(out: &mut bytes::BytesMut, name: &[u8], value: Option<&[u8]>) {
-    let mut prefix = [0; MAX_VARINT];
-    let used = write_varint(&mut prefix, name.len() as i32);
+    let (mut prefix, mut used) = ([0; 8], 0);
+    put_varlong(&mut prefix, &mut used, name.len() as i64);
     out.extend_from_slice(&prefix[..used]);
     out.extend_from_slice(name);
-    let used = write_varint(&mut prefix, value.map_or(-1, |value| value.len() as i32));
+    used = 0;
+    put_varlong(&mut prefix, &mut used, value.map_or(-1, |value| value.len() as i64));
     out.extend_from_slice(&prefix[..used]);
     out.extend_from_slice(value.unwrap_or_default());
 }

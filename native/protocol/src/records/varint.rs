@@ -18,29 +18,40 @@ pub(crate) enum VarintError {
 /// Reads a 32-bit zigzag varint at `*position` and moves behind it.
 #[inline(always)]
 pub(crate) fn read_varint(bytes: &[u8], position: &mut usize) -> Result<i32, VarintError> {
-    if let Some(&[a, b]) = bytes.get(*position..).and_then(|rest| rest.first_chunk::<2>()) {
-        if a < 0x80 {
-            *position += 1;
-            return Ok(unzigzag32(u32::from(a)));
-        }
-        if b < 0x80 {
-            *position += 2;
-            return Ok(unzigzag32(u32::from(a & 0x7f) | u32::from(b) << 7));
-        }
+    match read_short(bytes, position) {
+        Some(raw) => Ok(unzigzag32(raw)),
+        None => read_slow(bytes, position, MAX_VARINT, 0x0f).map(|raw| unzigzag32(raw as u32)),
     }
-    read_slow(bytes, position, MAX_VARINT, 0x0f).map(|raw| unzigzag32(raw as u32))
 }
 
 /// Reads a 64-bit zigzag varint at `*position` and moves behind it.
 #[inline(always)]
 pub(crate) fn read_varlong(bytes: &[u8], position: &mut usize) -> Result<i64, VarintError> {
-    if let Some(&a) = bytes.get(*position)
-        && a < 0x80
-    {
-        *position += 1;
-        return Ok(unzigzag64(u64::from(a)));
+    match read_short(bytes, position) {
+        Some(raw) => Ok(unzigzag64(u64::from(raw))),
+        None => read_slow(bytes, position, MAX_VARLONG, 0x01).map(unzigzag64),
     }
-    read_slow(bytes, position, MAX_VARLONG, 0x01).map(unzigzag64)
+}
+
+/// Forms of up to three bytes: nearly all lengths, and deltas up to a million. A record may end with any of them.
+#[inline(always)]
+fn read_short(bytes: &[u8], position: &mut usize) -> Option<u32> {
+    let a = *bytes.get(*position)?;
+    if a < 0x80 {
+        *position += 1;
+        return Some(u32::from(a));
+    }
+    let b = *bytes.get(*position + 1)?;
+    if b < 0x80 {
+        *position += 2;
+        return Some(u32::from(a & 0x7f) | u32::from(b) << 7);
+    }
+    let c = *bytes.get(*position + 2)?;
+    if c >= 0x80 {
+        return None;
+    }
+    *position += 3;
+    Some(u32::from(a & 0x7f) | u32::from(b & 0x7f) << 7 | u32::from(c) << 14)
 }
 
 /// `last_mask` is what the last byte of the longest form may hold.
@@ -62,40 +73,25 @@ fn read_slow(bytes: &[u8], position: &mut usize, max: usize, last_mask: u8) -> R
     Err(if rest.len() < max { VarintError::End } else { VarintError::Long })
 }
 
-/// Writes `value` into `out` and returns the bytes used.
+/// Writes `value` at `*at` and moves behind it, in a part that is larger than all that is ever put into it. Its size is a
+/// power of two: masking the index spares the checks. A 32-bit value has the same form.
 #[inline(always)]
-pub(crate) fn write_varint(out: &mut [u8], value: i32) -> usize {
-    write_raw(out, u64::from(zigzag32(value)))
-}
-
-/// Writes `value` into `out` and returns the bytes used.
-#[inline(always)]
-pub(crate) fn write_varlong(out: &mut [u8], value: i64) -> usize {
-    write_raw(out, zigzag64(value))
-}
-
-#[inline(always)]
-fn write_raw(out: &mut [u8], mut raw: u64) -> usize {
-    let mut used = 0;
+pub(crate) fn put_varlong<const N: usize>(out: &mut [u8; N], at: &mut usize, value: i64) {
+    const { assert!(N.is_power_of_two()) };
+    let mut raw = zigzag64(value);
     while raw >= 0x80 {
-        out[used] = raw as u8 | 0x80;
+        out[*at & (N - 1)] = raw as u8 | 0x80;
         raw >>= 7;
-        used += 1;
+        *at += 1;
     }
-    out[used] = raw as u8;
-    used + 1
+    out[*at & (N - 1)] = raw as u8;
+    *at += 1;
 }
 
 /// Bytes that `value` takes.
 #[inline(always)]
 pub(crate) const fn varint_len(value: i32) -> usize {
     raw_len(zigzag32(value) as u64)
-}
-
-/// Bytes that `value` takes.
-#[inline(always)]
-pub(crate) const fn varlong_len(value: i64) -> usize {
-    raw_len(zigzag64(value))
 }
 
 #[inline(always)]
@@ -128,16 +124,16 @@ mod tests {
     fn every_width_round_trips() {
         for shift in 0..64 {
             for value in [1i64 << shift, (1i64 << shift).wrapping_sub(1), (1i64 << shift).wrapping_neg(), !0 << shift] {
-                let mut out = [0; MAX_VARLONG];
-                let used = write_varlong(&mut out, value);
-                assert_eq!(used, varlong_len(value));
+                let (mut out, mut used) = ([0; 16], 0);
+                put_varlong(&mut out, &mut used, value);
                 let mut position = 0;
                 assert_eq!(read_varlong(&out[..used], &mut position), Ok(value));
                 assert_eq!(position, used);
                 assert_eq!(read_varlong(&out[..used - 1], &mut 0), Err(VarintError::End));
 
                 let value = value as i32;
-                let used = write_varint(&mut out, value);
+                let (mut out, mut used) = ([0; 8], 0);
+                put_varlong(&mut out, &mut used, i64::from(value));
                 assert_eq!(used, varint_len(value));
                 let mut position = 0;
                 assert_eq!(read_varint(&out[..used], &mut position), Ok(value));
