@@ -14,12 +14,18 @@ pub fn handle() -> Handle {
     start(1)
 }
 
+/// Threads that compress and unpack large batches and look names up: they come when there is work and go when there is
+/// none. A name server that does not answer holds one of them, so they are never few.
+fn helpers() -> usize {
+    std::thread::available_parallelism().map_or(4, usize::from).clamp(4, 16)
+}
+
 /// Starts the runtime with so many I/O threads; the first call in the process decides.
 pub fn start(io_threads: usize) -> Handle {
     let runtime = RUNTIME.get_or_init(|| {
         Builder::new_multi_thread()
             .worker_threads(io_threads.max(1))
-            .max_blocking_threads(4)
+            .max_blocking_threads(helpers())
             .thread_name("dohle-io")
             .enable_all()
             .build()
