@@ -4,6 +4,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { packages, typescript } from './build.mjs'
+import { helped } from './lib/help.mjs'
 import { supportedNode } from './lib/node.mjs'
 import { root } from './lib/paths.mjs'
 import { answers, run } from './lib/run.mjs'
@@ -37,6 +38,7 @@ async function dependencies() {
 }
 
 async function main() {
+  if (helped(import.meta.url)) return 0
   supportedNode()
   await packages(say)
   const failed = []

@@ -6,6 +6,7 @@
 import { parseArgs } from 'node:util'
 import { build } from './build.mjs'
 import { cargoTests } from './lib/cargo-tests.mjs'
+import { helped } from './lib/help.mjs'
 import { supportedNode } from './lib/node.mjs'
 import { nodeTests, testFiles } from './lib/node-tests.mjs'
 import { missingTools, report } from './lib/tools.mjs'
@@ -13,6 +14,7 @@ import { missingTools, report } from './lib/tools.mjs'
 const say = line => console.log(`test:long: ${line}`)
 
 async function main() {
+  if (helped(import.meta.url)) return 0
   supportedNode()
   const option = value => ({ type: 'string', default: value })
   const { values } = parseArgs({ options: { seeds: option('500'), kills: option('10'), minutes: option('10') } })

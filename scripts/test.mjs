@@ -8,6 +8,7 @@ import { instructions } from '../bench/lib/instructions.mjs'
 import { build } from './build.mjs'
 import { jars, KafkaServer } from './kafka.mjs'
 import { cargoTests } from './lib/cargo-tests.mjs'
+import { helped } from './lib/help.mjs'
 import { node, supportedNode } from './lib/node.mjs'
 import { nodeTests, testFiles } from './lib/node-tests.mjs'
 import { ci, root } from './lib/paths.mjs'
@@ -102,9 +103,13 @@ async function otherNodes() {
 }
 
 async function main(args) {
+  if (helped(import.meta.url)) return 0
   supportedNode()
   const chosen = args.filter(arg => arg in parts)
   const words = args.filter(arg => !(arg in parts))
+  const stray = words.find(word => !testFiles('test').some(file => file.includes(word)))
+  if (stray !== undefined)
+    throw new Error(`no part and no test file is called ${stray}; --help tells what can be named`)
   const missing = await missingTools(say)
   report(missing, say)
   await build(say)
