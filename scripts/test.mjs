@@ -147,7 +147,7 @@ function summary(rows) {
   console.log('')
   for (const { title, passed, failed, skipped, note } of rows) {
     const counts = `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`
-    console.log(`  ${title.padEnd(28)}${counts.padEnd(36)}${note}`)
+    console.log(`  ${title.padEnd(32)}${counts.padEnd(36)}${note}`)
   }
   for (const row of rows) for (const failure of row.failures) console.log(`  FAILED  ${failure}`)
   const skipped = sum('skipped') > 0 ? `, ${sum('skipped')} skipped` : ''
