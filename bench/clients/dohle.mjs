@@ -3,7 +3,7 @@
 
 import { readFileSync } from 'node:fs'
 import { Kafka } from 'dohle'
-import { inBatches, inFlight, main, oneByOne, touched, Watch } from './harness.mjs'
+import { afterWarmUp, inBatches, inFlight, main, oneByOne, touched, Watch } from './harness.mjs'
 import { endToEnd, fan, loopDelay } from './scenarios.mjs'
 import { soak } from './soak.mjs'
 
@@ -103,8 +103,7 @@ async function consume(job, read) {
     await consumer.close()
     return ended
   }
-  if (job.warmup > 0) await pass(job.warmup)
-  return pass(job.records, new Watch())
+  return afterWarmUp(job, pass)
 }
 
 /** Hands values to `handle` until that says false. */

@@ -121,6 +121,27 @@ export async function oneByOne(job, send) {
   return { watch, latencies }
 }
 
+/** Reads once to warm up, then once to be measured: `pass(records, watch)` reads so many, with a watch when they count. */
+export async function afterWarmUp(job, pass) {
+  if (job.warmup > 0) await pass(job.warmup)
+  return pass(job.records, new Watch())
+}
+
+/** Touches `records` values: `read(handle)` calls `handle(value)` for each until that says false. Tells what `watch` saw. */
+export async function readThrough(records, watch, read) {
+  let got = 0
+  let result
+  await read(value => {
+    if (got >= records) return false
+    if (got === 0) watch?.arrived()
+    touched.bytes += value.length
+    if (++got < records) return true
+    result = watch?.end(got)
+    return false
+  })
+  return result
+}
+
 /** Reads job, runs the client's mode, prints the result as the last line. */
 export async function main({ version, modes }) {
   const job = readJob(process.argv.slice(2))

@@ -4,7 +4,7 @@
 
 import { createRequire } from 'node:module'
 import confluent from '@confluentinc/kafka-javascript'
-import { main, oneByOne, touched, Watch } from '../clients/harness.mjs'
+import { afterWarmUp, main, oneByOne, touched, Watch } from '../clients/harness.mjs'
 
 const { version } = createRequire(import.meta.url)('@confluentinc/kafka-javascript/package.json')
 const queueFull = confluent.CODES.ERRORS.ERR__QUEUE_FULL
@@ -119,8 +119,7 @@ async function consume(job) {
     if (watch === undefined) await new Promise(resolve => consumer.disconnect(resolve))
     return result
   }
-  if (job.warmup > 0) await pass(job.warmup)
-  return pass(job.records, new Watch())
+  return afterWarmUp(job, pass)
 }
 
 await main({

@@ -5,7 +5,7 @@
 
 import { createRequire } from 'node:module'
 import confluent from '@confluentinc/kafka-javascript'
-import { inBatches, inFlight, main, oneByOne, touched, Watch } from '../clients/harness.mjs'
+import { afterWarmUp, inBatches, inFlight, main, oneByOne, readThrough, Watch } from '../clients/harness.mjs'
 import { endToEnd, loopDelay } from '../clients/scenarios.mjs'
 
 const { Kafka, logLevel } = confluent.KafkaJS
@@ -84,25 +84,13 @@ const eachBatch = handle => end => ({
   },
 })
 
-async function consume(job, options) {
-  const pass = async (records, watch) => {
-    let got = 0
-    let result
-    const handle = value => {
-      if (got >= records) return false
-      if (got === 0) watch?.arrived()
-      touched.bytes += value.length
-      if (++got < records) return true
-      result = watch?.end(got)
-      return false
-    }
-    const consumer = await running(job, options(handle))
-    if (watch === undefined) await consumer.disconnect()
-    return result
-  }
-  if (job.warmup > 0) await pass(job.warmup)
-  return pass(job.records, new Watch())
-}
+const consume = (job, options) =>
+  afterWarmUp(job, (records, watch) =>
+    readThrough(records, watch, async handle => {
+      const consumer = await running(job, options(handle))
+      if (watch === undefined) await consumer.disconnect()
+    }),
+  )
 
 await main({
   version,

@@ -7,7 +7,7 @@ import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import kafkajs from 'kafkajs'
 import { compressFrame, decompressFrame } from 'lz4-napi'
 import snappy from 'snappy'
-import { inBatches, inFlight, main, oneByOne, touched, Watch } from '../clients/harness.mjs'
+import { afterWarmUp, inBatches, inFlight, main, oneByOne, readThrough, Watch } from '../clients/harness.mjs'
 import { endToEnd, loopDelay } from '../clients/scenarios.mjs'
 
 const { CompressionCodecs, CompressionTypes, Kafka, logLevel, Partitioners } = kafkajs
@@ -104,24 +104,12 @@ const eachBatch = handle => end => ({
 let groups = 0
 const group = job => `${job.topic}-${process.pid}-${++groups}`
 
-async function consume(job, options) {
-  const pass = async (records, watch) => {
-    let got = 0
-    let result
-    const handle = value => {
-      if (got >= records) return false
-      if (got === 0) watch?.arrived()
-      touched.bytes += value.length
-      if (++got < records) return true
-      result = watch?.end(got)
-      return false
-    }
-    await (await running(job, group(job), options(handle))).disconnect()
-    return result
-  }
-  if (job.warmup > 0) await pass(job.warmup)
-  return pass(job.records, new Watch())
-}
+const consume = (job, options) =>
+  afterWarmUp(job, (records, watch) =>
+    readThrough(records, watch, async handle => {
+      await (await running(job, group(job), options(handle))).disconnect()
+    }),
+  )
 
 await main({
   version,

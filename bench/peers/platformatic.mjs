@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { Consumer, Producer } from '@platformatic/kafka'
-import { inBatches, inFlight, main, oneByOne, touched, Watch } from '../clients/harness.mjs'
+import { afterWarmUp, inBatches, inFlight, main, oneByOne, touched, Watch } from '../clients/harness.mjs'
 import { endToEnd, fan, loopDelay } from '../clients/scenarios.mjs'
 
 const entry = fileURLToPath(import.meta.resolve('@platformatic/kafka'))
@@ -71,8 +71,7 @@ async function consume(job) {
     }
     return watch?.end(got)
   }
-  if (job.warmup > 0) await pass(job.warmup)
-  return pass(job.records, new Watch())
+  return afterWarmUp(job, pass)
 }
 
 const reading = (stream, handle) =>
