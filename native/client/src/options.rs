@@ -199,20 +199,20 @@ fn unknown(name: &str, rows: &[Row]) -> OptionError {
     }
     // In the style in which it was written.
     let style = |row: &Row| if name.contains('.') { row.name } else { row.key };
-    let nearest = rows
-        .iter()
-        .map(|row| (distance(name, row.name).min(distance(name, row.key)), style(row)))
-        .min()
-        .filter(|(distance, known)| *distance <= known.len().div_ceil(3));
-    match nearest {
-        Some((_, known)) => OptionError::new(short(name), format!("is not an option here; did you mean {known}?")),
+    let all = rows.iter().map(|row| (distance(name, row.name).min(distance(name, row.key)), style(row)));
+    match closest(all) {
+        Some(known) => OptionError::new(short(name), format!("is not an option here; did you mean {known}?")),
         None => OptionError::new(short(name), "is not an option here; docs/configuration.md lists them"),
     }
 }
 
 /// The one of `known` that `name` was probably meant to be, if there is one.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let all = known.into_iter().map(|known| (distance(name, known), known));
+    closest(known.into_iter().map(|known| (distance(name, known), known)))
+}
+
+/// The name with the least distance, unless that is most of the name.
+fn closest<'a>(all: impl Iterator<Item = (usize, &'a str)>) -> Option<&'a str> {
     all.min().filter(|(distance, known)| *distance <= known.len().div_ceil(3)).map(|(_, known)| known)
 }
 

@@ -2,8 +2,6 @@
 //! Not an account: how much may be used at all is `Memory`'s. Taken on the append path, given back by the sender once a
 //! batch is compressed or settled; a buffer that a socket still has is never here (CVE-2026-35554).
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use bytes::BytesMut;
 use parking_lot::Mutex;
 
@@ -13,8 +11,6 @@ const POOLED: std::ops::RangeInclusive<usize> = 8 * 1024..=4 * 1024 * 1024;
 const IDLE_BYTES: usize = 1024 * 1024;
 
 pub(crate) struct Buffers {
-    /// Bytes of a full batch.
-    size: usize,
     /// Those for full batches, and those of half the size, which is what most codecs make of one.
     whole: Spare,
     half: Spare,
@@ -25,26 +21,27 @@ struct Spare {
     room: usize,
     most: usize,
     buffers: Mutex<Vec<BytesMut>>,
-    count: AtomicUsize,
 }
 
 impl Buffers {
     /// For batches of up to `batch_size` bytes, of which `buffer_memory` holds some.
     pub fn new(batch_size: usize, buffer_memory: usize) -> Self {
         let most = if POOLED.contains(&batch_size) { buffer_memory / batch_size } else { 0 };
-        Self { size: batch_size, whole: Spare::new(batch_size, most), half: Spare::new(batch_size / 2, most) }
+        Self { whole: Spare::new(batch_size, most), half: Spare::new(batch_size / 2, most) }
     }
 
     /// How large to make a batch that is to have `bytes`: whole when it would be more than half of one.
     pub fn round(&self, bytes: usize) -> usize {
-        if self.whole.most > 0 && bytes > self.size / 2 { bytes.max(self.size) } else { bytes }
+        let size = self.whole.room;
+        if self.whole.most > 0 && bytes > size / 2 { bytes.max(size) } else { bytes }
     }
 
     /// A buffer with room for `bytes`.
     pub fn take(&self, bytes: usize) -> BytesMut {
+        let size = self.whole.room;
         let spare = match bytes {
-            bytes if bytes > self.size || bytes <= self.size / 4 => None,
-            bytes if bytes > self.size / 2 => Some(&self.whole),
+            bytes if bytes > size || bytes <= size / 4 => None,
+            bytes if bytes > size / 2 => Some(&self.whole),
             _ => Some(&self.half),
         };
         match spare.filter(|spare| spare.most > 0) {
@@ -71,31 +68,24 @@ impl Buffers {
 
 impl Spare {
     fn new(room: usize, most: usize) -> Self {
-        Self { room, most, buffers: Mutex::default(), count: 0.into() }
+        Self { room, most, buffers: Mutex::default() }
     }
 
     fn take(&self) -> Option<BytesMut> {
-        let buffer = self.buffers.lock().pop()?;
-        self.count.fetch_sub(1, Ordering::Relaxed);
-        Some(buffer)
+        self.buffers.lock().pop()
     }
 
     fn give(&self, buffer: BytesMut) {
         let mut buffers = self.buffers.lock();
         if buffers.len() < self.most {
             buffers.push(buffer);
-            self.count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     fn keep(&self, keep: usize) {
-        if self.count.load(Ordering::Relaxed) <= keep {
-            return;
-        }
         let surplus = {
             let mut buffers = self.buffers.lock();
             let at = keep.min(buffers.len());
-            self.count.fetch_sub(buffers.len() - at, Ordering::Relaxed);
             buffers.split_off(at)
         };
         drop(surplus); // not under the lock: freeing takes its time
@@ -128,7 +118,7 @@ mod tests {
         let taken: Vec<_> = (0..20).map(|_| buffers.take(256 * 1024)).collect();
         taken.into_iter().for_each(|buffer| buffers.give(buffer));
         buffers.rest();
-        assert_eq!((buffers.whole.buffers.lock().len(), buffers.whole.count.load(Ordering::Relaxed)), (4, 4));
+        assert_eq!(buffers.whole.buffers.lock().len(), 4);
     }
 
     #[test]
@@ -138,7 +128,7 @@ mod tests {
             let buffer = buffers.take(80);
             assert_eq!(buffer.capacity(), 80);
             buffers.give(buffer);
-            assert_eq!(buffers.whole.count.load(Ordering::Relaxed) + buffers.half.count.load(Ordering::Relaxed), 0);
+            assert_eq!(buffers.whole.buffers.lock().len() + buffers.half.buffers.lock().len(), 0);
         }
     }
 }
