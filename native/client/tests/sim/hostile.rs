@@ -58,7 +58,8 @@ thread_local! {
     static PANICS: Cell<usize> = const { Cell::new(0) };
 }
 
-fn count_panics() {
+/// From now on the panics of this thread are counted.
+pub fn count_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
@@ -68,6 +69,11 @@ fn count_panics() {
         }));
     });
     PANICS.with(|panics| panics.set(0));
+}
+
+/// How many there were.
+pub fn panics() -> usize {
+    PANICS.with(Cell::get)
 }
 
 /// Runs one seed to its end and checks it.
@@ -88,7 +94,7 @@ pub fn run(seed: u64) -> Tally {
         Ok(())
     });
     run_to_the_end(sim, trace);
-    assert_eq!(PANICS.with(Cell::get), 0, "panics");
+    assert_eq!(panics(), 0, "panics");
     std::mem::take(&mut *tally.lock())
 }
 

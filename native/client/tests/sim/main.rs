@@ -4,12 +4,15 @@
 //! `SIM_SEEDS=n` as many as there is patience for. `SIM_TRACE=1` prints what happened.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)] // what is banned in the crate is banned for its sake
 
+mod aimed;
+mod allocations;
 mod group;
 mod hostile;
 mod mischief;
 mod network;
 mod produce;
 mod reading;
+mod sweep;
 mod world;
 
 /// `SIM_SEED` alone, else the first `SIM_SEEDS` or `count` seeds.
@@ -71,6 +74,33 @@ fn a_network_that_changes_bytes_breaks_nobody_and_silences_nothing() {
     }
     eprintln!("{tally:?}");
     assert!(tally.mischief > 0, "nothing was changed: nothing was tested");
+}
+
+/// Each byte of one half of an exchange in turn, and of each byte each bit.
+fn sweep_every_byte(exchange: sweep::Exchange, way: aimed::Way) {
+    let tally = sweep::run(exchange, way, &[1, 2, 4, 8, 16, 32, 64, 128, 0xff]);
+    eprintln!("{exchange:?} {way:?}: {tally:?}");
+    assert!(tally.mended * 2 > tally.shots, "most is mended by a retry: {tally:?}");
+}
+
+#[test]
+fn a_produce_request_hurt_at_any_byte_is_written_once_or_ends_in_an_error() {
+    sweep_every_byte(sweep::Exchange::Produce, aimed::Way::Request);
+}
+
+#[test]
+fn a_produce_response_hurt_at_any_byte_is_written_once_or_ends_in_an_error() {
+    sweep_every_byte(sweep::Exchange::Produce, aimed::Way::Response);
+}
+
+#[test]
+fn a_fetch_request_hurt_at_any_byte_is_read_as_it_was_sent_or_ends_in_an_error() {
+    sweep_every_byte(sweep::Exchange::Fetch, aimed::Way::Request);
+}
+
+#[test]
+fn a_fetch_response_hurt_at_any_byte_is_read_as_it_was_sent_or_ends_in_an_error() {
+    sweep_every_byte(sweep::Exchange::Fetch, aimed::Way::Response);
 }
 
 #[test]

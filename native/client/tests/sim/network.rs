@@ -13,12 +13,17 @@ const PORT: u16 = 9092;
 
 /// A network with latencies of 1 to 30 ms and ticks of 5 ms.
 pub fn simulation(seed: u64) -> turmoil::Sim<'static> {
+    simulation_of(seed, Duration::from_secs(600), Duration::from_millis(30))
+}
+
+/// As [`simulation`], with a length and a largest latency of its own.
+pub fn simulation_of(seed: u64, length: Duration, latency: Duration) -> turmoil::Sim<'static> {
     turmoil::Builder::new()
         .rng_seed(seed)
         .tick_duration(Duration::from_millis(5))
-        .simulation_duration(Duration::from_secs(600))
+        .simulation_duration(length)
         .min_message_latency(Duration::from_millis(1))
-        .max_message_latency(Duration::from_millis(30))
+        .max_message_latency(latency)
         .tcp_capacity(4096)
         .build()
 }

@@ -18,7 +18,7 @@ use super::network::{Cut, client_options, cut_the_network, host_broker, run_to_t
 use super::reading;
 use super::world::{SimWorld, Trace};
 
-const TOPIC: &str = "orders";
+pub const TOPIC: &str = "orders";
 const PARTITIONS: i32 = 3;
 const RECORDS: i32 = 300;
 
@@ -130,7 +130,8 @@ async fn check_log(client: &Client, partition: i32) {
     assert!(fetch(client, partition, found.len() as i64).await.is_empty(), "more than was sent");
 }
 
-async fn fetch(client: &Client, partition: i32, offset: i64) -> Vec<String> {
+/// The values from this offset on, as far as one fetch brings them.
+pub async fn fetch(client: &Client, partition: i32, offset: i64) -> Vec<String> {
     let topic = client.metadata().topic(TOPIC).expect("known");
     let leader = topic.partitions[partition as usize].leader;
     let wanted =

@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use turmoil::net::{TcpListener, TcpStream};
 
+use super::aimed::{Aim, Aimed};
 use super::mischief::{Hostile, Mischief};
 
 /// What happened, in order, on all hosts.
@@ -44,17 +45,24 @@ pub struct SimWorld {
     breaks: watch::Sender<u32>,
     /// What the network does to the connections that this host opens.
     mischief: Option<Arc<Mischief>>,
+    /// What a proxy does to one exchange of theirs.
+    aim: Option<Arc<Aim>>,
 }
 
 impl SimWorld {
     pub fn new(host: &'static str, seed: u64, trace: Trace) -> Self {
         let salt = host.bytes().fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-        Self { host, random: AtomicU64::new(salt), trace, breaks: watch::Sender::new(0), mischief: None }
+        Self { host, random: AtomicU64::new(salt), trace, breaks: watch::Sender::new(0), mischief: None, aim: None }
     }
 
     /// The connections that this host opens go through a network that changes what it carries.
     pub fn with_mischief(self, mischief: Arc<Mischief>) -> Self {
         Self { mischief: Some(mischief), ..self }
+    }
+
+    /// The connections that this host opens go through a proxy that aims at one exchange.
+    pub fn with_aim(self, aim: Arc<Aim>) -> Self {
+        Self { aim: Some(aim), ..self }
     }
 
     fn next_random(&self) -> u64 {
@@ -90,9 +98,10 @@ impl World for SimWorld {
         Box::pin(async move {
             let stream = TcpStream::connect(address).await?;
             let traced = self.traced(stream);
-            Ok(match &self.mischief {
-                Some(mischief) => Box::new(Hostile::new(traced, mischief.clone())) as Box<dyn Socket>,
-                None => Box::new(traced),
+            Ok(match (&self.mischief, &self.aim) {
+                (Some(mischief), _) => Box::new(Hostile::new(traced, mischief.clone())) as Box<dyn Socket>,
+                (_, Some(aim)) => Box::new(Aimed::new(traced, aim.clone())),
+                _ => Box::new(traced),
             })
         })
     }

@@ -86,11 +86,22 @@ impl BatchHeader {
             base_sequence: i32::from_be_bytes(array(bytes, at::BASE_SEQUENCE)),
             record_count: i32::from_be_bytes(array(bytes, at::RECORD_COUNT)),
         };
-        header.check(bytes.len(), position).map_err(|error| error.in_batch(header.base_offset))?;
+        header.check(bytes, position).map_err(|error| error.in_batch(header.base_offset))?;
         Ok(header)
     }
 
-    fn check(&self, len: usize, position: usize) -> Result<(), RecordError> {
+    /// Compares the CRC with the bytes; `bytes` is the whole batch.
+    pub(crate) fn check_crc(&self, bytes: &[u8], position: usize) -> Result<(), RecordError> {
+        let (expected, actual) = (self.crc, crc32c(&bytes[at::ATTRIBUTES..]));
+        if expected == actual {
+            return Ok(());
+        }
+        let kind = RecordErrorKind::Crc { expected, actual };
+        Err(RecordError::new(kind, "Crc", position + at::CRC).in_batch(self.base_offset))
+    }
+
+    fn check(&self, bytes: &[u8], position: usize) -> Result<(), RecordError> {
+        let len = bytes.len();
         if self.magic != 2 {
             return Err(RecordError::new(RecordErrorKind::Magic(self.magic), "Magic", position + at::MAGIC));
         }
@@ -102,6 +113,8 @@ impl BatchHeader {
         }
         if self.last_offset_delta < 0 || self.base_offset.checked_add(i64::from(self.last_offset_delta)).is_none() {
             let value = i64::from(self.last_offset_delta);
+            // What the CRC covers and is impossible was most likely changed on the way: that is what is said of it then.
+            self.check_crc(bytes, position)?;
             return Err(RecordError::invalid("LastOffsetDelta", position + at::LAST_OFFSET_DELTA, value));
         }
         // A count beyond the deltas' range (or, uncompressed, beyond what the bytes can hold) is a lie.
@@ -111,6 +124,7 @@ impl BatchHeader {
             || count > i64::from(self.last_offset_delta) + 1
             || plain && count > ((len - BATCH_HEADER_LEN) / MIN_RECORD_LEN) as i64
         {
+            self.check_crc(bytes, position)?;
             return Err(RecordError::invalid("RecordCount", position + at::RECORD_COUNT, count));
         }
         Ok(())

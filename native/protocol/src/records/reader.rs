@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::header::{BATCH_HEADER_LEN, BatchHeader, LOG_OVERHEAD, MIN_RECORD_LEN, TimestampType, array, at};
 use super::headers::{read_field, skip_headers, varint_error};
 use super::varint::{read_varint, read_varlong};
-use super::{LegacyBatch, RecordError, RecordErrorKind, RecordRef, WireHeaders, crc32c};
+use super::{LegacyBatch, RecordError, RecordErrorKind, RecordRef, WireHeaders};
 use crate::compress::{Compression, Decompressor};
 
 /// Cuts a record set, as in a fetch response or a log segment, into batches.
@@ -204,12 +204,7 @@ impl Batch {
     /// # Errors
     /// [`RecordErrorKind::Crc`].
     pub fn verify_crc(&self) -> Result<(), RecordError> {
-        let (expected, actual) = (self.header.crc, crc32c(&self.bytes[at::ATTRIBUTES..]));
-        if expected == actual {
-            return Ok(());
-        }
-        let kind = RecordErrorKind::Crc { expected, actual };
-        Err(RecordError::new(kind, "Crc", self.position + at::CRC).in_batch(self.header.base_offset))
+        self.header.check_crc(&self.bytes, self.position)
     }
 
     /// As [`RawBatch::plain`].
