@@ -81,8 +81,13 @@ class Records implements IterableIterator<Message> {
   next(): IteratorResult<Message> {
     const position = this.#position
     const chunk = this.#chunk
-    if (position >= chunk.count || !chunk.progress.step(position + 1)) return { done: true, value: undefined }
-    this.#position = position + 1
-    return { done: false, value: view(chunk, position) }
+    let value: Message | undefined
+    const done = position >= chunk.count || !chunk.progress.step(position + 1)
+    if (!done) {
+      this.#position = position + 1
+      value = view(chunk, position)
+    }
+    // One object for both outcomes: so V8 sees that a loop does not keep it, and makes none.
+    return { done, value } as IteratorResult<Message>
   }
 }
