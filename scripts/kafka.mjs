@@ -97,13 +97,13 @@ export class KafkaServer {
       const place = dir ? resolve(dir) : mkdtempSync(join(tmpdir(), 'dohle-kafka-'))
       const [free, controller] = await freePorts(2)
       const server = new KafkaServer({ dir: place, port: port || free, lib, detached, temporary: !dir })
-      await server.#configure(controller, properties)
+      await server.configure({ controller, properties })
       try {
-        await server.#launch(heap)
+        await server.launch({ heap })
         return server
       } catch (error) {
         // Another process may have taken a port between the look and the bind.
-        if (attempt === 3 || !/Address already in use|BindException/.test(error.message)) throw error
+        if (attempt === 3 || !isPortTaken(error)) throw error
       }
     }
   }
@@ -131,7 +131,7 @@ export class KafkaServer {
   /** Starts the same broker again: same ports, same data. */
   async restart(heap = '512m') {
     await this.#end('SIGTERM')
-    await this.#launch(heap)
+    await this.launch({ heap })
   }
 
   /** Stops the broker; removes its folder if it was a temporary one, unless `keep` (then the log can be read). */
@@ -146,14 +146,18 @@ export class KafkaServer {
     return run(javaCommand, javaArgs(this.#lib, toolClass(name), given), { capture: true, ...options })
   }
 
-  async #configure(controller, properties) {
+  /**
+   * Writes the settings and formats the data, unless that was done before. `controller`: its port; in a cluster (see
+   * kafka-cluster.mjs) `id`, the `voters` and the `cluster`'s id are given too.
+   */
+  async configure({ controller, properties, id = 1, voters = `1@127.0.0.1:${controller}`, cluster = clusterId() }) {
     const file = join(this.dir, 'server.properties')
     mkdirSync(this.dir, { recursive: true })
     const settings = {
       'process.roles': 'broker,controller',
-      'node.id': 1,
+      'node.id': id,
       'log.dirs': join(this.dir, 'data'),
-      'controller.quorum.voters': `1@127.0.0.1:${controller}`,
+      'controller.quorum.voters': voters,
       'controller.listener.names': 'CONTROLLER',
       listeners: `PLAINTEXT://127.0.0.1:${this.port},CONTROLLER://127.0.0.1:${controller}`,
       'advertised.listeners': `PLAINTEXT://127.0.0.1:${this.port}`,
@@ -183,13 +187,13 @@ export class KafkaServer {
         .join(''),
     )
     if (existsSync(join(this.dir, 'data', 'meta.properties'))) return
-    const id = randomBytes(16).toString('base64url').replace(/^-/, 'A')
-    await run(javaCommand, javaArgs(this.#lib, 'kafka.tools.StorageTool', ['format', '-c', file, '-t', id]), {
+    await run(javaCommand, javaArgs(this.#lib, 'kafka.tools.StorageTool', ['format', '-c', file, '-t', cluster]), {
       capture: true,
     })
   }
 
-  async #launch(heap) {
+  /** Starts the process, and returns when it answers and knows `brokers` brokers, itself included. */
+  async launch({ heap = '512m', brokers = 1 } = {}) {
     const log = openSync(this.log, 'a')
     const args = javaArgs(this.#lib, 'kafka.Kafka', [join(this.dir, 'server.properties')], heap)
     const child = spawn(javaCommand, args, { stdio: ['ignore', log, log], detached: this.#detached })
@@ -202,7 +206,7 @@ export class KafkaServer {
       child.once('error', done)
     })
     const end = Date.now() + 180_000
-    while (!(await brokersKnown('127.0.0.1', this.port))) {
+    while ((await brokersKnown('127.0.0.1', this.port)) < brokers) {
       const gone = await Promise.race([ended.then(() => true), sleep(100, false)])
       if (!gone && Date.now() < end) continue
       const tail = readFileSync(this.log, 'utf8').trimEnd().split('\n').slice(-20).join('\n')
@@ -223,6 +227,12 @@ export class KafkaServer {
     clearTimeout(late)
   }
 }
+
+/** Whether a broker did not start because another process took its port. */
+export const isPortTaken = error => /Address already in use|BindException/.test(error.message)
+
+/** A new cluster's id: 16 random bytes as Kafka writes them. */
+export const clusterId = () => randomBytes(16).toString('base64url').replace(/^-/, 'A')
 
 /** The full class name of one of Kafka's tools. */
 function toolClass(name) {

@@ -1,6 +1,7 @@
 // `npm run test:long`: what takes too long for every change. More seeds, more kills, a group whose members are killed, a search for leaks, a soak.
 //   --seeds N     seeds per simulation (default 500)
 //   --kills N     kill -9 of a real broker under load (default 10)
+//   --rounds N    how often each of three real brokers is killed under load (default 5)
 //   --minutes N   length of the soak (default 10)
 
 import { parseArgs } from 'node:util'
@@ -17,7 +18,9 @@ async function main() {
   if (helped(import.meta.url)) return 0
   supportedNode()
   const option = value => ({ type: 'string', default: value })
-  const { values } = parseArgs({ options: { seeds: option('500'), kills: option('10'), minutes: option('10') } })
+  const { values } = parseArgs({
+    options: { seeds: option('500'), kills: option('10'), rounds: option('5'), minutes: option('10') },
+  })
   const missing = await missingTools(say)
   report(missing, say)
   if (missing.length > 0) throw new Error('these tests leave nothing out')
@@ -26,10 +29,14 @@ async function main() {
   process.env.SIM_SEEDS = values.seeds
   process.env.ORACLE_ROUNDS = '100'
   const rust = await cargoTests(['--workspace', '--', '--include-ignored'])
-  say(`${values.kills} kills of a broker under load, then a soak of ${values.minutes} minutes`)
-  const node = await nodeTests(['test/integration/restart.test.ts', ...testFiles('test/long')], {
+  say(
+    `${values.kills} kills of a broker under load, ${values.rounds} rounds of three, then a soak of ${values.minutes} minutes`,
+  )
+  const killing = ['test/integration/restart.test.ts', 'test/integration/three-brokers.test.ts']
+  const node = await nodeTests([...killing, ...testFiles('test/long')], {
     env: {
       DOHLE_KILLS: values.kills,
+      DOHLE_CLUSTER_ROUNDS: values.rounds,
       DOHLE_RECORDS_PER_ROUND: '20000',
       DOHLE_SOAK_SECONDS: String(Number(values.minutes) * 60),
       DOHLE_CHURN_SECONDS: '120',
