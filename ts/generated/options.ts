@@ -100,6 +100,13 @@ export interface ClientOptions {
    */
   metadataRecoveryRebootstrapTriggerMs?: number | undefined
   /**
+   * Tell a broker, when connecting, which one of which cluster it is taken for, so that one at an address that has changed hands sends the client back to its bootstrap servers. Brokers before 4.4 are not told; nor is any with metadata.recovery.strategy 'none'.
+   *
+   * `metadata.cluster.check.enable`, true or false. Source: KIP-1242.
+   * @defaultValue true
+   */
+  metadataClusterCheckEnable?: boolean | undefined
+  /**
    * Turns on TCP keep-alive, so that a peer that vanished without a word is noticed.
    *
    * `socket.keepalive.enable`, true or false. Source: librdkafka: socket.keepalive.enable.

@@ -68,6 +68,10 @@ pub struct ClientOptions {
     ///
     /// Source: KIP-1102.
     pub metadata_recovery_rebootstrap_trigger: Duration,
+    /// `metadata.cluster.check.enable` (true or false; default true): Tell a broker, when connecting, which one of which cluster it is taken for, so that one at an address that has changed hands sends the client back to its bootstrap servers. Brokers before 4.4 are not told; nor is any with metadata.recovery.strategy 'none'.
+    ///
+    /// Source: KIP-1242.
+    pub metadata_cluster_check_enable: bool,
     /// `socket.keepalive.enable` (true or false; default true): Turns on TCP keep-alive, so that a peer that vanished without a word is noticed.
     ///
     /// Source: librdkafka: socket.keepalive.enable.
@@ -107,6 +111,7 @@ impl Default for ClientOptions {
             metadata_max_age: Duration::from_millis(300000),
             metadata_recovery_strategy: MetadataRecoveryStrategy::Rebootstrap,
             metadata_recovery_rebootstrap_trigger: Duration::from_millis(300000),
+            metadata_cluster_check_enable: true,
             socket_keepalive_enable: true,
             send_buffer_bytes: 0,
             receive_buffer_bytes: 0,
@@ -134,6 +139,8 @@ const CLIENT_METADATA_RECOVERY_STRATEGY: Row =
     Row { name: "metadata.recovery.strategy", key: "metadataRecoveryStrategy" };
 const CLIENT_METADATA_RECOVERY_REBOOTSTRAP_TRIGGER_MS: Row =
     Row { name: "metadata.recovery.rebootstrap.trigger.ms", key: "metadataRecoveryRebootstrapTriggerMs" };
+const CLIENT_METADATA_CLUSTER_CHECK_ENABLE: Row =
+    Row { name: "metadata.cluster.check.enable", key: "metadataClusterCheckEnable" };
 const CLIENT_SOCKET_KEEPALIVE_ENABLE: Row = Row { name: "socket.keepalive.enable", key: "socketKeepaliveEnable" };
 const CLIENT_SEND_BUFFER_BYTES: Row = Row { name: "send.buffer.bytes", key: "sendBufferBytes" };
 const CLIENT_RECEIVE_BUFFER_BYTES: Row = Row { name: "receive.buffer.bytes", key: "receiveBufferBytes" };
@@ -154,6 +161,7 @@ const CLIENT_ROWS: &[Row] = &[
     CLIENT_METADATA_MAX_AGE_MS,
     CLIENT_METADATA_RECOVERY_STRATEGY,
     CLIENT_METADATA_RECOVERY_REBOOTSTRAP_TRIGGER_MS,
+    CLIENT_METADATA_CLUSTER_CHECK_ENABLE,
     CLIENT_SOCKET_KEEPALIVE_ENABLE,
     CLIENT_SEND_BUFFER_BYTES,
     CLIENT_RECEIVE_BUFFER_BYTES,
@@ -206,6 +214,9 @@ impl ClientOptions {
             metadata_recovery_rebootstrap_trigger: source
                 .ms(CLIENT_METADATA_RECOVERY_REBOOTSTRAP_TRIGGER_MS, 0, 31536000000)?
                 .unwrap_or(default.metadata_recovery_rebootstrap_trigger),
+            metadata_cluster_check_enable: source
+                .bool(CLIENT_METADATA_CLUSTER_CHECK_ENABLE)?
+                .unwrap_or(default.metadata_cluster_check_enable),
             socket_keepalive_enable: source
                 .bool(CLIENT_SOCKET_KEEPALIVE_ENABLE)?
                 .unwrap_or(default.socket_keepalive_enable),

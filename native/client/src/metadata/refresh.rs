@@ -67,7 +67,7 @@ impl Inner {
     /// One refresh: the first server that answers.
     async fn round(&self, plan: &Plan) -> Result<()> {
         let mut failed: Set<i32> = Set::default();
-        let mut from_bootstrap = self.is_rebootstrap_due();
+        let mut from_bootstrap = self.is_rebootstrap_due() || self.pool.routing().take_misrouted();
         loop {
             let candidates = self.candidates(from_bootstrap, &failed);
             let connection = self.pool.first_reachable(&candidates, Lane::General).await?;

@@ -128,6 +128,7 @@ impl Inner {
             *current = next.clone();
             next
         };
+        self.pool.routing().learn_cluster(next.cluster_id.clone());
         self.pool.learn(next.brokers.values().map(|broker| (broker.id, broker.endpoint.clone())));
         true
     }

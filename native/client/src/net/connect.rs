@@ -23,13 +23,17 @@ use crate::world::{Socket, SocketOptions, World};
 
 /// How long one address may stay silent before the next is tried beside it.
 const HEAD_START: Duration = Duration::from_millis(250);
-/// Version 5 (KIP-1242) only adds a check that is not made yet; brokers before 4.4 would cost a round trip.
-const API_VERSIONS_CAP: i16 = 4;
+/// The version for a broker that is not to be checked. Asked in a later one, brokers before 4.4 would cost a round trip.
+const UNCHECKED: i16 = 4;
+/// The first version in which a broker is told whom it is taken for (KIP-1242).
+pub(super) const CHECKED: i16 = 5;
 const SOFTWARE_NAME: &str = "dohle";
 
 /// Everything an attempt needs to know.
 pub(super) struct Target {
     pub(super) endpoint: Endpoint,
+    /// Which broker of which cluster it is taken for, if it is to be told.
+    pub(super) taken_for: Option<(Arc<str>, i32)>,
     pub(super) client_id: Arc<str>,
     /// For resolving, for each address, and for the first answer.
     pub(super) setup_timeout: Duration,
@@ -139,7 +143,7 @@ async fn dial(world: &dyn World, target: &Target, addresses: &[SocketAddr]) -> R
 }
 
 async fn negotiate(world: &dyn World, target: &Target, socket: Box<dyn Socket>, address: SocketAddr) -> Result<Opened> {
-    let first = API_VERSIONS_CAP.min(ApiVersionsRequest::MAX_STABLE_VERSION);
+    let first = if target.taken_for.is_some() { CHECKED } else { UNCHECKED };
     let outcome = match timeout(target.setup_timeout, handshake(target, socket, first)).await {
         Ok(Err(Handshake::HungUp)) => {
             // Some services (Azure Event Hubs) hang up on a version they do not know, instead of answering.
@@ -211,11 +215,14 @@ async fn ask(
     version: i16,
     correlation_id: i32,
 ) -> Result<Bytes, Handshake> {
-    let request = ApiVersionsRequest {
+    let mut request = ApiVersionsRequest {
         client_software_name: SOFTWARE_NAME.to_owned(),
         client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
         ..Default::default()
     };
+    if let Some((cluster, node)) = &target.taken_for {
+        (request.cluster_id, request.node_id) = (Some(cluster.to_string()), *node);
+    }
     let segments = frame::encode_request(version, correlation_id, Some(&target.client_id), &request)?;
     for segment in &segments.0 {
         socket.write_all(segment).await.map_err(io_error)?;

@@ -11,6 +11,7 @@ mod connection;
 mod driver;
 mod frame_reader;
 mod pool;
+mod routing;
 mod versions;
 
 pub use address::Endpoint;

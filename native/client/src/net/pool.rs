@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep_until};
 use super::backoff::Backoff;
 use super::connect::{self, Opened, Target};
 use super::driver::Driver;
+use super::routing::Routing;
 use super::{ApiVersionTable, Connection, Endpoint, Lane};
 use crate::collections::Map;
 use crate::error::{Error, ErrorKind, Result};
@@ -36,6 +37,7 @@ struct Inner {
     socket_options: SocketOptions,
     bootstrap: Vec<i32>,
     nodes: Mutex<Map<i32, Arc<Node>>>,
+    routing: Routing,
     /// None while open.
     closed: watch::Sender<Option<Error>>,
 }
@@ -81,6 +83,7 @@ impl Pool {
             socket_options,
             bootstrap: (1..).map(|n| -n).take(bootstrap.len()).collect(),
             nodes: Mutex::new(nodes),
+            routing: Routing::new(options),
             closed: watch::Sender::new(None),
         }))
     }
@@ -111,6 +114,11 @@ impl Pool {
         for node in moved {
             node.close_all(&node.moved());
         }
+    }
+
+    /// Whether each broker is the one it is taken for.
+    pub(crate) fn routing(&self) -> &Routing {
+        &self.0.routing
     }
 
     /// The open connection, or one more attempt to open it, after the back-off; all who wait share the attempt.
@@ -274,6 +282,8 @@ impl Inner {
             outcome = attempt => {
                 node.note(outcome.is_ok(), &*self.world);
                 outcome
+                    .inspect(|opened| self.routing.answered(&opened.versions))
+                    .map_err(|error| self.routing.refused(node, error))
             }
         }
     }
@@ -289,6 +299,7 @@ impl Inner {
             .max(self.options.socket_connection_setup_timeout);
         Target {
             endpoint: node.endpoint.clone(),
+            taken_for: self.routing.taken_for(node.id),
             client_id: self.client_id.clone(),
             setup_timeout,
             max_frame: self.options.receive_message_max_bytes,
