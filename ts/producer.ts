@@ -4,7 +4,7 @@
 import { BatchMetadata } from './batch-metadata.ts'
 import { type FailedRecord, KafkaError, PartialFailureError, type Persistence } from './errors.ts'
 import type { ProducerOptions } from './generated/options.ts'
-import { type Bytes, check, checkMessage, faultOf, type HeadersInit, lasting } from './internal/arena.ts'
+import { type Bytes, check, checkMessage, faultOf, firsts, type HeadersInit, lasting } from './internal/arena.ts'
 import { arrayOf, checkTimeout, optionsOf, plainOptions, textAt, unreadable } from './internal/arguments.ts'
 import { persistences, type Run } from './internal/deliveries.ts'
 import type { Environment, Receiver } from './internal/environment.ts'
@@ -149,24 +149,21 @@ export class Producer implements AsyncDisposable {
     // Not an async function: its frame would keep the messages alive until the batch is settled.
     return new Promise((resolve, reject) => {
       let waiter: BatchWaiter | undefined
-      let written = 0
       try {
         const signal = this.#ready(options)
-        const { topic, messages } = this.#readable(batch)
+        const { topic, messages, count } = this.#readable(batch)
         const id = this.#topic(topic)
         const asked = this.#unacknowledged ? messages.map(({ partition }) => partition ?? -1) : undefined
-        if (messages.length === 0) return resolve(new BatchMetadata(topic, new Places(0), asked))
-        waiter = new BatchWaiter(topic, messages.length, asked, resolve, reject)
+        if (count === 0) return resolve(new BatchMetadata(topic, new Places(0), asked))
+        waiter = new BatchWaiter(topic, count, asked, resolve, reject)
         try {
-          for (const message of messages) {
-            this.#outbox.write(id, message, written, waiter)
-            written++
-          }
+          this.#outbox.writeBatch(id, messages, count, waiter)
         } finally {
           this.#hold()
         }
-        if (signal !== undefined) this.#withdrawOn(signal, waiter, written)
+        if (signal !== undefined) this.#withdrawOn(signal, waiter, count)
       } catch (error) {
+        const written = waiter?.written ?? 0
         reject(this.#unsent(faultOf(error, batch, written), waiter, written))
       }
     })
@@ -266,22 +263,26 @@ export class Producer implements AsyncDisposable {
     return withPersistence(error, gone ? 'possibly-persisted' : 'not-persisted')
   }
 
-  /** A batch whose messages are checked, and can be read again. */
-  #readable(batch: MessageBatch): { topic: string; messages: readonly ProducerMessage[] } {
+  /** A batch whose messages are checked, and can be read again. Only where that needs others are they not the program's own. */
+  #readable(batch: MessageBatch): { topic: string; messages: readonly ProducerMessage[]; count: number } {
     checkMessage(batch, 'batch')
     try {
       const { topic } = batch
-      const messages: ProducerMessage[] = []
-      for (const message of arrayOf(batch.messages, 'messages')) {
+      const messages = arrayOf(batch.messages, 'messages')
+      const count = messages.length
+      let own: ProducerMessage[] | undefined
+      for (let place = 0; place < count; place++) {
+        const message = messages[place]!
         try {
-          const own = lasting(message)
-          check(own, messages.length)
-          messages.push(own)
+          const lasts = lasting(message)
+          check(lasts, place)
+          if (lasts !== message) own ??= firsts(messages, place)
+          own?.push(lasts)
         } catch (error) {
-          throw faultOf(error, message, messages.length)
+          throw faultOf(error, message, place)
         }
       }
-      return { topic, messages }
+      return { topic, messages: own ?? messages, count }
     } catch (error) {
       throw unreadable('batch', error)
     }

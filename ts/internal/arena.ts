@@ -193,6 +193,13 @@ export function lasting<T extends Writable>(message: T): T {
   return { ...message, key, value, partition, timestamp, headers: pairs }
 }
 
+/** A list of the first `count` messages. Not by `slice`, which makes a sparse array as long as it is asked for. */
+export function firsts<T>(messages: readonly T[], count: number): T[] {
+  const list: T[] = []
+  for (let place = 0; place < count; place++) list.push(messages[place]!)
+  return list
+}
+
 /** Checks that a message is an object, before its parts are read. */
 export function checkMessage(message: unknown, name: string): void {
   if (typeof message !== 'object' || message === null) throw invalid(name, `is ${kindOf(message)}, not an object`)

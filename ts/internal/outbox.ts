@@ -5,12 +5,12 @@
  * engine says that there is space. It knows nothing of promises; `Waiter` does.
  */
 import type { KafkaError, Persistence } from '../errors.ts'
-import { ARENA_BYTES, Arena, sizeBound, type Writable } from './arena.ts'
+import { ARENA_BYTES, Arena, lasting, sizeBound, type Writable } from './arena.ts'
 import { Deliveries } from './deliveries.ts'
 import type { Environment } from './environment.ts'
 import { failureOf, invalid, thrown } from './failure.ts'
 import { Groups, REFUSED } from './groups.ts'
-import type { Sender } from './waiters.ts'
+import type { BatchWaiter, Sender } from './waiters.ts'
 
 /** Runs kept for later use. */
 const SPARE = 4
@@ -35,16 +35,16 @@ class Run {
     this.arena = arena
   }
 
-  /** The record written last belongs to `waiter`. */
-  note(waiter: Sender | null): void {
+  /** The last `count` records that were written belong to `waiter`. */
+  note(waiter: Sender | null, count: number): void {
     const { waiters, size } = this
     if (size > 0 && waiters[size - 1] === waiter) return
     if (size < waiters.length) {
       waiters[size] = waiter
-      this.starts[size] = this.arena.count - 1
+      this.starts[size] = this.arena.count - count
     } else {
       waiters.push(waiter)
-      this.starts.push(this.arena.count - 1)
+      this.starts.push(this.arena.count - count)
     }
     this.size = size + 1
   }
@@ -114,10 +114,38 @@ export class Outbox {
     this.#writing = true
     try {
       const run = this.#open ?? this.#begin(ARENA_BYTES)
-      if (run.arena.write(topic, message, place)) this.#note(run, waiter)
+      if (run.arena.write(topic, message, place)) this.#note(run, waiter, 1)
       else this.#writeElsewhere(topic, message, place, waiter)
     } finally {
       this.#writing = false
+    }
+  }
+
+  /**
+   * Writes `count` records of a batch as `write` does each: `waiter.written` of them when it throws. What a batch costs once is not
+   * paid for each record.
+   */
+  writeBatch(topic: number, messages: readonly Writable[], count: number, waiter: BatchWaiter): void {
+    this.#refuseWithin()
+    this.#writing = true
+    let place = 0
+    try {
+      while (place < count) {
+        const run = this.#open ?? this.#begin(ARENA_BYTES)
+        const { arena } = run
+        const before = arena.count
+        try {
+          while (place < count && arena.write(topic, lasting(messages[place]!), place)) place++
+        } finally {
+          if (arena.count > before) this.#note(run, waiter, arena.count - before)
+        }
+        if (place === count) return
+        this.#writeElsewhere(topic, lasting(messages[place]!), place, waiter)
+        place++
+      }
+    } finally {
+      this.#writing = false
+      waiter.written = place
     }
   }
 
@@ -126,9 +154,10 @@ export class Outbox {
     if (this.#writing) throw invalid('message', 'a getter of it uses the producer that is reading it')
   }
 
-  #note(run: Run, waiter: Sender | null): void {
-    run.note(waiter)
-    if (waiter !== null) this.#uncrossed++
+  /** The last `count` records of `run` are `waiter`'s, and are to cross. */
+  #note(run: Run, waiter: Sender | null, count: number): void {
+    run.note(waiter, count)
+    if (waiter !== null) this.#uncrossed += count
     if (!this.#scheduled) {
       this.#scheduled = true
       queueMicrotask(this.#tick)
@@ -141,7 +170,7 @@ export class Outbox {
     if (this.#open !== undefined && this.#open.arena.count > 0) this.cross()
     const run = this.#begin(Math.max(bytes, ARENA_BYTES))
     if (!run.arena.write(topic, message, place)) throw new Error('a record does not fit into an arena of its size')
-    this.#note(run, waiter)
+    this.#note(run, waiter, 1)
   }
 
   #begin(bytes: number): Run {

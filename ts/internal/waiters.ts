@@ -78,6 +78,8 @@ export class BatchWaiter implements Sender {
   /** Where the records that crossed last begin. */
   #last = 0
   #open: number
+  /** How many of its records have been written for a crossing. */
+  written: number
   onSettled: (() => void) | undefined
 
   /** `asked`: with `acks` 0 the partitions that the records name, −1 where they name none. It keeps no message alive. */
@@ -94,6 +96,7 @@ export class BatchWaiter implements Sender {
     this.#reject = reject
     this.#open = count
     this.#places = new Places(count)
+    this.written = 0
     this.onSettled = undefined
   }
 
