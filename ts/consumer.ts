@@ -4,6 +4,7 @@
 import { EventEmitter } from 'node:events'
 import type { Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
+import type { ConsumerOptions } from './assignor.ts'
 import { Batch } from './batch.ts'
 import type { KafkaError } from './errors.ts'
 import type {
@@ -13,8 +14,8 @@ import type {
   PartitionOffset,
   TopicPartition,
 } from './generated/operations.ts'
-import type { ConsumerOptions } from './generated/options.ts'
 import { arrayOf, checkTimeout, objectOf, optionsOf, plainOptions } from './internal/arguments.ts'
+import { Assignors, type AssignRequest } from './internal/assignors.ts'
 import { Batches } from './internal/batches.ts'
 import type { Environment } from './internal/environment.ts'
 import { aborted, closed, failureOf, invalid, kindOf } from './internal/failure.ts'
@@ -22,7 +23,7 @@ import { ForEach } from './internal/for-each.ts'
 import { Messages } from './internal/messages.ts'
 import { lookedUp, placeOf } from './internal/partitions.ts'
 import { Reader } from './internal/reader.ts'
-import { type Question, type RebalanceListeners, Rebalances } from './internal/rebalances.ts'
+import { type RebalanceListeners, Rebalances } from './internal/rebalances.ts'
 import { settleWithin } from './internal/settle.ts'
 import { nodeStream, webStream } from './internal/streams.ts'
 import type { Message } from './message.ts'
@@ -98,6 +99,7 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
   readonly #handle: number
   readonly #reader: Reader
   readonly #rebalances: Rebalances
+  readonly #assignors: Assignors
   readonly #grouped: boolean
   readonly #onClosed: () => void
   #closing: Promise<void> | undefined
@@ -107,7 +109,8 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
     super()
     this.#environment = environment
     this.#onClosed = onClosed
-    const plain = plainOptions(options)
+    this.#assignors = new Assignors(options)
+    const plain = plainOptions(this.#assignors.options)
     this.#grouped = (plain.groupId ?? plain['group.id'] ?? null) !== null
     this.#handle = environment.open('consumer', client, plain)
     this.#reader = new Reader(environment, this.#handle)
@@ -115,7 +118,7 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
     environment.listen(this.#handle, {
       client,
       chunks: () => this.#reader.chunks(),
-      question: text => this.#rebalances.ask(JSON.parse(text) as Question),
+      question: (name, request, deadlineMs) => this.#answer(name, request, deadlineMs),
       event: text => this.#event(JSON.parse(text)),
       poisoned: error => this.#reader.stop(error),
     })
@@ -339,6 +342,12 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
   #commit(offsets: readonly OffsetToCommit[] | undefined, signal?: AbortSignal): Promise<void> {
     const request = offsets === undefined ? {} : { offsets: offsets as PartitionOffset[] }
     return this.#environment.call(this.#handle, 'consumer.commit', request, signal)
+  }
+
+  #answer(name: string, request: unknown, deadlineMs: number): Promise<unknown> {
+    if (name === 'assign') return this.#assignors.assign(request as AssignRequest)
+    const { partitions } = request as { partitions: TopicPartition[] }
+    return this.#rebalances.ask(name as 'revoke' | 'assigned', partitions, deadlineMs)
   }
 
   #event(event: { name: keyof ConsumerEvents; error?: object; partitions?: TopicPartition[] }): void {

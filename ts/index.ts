@@ -2,6 +2,14 @@
  * Dohle: a Kafka client.
  */
 export { Admin } from './admin.ts'
+export type {
+  BuiltInAssignor,
+  ConsumerOptions,
+  GroupMember,
+  GroupToAssign,
+  MemberAssignment,
+  PartitionAssignor,
+} from './assignor.ts'
 export { Batch } from './batch.ts'
 export { BatchMetadata } from './batch-metadata.ts'
 export {
@@ -47,7 +55,7 @@ export type {
   TopicListing,
   TopicPartition,
 } from './generated/operations.ts'
-export type { ClientOptions, ConsumerOptions, ProducerOptions } from './generated/options.ts'
+export type { ClientOptions, ProducerOptions } from './generated/options.ts'
 export type { Bytes, HeadersInit } from './internal/arena.ts'
 export type { RebalanceListeners } from './internal/rebalances.ts'
 export { Kafka } from './kafka.ts'

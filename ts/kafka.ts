@@ -2,9 +2,10 @@
  * The entry: one cluster, and what is done with it.
  */
 import { Admin } from './admin.ts'
+import type { ConsumerOptions } from './assignor.ts'
 import { Consumer } from './consumer.ts'
 import type { KafkaError } from './errors.ts'
-import type { ClientOptions, ConsumerOptions, ProducerOptions } from './generated/options.ts'
+import type { ClientOptions, ProducerOptions } from './generated/options.ts'
 import { checkTimeout, optionsOf, plainOptions } from './internal/arguments.ts'
 import { type Environment, theEnvironment } from './internal/environment.ts'
 import { closed } from './internal/failure.ts'

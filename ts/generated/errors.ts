@@ -151,6 +151,7 @@ export type OwnErrorCode =
   | 'MAX_BLOCK_TIMEOUT'
   | 'NO_OFFSET'
   | 'MAX_POLL_EXCEEDED'
+  | 'CALLBACK_FAILED'
   | 'UNSUPPORTED'
   | 'PROTOCOL'
   | 'PANIC'

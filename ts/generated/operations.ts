@@ -153,12 +153,6 @@ export interface ClusterDescription {
   controller: number | null
 }
 
-/** Answers a question of the engine. Unknown and late ids are ignored. */
-export interface ConsumerAnswer {
-  /** The question's id. */
-  id: number
-}
-
 /** Reads these partitions, without a group's assignment. */
 export interface ConsumerAssign {
   /** They take the place of those assigned before. */
@@ -309,6 +303,16 @@ export interface DescribeTopics {
   timeoutMs?: number | null | undefined
   /** Their names. */
   topics: string[]
+}
+
+/** Answers a question of the engine. Unknown and late ids are ignored. */
+export interface EnvironmentAnswer {
+  /** The answer as JSON; none is `null`. */
+  answer?: string | null | undefined
+  /** What the program's function threw instead, as text. */
+  error?: string | null | undefined
+  /** The question's id. */
+  id: number
 }
 
 /** What a fault rule does to a request. */
@@ -602,6 +606,16 @@ export type Start =
       kind: 'committed'
     }
 
+/** Asks the language a question named `test`, and gives its answer back. */
+export interface TestAsk {
+  /** How long it has, in milliseconds. */
+  deadlineMs: number
+  /** Handle of who is asked. */
+  of: number
+  /** What is asked. */
+  text: string
+}
+
 export type TestColour =
   | 'RED'
   | 'GREEN'
@@ -699,7 +713,7 @@ export interface Operations {
   'consumer.watermarks': { request: ConsumerWatermarks; response: PartitionEnds }
   'consumer.lag': { request: ConsumerLag; response: number | null }
   'consumer.groupMetadata': { request: ConsumerGroupMetadata; response: GroupIdentity }
-  'consumer.answer': { request: ConsumerAnswer; response: void }
+  'environment.answer': { request: EnvironmentAnswer; response: void }
   'consumer.committed': { request: ConsumerCommitted; response: FoundOffset[] }
   'consumer.commit': { request: ConsumerCommit; response: void }
   'consumer.offsetsAt': { request: ConsumerOffsetsAt; response: FoundOffset[] }
@@ -711,6 +725,7 @@ export interface Operations {
   'broker.clearFaults': { request: BrokerClearFaults; response: void }
   'broker.faultHits': { request: BrokerFaultHits; response: FaultHits }
   'testing.echo': { request: TestEcho; response: TestValues }
+  'testing.ask': { request: TestAsk; response: string }
   'testing.panic': { request: TestPanic; response: void }
   'testing.panicLater': { request: TestPanicLater; response: void }
   'testing.panicInEngine': { request: TestPanicInEngine; response: void }
@@ -774,9 +789,6 @@ const encodeBrokerStart = exact({
 })
 const encodeBrokerStop = object({})
 const encodeClientClose = object({})
-const encodeConsumerAnswer = object({
-  id: int64,
-})
 const encodeStart = variants({
   offset: object({
     kind: oneOf('offset'),
@@ -879,6 +891,11 @@ const encodeDescribeTopics = exact({
   timeoutMs: maybe(whole(0, 4294967295)),
   topics: list(text),
 })
+const encodeEnvironmentAnswer = object({
+  answer: maybe(text),
+  error: maybe(text),
+  id: int64,
+})
 const encodeListTopics = exact({
   includeInternal: maybe(flag),
   timeoutMs: maybe(whole(0, 4294967295)),
@@ -887,6 +904,11 @@ const encodeProducerClose = object({
   timeoutMs: maybe(whole(0, 4294967295)),
 })
 const encodeProducerFlush = object({})
+const encodeTestAsk = object({
+  deadlineMs: whole(0, 4294967295),
+  of: whole(0, 4294967295),
+  text: text,
+})
 const encodeTestColour = text
 const encodeTestValues = object({
   bytes: bytes,
@@ -1025,8 +1047,8 @@ export const codecs: { readonly [Name in OperationName]: Codec<Name> } = {
     encode: encoding(encodeConsumerGroupMetadata),
     decode: JSON.parse,
   },
-  'consumer.answer': {
-    encode: encoding(encodeConsumerAnswer),
+  'environment.answer': {
+    encode: encoding(encodeEnvironmentAnswer),
     decode: JSON.parse,
   },
   'consumer.committed': {
@@ -1072,6 +1094,10 @@ export const codecs: { readonly [Name in OperationName]: Codec<Name> } = {
   'testing.echo': {
     encode: encoding(encodeTestEcho),
     decode: text => decodeTestValues(JSON.parse(text)),
+  },
+  'testing.ask': {
+    encode: encoding(encodeTestAsk),
+    decode: JSON.parse,
   },
   'testing.panic': {
     encode: encoding(encodeTestPanic),

@@ -306,12 +306,12 @@ export interface ConsumerOptions {
    */
   maxPollIntervalMs?: number | undefined
   /**
-   * Assignors this member supports, best first; the group uses the first that all its members know. Only 'cooperative-sticky' alone keeps reading during a rebalance.
+   * Assignors this member supports, best first; the group uses the first that all its members know: 'range', 'roundrobin', 'sticky', 'cooperative-sticky', or one of the application's own. Only when all of them are cooperative, as 'cooperative-sticky' is, are partitions read on during a rebalance.
    *
-   * `partition.assignment.strategy`, a list of strings range, cooperative-sticky. Source: KIP-429.
+   * `partition.assignment.strategy`, a list of strings. Source: KIP-429.
    * @defaultValue range,cooperative-sticky
    */
-  partitionAssignmentStrategy?: ('range' | 'cooperative-sticky')[] | undefined
+  partitionAssignmentStrategy?: string | string[] | undefined
   /**
    * 'read_committed' leaves out records of aborted transactions and stops before open ones.
    *

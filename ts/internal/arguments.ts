@@ -20,7 +20,8 @@ export function unreadable(path: string, error: unknown): KafkaError {
   return invalid(path, `cannot be read: ${textOf(error)}`, error)
 }
 
-function textOf(error: unknown): string {
+/** What was thrown, as text. */
+export function textOf(error: unknown): string {
   try {
     return error instanceof Error ? error.message : kindOf(error)
   } catch {

@@ -6,7 +6,7 @@
  */
 import type { KafkaError } from '../errors.ts'
 import { codecs, type OperationName, type Operations } from '../generated/operations.ts'
-import { checkSignal } from './arguments.ts'
+import { checkSignal, textOf } from './arguments.ts'
 import { aborted, failureOf, thrown } from './failure.ts'
 import { load, type NativeEdge } from './native.ts'
 import { onAbort } from './signals.ts'
@@ -37,12 +37,20 @@ export interface Receiver {
   space?(): void
   /** There is a chunk, or an error, for a loop that found none. */
   chunks?(): void
-  /** The engine asks. */
-  question?(text: string): void
+  /** The engine asks; what comes of it is answered, a promise when it has settled. */
+  question?(name: string, request: unknown, deadlineMs: number): unknown
   /** Something happened. */
   event?(text: string): void
   /** An engine task of the client panicked: nothing more will come. */
   poisoned(error: KafkaError): void
+}
+
+/** The text of a question. */
+interface Question {
+  id: string
+  name: string
+  deadlineMs: number
+  request: unknown
 }
 
 interface Pending {
@@ -234,11 +242,30 @@ export class Environment {
       case COMPLETION:
         return this.#calls.get(words[at + 2]! >>> 0)?.settle(words[at + 3] !== 0, text ?? 'null')
       case QUESTION:
-        return this.#receivers.get(handle)?.question?.(text!)
+        void this.#ask(handle, text!)
+        return
       case EVENT:
         return this.#receivers.get(handle)?.event?.(text!)
       case POISON:
         return this.#poison(handle, text!)
+    }
+  }
+
+  /** A question of the engine's: whoever it is for is called now, what comes of that is answered, what is thrown too. */
+  async #ask(handle: number, text: string): Promise<void> {
+    const { id, name, deadlineMs, request } = JSON.parse(text) as Question
+    const outcome: { answer?: string; error?: string } = {}
+    try {
+      const receiver = this.#receivers.get(handle)
+      if (receiver?.question === undefined) throw new Error('nobody is there to answer')
+      outcome.answer = JSON.stringify((await receiver.question(name, request, deadlineMs)) ?? null)
+    } catch (error) {
+      outcome.error = textOf(error)
+    }
+    try {
+      this.invoke(0, 'environment.answer', { id: Number(id), ...outcome })
+    } catch {
+      // The environment ends: nobody waits for the answer.
     }
   }
 

@@ -1,6 +1,6 @@
 /**
  * The questions of a rebalance: what the program has in hand is finished first, then its listeners run, then the engine
- * is answered. The engine waits at most until the deadline.
+ * is answered, by what `ask` returns. The engine waits at most until the deadline.
  */
 import type { KafkaError } from '../errors.ts'
 import type { TopicPartition } from '../generated/operations.ts'
@@ -17,14 +17,6 @@ export interface RebalanceListeners {
   onLost?: ((partitions: TopicPartition[]) => unknown) | undefined
 }
 
-/** A question of the engine. */
-export interface Question {
-  id: string
-  name: 'revoke' | 'assigned'
-  partitions: TopicPartition[]
-  deadlineMs: number
-}
-
 /** See the module. */
 export class Rebalances {
   listeners: RebalanceListeners = {}
@@ -38,9 +30,10 @@ export class Rebalances {
     this.#reader = reader
   }
 
-  /** Answers a question, after those before it. */
-  ask(question: Question): void {
-    this.#tail = this.#tail.then(() => this.#answer(question))
+  /** Resolves when a question may be answered, after those before it. */
+  ask(name: 'revoke' | 'assigned', partitions: TopicPartition[], deadlineMs: number): Promise<void> {
+    this.#tail = this.#tail.then(() => this.#prepare(name, partitions, deadlineMs))
+    return this.#tail
   }
 
   /** Partitions were lost. */
@@ -59,17 +52,10 @@ export class Rebalances {
     }
   }
 
-  async #answer({ id, name, partitions, deadlineMs }: Question): Promise<void> {
-    if (name === 'revoke') {
-      await this.#inHand(partitions, deadlineMs)
-      await this.#call(this.listeners.onRevoked, partitions)
-    } else await this.#call(this.listeners.onAssigned, partitions)
-    const { environment, handle } = this.#reader
-    try {
-      environment.invoke(handle, 'consumer.answer', { id: Number(id) })
-    } catch {
-      // The consumer is closed or its client poisoned: nobody waits for the answer.
-    }
+  async #prepare(name: 'revoke' | 'assigned', partitions: TopicPartition[], deadlineMs: number): Promise<void> {
+    if (name === 'assigned') return await this.#call(this.listeners.onAssigned, partitions)
+    await this.#inHand(partitions, deadlineMs)
+    await this.#call(this.listeners.onRevoked, partitions)
   }
 
   /** Waits until the program asks for its next record, as that finishes the one in hand. */

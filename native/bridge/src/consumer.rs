@@ -1,18 +1,22 @@
-//! A consumer's place at the edge: chunks out, readiness and questions into the queue.
+//! A consumer's place at the edge: chunks out, readiness, questions and events into the queue.
 //!
 //! Chunks are taken by the language's own thread ([`Consumer::next_chunk`] through the edge crate); nothing is pushed.
+//! The questions are `revoke` and `assigned` (`{partitions}`, the answer says nothing) and `assign` (see [`crate::assignors`]).
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use dohle_client::Error;
 use dohle_client::consumer::{Ask, Consumer, ConsumerEvent, ConsumerOptions, ConsumerSink, Question};
 pub use dohle_client::consumer::{Chunk, ChunkControl};
 use serde_json::{Map, Value, json};
 
+use crate::assignors;
 use crate::client::ClientResource;
 use crate::cold::consumer::partitions;
+use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::handles::Handle;
+use crate::questions::{Outcome, Questions};
 use crate::queue::{Entry, Kind, Queue};
 use crate::runtime;
 
@@ -28,18 +32,23 @@ pub struct ConsumerResource {
 impl ConsumerResource {
     pub(crate) fn new(
         client: Arc<ClientResource>,
-        options: &Map<String, Value>,
-        queue: Arc<Queue>,
+        mut options: Map<String, Value>,
+        environment: &Environment,
     ) -> Result<Arc<Self>, Failure> {
-        let options = ConsumerOptions::parse(options).map_err(Error::from)?;
-        let sink = Arc::new(Sink { queue, handle: OnceLock::new() });
+        let handle = Arc::new(OnceLock::new());
+        let questions = environment.questions().clone();
+        let own = assignors::taken_out_of(&mut options, &questions, &handle)?;
+        let options = ConsumerOptions::parse(&options).map_err(Error::from)?;
+        let queue = environment.queue().clone();
+        let sink = Arc::new(Sink { queue, questions, handle, resource: OnceLock::new() });
         let _runtime = runtime::handle().enter();
-        let consumer = Consumer::new(&client.client, options, sink.clone())?;
+        let consumer = Consumer::with_assignors(&client.client, options, sink.clone(), &own)?;
         Ok(Arc::new(Self { consumer, client, sink }))
     }
 
-    pub(crate) fn named(&self, handle: Handle) {
+    pub(crate) fn named(self: &Arc<Self>, handle: Handle) {
         let _ = self.sink.handle.set(handle);
+        let _ = self.sink.resource.set(Arc::downgrade(self));
     }
 
     /// A chunk, or none: then a `chunks` entry follows as soon as there is one or an error.
@@ -51,7 +60,9 @@ impl ConsumerResource {
 
 struct Sink {
     queue: Arc<Queue>,
-    handle: OnceLock<Handle>,
+    questions: Arc<Questions>,
+    handle: Arc<OnceLock<Handle>>,
+    resource: OnceLock<Weak<ConsumerResource>>,
 }
 
 impl Sink {
@@ -72,13 +83,15 @@ impl ConsumerSink for Sink {
             // A kind of question that this edge does not know is answered at its deadline.
             _ => return,
         };
-        let text = json!({
-            "id": question.id.to_string(),
-            "name": name,
-            "partitions": partitions,
-            "deadlineMs": question.deadline.as_millis() as u64,
+        let (Some(&handle), Some(resource)) = (self.handle.get(), self.resource.get().cloned()) else { return };
+        let asked = self.questions.ask(handle, name, json!({ "partitions": partitions }), question.deadline);
+        runtime::handle().spawn(async move {
+            // After the deadline the engine goes on by itself. What the program threw goes to its loop.
+            let outcome = asked.await;
+            if let (Outcome::Answered(_) | Outcome::Failed(_), Some(resource)) = (outcome, resource.upgrade()) {
+                resource.consumer.answer(question.id);
+            }
         });
-        self.queue.push(self.entry(Kind::Question).text(Some(text.to_string())));
     }
 
     fn event(&self, event: ConsumerEvent) {

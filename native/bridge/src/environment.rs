@@ -17,6 +17,7 @@ use crate::consumer::ConsumerResource;
 use crate::failure::{Failure, panic_text};
 use crate::handles::{Handle, Handles};
 use crate::producer::ProducerResource;
+use crate::questions::Questions;
 use crate::queue::{Entry, Kind, Queue, Wake};
 use crate::runtime;
 
@@ -97,18 +98,25 @@ struct State {
 /// See the module.
 pub struct Environment {
     queue: Arc<Queue>,
+    questions: Arc<Questions>,
     state: Mutex<State>,
 }
 
 impl Environment {
     /// An environment whose language is woken by `wake`.
     pub fn new(wake: Box<dyn Wake>) -> Arc<Self> {
-        Arc::new(Self { queue: Arc::new(Queue::new(wake)), state: Mutex::default() })
+        let queue = Arc::new(Queue::new(wake));
+        Arc::new(Self { questions: Questions::new(queue.clone()), queue, state: Mutex::default() })
     }
 
     /// What the engine has to say.
     pub fn queue(&self) -> &Arc<Queue> {
         &self.queue
+    }
+
+    /// What the engine asks of the language.
+    pub fn questions(&self) -> &Arc<Questions> {
+        &self.questions
     }
 
     /// A client from the options of `Kafka`, as a JSON object.
@@ -129,7 +137,7 @@ impl Environment {
 
     /// A consumer of a client, from its options as a JSON object.
     pub fn open_consumer(&self, client: Handle, options: &str) -> Result<Handle, Failure> {
-        let consumer = ConsumerResource::new(self.client(client)?, &object(options)?, self.queue.clone())?;
+        let consumer = ConsumerResource::new(self.client(client)?, object(options)?, self)?;
         let handle = self.insert(Resource::Consumer(consumer.clone()))?;
         consumer.named(handle);
         Ok(handle)
@@ -173,6 +181,7 @@ impl Environment {
     /// Ends a handle.
     pub fn remove(&self, handle: Handle) {
         let gone = self.state.lock().handles.remove(handle);
+        self.questions.forget(handle);
         drop(gone);
     }
 
@@ -267,6 +276,7 @@ impl Environment {
     /// Ends everything without waiting: what is open is dropped on the runtime, the language is not woken again.
     pub fn close(&self) {
         self.queue.close();
+        self.questions.close();
         let mut state = self.state.lock();
         state.closed = true;
         let (calls, resources) = (std::mem::take(&mut state.calls), state.handles.drain());

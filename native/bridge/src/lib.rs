@@ -5,10 +5,12 @@
 //!
 //! - [`arena`]: the bytes of a run of records on the way out, one call for all of them.
 //! - [`queue`]: what the engine has to say, as fixed entries of 48 bytes and texts beside them.
+//! - [`questions`]: what the engine asks of a program, answered by a cold call or not at all.
 //! - [`environment`]: the table of handles, the queue and its wake-up, one per Node env, interpreter, JVM or AppDomain.
 //! - [`cold`]: everything that is not hot, as one generic call with JSON on both sides.
 
 pub mod arena;
+pub(crate) mod assignors;
 pub mod client;
 pub mod cold;
 pub mod consumer;
@@ -16,5 +18,6 @@ pub mod environment;
 pub mod failure;
 pub mod handles;
 pub mod producer;
+pub mod questions;
 pub mod queue;
 pub mod runtime;

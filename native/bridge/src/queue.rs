@@ -10,7 +10,7 @@
 //! | word | delivery 1 | space 2 | chunks 3 | completion 4 | question 5 | event 6 | poison 7 |
 //! |---|---|---|---|---|---|---|---|
 //! | 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 |
-//! | 1 | producer | producer | consumer | handle | consumer | handle | client |
+//! | 1 | producer | producer | consumer | handle | handle | handle | client |
 //! | 2 | group | | | call id | question id | | |
 //! | 3 | first index | | | 0 done, 1 failed | | | |
 //! | 4 | count | | | | | | |

@@ -57,6 +57,9 @@ pub enum ErrorKind {
     NoOffset,
     /// The application took longer than `max.poll.interval.ms`. `MAX_POLL_EXCEEDED`
     MaxPollExceeded,
+    /// A function of the application's failed or did not answer in time: an assignor, a provider of tokens.
+    /// `CALLBACK_FAILED`
+    CallbackFailed,
     /// Bytes from the broker break the protocol. `PROTOCOL`
     Protocol,
     /// A bug in the engine: a task panicked. `PANIC`
@@ -156,6 +159,7 @@ impl Error {
             ErrorKind::Unsupported => "UNSUPPORTED",
             ErrorKind::NoOffset => "NO_OFFSET",
             ErrorKind::MaxPollExceeded => "MAX_POLL_EXCEEDED",
+            ErrorKind::CallbackFailed => "CALLBACK_FAILED",
             ErrorKind::Protocol => "PROTOCOL",
             ErrorKind::Panic => "PANIC",
         };
@@ -179,7 +183,9 @@ impl Error {
             ErrorKind::InvalidConfig | ErrorKind::InvalidArgument | ErrorKind::NotKafka | ErrorKind::Unsupported => {
                 ErrorClass::InvalidConfiguration
             }
-            ErrorKind::NoOffset | ErrorKind::MaxPollExceeded => ErrorClass::ApplicationRecoverable,
+            ErrorKind::NoOffset | ErrorKind::MaxPollExceeded | ErrorKind::CallbackFailed => {
+                ErrorClass::ApplicationRecoverable
+            }
             ErrorKind::Closed
             | ErrorKind::DeliveryTimeout
             | ErrorKind::Aborted
@@ -293,6 +299,7 @@ mod tests {
             MaxBlockTimeout,
             NoOffset,
             MaxPollExceeded,
+            CallbackFailed,
             Unsupported,
             Protocol,
             Panic,

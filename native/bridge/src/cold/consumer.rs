@@ -344,25 +344,6 @@ on_all! {
     }
 }
 
-/// Answers a question of the engine. Unknown and late ids are ignored.
-#[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "ConsumerAnswer")]
-pub struct Answer {
-    /// The question's id.
-    pub id: Int64,
-}
-
-impl Immediate for Answer {
-    const NAME: &'static str = "consumer.answer";
-    type Target = Consumer;
-    type Response = ();
-
-    fn run(self, target: Consumer) -> Result<(), Failure> {
-        target.consumer.answer(self.id.0 as u64);
-        Ok(())
-    }
-}
-
 /// Commits what is finished, leaves the group, ends. Always completes.
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "ConsumerClose")]

@@ -23,6 +23,7 @@ pub mod broker;
 pub mod client;
 pub mod consumer;
 pub mod consumer_offsets;
+pub mod environment;
 #[cfg(feature = "broker")]
 pub mod names;
 pub mod producer;
@@ -127,7 +128,7 @@ pub const OPERATIONS: &[Row] = &[
     Row::now::<consumer::Watermarks>(),
     Row::now::<consumer::Lag>(),
     Row::now::<consumer::GroupMetadata>(),
-    Row::now::<consumer::Answer>(),
+    Row::now::<environment::Answer>(),
     Row::later::<consumer_offsets::Committed>(),
     Row::later::<consumer_offsets::Commit>(),
     Row::later::<consumer_offsets::OffsetsAt>(),
@@ -145,6 +146,7 @@ pub const OPERATIONS: &[Row] = &[
     #[cfg(feature = "broker")]
     Row::now::<broker::FaultHits>(),
     Row::later::<testing::Echo>(),
+    Row::later::<testing::Ask>(),
     Row::now::<testing::Panic>(),
     Row::later::<testing::PanicLater>(),
     Row::now::<testing::PanicInEngine>(),

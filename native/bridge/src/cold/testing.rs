@@ -1,26 +1,18 @@
 //! Operations for tests of the edge itself: every kind of value once, and a panic in each place. Not rendered into any API.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::values::{Base64, Double, Int64, Open, OpenNames, Secret};
-use super::{Immediate, Operation, Target};
+use super::{Immediate, Operation};
 use crate::client::ClientResource;
-use crate::environment::{Environment, Resource};
-use crate::failure::Failure;
-
-impl Target for Arc<Environment> {
-    const NAME: &'static str = "environment";
-
-    fn of(resource: &Resource) -> Option<Self> {
-        match resource {
-            Resource::Environment(environment) => Some(environment.clone()),
-            _ => None,
-        }
-    }
-}
+use crate::environment::Environment;
+use crate::failure::{Class, Failure};
+use crate::questions::Outcome;
 
 /// Names for the conformance test.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +66,36 @@ impl Operation for Echo {
     async fn run(self, _: Self::Target) -> Result<Values, Failure> {
         tracing::trace!(secret = ?self.secret, "echo");
         Ok(self.values)
+    }
+}
+
+/// Asks the language a question named `test`, and gives its answer back.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "TestAsk")]
+#[serde(rename_all = "camelCase")]
+pub struct Ask {
+    /// Handle of who is asked.
+    pub of: u32,
+    /// What is asked.
+    pub text: String,
+    /// How long it has, in milliseconds.
+    pub deadline_ms: u32,
+}
+
+impl Operation for Ask {
+    const NAME: &'static str = "testing.ask";
+    type Target = Arc<Environment>;
+    type Response = String;
+
+    async fn run(self, target: Self::Target) -> Result<String, Failure> {
+        let deadline = Duration::from_millis(self.deadline_ms.into());
+        let failed = |text: &str| Failure::new("CALLBACK_FAILED", Class::ApplicationRecoverable, text.to_owned());
+        match target.questions().ask(self.of, "test", json!({ "text": self.text }), deadline).await {
+            Outcome::Answered(answer) => Ok(answer.to_string()),
+            Outcome::Failed(text) => Err(failed(&text)),
+            Outcome::TimedOut => Err(failed("no answer in time")),
+            Outcome::Closed => Err(failed("closed")),
+        }
     }
 }
 

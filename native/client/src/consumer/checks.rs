@@ -1,10 +1,13 @@
 //! What calls and options must be like, and the errors that say so.
 //! No state; driven by the calls of `Consumer`.
 
+use std::sync::Arc;
+
 use crate::{Error, Result};
 
 use super::ConsumerOptions;
 use super::group::assignors::Assignor;
+use super::group::strategy::{PartitionAssignor, Strategy};
 use super::handover::TopicPartition;
 
 pub(super) fn not_assigned(tp: &TopicPartition) -> Error {
@@ -24,8 +27,9 @@ pub(super) fn check_topic(topic: &str) -> Result<()> {
     }
 }
 
-/// What options say together that each of them may say alone.
-pub(super) fn check(options: &ConsumerOptions) -> Result<Vec<Assignor>> {
+/// What options say together that each of them may say alone. `own` are the application's assignors, which
+/// `partition.assignment.strategy` names beside Kafka's.
+pub(super) fn check(options: &ConsumerOptions, own: &[Arc<dyn PartitionAssignor>]) -> Result<Vec<Strategy>> {
     if options.group_id.as_deref() == Some("") {
         return Err(Error::invalid_config("group.id: it is empty"));
     }
@@ -36,15 +40,23 @@ pub(super) fn check(options: &ConsumerOptions) -> Result<Vec<Assignor>> {
             options.session_timeout.as_millis()
         )));
     }
+    if let Some(taken) = own.iter().find(|assignor| Assignor::by_name(assignor.name()).is_some()) {
+        let text = format!("partition.assignment.strategy: '{}' is the name of one of Kafka's assignors", taken.name());
+        return Err(Error::invalid_config(text));
+    }
     let strategies = &options.partition_assignment_strategy;
-    let known = strategies.iter().map(|name| {
-        Assignor::by_name(name).ok_or_else(|| {
-            let text = format!("partition.assignment.strategy: '{name}' is none of range, cooperative-sticky");
-            Error::invalid_config(text)
+    let known = strategies.iter().enumerate().map(|(i, name)| {
+        if strategies[..i].contains(name) {
+            return Err(Error::invalid_config(format!("partition.assignment.strategy: '{name}' is there twice")));
+        }
+        let own = own.iter().find(|assignor| assignor.name() == name).cloned().map(Strategy::Own);
+        own.or(Assignor::by_name(name).map(Strategy::BuiltIn)).ok_or_else(|| {
+            let known = Assignor::ALL.map(Assignor::name).join(", ");
+            Error::invalid_config(format!("partition.assignment.strategy: '{name}' is none of {known}"))
         })
     });
     match known.collect::<Result<Vec<_>>>()? {
         none if none.is_empty() => Err(Error::invalid_config("partition.assignment.strategy: at least one is needed")),
-        assignors => Ok(assignors),
+        strategies => Ok(strategies),
     }
 }

@@ -32,6 +32,8 @@ mod types;
 
 pub use crate::generated::options::ConsumerOptions;
 use checks::{check_topic, not_assigned};
+pub use group::protocol::Member as GroupMember;
+pub use group::strategy::{GroupToAssign, PartitionAssignor};
 pub use handover::{Chunk, ChunkControl, INDEX_WORDS, Position, TopicPartition};
 use shared::Shared;
 use subscription::Interest;
@@ -60,7 +62,17 @@ impl Drop for Handle {
 impl Consumer {
     /// Checks the options and starts the consumer's tasks. No I/O before `subscribe` or `assign`.
     pub fn new(client: &Client, options: ConsumerOptions, sink: Arc<dyn ConsumerSink>) -> Result<Consumer> {
-        let assignors = checks::check(&options)?;
+        Consumer::with_assignors(client, options, sink, &[])
+    }
+
+    /// As [`Consumer::new`], with assignors of the application's own, which `partition.assignment.strategy` names.
+    pub fn with_assignors(
+        client: &Client,
+        options: ConsumerOptions,
+        sink: Arc<dyn ConsumerSink>,
+        own: &[Arc<dyn PartitionAssignor>],
+    ) -> Result<Consumer> {
+        let assignors = checks::check(&options, own)?;
         let commits = options.enable_auto_commit && options.group_id.is_some();
         let grouped = options.group_id.is_some();
         let shared = Shared::new(client.clone(), options, sink)?;

@@ -455,7 +455,7 @@ pub struct ConsumerOptions {
     ///
     /// Source: KIP-62.
     pub max_poll_interval: Duration,
-    /// `partition.assignment.strategy` (a list of strings range, cooperative-sticky; default range,cooperative-sticky): Assignors this member supports, best first; the group uses the first that all its members know. Only 'cooperative-sticky' alone keeps reading during a rebalance.
+    /// `partition.assignment.strategy` (a list of strings; default range,cooperative-sticky): Assignors this member supports, best first; the group uses the first that all its members know: 'range', 'roundrobin', 'sticky', 'cooperative-sticky', or one of the application's own. Only when all of them are cooperative, as 'cooperative-sticky' is, are partitions read on during a rebalance.
     ///
     /// Source: KIP-429.
     pub partition_assignment_strategy: Vec<String>,
@@ -591,7 +591,7 @@ impl ConsumerOptions {
                 .ms(CONSUMER_MAX_POLL_INTERVAL_MS, 1, 86400000)?
                 .unwrap_or(default.max_poll_interval),
             partition_assignment_strategy: source
-                .list(CONSUMER_PARTITION_ASSIGNMENT_STRATEGY, &["range", "cooperative-sticky"])?
+                .list(CONSUMER_PARTITION_ASSIGNMENT_STRATEGY, &[])?
                 .unwrap_or(default.partition_assignment_strategy),
             isolation_level: source
                 .one_of(CONSUMER_ISOLATION_LEVEL, &["read_uncommitted", "read_committed"], IsolationLevel::from_name)?

@@ -123,7 +123,7 @@ async fn wrong_arguments_and_options_name_themselves() {
         assert!(error.code() == "INVALID_CONFIG" && error.message().contains(says), "{error}");
     };
     bad(|o| o.auto_offset_reset = "first".to_owned(), "auto.offset.reset");
-    bad(|o| o.partition_assignment_strategy = vec!["sticky".to_owned()], "partition.assignment.strategy");
+    bad(|o| o.partition_assignment_strategy = vec!["lucky".to_owned()], "partition.assignment.strategy");
     bad(|o| o.heartbeat_interval = o.session_timeout, "heartbeat.interval.ms");
     bad(|o| o.group_id = Some(String::new()), "group.id");
 

@@ -58,7 +58,13 @@ async fn java_members_and_ours_share_a_group_whoever_leads() {
         return;
     }
     let client = cluster.client();
-    for (strategy, class) in [("range", "RangeAssignor"), ("cooperative-sticky", "CooperativeStickyAssignor")] {
+    let classes = [
+        ("range", "RangeAssignor"),
+        ("roundrobin", "RoundRobinAssignor"),
+        ("sticky", "StickyAssignor"),
+        ("cooperative-sticky", "CooperativeStickyAssignor"),
+    ];
+    for (strategy, class) in classes {
         let assignor = format!("partition.assignment.strategy=org.apache.kafka.clients.consumer.{class}");
         for we_lead in [true, false] {
             let (topic, group) = (cluster.topic(6).await, unique("group"));

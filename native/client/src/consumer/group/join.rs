@@ -14,8 +14,9 @@ use crate::{Error, ErrorKind, Result};
 
 use super::super::handover::TopicPartition;
 use super::super::shared::Shared;
-use super::assignors::{Assignor, Counts};
+use super::assignors::{Counts, Racks};
 use super::protocol;
+use super::strategy::Strategy;
 
 /// Kafka's name for groups of consumers.
 const PROTOCOL_TYPE: &str = "consumer";
@@ -24,7 +25,7 @@ const PROTOCOL_TYPE: &str = "consumer";
 pub(super) struct Joined {
     pub generation: i32,
     pub member_id: String,
-    pub assignor: Assignor,
+    pub assignor: Strategy,
     /// We are the leader: what the assignment was made from, to be watched.
     pub leads: Option<Led>,
     /// Per member, for SyncGroup; empty unless we are the leader.
@@ -39,49 +40,62 @@ pub(super) struct Led {
     /// All topics that any member subscribes to.
     pub topics: Vec<Arc<str>>,
     pub counts: Counts,
+    /// Where the replicas are, if any member said where it is (KIP-881).
+    pub racks: Option<Racks>,
+}
+
+impl Led {
+    /// Whether the metadata says something else now.
+    pub fn is_outdated(&self, shared: &Shared) -> bool {
+        counts(shared, &self.topics) != self.counts
+            || self.racks.as_ref().is_some_and(|before| racks(shared, &self.topics) != *before)
+    }
+}
+
+/// What a member says of itself when it joins.
+pub(super) struct Wish {
+    pub strategies: Vec<Strategy>,
+    pub topics: Arc<[Arc<str>]>,
+    /// The generation that gave us what we own. It can be older than the last one we were in: a claim to partitions must
+    /// not look newer than it is when a rebalance was missed.
+    pub owned_since: i32,
+    /// What the group gave us last, and in which generation, whether we still have it or not.
+    pub given: Arc<(Vec<TopicPartition>, i32)>,
+    pub reason: String,
 }
 
 /// Waits until the group has gathered. A `MEMBER_ID_REQUIRED` is answered at once with the id that came with it.
-///
-/// `owned_since` is the generation that gave us what we own. It can be older than the last one we were in: a claim to
-/// partitions must not look newer than it is when a rebalance was missed.
-pub(super) async fn join(
-    shared: &Arc<Shared>,
-    assignors: &[Assignor],
-    owned_since: i32,
-    topics: &[Arc<str>],
-    reason: &str,
-) -> Result<Joined> {
-    let (said, response) = match ask_join(shared, assignors, owned_since, topics, reason).await {
+pub(super) async fn join(shared: &Arc<Shared>, wish: &Wish) -> Result<Joined> {
+    let (said, response) = match ask_join(shared, wish, &wish.reason).await {
         Err(error) if error.broker_code() == Some(ErrorCode::MEMBER_ID_REQUIRED) => {
-            ask_join(shared, assignors, owned_since, topics, "the coordinator asked for a member id").await?
+            ask_join(shared, wish, "the coordinator asked for a member id").await?
         }
         outcome => outcome?,
     };
-    digest(shared, assignors, topics, said, response).await
+    digest(shared, wish, said, response).await
 }
 
 async fn ask_join(
     shared: &Arc<Shared>,
-    assignors: &[Assignor],
-    owned_since: i32,
-    topics: &[Arc<str>],
+    wish: &Wish,
     reason: &str,
 ) -> Result<(Vec<JoinGroupRequestProtocol>, JoinGroupResponse)> {
     let identity = shared.group.identity();
     let options = &shared.options;
     let owned = shared.with(|s| s.assigned());
-    let mut protocols = Vec::with_capacity(assignors.len());
-    for assignor in assignors {
+    let mut protocols = Vec::with_capacity(wish.strategies.len());
+    for strategy in &wish.strategies {
+        let (given, generation) =
+            (&wish.given.0, if strategy.is_cooperative() { wish.owned_since } else { wish.given.1 });
         let metadata = protocol::Subscription {
-            topics,
+            topics: &wish.topics,
             owned: &owned,
-            generation: owned_since,
+            generation: wish.owned_since,
             rack: &options.client_rack,
-            user_data: assignor.user_data(owned_since),
+            user_data: strategy.user_data(given, generation),
         };
         protocols.push(JoinGroupRequestProtocol {
-            name: assignor.name().to_owned(),
+            name: strategy.name().to_owned(),
             metadata: metadata.encode()?,
             ..Default::default()
         });
@@ -118,13 +132,12 @@ const SLACK: std::time::Duration = std::time::Duration::from_secs(5);
 
 async fn digest(
     shared: &Arc<Shared>,
-    assignors: &[Assignor],
-    topics: &[Arc<str>],
+    wish: &Wish,
     said: Vec<JoinGroupRequestProtocol>,
     response: JoinGroupResponse,
 ) -> Result<Joined> {
     let name = response.protocol_name.as_deref().unwrap_or_default();
-    let Some(assignor) = assignors.iter().copied().find(|assignor| assignor.name() == name) else {
+    let Some(assignor) = wish.strategies.iter().find(|strategy| strategy.name() == name).cloned() else {
         return Err(Error::new(
             ErrorKind::Protocol,
             format!("the group's coordinator chose the assignor '{name}', which this member did not offer"),
@@ -141,7 +154,7 @@ async fn digest(
     let said = said.iter().find(|protocol| protocol.name == name).map(|protocol| &protocol.metadata);
     check_members(&response, said)?;
     if response.leader == response.member_id {
-        lead(shared, topics, &response, &mut joined).await?;
+        lead(shared, &wish.topics, &response, &mut joined).await?;
     }
     Ok(joined)
 }
@@ -175,6 +188,9 @@ async fn lead(
             protocol::decode_member(&member.member_id, member.group_instance_id.as_deref(), member.metadata.clone());
         members.push(read.map_err(|error| error.context(format_args!("subscription of member {}", member.member_id)))?);
     }
+    members.sort_by(|a, b| {
+        (a.instance_id.is_none(), &a.instance_id, &a.id).cmp(&(b.instance_id.is_none(), &b.instance_id, &b.id))
+    });
     let mut all: Vec<Arc<str>> = members.iter().flat_map(|member| member.topics.iter().cloned()).collect();
     all.extend(topics.iter().cloned());
     all.sort_unstable();
@@ -183,9 +199,13 @@ async fn lead(
     let names: Vec<&str> = all.iter().map(|topic| &**topic).collect();
     shared.client.metadata().refresh_topics(&names).await?;
     let counts = counts(shared, &all);
+    let near = members.iter().any(|member| member.rack.is_some());
+    let racks = if near { racks(shared, &all) } else { Racks::new() };
     // KIP-814: a static leader that came back keeps the assignment that the coordinator has.
     if !response.skip_assignment || shared.options.group_instance_id.is_none() {
-        for (member, mut partitions) in members.iter().zip(joined.assignor.assign(&counts, &members)) {
+        // In the coordinator's eyes our session runs while we assign.
+        let lists = joined.assignor.assign(&counts, &racks, &members, shared.options.session_timeout * 2 / 3).await?;
+        for (member, mut partitions) in members.iter().zip(lists) {
             joined.assignments.push((member.id.clone(), protocol::encode_assignment(&partitions)?));
             if member.id == joined.member_id {
                 partitions.sort_unstable();
@@ -193,15 +213,26 @@ async fn lead(
             }
         }
     }
-    joined.leads = Some(Led { topics: all, counts });
+    joined.leads = Some(Led { topics: all, counts, racks: near.then_some(racks) });
     Ok(())
 }
 
 /// Partition counts as the metadata has them now.
-pub(super) fn counts(shared: &Shared, topics: &[Arc<str>]) -> Counts {
+fn counts(shared: &Shared, topics: &[Arc<str>]) -> Counts {
     let snapshot = shared.client.metadata().snapshot();
     let count = |topic: &Arc<str>| Some((topic.clone(), snapshot.topic(topic)?.partitions.len() as i32));
     topics.iter().filter_map(count).collect()
+}
+
+/// The racks of all partitions' replicas, as the metadata has them now.
+fn racks(shared: &Shared, topics: &[Arc<str>]) -> Racks {
+    let snapshot = shared.client.metadata().snapshot();
+    let rack = |node: &i32| snapshot.brokers.get(node)?.rack.clone();
+    let of_topic = |topic: &Arc<str>| {
+        let partitions = &snapshot.topic(topic)?.partitions;
+        Some((topic.clone(), partitions.iter().map(|p| p.replicas.iter().filter_map(rack).collect()).collect()))
+    };
+    topics.iter().filter_map(of_topic).collect()
 }
 
 /// Hands the leader's assignment in, or waits for it. Ours comes back, sorted.

@@ -31,9 +31,9 @@ use super::super::poll_clock::PollClock;
 use super::super::shared::Shared;
 use super::super::subscription::Interest;
 use super::super::{Ask, ConsumerEvent, Question, StartAt};
-use super::assignors::Assignor;
 use super::heartbeat::{self, Heart};
-use super::join::{self, Joined, Led};
+use super::join::{self, Joined, Led, Wish};
+use super::strategy::Strategy;
 use super::verdict::{self, Verdict};
 use super::{Identity, names, without};
 
@@ -56,11 +56,13 @@ const MISSING_TOPICS_INTERVAL: Duration = Duration::from_secs(1);
 
 struct Member {
     shared: Arc<Shared>,
-    assignors: Vec<Assignor>,
+    assignors: Vec<Strategy>,
     /// What we last joined with.
     topics: Arc<[Arc<str>]>,
     /// The generation in which what we own was given to us.
     owned_since: i32,
+    /// What the group gave us last, and in which generation, whether we still have it or not.
+    given: Arc<(Vec<TopicPartition>, i32)>,
     heart: Heart,
     clock: PollClock,
     updates: watch::Receiver<u64>,
@@ -80,7 +82,7 @@ struct Member {
 }
 
 /// Runs until the consumer closes or its group is beyond help.
-pub(crate) async fn run(shared: Arc<Shared>, assignors: Vec<Assignor>) {
+pub(crate) async fn run(shared: Arc<Shared>, assignors: Vec<Strategy>) {
     let mut member = Member::new(shared.clone(), assignors);
     loop {
         let Err(stop) = member.serve().await;
@@ -98,6 +100,12 @@ pub(crate) async fn run(shared: Arc<Shared>, assignors: Vec<Assignor>) {
                 tokio::time::sleep(member.backoff.next(&**shared.client.world())).await;
             }
             Stop::Fatal(error) => {
+                if error.kind() == ErrorKind::CallbackFailed {
+                    // Our own assignor: the group is not at fault, and waits for us.
+                    member.heart.stop();
+                    let limit = shared.client.options().request_timeout.min(shared.options.session_timeout);
+                    let _ = heartbeat::leave(&shared, "the consumer's assignor failed", limit).await;
+                }
                 member.lose();
                 shared.raise(error.into_fatal());
                 break;
@@ -108,7 +116,7 @@ pub(crate) async fn run(shared: Arc<Shared>, assignors: Vec<Assignor>) {
 }
 
 impl Member {
-    fn new(shared: Arc<Shared>, assignors: Vec<Assignor>) -> Self {
+    fn new(shared: Arc<Shared>, assignors: Vec<Strategy>) -> Self {
         let client = shared.client.options();
         Member {
             backoff: Backoff::new(client.retry_backoff, client.retry_backoff_max),
@@ -117,6 +125,7 @@ impl Member {
             assignors,
             topics: Arc::new([]),
             owned_since: -1,
+            given: Arc::new((Vec::new(), -1)),
             heart: Heart::default(),
             wanted: None,
             leads: None,
@@ -238,11 +247,8 @@ impl Member {
 
     /// The leader watches the group's topics (partitions added, a topic appears or goes).
     fn look_at_metadata(&mut self) -> Result<(), Stop> {
-        if let Some(led) = &self.leads {
-            let now = join::counts(&self.shared, &led.topics);
-            if now != led.counts {
-                self.want(|| "the partitions of subscribed topics changed".to_owned());
-            }
+        if self.leads.as_ref().is_some_and(|led| led.is_outdated(&self.shared)) {
+            self.want(|| "the partitions of subscribed topics changed".to_owned());
         }
         Ok(())
     }
@@ -302,8 +308,15 @@ impl Member {
         self.wanted = None; // whatever it was, this attempt is the answer
         self.shared.group.change_identity(|identity| identity.joining = true);
 
-        let (shared, assignors, owned_since) = (self.shared.clone(), self.assignors.clone(), self.owned_since);
-        let joined = self.tend(async { join::join(&shared, &assignors, owned_since, &topics, reason).await }).await?;
+        let wish = Wish {
+            strategies: self.assignors.clone(),
+            topics,
+            owned_since: self.owned_since,
+            given: self.given.clone(),
+            reason: reason.to_owned(),
+        };
+        let shared = self.shared.clone();
+        let joined = self.tend(async { join::join(&shared, &wish).await }).await?;
         let mut joined = match joined {
             Ok(joined) => joined,
             Err(error) => return Ok(Err(error)),
@@ -358,6 +371,7 @@ impl Member {
             self.revoke(going).await?;
         }
         self.owned_since = joined.generation;
+        self.given = Arc::new((assigned.clone(), joined.generation));
 
         let coming = without(&assigned, &owned);
         self.shared.change(|s| coming.iter().for_each(|tp| s.add(tp.clone(), StartAt::Committed, true)));

@@ -15,6 +15,7 @@ mod heartbeat;
 mod join;
 pub(crate) mod membership;
 pub(crate) mod protocol;
+pub(crate) mod strategy;
 pub(crate) mod verdict;
 
 /// Who we are in the group now.

@@ -17,14 +17,21 @@ const VERSION: i16 = 3;
 
 /// A member of the group as the leader sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Member {
+pub struct Member {
+    /// Given by the coordinator.
     pub id: String,
     /// `group.instance.id`
     pub instance_id: Option<String>,
+    /// What it subscribes to.
     pub topics: Vec<Arc<str>>,
+    /// What it owns while the group rebalances; nothing, if it is an eager one.
     pub owned: Vec<TopicPartition>,
     /// Of which generation `owned` is; −1 unknown.
     pub generation: i32,
+    /// `client.rack`
+    pub rack: Option<String>,
+    /// What its assignor has written for ours.
+    pub user_data: Option<Bytes>,
 }
 
 impl Member {
@@ -77,6 +84,8 @@ pub(crate) fn decode_member(id: &str, instance_id: Option<&str>, bytes: Bytes) -
         (generation, _) => generation,
     };
     Ok(Member {
+        rack: message.rack_id.filter(|rack| !rack.is_empty()),
+        user_data: message.user_data,
         id: id.to_owned(),
         instance_id: instance_id.map(str::to_owned),
         topics: message.topics.iter().map(|t| t.as_str().into()).collect(),

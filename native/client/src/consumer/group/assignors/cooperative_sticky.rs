@@ -14,21 +14,27 @@ use super::super::protocol::Member;
 use super::Counts;
 
 pub(super) fn assign(counts: &Counts, members: &[Member]) -> Vec<Vec<TopicPartition>> {
+    let mut lists = balanced(counts, members);
+    withhold_moving(counts, members, &mut lists);
+    lists
+}
+
+/// Everything is given to somebody, whoever owns it: what a group comes to in the end.
+pub(super) fn balanced(counts: &Counts, members: &[Member]) -> Vec<Vec<TopicPartition>> {
     if members.is_empty() {
         return Vec::new();
     }
     let claims = Claims::read(counts, members);
-    let mut lists = match equal_subscriptions(members) {
+    match equal_subscriptions(members) {
         true => constrained(counts, members, &claims),
         false => general(counts, members, &claims),
-    };
-    withhold_moving(members, claims.disputed, &mut lists);
-    lists
+    }
 }
 
 /// Takes partitions out that one member gains while another one claims to own them: they are free in the next
-/// generation. `disputed` ones are taken from everyone.
-fn withhold_moving(members: &[Member], disputed: Set<TopicPartition>, lists: &mut [Vec<TopicPartition>]) {
+/// generation. Disputed ones are taken from everyone.
+pub(crate) fn withhold_moving(counts: &Counts, members: &[Member], lists: &mut [Vec<TopicPartition>]) {
+    let Claims { disputed, .. } = Claims::read(counts, members);
     let mut given_up: Set<TopicPartition> = Set::default();
     for (member, list) in members.iter().zip(lists.iter()) {
         let kept: Set<&TopicPartition> = list.iter().collect();
