@@ -82,6 +82,9 @@ struct Note {
     looking: bool,
     retry_at: Option<Instant>,
     backoff: Backoff,
+    /// The topic's id, and the one before: metadata that lags behind may tell of that again.
+    topic_id: Uuid,
+    former_id: Uuid,
     /// The leader's epoch as planned last. When it grows, the position is validated.
     leader_epoch: i32,
     /// The replica to read from, and until when (KIP-392).
@@ -148,10 +151,8 @@ impl Fetcher {
         let snapshot = self.shared.client.metadata().snapshot();
         let now = Instant::now();
         let shared = self.shared.clone();
-        let mut plan = shared.with(|s| {
-            self.follow(s, &snapshot);
-            self.survey(s, &snapshot, now)
-        });
+        let (recreated, mut plan) = shared.with(|s| (self.follow(s, &snapshot), self.survey(s, &snapshot, now)));
+        self.begin_anew(&recreated);
         for (node, look_ups) in std::mem::take(&mut plan.resets) {
             self.start_reset(node, look_ups);
         }
@@ -179,17 +180,22 @@ impl Fetcher {
     }
 
     /// Follows the assignment and the leaders: notes of lost partitions go; where the leader is a new one, the position
-    /// has to be confirmed.
-    fn follow(&mut self, s: &mut Subscription, snapshot: &Snapshot) {
+    /// has to be confirmed; where the topic is, it is dropped. Returns the partitions of such topics.
+    fn follow(&mut self, s: &mut Subscription, snapshot: &Snapshot) -> Vec<TopicPartition> {
         if self.seen == (s.version, snapshot.version) {
-            return;
+            return Vec::new();
         }
         self.seen = (s.version, snapshot.version);
         self.notes.retain(|tp, _| s.get(tp).is_some());
-        let mut moved = Vec::new();
+        let (mut moved, mut recreated) = (Vec::new(), Vec::new());
         for (tp, partition) in s.iter() {
-            let Some((_, leader_epoch)) = snapshot.leader(&tp.topic, tp.partition) else { continue };
+            let Some(topic) = snapshot.topic(&tp.topic) else { continue };
             let note = self.notes.entry(tp.clone()).or_insert_with(|| Note::new(&self.shared, partition.epoch));
+            if note.is_another_topic(topic.id) {
+                recreated.push(tp.clone());
+                note.leader_epoch = -1;
+            }
+            let Some((_, leader_epoch)) = snapshot.leader(&tp.topic, tp.partition) else { continue };
             if leader_epoch > note.leader_epoch && note.leader_epoch >= 0 {
                 moved.push((tp.clone(), partition.epoch));
                 note.replica = None;
@@ -200,6 +206,8 @@ impl Fetcher {
         for (tp, epoch) in moved {
             s.revalidate(&tp, epoch);
         }
+        recreated.retain(|tp| s.recreated(tp, self.shared.reset_policy));
+        recreated
     }
 
     /// Sorts partitions by what they need and whom to ask.
@@ -357,7 +365,18 @@ impl Note {
             replica: None,
             told: None,
             unreadable: 0,
+            topic_id: Uuid::ZERO,
+            former_id: Uuid::ZERO,
         }
+    }
+
+    /// Whether the topic's id is a new one. Brokers before 2.8 have none.
+    fn is_another_topic(&mut self, id: Uuid) -> bool {
+        if id == Uuid::ZERO || id == self.topic_id || id == self.former_id {
+            return false;
+        }
+        self.former_id = std::mem::replace(&mut self.topic_id, id);
+        self.former_id != Uuid::ZERO
     }
 
     /// The partition is at this epoch now: a seek ends waiting, and an older look-up no longer counts.

@@ -367,6 +367,19 @@ impl Subscription {
         true
     }
 
+    /// The topic was deleted and created again under its name: places in the old log mean nothing in the new one, nor does
+    /// what was finished or committed. Placed anew by a look-up; without a policy nothing more until a seek. `false`: it had
+    /// no place yet.
+    pub fn recreated(&mut self, tp: &TopicPartition, to: Option<ResetTo>) -> bool {
+        let placed = |p: &&mut Partition| !matches!(p.state, FetchState::Committed | FetchState::Failed);
+        let Some(partition) = self.partitions.get_mut(tp).filter(placed) else { return false };
+        partition.forget();
+        (partition.finished, partition.committed) = (None, None);
+        (partition.high_watermark, partition.last_stable, partition.log_start) = (-1, -1, -1);
+        partition.state = to.map_or(FetchState::Failed, FetchState::Reset);
+        true
+    }
+
     /// The leader's log ends before our position (KIP-320): read on from where it was cut. What is buffered is dropped.
     pub fn truncated(&mut self, tp: &TopicPartition, epoch: u32, position: Position) -> bool {
         let Some(partition) = self.at(tp, epoch) else { return false };

@@ -9,6 +9,7 @@ use dohle_protocol::ErrorCode;
 use dohle_protocol::records::{BATCH_HEADER_LEN, BatchBuilder, RecordRef};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::batch::{Fit, OpenBatch};
 use super::buffers::Buffers;
@@ -201,8 +202,9 @@ impl Accumulator {
         queue.listed = true;
     }
 
-    /// Moves a record from a waiting room to its partition.
-    pub fn move_in(&self, partition: &Partition, record: &RecordRef<'_>, place: (u32, u32)) {
+    /// Moves a record from a waiting room, where it has been since `created` or a little later, to its partition. A batch
+    /// expires as one, so it takes over that age: `delivery.timeout.ms` counts from the call.
+    pub fn move_in(&self, partition: &Partition, record: &RecordRef<'_>, place: (u32, u32), created: Instant) {
         let bound = BatchBuilder::record_size_bound(record);
         let mut queue = partition.queue.lock();
         let limit = queue.limit;
@@ -210,10 +212,12 @@ impl Accumulator {
             && open.fit(bound, limit, &self.memory, &self.buffers, true) == Fit::Yes
         {
             open.append_for(record, place.0, place.1);
+            open.created = open.created.min(created);
             return;
         }
         if let Some(mut open) = OpenBatch::new(self.group(), bound, queue.usual, &self.memory, &self.buffers, true) {
             open.append_for(record, place.0, place.1);
+            open.created = created;
             self.begin(partition, &mut queue, open);
         }
     }

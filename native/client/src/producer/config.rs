@@ -57,7 +57,8 @@ impl Config {
             max_request_size: options.max_request_size,
             buffer_memory: options.buffer_memory,
             max_in_flight: options.max_in_flight.max(1) as usize,
-            max_block: options.max_block,
+            // A record's time counts from the call that took it, wherever it waits.
+            max_block: options.max_block.min(options.delivery_timeout),
             delivery_timeout: options.delivery_timeout,
             request_timeout,
             retry_backoff: client.retry_backoff,

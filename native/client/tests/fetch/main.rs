@@ -6,5 +6,6 @@ mod failing;
 mod leaders;
 mod placing;
 mod reading;
+mod recreated;
 mod stress;
 mod support;

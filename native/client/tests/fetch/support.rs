@@ -14,8 +14,9 @@ use dohle_client::{Client, ClientOptions, Error, Lane, TokioWorld};
 use dohle_protocol::ErrorCode;
 use dohle_protocol::compress::{Compression, Compressor};
 use dohle_protocol::messages::create_topics_request::CreatableTopic;
+use dohle_protocol::messages::delete_topics_request::DeleteTopicState;
 use dohle_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use dohle_protocol::messages::{CreateTopicsRequest, ProduceRequest};
+use dohle_protocol::messages::{CreateTopicsRequest, DeleteTopicsRequest, ProduceRequest};
 use dohle_protocol::records::{BatchBuilder, Headers, RecordRef};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -50,6 +51,15 @@ impl Cluster {
         };
         let response = self.client.request_any(|_| Ok(request.clone()), TIMEOUT).await.unwrap();
         assert_eq!(response.topics[0].error_code, 0);
+    }
+
+    /// Deletes a topic, and creates one of the same name.
+    pub async fn recreate(&self, topic: &str, partitions: i32) {
+        let topics = vec![DeleteTopicState { name: Some(topic.into()), ..DeleteTopicState::default() }];
+        let request = DeleteTopicsRequest { topics, timeout_ms: 5000, ..DeleteTopicsRequest::default() };
+        let response = self.client.request_any(|_| Ok(request.clone()), TIMEOUT).await.unwrap();
+        assert_eq!(response.responses[0].error_code, 0);
+        self.create(topic, partitions).await;
     }
 
     /// Appends one batch and returns its base offset.

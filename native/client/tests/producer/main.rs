@@ -5,6 +5,7 @@ mod delivery;
 mod faults;
 mod memory;
 mod real;
+mod recovery;
 mod semantics;
 mod storm;
 mod vectors;

@@ -6,6 +6,7 @@
 
 mod aimed;
 mod allocations;
+mod deadlines;
 mod group;
 mod hostile;
 mod mischief;
@@ -101,6 +102,11 @@ fn a_fetch_request_hurt_at_any_byte_is_read_as_it_was_sent_or_ends_in_an_error()
 #[test]
 fn a_fetch_response_hurt_at_any_byte_is_read_as_it_was_sent_or_ends_in_an_error() {
     sweep_every_byte(sweep::Exchange::Fetch, aimed::Way::Response);
+}
+
+#[test]
+fn the_delivery_timeout_bounds_a_record_wherever_it_is_stuck() {
+    deadlines::TRAPS.into_iter().for_each(deadlines::run);
 }
 
 #[test]

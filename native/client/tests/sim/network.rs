@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dohle_broker::{Broker, BrokerOptions};
+use dohle_broker::{Broker, BrokerOptions, Faults};
 use dohle_client::World;
 use dohle_client::generated::options::ClientOptions;
 
@@ -41,16 +41,29 @@ pub fn run_to_the_end(mut sim: turmoil::Sim<'static>, trace: Trace) -> Vec<Strin
 
 /// The host `broker`.
 pub fn host_broker(sim: &mut turmoil::Sim<'static>, seed: u64, partitions: i32, trace: &Trace) {
+    host_faulty_broker(sim, seed, partitions, trace, |_| {});
+}
+
+/// The host `broker`; `arm` is given its faults when it starts.
+pub fn host_faulty_broker(
+    sim: &mut turmoil::Sim<'static>,
+    seed: u64,
+    partitions: i32,
+    trace: &Trace,
+    arm: impl Fn(&Faults) + Clone + 'static,
+) {
     let trace = trace.clone();
     sim.host("broker", move || {
         let world = Arc::new(SimWorld::new("broker", seed, trace.clone()));
+        let arm = arm.clone();
         async move {
             let mut options = BrokerOptions::default();
             options.host = "0.0.0.0".to_owned();
             options.port = PORT;
             options.allow_non_loopback = true;
             options.partitions = partitions;
-            let _broker = Broker::start(world, options).await?;
+            let broker = Broker::start(world, options).await?;
+            arm(broker.faults());
             std::future::pending().await
         }
     });

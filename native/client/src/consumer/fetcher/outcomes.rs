@@ -127,6 +127,25 @@ impl Fetcher {
         }
     }
 
+    /// These partitions' topics were created again: what was fetched of the old ones is gone.
+    pub(super) fn begin_anew(&self, recreated: &[TopicPartition]) {
+        if recreated.is_empty() {
+            return;
+        }
+        self.shared.change(|_| ());
+        for tp in recreated {
+            let what =
+                format!("topic {} was deleted and created again: the position in partition {tp} is dropped", tp.topic);
+            match self.shared.reset_policy {
+                Some(to) => tracing::warn!("{what}; reset to {to:?}"),
+                None => {
+                    let hint = "auto.offset.reset is none: seek to go on";
+                    self.shared.raise(Error::new(ErrorKind::NoOffset, format!("{what}; {hint}")));
+                }
+            }
+        }
+    }
+
     /// Tells the loop that nothing more can be read here, once it has had everything before.
     fn give_up_at(&self, wanted: &Wanted, error: Error) {
         if self.shared.with(|s| s.is_drained(&wanted.tp, wanted.epoch) && s.fail(&wanted.tp, wanted.epoch)) {

@@ -101,6 +101,7 @@ impl Sender {
             let mut room = topic.room.lock();
             for chunk in room.take() {
                 let mut rest = chunk.rest();
+                let created = chunk.created;
                 released += chunk.reserved;
                 chunk.for_each(|asked, record, place| {
                     if count == 0 || asked >= count as i32 {
@@ -111,7 +112,7 @@ impl Sender {
                     let Some(partition) = topic.partitions.get(partition) else {
                         unreachable!("partitions are added before they are counted")
                     };
-                    accumulator.move_in(partition, record, place);
+                    accumulator.move_in(partition, record, place, created);
                     if let Some(choice) = choice.filter(|choice| choice.sticky) {
                         let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len) + 20;
                         partitioner.wrote(choice.partition, bytes, count, &topic.memo, &*topic);
