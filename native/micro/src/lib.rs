@@ -6,7 +6,7 @@
 
 mod data;
 
-use dohle_protocol::compress::{Compression, Compressor, Decompressor};
+use dohle_protocol::compress::{Compression, Compressor, Decompressor, Output};
 use dohle_protocol::frame;
 use dohle_protocol::messages::ProduceRequest;
 use dohle_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
@@ -119,7 +119,7 @@ fn seal(codec: Compression) -> impl FnMut() -> usize {
 fn decompress(codec: Compression) -> impl FnMut() -> usize {
     let batch = batches(sealed(codec).bytes()).next().expect("a batch").expect("a good one");
     let mut decompressor = Decompressor::new();
-    let mut out = Vec::with_capacity(256 * 1024);
+    let mut out = Output::new();
     move || {
         out.clear();
         batch.plain_into(&mut decompressor, 1 << 30, &mut out).expect("what was compressed");
@@ -130,7 +130,7 @@ fn decompress(codec: Compression) -> impl FnMut() -> usize {
 /// What a language reads instead of parsing records.
 fn index() -> impl FnMut() -> usize {
     let batch = batches(sealed(Compression::None).bytes()).next().expect("a batch").expect("a good one");
-    let mut plain = Vec::new();
+    let mut plain = Output::new();
     let header = batch.plain_into(&mut Decompressor::new(), 1 << 30, &mut plain).expect("plain records");
     let mut index = Vec::new();
     let run = Run { from_offset: 0, base_offset: 0, shift: 0, max_bytes: 1 << 30, at_least_one: true };

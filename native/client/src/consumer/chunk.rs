@@ -7,12 +7,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dohle_protocol::compress::Decompressor;
+use dohle_protocol::compress::{Decompressor, Output};
 use dohle_protocol::records::{BatchHeader, ControlType, Indexer, RawBatch, RecordError, Run, batches};
 
 use crate::collections::Set;
 
 use super::handover::{Chunk, Position};
+use super::spare::Spare;
 
 /// A chunk holds at most this much of records, unless one record is larger.
 pub(crate) const CHUNK_BYTES: usize = 256 * 1024;
@@ -77,10 +78,17 @@ impl From<RecordError> for CutError {
 
 /// Cuts the records of one partition into chunks. Stops at a batch boundary when the chunks charge `budget` (the rest comes
 /// with the next fetch): a response that unpacks to many times its size does not have to be held as a whole.
-pub(crate) fn cut(fetched: Fetched, rules: Rules, budget: usize, decompressor: &mut Decompressor) -> Cut {
-    let mut cutter = Cutter::new(fetched, rules);
+pub(crate) fn cut(
+    fetched: Fetched,
+    rules: Rules,
+    budget: usize,
+    decompressor: &mut Decompressor,
+    spare: &Arc<Spare>,
+) -> Cut {
+    let mut cutter = Cutter::new(fetched, rules, spare);
     let error = cutter.run(budget, decompressor).err();
     cutter.flush();
+    spare.give(std::mem::take(&mut cutter.packed).into_memory().0);
     // What follows the last chunk without records (markers, aborted data, compacted offsets) is passed with it.
     if let Some(last) = cutter.chunks.last_mut() {
         last.next = cutter.next;
@@ -88,7 +96,8 @@ pub(crate) fn cut(fetched: Fetched, rules: Rules, budget: usize, decompressor: &
     Cut { chunks: cutter.chunks, next: cutter.next, error, charge: cutter.charge }
 }
 
-struct Cutter {
+struct Cutter<'a> {
+    spare: &'a Arc<Spare>,
     fetched: Fetched,
     rules: Rules,
     aborted: Aborted,
@@ -97,7 +106,7 @@ struct Cutter {
     charge: usize,
     open: Option<Open>,
     /// Small decompressed batches of the open chunk, one behind the other; empty while it is a slice.
-    packed: Vec<u8>,
+    packed: Output,
 }
 
 /// The chunk that is being filled.
@@ -110,11 +119,12 @@ struct Open {
     next: Position,
 }
 
-impl Cutter {
-    fn new(mut fetched: Fetched, rules: Rules) -> Self {
+impl<'a> Cutter<'a> {
+    fn new(mut fetched: Fetched, rules: Rules, spare: &'a Arc<Spare>) -> Self {
         let aborted = Aborted::new(std::mem::take(&mut fetched.aborted));
         let next = fetched.from;
-        Cutter { fetched, rules, aborted, next, chunks: Vec::new(), charge: 0, open: None, packed: Vec::new() }
+        let packed = Output::new();
+        Cutter { spare, fetched, rules, aborted, next, chunks: Vec::new(), charge: 0, open: None, packed }
     }
 
     fn run(&mut self, budget: usize, decompressor: &mut Decompressor) -> Result<(), CutError> {
@@ -221,10 +231,13 @@ impl Cutter {
         if self.open.as_ref().is_some_and(|open| open.slice.is_some()) {
             self.flush();
         }
+        if self.packed.room() == 0 {
+            self.packed = self.spare.take();
+        }
         let start = self.packed.len();
         let header = batch.plain_into(decompressor, self.rules.max_decompressed, &mut self.packed)?;
         if self.packed.len() > CHUNK_BYTES {
-            let all = Bytes::from(std::mem::take(&mut self.packed));
+            let all = self.spare.seal(&mut self.packed);
             if let Some(open) = &mut self.open {
                 open.slice = Some((all.clone(), 0..start));
             }
@@ -250,11 +263,10 @@ impl Cutter {
     }
 
     fn flush(&mut self) {
-        let packed = std::mem::take(&mut self.packed);
-        let Some(open) = self.open.take().filter(|open| open.count > 0) else { return };
+        let Some(open) = self.open.take().filter(|open| open.count > 0) else { return self.packed.clear() };
         let bytes = match open.slice {
             Some((of, range)) => of.slice(range),
-            None => Bytes::from(packed),
+            None => self.spare.seal(&mut self.packed),
         };
         let charge = bytes.len() + size_of_val(&open.index[..]);
         self.charge += charge;
@@ -357,7 +369,7 @@ mod tests {
             aborted: aborted.to_vec(),
             high_watermark: 1000,
         };
-        cut(fetched, rules, usize::MAX, &mut Decompressor::new())
+        cut(fetched, rules, usize::MAX, &mut Decompressor::new(), &Spare::new(1 << 20))
     }
 
     fn offsets(cut: &Cut) -> Vec<i64> {
@@ -455,7 +467,7 @@ mod tests {
                 aborted: Vec::new(),
                 high_watermark: 50,
             };
-            let cut = cut(fetched, RULES, 400_000, &mut Decompressor::new());
+            let cut = cut(fetched, RULES, 400_000, &mut Decompressor::new(), &Spare::new(1 << 20));
             assert!(cut.charge <= 400_000 + CHUNK_BYTES && cut.error.is_none());
             seen.extend(offsets(&cut));
             from = cut.next;

@@ -168,6 +168,7 @@ async fn read(shared: &Arc<Shared>, full: bool, response: FetchResponse, link: &
     }
     link.session.settle(full);
     if work.is_empty() {
+        shared.spare.rest();
         return Ok(fates);
     }
     let mut decompressor = std::mem::take(&mut link.decompressor);
@@ -213,7 +214,7 @@ fn unpack(shared: &Shared, work: Vec<(Wanted, Fetched)>, decompressor: &mut Deco
             fates.push(Fate { wanted, what: What::Fine });
             continue;
         }
-        let cut = chunk::cut(fetched, rules, budget - charge, decompressor);
+        let cut = chunk::cut(fetched, rules, budget - charge, decompressor, &shared.spare);
         charge += cut.charge;
         let moved = cut.next != wanted.from;
         if moved {

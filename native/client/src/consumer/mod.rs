@@ -3,7 +3,7 @@
 //! engine never calls into it. Driven by the language's calls, by the fetcher task and by the coordinator task.
 //!
 //! File map: `handover` what crosses · `subscription` what is assigned and how far · `shared` the lock and the
-//! wake-ups · `fetcher`, `fetch`, `session`, `chunk`, `offsets` the fetch half · `group/` membership, `commit`, `poll_clock`.
+//! wake-ups · `fetcher`, `fetch`, `session`, `chunk`, `spare`, `offsets` the fetch half · `group/` membership, `commit`, `poll_clock`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +26,7 @@ mod poll_clock;
 mod reset_policy;
 mod session;
 mod shared;
+mod spare;
 mod state;
 mod subscription;
 mod types;

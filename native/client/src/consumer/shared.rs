@@ -33,6 +33,7 @@ use crate::{Client, Error, ErrorKind, Result, watch};
 
 use super::group::Group;
 use super::handover::{Chunk, Position, TopicPartition};
+use super::spare::Spare;
 use super::state::State;
 use super::subscription::{Interest, ResetTo, Subscription};
 use super::{ConsumerOptions, ConsumerSink, commit, reset_policy};
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     /// `auto.offset.reset`; `None` is Kafka's `none`.
     pub reset_policy: Option<ResetTo>,
     pub sink: Arc<dyn ConsumerSink>,
+    /// Memory for chunks to come.
+    pub spare: Arc<Spare>,
     /// Tells this consumer's connections from those of others of the same client (see `Lane`). Drawn at random: two that
     /// are equal would share connections, and wait for each other, but work.
     pub number: u32,
@@ -91,6 +94,7 @@ impl Shared {
             reset_policy: reset_policy::parse(&options.auto_offset_reset)?,
             number: client.world().random_u64() as u32,
             client,
+            spare: Spare::new(options.fetch_buffer_bytes),
             options,
             sink,
             group: Group::default(),

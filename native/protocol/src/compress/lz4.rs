@@ -159,10 +159,9 @@ impl Header {
 
     fn block(&self, block: &[u8], offset: usize, frame_start: usize, sink: &mut Sink<'_>) -> Result<(), CompressError> {
         let cap = self.max_block.min(block.len() * MAX_RATIO);
-        let limited = cap > sink.left();
-        let end = sink.out.len();
-        sink.out.resize(end + cap.min(sink.left()), 0);
-        let (before, fresh) = sink.out.split_at_mut(end);
+        let (left, end) = (sink.left(), sink.out.len());
+        let limited = cap > left;
+        let (before, fresh) = sink.out.split(cap.min(left));
         let result = if self.independent {
             lz4_flex::block::decompress_into(block, fresh)
         } else {
@@ -171,7 +170,7 @@ impl Header {
         };
         match result {
             Ok(used) => {
-                sink.out.truncate(end + used);
+                sink.out.grow(used);
                 Ok(())
             }
             Err(DecompressError::OutputTooSmall { .. }) if limited => Err(sink.too_large()),

@@ -5,12 +5,15 @@
 
 mod gzip;
 mod lz4;
+mod output;
 mod snappy;
 mod zstd;
 
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
+
+pub use output::Output;
 
 /// A codec of record batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -265,17 +268,34 @@ impl Decompressor {
         max: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), CompressError> {
+        let mut output = Output::from(std::mem::take(out));
+        let result = self.run(compression, input, max, &mut output, true);
+        *out = output.into_vec();
+        result
+    }
+
+    /// As [`Self::decompress`], into memory that is used again.
+    ///
+    /// # Errors
+    /// When the input is malformed or too much would come out; `out` is then as it was.
+    pub fn decompress_to(
+        &mut self,
+        compression: Compression,
+        input: &[u8],
+        max: usize,
+        out: &mut Output,
+    ) -> Result<(), CompressError> {
         self.run(compression, input, max, out, true)
     }
 
-    /// As [`Self::decompress`], for message sets: those of magic 0 have a wrong header checksum in lz4.
+    /// As [`Self::decompress_to`], for message sets: those of magic 0 have a wrong header checksum in lz4.
     pub(crate) fn decompress_legacy(
         &mut self,
         compression: Compression,
         magic: i8,
         input: &[u8],
         max: usize,
-        out: &mut Vec<u8>,
+        out: &mut Output,
     ) -> Result<(), CompressError> {
         self.run(compression, input, max, out, magic != 0)
     }
@@ -285,7 +305,7 @@ impl Decompressor {
         compression: Compression,
         input: &[u8],
         max: usize,
-        out: &mut Vec<u8>,
+        out: &mut Output,
         lz4_header_checksum: bool,
     ) -> Result<(), CompressError> {
         let start = out.len();
@@ -313,7 +333,7 @@ impl fmt::Debug for Decompressor {
 /// Where decompressed bytes go: the caller's buffer and its cap.
 struct Sink<'a> {
     codec: Compression,
-    out: &'a mut Vec<u8>,
+    out: &'a mut Output,
     start: usize,
     max: usize,
 }
@@ -348,18 +368,10 @@ impl Sink<'_> {
 
     /// Lets `fill` write into at most `len` fresh bytes, of which it says how many it used.
     fn fill<E>(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<(), E> {
-        let end = self.out.len();
-        self.out.resize(end + len.min(self.left()), 0);
-        match fill(&mut self.out[end..]) {
-            Ok(used) => {
-                self.out.truncate(end + used);
-                Ok(())
-            }
-            Err(error) => {
-                self.out.truncate(end);
-                Err(error)
-            }
-        }
+        let len = len.min(self.left());
+        let used = fill(self.out.split(len).1)?;
+        self.out.grow(used);
+        Ok(())
     }
 
     fn truncated(&self, field: &'static str, offset: usize) -> CompressError {

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use super::builder::write_record;
 use super::header::{Attributes, BatchHeader, LOG_OVERHEAD, TimestampType, array, at};
 use super::{Headers, PlainBatch, RecordError, RecordErrorKind, RecordRef};
-use crate::compress::{Compression, Decompressor};
+use crate::compress::{Compression, Decompressor, Output};
 
 const TIMESTAMP: usize = 18;
 
@@ -102,7 +102,7 @@ impl LegacyBatch {
         }
 
         let value = self.message.value.map(|(start, end)| &self.bytes[start..end]).unwrap_or_default();
-        let mut inner = Vec::new();
+        let mut inner = Output::new();
         decompressor.decompress_legacy(compression, self.message.magic, value, max, &mut inner).map_err(|error| {
             let position = self.position + self.bytes.len() - value.len();
             RecordError::new(RecordErrorKind::Compression(error), "Value", position)

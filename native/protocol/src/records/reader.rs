@@ -11,7 +11,7 @@ use super::header::{BATCH_HEADER_LEN, BatchHeader, LOG_OVERHEAD, MIN_RECORD_LEN,
 use super::headers::{read_field, skip_headers, varint_error};
 use super::varint::{read_varint, read_varlong};
 use super::{LegacyBatch, RecordError, RecordErrorKind, RecordRef, WireHeaders};
-use crate::compress::{Compression, Decompressor};
+use crate::compress::{Compression, Decompressor, Output};
 
 /// Cuts a record set, as in a fetch response or a log segment, into batches.
 #[must_use]
@@ -154,7 +154,7 @@ impl RawBatch {
         &self,
         decompressor: &mut Decompressor,
         max: usize,
-        out: &mut Vec<u8>,
+        out: &mut Output,
     ) -> Result<BatchHeader, RecordError> {
         match self {
             Self::V2(batch) => batch.plain_into(decompressor, max, out),
@@ -215,7 +215,7 @@ impl Batch {
         if self.header.attributes.compression() == Some(Compression::None) {
             return Ok(PlainBatch { header: self.header, records: self.bytes.slice(BATCH_HEADER_LEN..) });
         }
-        let mut out = Vec::new();
+        let mut out = Output::new();
         self.plain_into(decompressor, max, &mut out)?;
         Ok(PlainBatch { header: self.header, records: Bytes::from(out) })
     }
@@ -224,7 +224,7 @@ impl Batch {
         &self,
         decompressor: &mut Decompressor,
         max: usize,
-        out: &mut Vec<u8>,
+        out: &mut Output,
     ) -> Result<BatchHeader, RecordError> {
         let in_batch = |error: RecordError| error.in_batch(self.header.base_offset);
         let attributes = self.header.attributes;
@@ -233,7 +233,7 @@ impl Batch {
             return Err(in_batch(RecordError::invalid("Attributes", position, i64::from(attributes.codec_id()))));
         };
         let start = out.len();
-        decompressor.decompress(compression, &self.bytes[BATCH_HEADER_LEN..], max, out).map_err(|error| {
+        decompressor.decompress_to(compression, &self.bytes[BATCH_HEADER_LEN..], max, out).map_err(|error| {
             let position = self.position + BATCH_HEADER_LEN;
             in_batch(RecordError::new(RecordErrorKind::Compression(error), "Records", position))
         })?;

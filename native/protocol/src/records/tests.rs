@@ -2,7 +2,7 @@ use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 
 use super::*;
-use crate::compress::{Compression, Compressor, Decompressor};
+use crate::compress::{Compression, Compressor, Decompressor, Output};
 
 const MAX: usize = 64 << 20;
 const ALL: Run = Run { from_offset: 0, base_offset: 0, shift: 0, max_bytes: MAX, at_least_one: true };
@@ -517,7 +517,7 @@ fn read_everything(bytes: Bytes) {
     let mut decompressor = Decompressor::new();
     for batch in batches(bytes).flatten() {
         let _ = batch.verify_crc();
-        let mut out = Vec::new();
+        let mut out = Output::new();
         if let Ok(header) = batch.plain_into(&mut decompressor, 1 << 20, &mut out) {
             let mut indexer = Indexer::new(&header, &out);
             let mut index = Vec::new();
@@ -551,7 +551,7 @@ proptest! {
     ) {
         let batch = sealed(&records, codec);
         let raw = batches(batch.bytes()).next().unwrap().unwrap();
-        let mut out = b"ahead".to_vec();
+        let mut out = Output::from(b"ahead".to_vec());
         let header = raw.plain_into(&mut Decompressor::new(), MAX, &mut out).unwrap();
         let mut indexer = Indexer::new(&header, &out[5..]);
         let mut index = Vec::new();
