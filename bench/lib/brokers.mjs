@@ -23,21 +23,24 @@ export async function open(brokers, say) {
   if (brokers) return new Topics(brokers, brokers, async () => {})
   say('starting Apache Kafka')
   const server = await KafkaServer.start({ say, heap: '1g', properties: settings })
-  return new Topics(server.bootstrap, 'Apache Kafka', () => server.stop())
+  return new Topics(server.bootstrap, 'Apache Kafka', () => server.stop(), true)
 }
 
 /** Topics of one run, on one cluster. */
 class Topics {
   #admin
   #end
+  #temporary
   #made = []
   #count = 0
   #run = randomBytes(3).toString('hex')
 
-  constructor(address, title, end) {
+  /** `temporary`: the broker goes with all that is in it. */
+  constructor(address, title, end, temporary = false) {
     this.address = address
     this.title = title
     this.#end = end
+    this.#temporary = temporary
     const kafka = new Kafka({ brokers: address.split(','), logLevel: logLevel.NOTHING, clientId: 'bench' })
     this.#admin = kafka.admin()
   }
@@ -52,8 +55,8 @@ class Topics {
     const topic = `bench-${this.#run}-${++this.#count}-${hint}`
     const configEntries = Object.entries(config).map(([name, value]) => ({ name, value: String(value) }))
     const topics = [{ topic, numPartitions: partitions, configEntries }]
-    await this.#admin.createTopics({ topics, waitForLeaders: false })
     this.#made.push(topic)
+    await this.#admin.createTopics({ topics, waitForLeaders: false })
     await until(async () => {
       const { topics } = await this.#admin.fetchTopicMetadata({ topics: [topic] })
       return topics[0].partitions.length === partitions && topics[0].partitions.every(({ leader }) => leader >= 0)
@@ -88,9 +91,13 @@ class Topics {
 
   /** Removes what is left, and ends the broker if this started it. */
   async stop() {
-    if (this.#made.length > 0) await this.#admin.deleteTopics({ topics: this.#made }).catch(() => {})
-    await this.#admin.disconnect()
-    await this.#end()
+    try {
+      if (!this.#temporary)
+        for (const topic of this.#made) await this.#admin.deleteTopics({ topics: [topic] }).catch(() => {})
+      await this.#admin.disconnect()
+    } finally {
+      await this.#end()
+    }
   }
 }
 

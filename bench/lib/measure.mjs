@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { root } from '../../scripts/lib/paths.mjs'
 import { open } from './brokers.mjs'
 import { clients } from './clients.mjs'
+import { onInterrupt } from './interrupt.mjs'
 import { chart, grouped } from './plot.mjs'
 import { line, table } from './report.mjs'
 import { runCase, setUp } from './rounds.mjs'
@@ -16,32 +17,43 @@ export async function measure({ cases, names, rounds, brokers, json, plot, conte
   const { ready, missing } = await setUp(names, clients, context)
   if (ready.size === 0) throw new Error('no client can be set up on this machine')
   const fill = cases.some(one => one.reads) ? await filler(ready, context) : undefined
-  const topics = await (await open(brokers, say)).connect()
   const shown = []
+  const interrupt = onInterrupt(say)
   try {
-    for (const one of cases) {
-      const lines = []
-      const notes = [...missing].map(([client, reason]) => [client, `missing: ${reason}`])
-      for (const [client, reason] of missing) print({ client, scenario: one.name, missing: reason })
-      const told = ({ client, round, result, failed, unable }) => {
-        if (result) {
-          lines.push(line(one, client, result))
-          return print(lines.at(-1))
+    const topics = await open(brokers, say)
+    try {
+      await topics.connect()
+      for (const one of cases) {
+        const lines = []
+        const notes = [...missing].map(([client, reason]) => [client, `missing: ${reason}`])
+        for (const [client, reason] of missing) print({ client, scenario: one.name, missing: reason })
+        const told = ({ client, round, result, failed, unable }) => {
+          if (result) {
+            lines.push(line(one, client, result))
+            return print(lines.at(-1))
+          }
+          notes.push([client, unable ? 'has nothing for this scenario' : `failed in round ${round}: ${failed}`])
+          if (failed) process.exitCode = 1
+          print(
+            unable
+              ? { client, scenario: one.name, missing: 'has nothing for this scenario' }
+              : { client, scenario: one.name, failed },
+          )
         }
-        notes.push([client, unable ? 'has nothing for this scenario' : `failed in round ${round}: ${failed}`])
-        if (failed) process.exitCode = 1
-        print(
-          unable
-            ? { client, scenario: one.name, missing: 'has nothing for this scenario' }
-            : { client, scenario: one.name, failed },
-        )
+        await runCase(one, { ready, clients, topics, rounds, fill, told, signal: interrupt.signal })
+        shown.push({ one, lines, notes })
+        if (!json) console.log(`\n${table(one, lines, notes)}\n`)
       }
-      await runCase(one, { ready, clients, topics, rounds, fill, told })
-      shown.push({ one, lines, notes })
-      if (!json) console.log(`\n${table(one, lines, notes)}\n`)
+    } finally {
+      await topics.stop()
     }
+  } catch (error) {
+    if (!interrupt.signal.aborted) throw error
+    say('interrupted: the topics are deleted, and what was started is stopped')
+    process.exitCode = interrupt.exitCode
+    return
   } finally {
-    await topics.stop()
+    interrupt.end()
   }
   if (plot)
     draw(
