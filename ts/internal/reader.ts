@@ -8,7 +8,7 @@ import { KafkaError } from '../errors.ts'
 import { Chunk } from './chunk.ts'
 import type { Environment } from './environment.ts'
 import { aborted, closed, thrown } from './failure.ts'
-import { turn } from './pace.ts'
+import { CHUNKS_MS, turn } from './pace.ts'
 import { onAbort } from './signals.ts'
 
 /** A chunk and the position of its next record. */
@@ -44,6 +44,8 @@ export class Reader {
   #error: KafkaError | undefined
   #wake: (() => void) | undefined
   #ready = false
+  /** When the event loop was last seen to run. */
+  #turned = 0
 
   constructor(environment: Environment, handle: number) {
     this.environment = environment
@@ -110,7 +112,7 @@ export class Reader {
 
   /**
    * Makes `chunk` one with a record at `position` that may be yielded, and returns it; waits if there is none. Null: the
-   * loop is over. The event loop has run whenever a new chunk came.
+   * loop is over. Whenever a new chunk comes, the event loop has run at most 1 ms before: a turn costs as much as 50 records.
    */
   async next(loop: Loop, signal: AbortSignal | undefined): Promise<Chunk | null> {
     let ran = false
@@ -121,16 +123,24 @@ export class Reader {
       if (this.chunk !== null && this.position < this.chunk.count && !this.chunk.progress.revoked) return this.chunk
       if (this.chunk !== null) {
         this.chunk = null
-        await turn()
+        await this.#rest()
         ran = true
       } else if (!this.#take()) {
         await this.#wait(signal)
+        this.#turned = performance.now()
         ran = true
       } else if (!ran) {
-        await turn()
+        await this.#rest()
         ran = true
       }
     }
+  }
+
+  /** Lets the event loop run, unless it just has. */
+  async #rest(): Promise<void> {
+    if (performance.now() - this.#turned < CHUNKS_MS) return
+    await turn()
+    this.#turned = performance.now()
   }
 
   #takeError(): KafkaError {
