@@ -117,7 +117,170 @@ describe('consumer', () => {
         consumer.forEach(() => {}, { concurrency: 0 }),
         code('INVALID_ARGUMENT', /^concurrency: 0/),
       )
+      await assert.rejects(
+        consumer.forEach(() => {}, { max: 3 }),
+        code('INVALID_ARGUMENT', /^max: goes with/),
+      )
+      await assert.rejects(
+        consumer.forEach(() => {}, { concurrency: 'key', max: 0.5 }),
+        code('INVALID_ARGUMENT', /^max: 0.5/),
+      )
       await consumer.close()
+    })
+  })
+
+  describe('forEach by key', () => {
+    /** A topic whose records have `keys` keys in turn; values count up from 0 in each partition. */
+    async function keyed(records: number, keys: number, partitions = 1): Promise<string> {
+      const topic = unique('keyed')
+      await context.kafka.admin().createTopics([{ topic, partitions }])
+      await using producer = context.kafka.producer()
+      const messages = Array.from({ length: records * partitions }, (_, i) => {
+        const n = Math.floor(i / partitions)
+        return { partition: i % partitions, key: n % keys === 0 ? null : `k${n % keys}`, value: String(n) }
+      })
+      await producer.sendBatch({ topic, messages })
+      return topic
+    }
+
+    const id = ({ partition, key }: Message) => `${partition}/${key === null ? null : key.toString()}`
+
+    test('each key of a partition keeps its order while others go on, within the limit', async () => {
+      const topic = await keyed(300, 5, 2)
+      const consumer = await assigned(context.kafka, topic, 2)
+      const seen = new Map<string, number[]>()
+      const running = new Set<string>()
+      let [most, count] = [0, 0]
+      await consumer.forEach(
+        async message => {
+          assert.ok(!running.has(id(message)), 'two of one key at a time')
+          running.add(id(message))
+          most = Math.max(most, running.size)
+          seen.set(id(message), [...(seen.get(id(message)) ?? []), Number(message.text())])
+          // One key is slow: the others do not wait for it.
+          await sleep(id(message) === '0/k1' ? 3 : 0)
+          running.delete(id(message))
+          if (++count === 600) void consumer.close()
+        },
+        { concurrency: 'key', max: 4 },
+      )
+      assert.equal(most, 4)
+      assert.equal(seen.size, 10)
+      for (const [key, values] of seen) {
+        assert.equal(values.length, 60)
+        assert.deepEqual(
+          values,
+          [...values].sort((a, b) => a - b),
+          key,
+        )
+      }
+    })
+
+    test('a slow key holds up the commit of its partition, not the other keys', async () => {
+      const topic = await keyed(40, 4)
+      const { consumer, committed } = await member(context.kafka, topic)
+      let release = () => {}
+      const held = new Promise<void>(resolve => {
+        release = resolve
+      })
+      const done: number[] = []
+      const loop = consumer.forEach(
+        async message => {
+          if (message.keyText() === 'k2') await held
+          done.push(Number(message.text()))
+        },
+        { concurrency: 'key' },
+      )
+      while (done.length < 30) await sleep(5)
+      await sleep(20)
+      assert.equal(done.length, 30)
+      await consumer.commit()
+      assert.equal(await committed(), 2)
+      release()
+      while (done.length < 40) await sleep(5)
+      await sleep(5)
+      await consumer.commit()
+      assert.equal(await committed(), 40)
+      await consumer.close()
+      await loop
+    })
+
+    test('when it is stopped nothing more begins, what runs ends and is committed, and a later loop leaves nothing out', async () => {
+      const topic = await keyed(60, 3)
+      for (const how of ['signal', 'failure'] as const) {
+        const { consumer, groupId } = await member(context.kafka, topic, { enableAutoCommit: true })
+        const controller = new AbortController()
+        const done = new Set<string>()
+        let after = 0
+        let stopped = false
+        const handler = async (message: Message) => {
+          if (stopped) after++
+          await sleep(2)
+          if (message.text() === '20') {
+            stopped = true
+            if (how === 'failure') throw new Error('handler')
+            controller.abort()
+          }
+          done.add(message.text()!)
+        }
+        const options = { concurrency: 'key', max: 2, signal: controller.signal } as const
+        await assert.rejects(consumer.forEach(handler, options), how === 'signal' ? code('ABORTED') : /handler/)
+        assert.equal(after, 0)
+        const before = done.size
+        assert.ok(before >= 15 && before < 30, `${before} were handled`)
+        if (how === 'failure') {
+          // The one that failed had begun: it is not given out again.
+          const rest = new Set(Array.from({ length: 60 }, (_, i) => String(i)).filter(n => !done.has(n) && n !== '20'))
+          for await (const message of consumer) {
+            rest.delete(message.text()!)
+            if (rest.size === 0) break
+          }
+        }
+        await consumer.close()
+        const { consumer: next } = await member(context.kafka, topic, { groupId })
+        const [first] = await take(next, 1)
+        const unhandled = Array.from({ length: 60 }, (_, i) => i).find(n => !done.has(String(n)))
+        // The later loop went on behind the failure, which finishes it, and broke off with the last record in hand.
+        assert.equal(first, how === 'signal' ? `0:${unhandled}` : '0:59')
+        await next.close()
+      }
+    })
+
+    test('after a seek nothing that waited for its turn begins; after a pause what was given out ends', async () => {
+      const topic = await keyed(60, 2)
+      for (const how of ['seek', 'pause'] as const) {
+        const consumer = await assigned(context.kafka, topic)
+        const handled: number[] = []
+        let acted = false
+        const loop = consumer.forEach(
+          async message => {
+            handled.push(Number(message.text()))
+            await sleep(1)
+            if (!acted && message.text() === '9') {
+              acted = true
+              if (how === 'seek') consumer.seek({ topic, partition: 0, offset: 50 })
+              else {
+                consumer.pause([{ topic, partition: 0 }])
+                setTimeout(() => consumer.resume([{ topic, partition: 0 }]), 100)
+              }
+            }
+          },
+          { concurrency: 'key', max: 2 },
+        )
+        while (!handled.includes(58) || !handled.includes(59)) await sleep(5)
+        await consumer.close()
+        await loop
+        const times = new Map<number, number>()
+        for (const n of handled) times.set(n, (times.get(n) ?? 0) + 1)
+        assert.deepEqual(
+          [...times.values()].filter(count => count > 1),
+          [],
+          'twice',
+        )
+        const skipped = Array.from({ length: 60 }, (_, i) => i).filter(n => !times.has(n))
+        if (how === 'pause') assert.deepEqual(skipped, [])
+        else assert.ok(skipped.length >= 35 && skipped.every(n => n < 50), `${skipped}`)
+      }
     })
   })
 

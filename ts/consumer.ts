@@ -21,7 +21,7 @@ import type { Environment } from './internal/environment.ts'
 import { aborted, closed, failureOf, invalid, kindOf } from './internal/failure.ts'
 import { ForEach } from './internal/for-each.ts'
 import { Messages } from './internal/messages.ts'
-import { lookedUp, placeOf } from './internal/partitions.ts'
+import { concerning, lookedUp, placeOf } from './internal/partitions.ts'
 import { Reader } from './internal/reader.ts'
 import { type RebalanceListeners, Rebalances } from './internal/rebalances.ts'
 import { settleWithin } from './internal/settle.ts'
@@ -54,6 +54,16 @@ export interface OffsetToCommit extends TopicPartition {
   metadata?: string | undefined
 }
 
+/** For `close`. */
+export interface ConsumerCloseOptions extends CloseOptions {
+  /**
+   * Whether it leaves its group, so that the others get its partitions at once, or remains until `sessionTimeoutMs` is over
+   * (KIP-1092).
+   * @defaultValue true; false with a `groupInstanceId`: such a member comes back to its partitions without a rebalance
+   */
+  leaveGroup?: boolean | undefined
+}
+
 /** For calls that wait or iterate. */
 export interface ReadOptions {
   /** Ends it: what waits rejects with the code `ABORTED`. */
@@ -66,10 +76,16 @@ export interface SubscribeOptions extends ReadOptions, RebalanceListeners {}
 /** For `forEach`. */
 export interface ForEachOptions extends ReadOptions {
   /**
-   * How many handlers run at a time: a number, in any order, or `'partition'`: one per partition, in order.
+   * How many handlers run at a time: a number, in any order; `'partition'`: one per partition, in order; `'key'`: one per
+   * key of a partition, so that the records of a key keep their order. Records without a key count as having the same.
    * @defaultValue 1
    */
-  concurrency?: number | 'partition' | undefined
+  concurrency?: number | 'partition' | 'key' | undefined
+  /**
+   * With `concurrency: 'key'`: how many handlers run at a time in all.
+   * @defaultValue 64
+   */
+  max?: number | undefined
 }
 
 /** What a consumer tells by events. Nobody needs to listen: the engine deals with all of them. */
@@ -186,16 +202,20 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
 
   /**
    * Calls `handler` for every record until `close()`. A record is finished when its handler has returned, or what it
-   * returned has resolved. When one fails, no others begin and the call rejects with its error.
+   * returned has resolved; it is committed once all records before it in its partition are finished. When one fails, no
+   * others begin, those that run end, and the call rejects with its error. A `signal` stops it the same way, with `ABORTED`:
+   * what `close()` then commits is all that was handled.
    */
   async forEach(handler: (message: Message) => unknown, options: ForEachOptions = {}): Promise<void> {
-    const { concurrency = 1, signal } = this.#open(options, ['concurrency', 'signal'])
+    const { concurrency = 1, max, signal } = this.#open(options, ['concurrency', 'max', 'signal'])
     if (typeof handler !== 'function') throw invalid('handler', `is ${kindOf(handler)}, not a function`)
-    if (concurrency !== 'partition' && !(Number.isInteger(concurrency) && concurrency > 0)) {
-      const found = typeof concurrency === 'number' ? concurrency : kindOf(concurrency)
-      throw invalid('concurrency', `${found} is neither a whole number above 0 nor 'partition'`)
-    }
-    await new ForEach(this.#reader, handler, signal).run(concurrency)
+    const whole = (value: unknown): value is number => Number.isInteger(value) && (value as number) > 0
+    const found = (value: unknown) => (typeof value === 'number' ? value : kindOf(value))
+    if (concurrency !== 'partition' && concurrency !== 'key' && !whole(concurrency))
+      throw invalid('concurrency', `${found(concurrency)} is neither a whole number above 0 nor 'partition' nor 'key'`)
+    if (max !== undefined && concurrency !== 'key') throw invalid('max', `goes with concurrency 'key' only`)
+    if (max !== undefined && !whole(max)) throw invalid('max', `${found(max)} is not a whole number above 0`)
+    await new ForEach(this.#reader, handler, signal).run(concurrency === 'key' ? { byKey: max ?? 64 } : concurrency)
   }
 
   /** The records as a Web stream. It finishes nothing by itself: call `message.done()`. Cancel it to end it. */
@@ -223,7 +243,9 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
   /** Goes on elsewhere in a partition. When it has returned, nothing from before is delivered. */
   seek(to: TopicPartition & { offset: StartAt }): void {
     this.#open()
-    this.#environment.invoke(this.#handle, 'consumer.seek', { to: placeOf(to, 'to') })
+    const place = placeOf(to, 'to')
+    this.#reader.loop?.paused?.(concerning([place]), false)
+    this.#environment.invoke(this.#handle, 'consumer.seek', { to: place })
   }
 
   /**
@@ -232,9 +254,9 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
    */
   pause(partitions: readonly TopicPartition[]): void {
     this.#open()
-    this.#environment.invoke(this.#handle, 'consumer.pause', {
-      partitions: arrayOf(partitions, 'partitions') as TopicPartition[],
-    })
+    const paused = arrayOf(partitions, 'partitions') as TopicPartition[]
+    this.#environment.invoke(this.#handle, 'consumer.pause', { partitions: paused })
+    this.#reader.loop?.paused?.(concerning(paused), true)
   }
 
   /** Ends `pause`. */
@@ -308,9 +330,11 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
    * Ends all loops, commits what is finished if that is automatic, leaves the group and frees everything. Always settles.
    * A second call waits for the first.
    */
-  async close(options: CloseOptions = {}): Promise<void> {
-    const timeout = checkTimeout(optionsOf(options, ['timeout']).timeout)
-    this.#closing ??= this.#close(timeout)
+  async close(options: ConsumerCloseOptions = {}): Promise<void> {
+    const { timeout, leaveGroup } = optionsOf(options, ['timeout', 'leaveGroup'])
+    if (leaveGroup !== undefined && typeof leaveGroup !== 'boolean')
+      throw invalid('leaveGroup', `is ${kindOf(leaveGroup)}, not true or false`)
+    this.#closing ??= this.#close(checkTimeout(timeout), leaveGroup)
     await this.#closing
   }
 
@@ -319,9 +343,9 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
     return this.close()
   }
 
-  async #close(timeoutMs: number | undefined): Promise<void> {
+  async #close(timeoutMs: number | undefined, leaveGroup: boolean | undefined): Promise<void> {
     this.#reader.stop()
-    const request = timeoutMs === undefined ? {} : { timeoutMs }
+    const request = { timeoutMs, leaveGroup }
     try {
       const done = this.#environment.call(this.#handle, 'consumer.close', request)
       await this.#rebalances.leaving(settleWithin(done, timeoutMs, 1_000))

@@ -15,6 +15,7 @@ export { BatchMetadata } from './batch-metadata.ts'
 export {
   type Assignment,
   Consumer,
+  type ConsumerCloseOptions,
   type ConsumerEvents,
   type ForEachOptions,
   type OffsetToCommit,

@@ -164,6 +164,8 @@ export type ConsumerAssignment = Record<string, never>
 
 /** Commits what is finished, leaves the group, ends. Always completes. */
 export interface ConsumerClose {
+  /** Whether it leaves its group (true) or remains until its session is over (false), KIP-1092. Default: it leaves, unless it has a `group.instance.id`. */
+  leaveGroup?: boolean | null | undefined
   /** How long it may take, in milliseconds. Default: `default.api.timeout.ms`. */
   timeoutMs?: number | null | undefined
 }
@@ -818,6 +820,7 @@ const encodeConsumerAssign = object({
 })
 const encodeConsumerAssignment = object({})
 const encodeConsumerClose = object({
+  leaveGroup: maybe(flag),
   timeoutMs: maybe(whole(0, 4294967295)),
 })
 const encodePartitionOffset = object({

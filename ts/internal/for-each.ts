@@ -10,6 +10,11 @@ import type { Loop, Reader } from './reader.ts'
 
 /** Chunks that wait for their partition's turn, at most. */
 const WAITING_CHUNKS = 64
+/** Records that wait for their key's turn, at most, for each handler that may run. */
+const WAITING_RECORDS = 16
+
+/** How many handlers run at a time, and what keeps its order. */
+export type Concurrency = number | 'partition' | { byKey: number }
 
 type Handler = (message: Message) => unknown
 
@@ -22,6 +27,10 @@ export class ForEach implements Loop {
   /** What runs, by the chunk it is of. */
   readonly #running = new Map<Promise<void>, Chunk>()
   #failure: { error: unknown } | undefined
+  /** Records that were taken and whose handlers did not begin, by chunk the first: a later loop goes on there. */
+  readonly #skipped = new Map<Chunk, number>()
+  /** Chunks of paused partitions: what waits for its key's turn was given out before, and still runs. */
+  readonly #kept = new Set<Chunk>()
 
   constructor(reader: Reader, handler: Handler, signal: AbortSignal | undefined) {
     this.#reader = reader
@@ -30,16 +39,18 @@ export class ForEach implements Loop {
   }
 
   /** Runs until the consumer closes, a handler fails or the signal is aborted. */
-  async run(concurrency: number | 'partition'): Promise<void> {
+  async run(concurrency: Concurrency): Promise<void> {
     const reader = this.#reader
     reader.begin(this)
     try {
       if (concurrency === 'partition') await this.#byPartition()
+      else if (typeof concurrency === 'object') await this.#byKey(concurrency.byKey)
       else await this.#unordered(concurrency)
     } catch (error) {
       this.#failure ??= { error }
     } finally {
       await Promise.all(this.#running.keys())
+      this.#leaveSkipped()
       reader.end(this)
     }
     if (this.#failure !== undefined) throw this.#failure.error
@@ -103,6 +114,74 @@ export class ForEach implements Loop {
     this.#reader.leave({ chunk, position })
   }
 
+  /** One handler at a time per key of a partition, at most `limit` in all; those without a key count as one. */
+  async #byKey(limit: number): Promise<void> {
+    const reader = this.#reader
+    const tails = new Map<string, Promise<void>>()
+    const gate = new Gate(limit)
+    for (
+      let chunk = await reader.next(this, this.#signal);
+      chunk !== null;
+      chunk = await reader.next(this, this.#signal)
+    ) {
+      while (reader.position < chunk.count && !this.stopped) {
+        if (this.#running.size >= limit * WAITING_RECORDS) {
+          await Promise.race(this.#running.keys())
+          continue
+        }
+        if (--this.#pace.steps < 0 && this.#pace.due()) await this.#pace.rest()
+        const { position } = reader
+        if (!chunk.progress.step(position + 1)) break
+        reader.position = position + 1
+        const own = chunk
+        const message = view(own, position)
+        const key = `${own.partition}/${own.topic}/${message.key?.toString('latin1')}`
+        const task = (tails.get(key) ?? Promise.resolve()).then(() => this.#inTurn(gate, own, position))
+        tails.set(key, task)
+        task.finally(() => {
+          if (tails.get(key) === task) tails.delete(key)
+        })
+        this.#track(task, own)
+      }
+      if (this.stopped) return this.#checkSignal()
+    }
+  }
+
+  /** Runs a handler when there is room, unless its record was taken back or nothing more is wanted. */
+  async #inTurn(gate: Gate, chunk: Chunk, position: number): Promise<void> {
+    await gate.enter()
+    try {
+      if (chunk.progress.revoked && !this.#kept.has(chunk)) return
+      if (this.stopped) {
+        this.#skipped.set(chunk, Math.min(position, this.#skipped.get(chunk) ?? position))
+        return
+      }
+      await this.#handle(chunk, position)
+    } finally {
+      gate.leave()
+    }
+  }
+
+  #leaveSkipped(): void {
+    if (this.#skipped.size === 0) return
+    const reader = this.#reader
+    const { chunk, position } = reader
+    if (chunk !== null) this.#skipped.set(chunk, this.#skipped.get(chunk) ?? position)
+    reader.chunk = null
+    const inOrder = [...this.#skipped].sort(([a], [b]) => a.baseOffset - b.baseOffset)
+    for (const [chunk, position] of inOrder) reader.leave({ chunk, position })
+  }
+
+  paused(concerns: (chunk: Chunk) => boolean, paused: boolean): void {
+    for (const chunk of new Set(this.#running.values())) {
+      if (!concerns(chunk)) continue
+      if (paused) this.#kept.add(chunk)
+      else this.#kept.delete(chunk)
+    }
+    const live = new Set(this.#running.values())
+    for (const chunk of this.#kept) if (!live.has(chunk)) this.#kept.delete(chunk)
+  }
+
   async #handle(chunk: Chunk, position: number): Promise<void> {
     try {
       await this.#handler(view(chunk, position))
@@ -129,5 +208,29 @@ export class ForEach implements Loop {
   emptied(concerns: (chunk: Chunk) => boolean): Promise<void> | undefined {
     const concerned = [...this.#running].filter(([, chunk]) => concerns(chunk)).map(([task]) => task)
     return concerned.length === 0 ? undefined : Promise.all(concerned).then(() => {})
+  }
+}
+
+/** Lets so many in at a time, in order. */
+class Gate {
+  #room: number
+  readonly #waiting: (() => void)[] = []
+
+  constructor(room: number) {
+    this.#room = room
+  }
+
+  enter(): Promise<void> | undefined {
+    if (this.#room > 0) {
+      this.#room--
+      return undefined
+    }
+    return new Promise(resolve => this.#waiting.push(resolve))
+  }
+
+  leave(): void {
+    const next = this.#waiting.shift()
+    if (next !== undefined) next()
+    else this.#room++
   }
 }

@@ -33,6 +33,14 @@ export function lookedUp(of: Place, path: string): PartitionStart {
   return place
 }
 
+/** Tells what is of these partitions. */
+export function concerning(
+  partitions: readonly { topic: string; partition: number }[],
+): (of: { topic: string; partition: number }) => boolean {
+  const concerned = new Set(partitions.map(({ topic, partition }) => `${partition}/${topic}`))
+  return ({ topic, partition }) => concerned.has(`${partition}/${topic}`)
+}
+
 function startOf(at: Place['offset'], path: string): Start {
   if (at === 'earliest' || at === 'latest' || at === 'committed') return { kind: at }
   if (typeof at === 'number') {

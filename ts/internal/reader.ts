@@ -25,6 +25,8 @@ export interface Loop {
   include(): void
   /** Resolves when nothing of these partitions is in the program's hands; undefined: nothing is. */
   emptied(concerns: (chunk: Chunk) => boolean): Promise<void> | undefined
+  /** Partitions are about to be paused, or (false) read from another place. */
+  paused?(concerns: (chunk: Chunk) => boolean, paused: boolean): void
 }
 
 /** See the module. */

@@ -4,6 +4,7 @@
  */
 import type { KafkaError } from '../errors.ts'
 import type { TopicPartition } from '../generated/operations.ts'
+import { concerning } from './partitions.ts'
 import type { Reader } from './reader.ts'
 import { settleWithin } from './settle.ts'
 
@@ -61,8 +62,7 @@ export class Rebalances {
   /** Waits until the program asks for its next record, as that finishes the one in hand. */
   async #inHand(partitions: TopicPartition[], deadlineMs: number): Promise<void> {
     if (this.#leaving > 0) return
-    const concerned = new Set(partitions.map(({ topic, partition }) => `${partition}/${topic}`))
-    const emptied = this.#reader.loop?.emptied(({ topic, partition }) => concerned.has(`${partition}/${topic}`))
+    const emptied = this.#reader.loop?.emptied(concerning(partitions))
     if (emptied === undefined) return
     const leaving = new Promise<void>(resolve => this.#onLeaving.push(resolve))
     await settleWithin(Promise.race([emptied, leaving]), deadlineMs)

@@ -351,6 +351,9 @@ on_all! {
 pub struct Close {
     /// How long it may take, in milliseconds. Default: `default.api.timeout.ms`.
     pub timeout_ms: Option<u32>,
+    /// Whether it leaves its group (true) or remains until its session is over (false), KIP-1092. Default: it leaves,
+    /// unless it has a `group.instance.id`.
+    pub leave_group: Option<bool>,
 }
 
 impl Operation for Close {
@@ -360,6 +363,11 @@ impl Operation for Close {
     type Response = ();
 
     async fn run(self, target: Consumer) -> Result<(), Failure> {
-        Ok(target.consumer.close(self.timeout_ms.map(|ms| Duration::from_millis(ms.into()))).await?)
+        let exit = match self.leave_group {
+            None => engine::GroupExit::Default,
+            Some(true) => engine::GroupExit::Leave,
+            Some(false) => engine::GroupExit::Remain,
+        };
+        Ok(target.consumer.close_with(self.timeout_ms.map(|ms| Duration::from_millis(ms.into())), exit).await?)
     }
 }

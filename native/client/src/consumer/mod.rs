@@ -39,7 +39,8 @@ pub use handover::{Chunk, ChunkControl, INDEX_WORDS, Position, TopicPartition};
 use shared::Shared;
 use subscription::Interest;
 pub use types::{
-    Ask, Assignment, CommittedOffset, ConsumerEvent, ConsumerSink, GroupMetadata, Question, StartAt, Watermarks,
+    Ask, Assignment, CommittedOffset, ConsumerEvent, ConsumerSink, GroupExit, GroupMetadata, Question, StartAt,
+    Watermarks,
 };
 
 /// A consumer. Clones are the same consumer; when the last one goes without [`Consumer::close`], its tasks end at once
@@ -325,8 +326,13 @@ impl Consumer {
     /// settles, at the latest after `timeout` (none: `default.api.timeout.ms`); an error says what was not done, closed
     /// it is all the same. A second call waits for the first.
     pub async fn close(&self, timeout: Option<Duration>) -> Result<()> {
+        self.close_with(timeout, GroupExit::Default).await
+    }
+
+    /// As [`Consumer::close`], and says what becomes of the membership.
+    pub async fn close_with(&self, timeout: Option<Duration>, exit: GroupExit) -> Result<()> {
         let shared = self.shared();
-        let first = shared.begin_close(Instant::now() + timeout.unwrap_or(self.api_timeout()));
+        let first = shared.begin_close(Instant::now() + timeout.unwrap_or(self.api_timeout()), exit);
         shared.ended().await;
         match shared.close_error() {
             Some(error) if first => Err(error),

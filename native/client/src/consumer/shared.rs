@@ -36,7 +36,7 @@ use super::handover::{Chunk, Position, TopicPartition};
 use super::spare::Spare;
 use super::state::State;
 use super::subscription::{Interest, ResetTo, Subscription};
-use super::{ConsumerOptions, ConsumerSink, commit, reset_policy};
+use super::{ConsumerOptions, ConsumerSink, GroupExit, commit, reset_policy};
 
 /// One consumer's inside.
 pub(crate) struct Shared {
@@ -74,6 +74,8 @@ pub(crate) struct Shared {
 struct Life {
     /// `close` was called: the membership hands over and leaves, until this time.
     closing: Option<Instant>,
+    /// How it leaves its group then.
+    exit: GroupExit,
     /// The membership's task has ended.
     left: bool,
     /// All tasks end now, wherever they are.
@@ -251,9 +253,12 @@ impl Shared {
     // ---- the end ------------------------------------------------------------------------------------------------
 
     /// Begins to close; false if that was done before. The end comes at `deadline` at the latest, whoever still waits.
-    pub fn begin_close(self: &Arc<Self>, deadline: Instant) -> bool {
+    pub fn begin_close(self: &Arc<Self>, deadline: Instant, exit: GroupExit) -> bool {
         let first = self.life.send_if_modified(|life| {
             let first = life.closing.is_none();
+            if first {
+                life.exit = exit;
+            }
             life.closing.get_or_insert(deadline);
             first
         });
@@ -327,6 +332,11 @@ impl Shared {
     /// Until when the consumer has to be closed, if it closes.
     pub fn close_deadline(&self) -> Option<Instant> {
         self.life.borrow().closing
+    }
+
+    /// How the member goes: as `close` said, else as its kind does.
+    pub fn exit(&self) -> GroupExit {
+        self.life.borrow().exit
     }
 
     /// Kept for the caller of `close`.

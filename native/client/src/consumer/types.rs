@@ -69,6 +69,19 @@ pub enum ConsumerEvent {
     Retrying(Error),
 }
 
+/// What becomes of the membership when a consumer closes (KIP-1092).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GroupExit {
+    /// Members with a `group.instance.id` remain until `session.timeout.ms` is over, so that they can come back to their
+    /// partitions without a rebalance; the others leave.
+    #[default]
+    Default,
+    /// Leaves: the others get the partitions at once.
+    Leave,
+    /// Remains: the others get the partitions when `session.timeout.ms` is over.
+    Remain,
+}
+
 /// Where to begin with a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartAt {

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use dohle_client::consumer::{Ask, Assignment, ConsumerEvent, ConsumerOptions, StartAt, TopicPartition};
+use dohle_client::consumer::{Ask, Assignment, ConsumerEvent, ConsumerOptions, GroupExit, StartAt, TopicPartition};
 use dohle_protocol::messages::CreatePartitionsRequest;
 use dohle_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 
@@ -122,6 +122,28 @@ async fn a_static_member_comes_back_to_its_partitions_without_a_rebalance() {
     assert_eq!(one.consumer.group_metadata().unwrap().generation, generation);
     one.close().await;
     two.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_static_member_that_is_told_to_leave_gives_its_partitions_up_at_once_and_one_told_to_remain_keeps_them() {
+    let cluster = Cluster::start().await;
+    let (topic, group) = (cluster.topic(4).await, unique("group"));
+    let fixed = |name: &str| ConsumerOptions { group_instance_id: Some(name.to_owned()), ..options(&group, "range") };
+    let one = Member::subscribed(&cluster, fixed("one"), &topic);
+    let two = Member::subscribed(&cluster, fixed("two"), &topic);
+    shared_out(&[(&one, 2), (&two, 2)]).await;
+    two.consumer.close_with(Some(PATIENCE), GroupExit::Leave).await.unwrap();
+    shared_out(&[(&one, 4)]).await;
+
+    // One without an instance id remains too, if it is told to: until its session is over.
+    let short = ConsumerOptions { session_timeout: Duration::from_secs(6), ..options(&group, "range") };
+    let three = Member::subscribed(&cluster, short, &topic);
+    shared_out(&[(&one, 2), (&three, 2)]).await;
+    let closed = tokio::time::Instant::now();
+    three.consumer.close_with(Some(PATIENCE), GroupExit::Remain).await.unwrap();
+    shared_out(&[(&one, 4)]).await;
+    assert!(closed.elapsed() > Duration::from_secs(3), "it left: {:?}", closed.elapsed());
+    one.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

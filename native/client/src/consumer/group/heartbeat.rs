@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use crate::Result;
 use crate::net::Lane;
 
+use super::super::GroupExit;
 use super::super::shared::Shared;
 use super::Identity;
 
@@ -77,10 +78,14 @@ async fn send(shared: Arc<Shared>, identity: Identity) -> Result<()> {
 }
 
 /// Tells the coordinator that we go, so that the others need not wait for `session.timeout.ms`. One attempt: if it fails,
-/// that is what they do. Static members never leave (KIP-345): they come back.
+/// that is what they do. Static members only leave when they are told to (KIP-345): they come back.
 pub(super) async fn leave(shared: &Shared, reason: &str, timeout: Duration) -> Result<()> {
     let member_id = shared.group.identity().member_id;
-    if member_id.is_empty() || shared.options.group_instance_id.is_some() {
+    let stays = match shared.exit() {
+        GroupExit::Default => shared.options.group_instance_id.is_some(),
+        exit => exit == GroupExit::Remain,
+    };
+    if member_id.is_empty() || stays {
         return Ok(());
     }
     let make = |version| {
@@ -90,6 +95,7 @@ pub(super) async fn leave(shared: &Shared, reason: &str, timeout: Duration) -> R
         } else {
             request.members = vec![MemberIdentity {
                 member_id: member_id.clone(),
+                group_instance_id: shared.options.group_instance_id.clone(),
                 reason: Some(reason.to_owned()),
                 ..Default::default()
             }];
