@@ -4,6 +4,7 @@
 import { EventEmitter } from 'node:events'
 import type { Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
+import { types } from 'node:util'
 import type { ConsumerOptions } from './assignor.ts'
 import { Batch } from './batch.ts'
 import type { KafkaError } from './errors.ts'
@@ -14,7 +15,7 @@ import type {
   PartitionOffset,
   TopicPartition,
 } from './generated/operations.ts'
-import { arrayOf, checkTimeout, objectOf, optionsOf, plainOptions } from './internal/arguments.ts'
+import { arrayOf, checkTimeout, objectOf, optionsOf, plainOptions, reading } from './internal/arguments.ts'
 import { Assignors, type AssignRequest } from './internal/assignors.ts'
 import { Batches } from './internal/batches.ts'
 import type { Environment } from './internal/environment.ts'
@@ -26,6 +27,7 @@ import { Reader } from './internal/reader.ts'
 import { type RebalanceListeners, Rebalances } from './internal/rebalances.ts'
 import { settleWithin } from './internal/settle.ts'
 import { nodeStream, webStream } from './internal/streams.ts'
+import { TopicPattern } from './internal/topic-pattern.ts'
 import type { Message } from './message.ts'
 import type { CloseOptions } from './producer.ts'
 
@@ -118,6 +120,7 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
   readonly #assignors: Assignors
   readonly #grouped: boolean
   readonly #onClosed: () => void
+  #pattern: TopicPattern | undefined
   #closing: Promise<void> | undefined
 
   /** @internal */
@@ -141,26 +144,31 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
   }
 
   /**
-   * Reads topics as a member of the group `groupId`. What was subscribed or assigned before is no more. Returns before the
-   * group has given partitions: records come when it has.
+   * Reads topics as a member of the group `groupId`: by name, or all whose names a `RegExp` finds itself in (Kafka's own left
+   * out), those too that are created later and seen after at most `metadataMaxAgeMs`. What was subscribed or assigned before
+   * is no more. Returns before the group has given partitions: records come when it has.
    */
-  async subscribe(topics: string | readonly string[], options: SubscribeOptions = {}): Promise<void> {
+  async subscribe(topics: string | readonly string[] | RegExp, options: SubscribeOptions = {}): Promise<void> {
     const listeners = this.#open(options, ['signal', ...LISTENERS])
     for (const name of LISTENERS) {
       const listener: unknown = listeners[name]
       if (listener !== undefined && typeof listener !== 'function')
         throw invalid(name, `is ${kindOf(listener)}, not a function`)
     }
+    const pattern = types.isRegExp(topics) ? reading('topics', () => new TopicPattern(topics)) : undefined
     const names = typeof topics === 'string' ? [topics] : topics
     if (typeof names !== 'object' || names === null)
-      throw invalid('topics', `is ${kindOf(topics)}, not a name or an array of names`)
-    const request = { topics: arrayOf(names, 'topics') as string[] }
-    const before = this.#rebalances.listeners
+      throw invalid('topics', `is ${kindOf(topics)}, not a name, an array of names or a RegExp`)
+    const request = pattern?.request ?? { topics: arrayOf(names as readonly string[], 'topics') as string[] }
+    const { listeners: before } = this.#rebalances
+    const patternBefore = this.#pattern
     this.#rebalances.listeners = listeners
+    this.#pattern = pattern
     try {
       this.#environment.invoke(this.#handle, 'consumer.subscribe', request)
     } catch (error) {
       this.#rebalances.listeners = before
+      this.#pattern = patternBefore
       throw error
     }
   }
@@ -279,7 +287,7 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
     return this.#environment.invoke(this.#handle, 'consumer.assignment', {})
   }
 
-  /** What is subscribed. */
+  /** What is subscribed; by a `RegExp`, the topics that match it now. */
   subscription(): string[] {
     this.#open()
     return this.#environment.invoke(this.#handle, 'consumer.subscription', {})
@@ -370,6 +378,8 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
 
   #answer(name: string, request: unknown, deadlineMs: number): Promise<unknown> {
     if (name === 'assign') return this.#assignors.assign(request as AssignRequest)
+    if (name === 'match')
+      return Promise.resolve(this.#pattern?.matching((request as { topics: string[] }).topics) ?? [])
     const { partitions } = request as { partitions: TopicPartition[] }
     return this.#rebalances.ask(name as 'revoke' | 'assigned', partitions, deadlineMs)
   }

@@ -230,6 +230,8 @@ export interface ConsumerSeek {
 
 /** Reads these topics as a member of the group. */
 export interface ConsumerSubscribe {
+  /** A pattern in place of names. */
+  pattern?: TopicPattern | null | undefined
   /** Names of topics; they take the place of those subscribed before. */
   topics: string[]
 }
@@ -692,6 +694,14 @@ export interface TopicPartition {
   topic: string
 }
 
+/** Topics by a regular expression, which the language matches: the question `match` (`{topics}`) is answered with those of the names that match. */
+export interface TopicPattern {
+  /** Upper and lower case are the same. */
+  ignoreCase: boolean
+  /** The expression as written, for brokers that match (KIP-848); none: it cannot be told. */
+  source?: string | null | undefined
+}
+
 /** Requests and responses by name. */
 export interface Operations {
   'admin.createTopics': { request: CreateTopics; response: CreatedTopic[] }
@@ -862,7 +872,12 @@ const encodeConsumerResume = object({
 const encodeConsumerSeek = object({
   to: encodePartitionStart,
 })
+const encodeTopicPattern = object({
+  ignoreCase: flag,
+  source: maybe(text),
+})
 const encodeConsumerSubscribe = object({
+  pattern: maybe(encodeTopicPattern),
   topics: list(text),
 })
 const encodeConsumerSubscription = object({})

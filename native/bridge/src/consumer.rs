@@ -1,13 +1,17 @@
 //! A consumer's place at the edge: chunks out, readiness, questions and events into the queue.
 //!
 //! Chunks are taken by the language's own thread ([`Consumer::next_chunk`] through the edge crate); nothing is pushed.
-//! The questions are `revoke` and `assigned` (`{partitions}`, the answer says nothing) and `assign` (see [`crate::assignors`]).
+//! The questions are `revoke` and `assigned` (`{partitions}`, the answer says nothing), `assign` (see [`crate::assignors`])
+//! and `match` (`{topics}`, answered with those of the names that a pattern finds).
 
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
-use dohle_client::Error;
-use dohle_client::consumer::{Ask, Consumer, ConsumerEvent, ConsumerOptions, ConsumerSink, Question};
+use dohle_client::consumer::{Ask, Consumer, ConsumerEvent, ConsumerOptions, ConsumerSink, Question, TopicMatcher};
 pub use dohle_client::consumer::{Chunk, ChunkControl};
+use dohle_client::{Error, ErrorKind};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
 
 use crate::assignors;
@@ -51,10 +55,49 @@ impl ConsumerResource {
         let _ = self.sink.resource.set(Arc::downgrade(self));
     }
 
+    /// Asks the language which topics match.
+    pub(crate) fn matcher(&self, re2: Option<String>) -> Arc<dyn TopicMatcher> {
+        Arc::new(AskedMatcher { questions: self.sink.questions.clone(), handle: self.sink.handle.clone(), re2 })
+    }
+
     /// A chunk, or none: then a `chunks` entry follows as soon as there is one or an error.
     pub fn next_chunk(&self) -> Result<Option<Chunk>, Failure> {
         let _runtime = runtime::handle().enter();
         Ok(self.consumer.next_chunk()?)
+    }
+}
+
+struct AskedMatcher {
+    questions: Arc<Questions>,
+    handle: Arc<OnceLock<Handle>>,
+    re2: Option<String>,
+}
+
+/// How long a language has to tell which names match.
+const MATCH_DEADLINE: Duration = Duration::from_secs(30);
+
+impl TopicMatcher for AskedMatcher {
+    fn matching(&self, topics: Vec<Arc<str>>) -> BoxFuture<'static, dohle_client::Result<Vec<Arc<str>>>> {
+        let names: Vec<&str> = topics.iter().map(|topic| &**topic).collect();
+        let handle = self.handle.get().copied().unwrap_or_default();
+        let asked = self.questions.ask(handle, "match", json!({ "topics": names }), MATCH_DEADLINE);
+        async move {
+            let failed = |text: &str| Error::new(ErrorKind::CallbackFailed, format!("the pattern of topics: {text}"));
+            match asked.await {
+                Outcome::Answered(Value::Array(list)) => {
+                    Ok(list.iter().filter_map(Value::as_str).map(Arc::from).collect())
+                }
+                Outcome::Answered(_) => Err(failed("its answer is not a list of names")),
+                Outcome::Failed(text) => Err(failed(&text)),
+                Outcome::TimedOut => Err(failed("no answer in time")),
+                Outcome::Closed => Err(Error::closed("consumer")),
+            }
+        }
+        .boxed()
+    }
+
+    fn re2(&self) -> Option<String> {
+        self.re2.clone()
     }
 }
 

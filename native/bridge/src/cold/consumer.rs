@@ -155,12 +155,25 @@ macro_rules! on_all {
     };
 }
 
+/// Topics by a regular expression, which the language matches: the question `match` (`{topics}`) is answered with those of
+/// the names that match.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TopicPattern {
+    /// The expression as written, for brokers that match (KIP-848); none: it cannot be told.
+    pub source: Option<String>,
+    /// Upper and lower case are the same.
+    pub ignore_case: bool,
+}
+
 /// Reads these topics as a member of the group.
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "ConsumerSubscribe")]
 pub struct Subscribe {
     /// Names of topics; they take the place of those subscribed before.
     pub topics: Vec<String>,
+    /// A pattern in place of names.
+    pub pattern: Option<TopicPattern>,
 }
 
 impl Immediate for Subscribe {
@@ -169,7 +182,11 @@ impl Immediate for Subscribe {
     type Response = ();
 
     fn run(self, target: Consumer) -> Result<(), Failure> {
-        Ok(target.consumer.subscribe(self.topics)?)
+        let Some(TopicPattern { source, ignore_case }) = self.pattern else {
+            return Ok(target.consumer.subscribe(self.topics)?);
+        };
+        let re2 = source.and_then(|source| engine::re2_of(&source, ignore_case));
+        Ok(target.consumer.subscribe_matching(target.matcher(re2))?)
     }
 }
 

@@ -29,8 +29,12 @@ pub(super) type Offsets = Vec<(TopicPartition, CommittedOffset)>;
 
 /// Commits what is finished, of these partitions or of all, where the group does not have it yet.
 pub(crate) async fn finished(shared: &Shared, only: Option<&[TopicPartition]>, limit: Duration) -> Result<()> {
-    within(shared, limit, |_| Ok(collect_finished(shared, only))).await
+    within(shared, limit, Some(UNKNOWN_ATTEMPTS), |_| Ok(collect_finished(shared, only))).await
 }
+
+/// We have read from them, so topics that are unknown this often in a row are deleted: a rebalance, or the end of a
+/// consumer, does not wait for their offsets.
+const UNKNOWN_ATTEMPTS: u32 = 3;
 
 /// Commits what the user names. `owned`: since when we own each of these partitions ([`Partition::owned`]); none outside of
 /// a group. Who was thrown out of the group and came back may have the same partitions again, and another member may have
@@ -53,7 +57,7 @@ pub(crate) async fn named(shared: &Shared, offsets: Offsets, owned: Option<Vec<u
         }
         Ok(offsets.iter().filter(|(tp, _)| !done.contains(tp)).cloned().collect())
     };
-    within(shared, limit, collect).await
+    within(shared, limit, None, collect).await
 }
 
 /// Commits automatically, until the task is ended. One attempt per turn, so that a partition which cannot be committed
@@ -89,10 +93,11 @@ fn collect_finished(shared: &Shared, only: Option<&[TopicPartition]>) -> Offsets
 async fn within(
     shared: &Shared,
     limit: Duration,
+    unknown_attempts: Option<u32>,
     collect: impl Fn(&[TopicPartition]) -> Result<Offsets>,
 ) -> Result<()> {
     let mut last = None;
-    let outcome = tokio::time::timeout(limit, attempts(shared, collect, &mut last)).await;
+    let outcome = tokio::time::timeout(limit, attempts(shared, unknown_attempts, collect, &mut last)).await;
     outcome.unwrap_or_else(|_| {
         Err(last.unwrap_or_else(|| {
             Error::new(ErrorKind::RequestTimedOut, format!("the commit did not end within {} ms", limit.as_millis()))
@@ -102,12 +107,14 @@ async fn within(
 
 async fn attempts(
     shared: &Shared,
+    unknown_attempts: Option<u32>,
     collect: impl Fn(&[TopicPartition]) -> Result<Offsets>,
     last: &mut Option<Error>,
 ) -> Result<()> {
     let _turn = shared.commit_turn.lock().await;
     let mut backoff = shared.backoff();
     let mut done = Vec::new();
+    let mut unknown = 0;
     loop {
         // Before the offsets: what was collected as a member of one generation is never sent as one of the next.
         let identity = shared.group.identity();
@@ -116,7 +123,9 @@ async fn attempts(
             return Ok(());
         }
         let Err(error) = attempt(shared, &identity, &offsets, &mut done).await else { return Ok(()) };
+        unknown = if is_unknown_topic(&error) { unknown + 1 } else { 0 };
         match verdict::of(&error) {
+            _ if unknown_attempts == Some(unknown) => return Err(error),
             Verdict::Retry | Verdict::Rediscover | Verdict::Rejoin => {}
             // Sent with the old generation while a rebalance ended: again with the new one.
             Verdict::Reset if identity.joining || shared.group.identity() != identity => {}
@@ -243,6 +252,11 @@ pub(super) async fn topic_ids(shared: &Shared, names: impl Iterator<Item = &Arc<
 /// A topic that the cluster does not have, as far as we know.
 pub(super) fn unknown_topic(tp: &TopicPartition) -> Error {
     Error::broker(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, format_args!("offset of {tp}"))
+}
+
+fn is_unknown_topic(error: &Error) -> bool {
+    let unknown = [ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, ErrorCode::UNKNOWN_TOPIC_ID];
+    error.broker_code().is_some_and(|code| unknown.contains(&code))
 }
 
 /// The topic an answer is about, by name or by id.

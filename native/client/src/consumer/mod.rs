@@ -22,7 +22,9 @@ mod fetcher;
 mod group;
 mod handover;
 mod offsets;
+mod pattern;
 mod poll_clock;
+mod re2;
 mod reset_policy;
 mod session;
 mod shared;
@@ -36,6 +38,8 @@ use checks::{check_topic, not_assigned};
 pub use group::protocol::Member as GroupMember;
 pub use group::strategy::{GroupToAssign, PartitionAssignor};
 pub use handover::{Chunk, ChunkControl, INDEX_WORDS, Position, TopicPartition};
+pub use pattern::TopicMatcher;
+pub use re2::re2_of;
 use shared::Shared;
 use subscription::Interest;
 pub use types::{
@@ -82,6 +86,7 @@ impl Consumer {
         shared.spawn(group::membership::run(shared.clone(), assignors));
         if grouped {
             shared.spawn(committed::run_lookups(shared.clone()));
+            shared.spawn(pattern::run(shared.clone()));
         }
         if commits {
             shared.spawn(commit::run_automatic(shared.clone()));
@@ -109,12 +114,35 @@ impl Consumer {
         topics.iter().try_for_each(|topic| check_topic(topic))?;
         self.set_interest(
             "subscribe",
-            |interest| matches!(interest, Interest::None | Interest::Topics(_)),
+            |interest| matches!(interest, Interest::None | Interest::Topics(_) | Interest::Matching),
             |s| {
+                s.pattern = None;
                 s.interest = Interest::Topics(topics.clone().into());
             },
         )?;
+        self.shared().patterns.notify_one();
         self.shared().track(topics);
+        Ok(())
+    }
+
+    /// Joins the group for the topics that match, those too that come later; replaces what was subscribed before. Kafka's
+    /// own topics are left out. New topics are seen when the metadata is asked for, every `metadata.max.age.ms`. Errors: no
+    /// `group.id`, partitions assigned by hand.
+    pub fn subscribe_matching(&self, matcher: Arc<dyn TopicMatcher>) -> Result<()> {
+        self.check_open()?;
+        self.shared().group_id()?;
+        self.set_interest(
+            "subscribe",
+            |interest| matches!(interest, Interest::None | Interest::Topics(_) | Interest::Matching),
+            |s| {
+                s.patterns += 1;
+                s.pattern = Some(pattern::Pattern { matcher, serial: s.patterns, no_internal: true });
+                if s.interest == Interest::None {
+                    s.interest = Interest::Matching;
+                }
+            },
+        )?;
+        self.shared().patterns.notify_one();
         Ok(())
     }
 
@@ -172,10 +200,14 @@ impl Consumer {
             return committed;
         }
         shared.change(|s| {
-            if matches!(s.interest, Interest::Topics(_)) {
-                s.interest = Interest::Leaving;
+            s.pattern = None;
+            match s.interest {
+                Interest::Topics(_) => s.interest = Interest::Leaving,
+                Interest::Matching => s.interest = Interest::None,
+                _ => {}
             }
         });
+        shared.patterns.notify_one();
         shared.left_group().await;
         Ok(())
     }
@@ -221,7 +253,7 @@ impl Consumer {
         self.shared().with(|s| s.assigned())
     }
 
-    /// What is subscribed, sorted.
+    /// What is subscribed, sorted; by a pattern, the topics that match it now.
     pub fn subscription(&self) -> Vec<Arc<str>> {
         self.shared().with(|s| match &s.interest {
             Interest::Topics(topics) => topics.to_vec(),

@@ -13,7 +13,8 @@
 //! | the loop steps | the loop: words in the chunk | nobody: the poll clock and the commit timer read them |
 //! | the loop comes back after it was thrown out for being slow | the loop: [`Shared::next_chunk`] | membership, if `wake_on_poll` |
 //! | the user subscribes, unsubscribes, closes | [`Shared::change`], `begin_close` | membership |
-//! | metadata changed | `Metadata::updates` | fetcher and membership, each by its own receiver |
+//! | the user subscribes to a pattern, or to something else | whoever changes it | the matching, by `patterns` |
+//! | metadata changed | `Metadata::updates` | fetcher, membership and matching, each by its own receiver |
 //!
 //! `armed` is set under the lock by a `next_chunk` that found nothing, and taken under the lock by whoever adds
 //! something: either the adder sees `armed`, or the taker sees the addition. There is no third order.
@@ -58,6 +59,8 @@ pub(crate) struct Shared {
     pub coordinator: Notify,
     /// The look-up of committed offsets waits here.
     pub lookups: Notify,
+    /// The matching of patterns waits here.
+    pub patterns: Notify,
     /// Commits take turns.
     pub commit_turn: tokio::sync::Mutex<()>,
     /// How far the consumer's own end is.
@@ -104,6 +107,7 @@ impl Shared {
             fetcher: Notify::new(),
             coordinator: Notify::new(),
             lookups: Notify::new(),
+            patterns: Notify::new(),
             commit_turn: tokio::sync::Mutex::new(()),
             life: watch::Sender::new(Life::default()),
             polls: AtomicU64::new(0),
@@ -146,8 +150,17 @@ impl Shared {
 
     /// The topics whose metadata we need from now on, instead of those before.
     pub fn track(&self, topics: Vec<Arc<str>>) {
+        self.track_topics(topics, self.options.allow_auto_create_topics);
+    }
+
+    /// As `track`, for topics that exist: one that is deleted is not made anew by our asking.
+    pub fn track_existing(&self, topics: Vec<Arc<str>>) {
+        self.track_topics(topics, false);
+    }
+
+    fn track_topics(&self, topics: Vec<Arc<str>>, auto_create: bool) {
         let metadata = self.client.metadata();
-        metadata.track(topics.iter().map(|topic| &**topic), self.options.allow_auto_create_topics);
+        metadata.track(topics.iter().map(|topic| &**topic), auto_create);
         let before = std::mem::replace(&mut self.state.lock().tracked, topics);
         metadata.untrack(before.iter().map(|topic| &**topic));
     }
@@ -232,7 +245,9 @@ impl Shared {
         self.change(|s| {
             s.clear();
             s.interest = Interest::None;
+            s.pattern = None;
         });
+        self.patterns.notify_one();
         self.track(Vec::new());
         // `unsubscribe` waits for a change of the interest, which the watch announces.
         self.life.send_modify(|_| {});

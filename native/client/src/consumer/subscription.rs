@@ -19,6 +19,7 @@ use crate::collections::{Map, Set};
 
 use super::StartAt;
 use super::handover::{Chunk, InHand, Position, TopicPartition};
+use super::pattern::Pattern;
 
 /// What a partition waits for before (or while) it is fetched. Each state names who moves it on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,6 +213,8 @@ pub(crate) enum Interest {
     None,
     /// `assign`: exactly these partitions, no rebalances.
     Manual,
+    /// `subscribe` to a pattern, and it is not known yet what matches. Then it becomes `Topics`.
+    Matching,
     /// `subscribe`: what the group gives us of these topics. Sorted, without duplicates.
     Topics(Arc<[Arc<str>]>),
     /// `unsubscribe`: the membership hands everything over and leaves, then it is `None`.
@@ -222,6 +225,10 @@ pub(crate) enum Interest {
 #[derive(Debug, Default)]
 pub(crate) struct Subscription {
     pub interest: Interest,
+    /// Where the topics of `interest` come from, if not from the user.
+    pub pattern: Option<Pattern>,
+    /// How many patterns there were.
+    pub patterns: u64,
     partitions: Map<TopicPartition, Partition>,
     /// Epoch for partitions that come: larger than that of any that was here before, so that an answer to a fetch
     /// from an earlier ownership of the same partition is never taken.

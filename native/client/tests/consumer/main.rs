@@ -8,5 +8,6 @@ mod finishing;
 mod handing_over;
 mod membership;
 mod mixed;
+mod patterns;
 mod slow_loops;
 mod support;

@@ -57,8 +57,8 @@ const MISSING_TOPICS_INTERVAL: Duration = Duration::from_secs(1);
 struct Member {
     shared: Arc<Shared>,
     assignors: Vec<Strategy>,
-    /// What we last joined with.
-    topics: Arc<[Arc<str>]>,
+    /// What we last joined with; none before that.
+    topics: Option<Arc<[Arc<str>]>>,
     /// The generation in which what we own was given to us.
     owned_since: i32,
     /// What the group gave us last, and in which generation, whether we still have it or not.
@@ -123,7 +123,7 @@ impl Member {
             clock: PollClock::new(shared.options.max_poll_interval),
             updates: shared.client.metadata().updates(),
             assignors,
-            topics: Arc::new([]),
+            topics: None,
             owned_since: -1,
             given: Arc::new((Vec::new(), -1)),
             heart: Heart::default(),
@@ -164,7 +164,7 @@ impl Member {
                 Interest::Topics(_) => return Ok(()),
                 // Subscribed and unsubscribed before we looked.
                 Interest::Leaving => return Err(Stop::Unsubscribed),
-                Interest::None | Interest::Manual => {}
+                Interest::None | Interest::Manual | Interest::Matching => {}
             }
             waited = true;
             self.shared.coordinator.notified().await;
@@ -218,7 +218,7 @@ impl Member {
             return if self.must_finish_join() { Ok(()) } else { Err(Stop::Closing) };
         }
         match self.shared.with(|s| s.interest.clone()) {
-            Interest::Topics(topics) if topics == self.topics || self.topics.is_empty() => Ok(()),
+            Interest::Topics(topics) if self.topics.as_ref().is_none_or(|before| *before == topics) => Ok(()),
             Interest::Topics(topics) => {
                 self.want(|| format!("the subscription is now {}", names(&topics)));
                 Ok(())
@@ -304,7 +304,7 @@ impl Member {
 
     async fn attempt(&mut self, reason: &str) -> Result<crate::Result<()>, Stop> {
         let Interest::Topics(topics) = self.shared.with(|s| s.interest.clone()) else { return Err(Stop::Unsubscribed) };
-        self.topics = topics.clone();
+        self.topics = Some(topics.clone());
         self.wanted = None; // whatever it was, this attempt is the answer
         self.shared.group.change_identity(|identity| identity.joining = true);
 
@@ -357,7 +357,7 @@ impl Member {
         self.failing_since = None;
         self.backoff.reset();
         self.watch_as_leader(joined.leads);
-        if let Some(foreign) = assigned.iter().find(|tp| !self.topics.contains(&tp.topic)) {
+        if let Some(foreign) = assigned.iter().find(|tp| !self.topics.iter().any(|topics| topics.contains(&tp.topic))) {
             // The subscription changed while the leader assigned, or the leader is wrong: ask again.
             self.want(|| format!("{foreign} was assigned and is not subscribed"));
             return Ok(());
@@ -526,7 +526,7 @@ impl Member {
     /// As before the first join.
     fn reset(&mut self) {
         self.shared.group.change_identity(|identity| *identity = Identity::default());
-        self.topics = Arc::new([]);
+        self.topics = None;
         self.owned_since = -1;
         self.heart.stop();
         self.wanted = None;

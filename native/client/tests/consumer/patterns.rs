@@ -1,0 +1,111 @@
+//! Subscriptions to a pattern of names.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use dohle_client::consumer::{ConsumerOptions, TopicMatcher};
+use dohle_client::{Error, ErrorKind, Result};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use crate::support::*;
+
+/// Finds a text in names; fails the first few times.
+struct Contains {
+    text: String,
+    failures: AtomicUsize,
+}
+
+fn contains(text: &str, failures: usize) -> Arc<dyn TopicMatcher> {
+    Arc::new(Contains { text: text.to_owned(), failures: AtomicUsize::new(failures) })
+}
+
+impl TopicMatcher for Contains {
+    fn matching(&self, topics: Vec<Arc<str>>) -> BoxFuture<'static, Result<Vec<Arc<str>>>> {
+        let failing = self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok();
+        let found = topics.into_iter().filter(|topic| topic.contains(&self.text)).collect();
+        let outcome = if failing { Err(Error::new(ErrorKind::CallbackFailed, "not now")) } else { Ok(found) };
+        std::future::ready(outcome).boxed()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn topics_that_match_are_read_those_too_that_come_later_and_go() {
+    let cluster = Cluster::start().await;
+    for strategy in ["range", "cooperative-sticky"] {
+        let (text, group) = (unique("part"), unique("group"));
+        let name = |n: usize| format!("{text}-{n}");
+        cluster.create(&name(1), 2).await;
+        let client = cluster.client();
+        let member = Member::new(&client, options(&group, strategy));
+        member.consumer.subscribe_matching(contains(&text, 2)).unwrap();
+        shared_out(&[(&member, 2)]).await;
+        cluster.create(&name(2), 3).await;
+        cluster.create(&unique("other"), 3).await;
+        member
+            .until("five partitions", |member| {
+                client.metadata().request_update();
+                member.owned() == 5
+            })
+            .await;
+        let subscribed: Vec<Arc<str>> = vec![name(1).into(), name(2).into()];
+        assert_eq!(member.consumer.subscription(), subscribed);
+
+        dohle_client::admin::Admin::new(&client).delete_topics(vec![name(1)], None).await.unwrap();
+        member
+            .until("three partitions", |member| {
+                client.metadata().request_update();
+                member.owned() == 3
+            })
+            .await;
+        assert!(!member.lost(), "{}", member.story());
+
+        // Another pattern takes the place of the first, names that of the second, and nothing comes back.
+        cluster.create(&unique(&format!("{text}-x")), 4).await;
+        member.consumer.subscribe_matching(contains(&format!("{text}-x"), 0)).unwrap();
+        shared_out(&[(&member, 4)]).await;
+        member.consumer.subscribe(vec![name(2)]).unwrap();
+        shared_out(&[(&member, 3)]).await;
+        cluster.create(&name(3), 1).await;
+        client.metadata().refresh().await.unwrap();
+        assert_eq!(member.consumer.subscription(), vec![Arc::<str>::from(name(2))]);
+        member.consumer.subscribe_matching(contains(&text, 0)).unwrap();
+        shared_out(&[(&member, 8)]).await;
+        member.consumer.unsubscribe().await.unwrap();
+        assert_eq!((member.owned(), member.consumer.subscription().len()), (0, 0));
+        member.close().await;
+        client.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pattern_that_finds_nothing_yet_waits_for_what_comes_and_kafka_s_own_topics_are_left_out() {
+    let cluster = Cluster::start().await;
+    let client = cluster.client();
+    let text = unique("later");
+    let member = Member::new(&client, options(&unique("group"), "range"));
+    member.consumer.subscribe_matching(contains(&text, 0)).unwrap();
+    member.until("joined", |member| member.consumer.group_metadata().unwrap().generation > 0).await;
+    assert_eq!(member.owned(), 0);
+    cluster.create(&format!("a-{text}-z"), 2).await;
+    member
+        .until("two partitions", |member| {
+            client.metadata().request_update();
+            member.owned() == 2
+        })
+        .await;
+    // A commit makes the topic of offsets, where there is none.
+    member.consumer.commit(None).await.unwrap();
+    member.close().await;
+
+    let options = ConsumerOptions { group_id: Some(unique("group")), ..ConsumerOptions::default() };
+    let curious = Member::new(&client, options);
+    curious.consumer.subscribe_matching(contains("__consumer_offsets", 0)).unwrap();
+    curious.until("joined", |curious| curious.consumer.group_metadata().unwrap().generation > 0).await;
+    assert_eq!((curious.owned(), curious.consumer.subscription().len()), (0, 0));
+    curious.consumer.unsubscribe().await.unwrap();
+    curious.consumer.subscribe_matching(contains("nothing", 1_000_000)).unwrap();
+    curious.consumer.unsubscribe().await.unwrap();
+    curious.close().await;
+    client.close().await;
+}
