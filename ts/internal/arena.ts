@@ -208,8 +208,10 @@ export function checkMessage(message: unknown, name: string): void {
 /** Checks every part of the message at `place` of a batch (−1: alone), so that a batch is written whole or not at all. */
 export function check(message: Writable, place: number): void {
   const { key, value, headers, partition, timestamp } = message ?? {}
-  if (typeof value === 'string' && (key === undefined || typeof key === 'string')) {
-    if (headers === undefined && partition === undefined && timestamp === undefined) return
+  // Nearly all: looked at as little as can be.
+  const plain = headers === undefined && partition === undefined && timestamp === undefined
+  if (plain && typeof message === 'object' && (key === undefined || key === null || typeof key === 'string')) {
+    if (typeof value === 'string' || (value instanceof Uint8Array && value.length >= 0)) return
   }
   if (typeof message !== 'object' || message === null) checkMessage(message, whole(place))
   if (value !== null) checkBytes(value, place, 'value')
