@@ -66,7 +66,9 @@ async function rustWithKafka(words, { DOHLE_KAFKA }) {
   if (words.length > 0) return none
   const env = { DOHLE_TEST_BROKERS: DOHLE_KAFKA, DOHLE_TEST_KAFKA_JARS: await jars(say) }
   const consumer = await cargoTests(['-p', 'dohle-client', '--test', 'consumer'], env)
-  return total(consumer, await cargoTests(['-p', 'dohle-client', '--test', 'producer', 'real::'], env))
+  const producer = await cargoTests(['-p', 'dohle-client', '--test', 'producer', 'real::'], env)
+  const transactions = await cargoTests(['-p', 'dohle-client', '--test', 'transactions', 'real::'], env)
+  return total(total(consumer, producer), transactions)
 }
 
 const none = { passed: 0, failed: 0, skipped: 0, failures: [] }

@@ -240,6 +240,19 @@ export interface ProducerOptions {
    * @defaultValue true
    */
   allowAutoCreateTopics?: boolean | undefined
+  /**
+   * Makes the producer transactional: it sends within transactions only. A later producer with the same id aborts what an earlier one left open and fences it, so each instance of a program needs an id of its own that stays over restarts. The id is taken as soon as the producer is made.
+   *
+   * `transactional.id`, a string. Source: KIP-98.
+   */
+  transactionalId?: string | undefined
+  /**
+   * The coordinator aborts a transaction that is open for longer; consumers with read_committed wait at most that long for one whose program died. The broker allows up to its transaction.max.timeout.ms.
+   *
+   * `transaction.timeout.ms`, milliseconds 1 to 2147483647. Source: KIP-98.
+   * @defaultValue 60000
+   */
+  transactionTimeoutMs?: number | undefined
 }
 
 /** Options of a consumer. */

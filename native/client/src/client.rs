@@ -94,6 +94,24 @@ impl Client {
         within(timeout, ask, R::API_KEY).await
     }
 
+    /// As [`Self::request_with`], in no version above `cap`: for callers that must avoid newer semantics.
+    pub(crate) async fn request_up_to<R: Request>(
+        &self,
+        node: i32,
+        lane: Lane,
+        cap: i16,
+        make: impl FnOnce(i16) -> Result<R>,
+        timeout: Duration,
+    ) -> Result<R::Response> {
+        let ask = async {
+            let connection = self.connection(node, lane).await?;
+            let version = connection.version_up_to::<R>(cap)?;
+            let patience = timeout.max(self.0.options.request_timeout);
+            connection.send(version, &make(version)?, patience)?.response().await
+        };
+        within(timeout, ask, R::API_KEY).await
+    }
+
     /// Asks whichever broker is likely to answer first: the least loaded one that is connected, else another known one, else
     /// a bootstrap server. Goes on to the next when one cannot be reached, within `timeout`.
     pub async fn request_any<R: Request>(
@@ -146,6 +164,11 @@ impl Client {
     /// connected or the broker does not offer it.
     pub fn negotiated_version<R: Request>(&self, node: i32) -> Option<i16> {
         self.0.pool.versions(node)?.version::<R>().ok()
+    }
+
+    /// The finalized level of a feature such as `transaction.version`, as a connected broker told it; 0 when it does not say.
+    pub(crate) fn feature(&self, node: i32, name: &str) -> Option<i16> {
+        Some(self.0.pool.versions(node)?.feature(name))
     }
 
     /// Whether a connected broker offers an API at all.

@@ -21,6 +21,7 @@ struct Inner {
     kind: ErrorKind,
     message: Cow<'static, str>,
     fatal: bool,
+    abortable: bool,
     damaged: bool,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
@@ -70,7 +71,7 @@ impl Error {
     /// An error with a message that says what happened and, where it is known, what to do.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         let fatal = kind == ErrorKind::Panic;
-        Self(Box::new(Inner { kind, message: message.into(), fatal, damaged: false, source: None }))
+        Self(Box::new(Inner { kind, message: message.into(), fatal, abortable: false, damaged: false, source: None }))
     }
 
     /// What the broker answered; `doing` names the request and what it was about: `Produce to orders-3`.
@@ -126,6 +127,14 @@ impl Error {
     #[must_use]
     pub fn into_fatal(mut self) -> Self {
         self.0.fatal = true;
+        self.0.abortable = false;
+        self
+    }
+
+    /// The same error, of a transaction that can only be aborted now; the producer is good for another one.
+    #[must_use]
+    pub fn into_abortable(mut self) -> Self {
+        self.0.abortable = !self.0.fatal;
         self
     }
 
@@ -176,6 +185,9 @@ impl Error {
 
     /// The group of KIP-1050 it belongs to, ours sorted into the same five; none for those outside of them.
     pub fn class(&self) -> ErrorClass {
+        if self.0.abortable {
+            return ErrorClass::TransactionAbortable;
+        }
         match self.0.kind {
             ErrorKind::Broker(code) => code.class(),
             ErrorKind::BrokerUnreachable | ErrorKind::Disconnected => ErrorClass::RefreshRetriable,
@@ -197,6 +209,7 @@ impl Error {
     /// Whether the same call may succeed when it is made again.
     pub fn retriable(&self) -> bool {
         !self.0.fatal
+            && !self.0.abortable
             && match self.0.kind {
                 ErrorKind::Broker(code) => code.is_retriable(),
                 ErrorKind::BrokerUnreachable
@@ -211,6 +224,12 @@ impl Error {
     /// Whether whatever gave this error is of no more use and must be made anew.
     pub fn fatal(&self) -> bool {
         self.0.fatal
+    }
+
+    /// Whether it ended a transaction, which is aborted or must be; the producer that gave it can begin another one. Told
+    /// from the transaction's state, not from the code.
+    pub fn abortable(&self) -> bool {
+        self.0.abortable
     }
 
     /// What happened and what to do.

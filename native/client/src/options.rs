@@ -183,7 +183,6 @@ const ELSEWHERE: &[(&[&str], &str)] = &[
         ],
         "is not supported yet: connections are plain, without TLS and SASL",
     ),
-    (&["transactionalid"], "is not supported yet: there are no transactions"),
     (
         &["frombeginning"],
         "is not an option here; auto.offset.reset (autoOffsetReset) 'earliest' reads from the beginning",
@@ -310,7 +309,6 @@ mod tests {
         let client = |value| ClientOptions::parse(&object(value)).unwrap_err().to_string();
         assert!(client(json!({ "brokers": "a:1", "ssl": true })).contains("not supported yet"));
         assert!(client(json!({ "brokers": "a:1", "security.protocol": "SASL_SSL" })).contains("TLS and SASL"));
-        assert!(producer_error(json!({ "transactional.id": "t" })).contains("no transactions"));
         let consumer = ConsumerOptions::parse(&object(json!({ "fromBeginning": true }))).unwrap_err().to_string();
         assert!(consumer.contains("autoOffsetReset"), "{consumer}");
         assert!(consumer.starts_with("fromBeginning: "), "{consumer}");

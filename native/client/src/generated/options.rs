@@ -296,6 +296,14 @@ pub struct ProducerOptions {
     ///
     /// Source: KIP-361, KIP-487.
     pub allow_auto_create_topics: bool,
+    /// `transactional.id` (a string; unset by default): Makes the producer transactional: it sends within transactions only. A later producer with the same id aborts what an earlier one left open and fences it, so each instance of a program needs an id of its own that stays over restarts. The id is taken as soon as the producer is made.
+    ///
+    /// Source: KIP-98.
+    pub transactional_id: Option<String>,
+    /// `transaction.timeout.ms` (milliseconds 1 to 2147483647; default 60000): The coordinator aborts a transaction that is open for longer; consumers with read_committed wait at most that long for one whose program died. The broker allows up to its transaction.max.timeout.ms.
+    ///
+    /// Source: KIP-98.
+    pub transaction_timeout: Duration,
 }
 
 impl Default for ProducerOptions {
@@ -315,6 +323,8 @@ impl Default for ProducerOptions {
             partitioner: Partitioner::Default,
             partitioner_ignore_keys: false,
             allow_auto_create_topics: true,
+            transactional_id: None,
+            transaction_timeout: Duration::from_millis(60000),
         }
     }
 }
@@ -334,6 +344,8 @@ const PRODUCER_COMPRESSION_LEVEL: Row = Row { name: "compression.level", key: "c
 const PRODUCER_PARTITIONER: Row = Row { name: "partitioner", key: "partitioner" };
 const PRODUCER_PARTITIONER_IGNORE_KEYS: Row = Row { name: "partitioner.ignore.keys", key: "partitionerIgnoreKeys" };
 const PRODUCER_ALLOW_AUTO_CREATE_TOPICS: Row = Row { name: "allow.auto.create.topics", key: "allowAutoCreateTopics" };
+const PRODUCER_TRANSACTIONAL_ID: Row = Row { name: "transactional.id", key: "transactionalId" };
+const PRODUCER_TRANSACTION_TIMEOUT_MS: Row = Row { name: "transaction.timeout.ms", key: "transactionTimeoutMs" };
 const PRODUCER_ROWS: &[Row] = &[
     PRODUCER_ACKS,
     PRODUCER_ENABLE_IDEMPOTENCE,
@@ -349,6 +361,8 @@ const PRODUCER_ROWS: &[Row] = &[
     PRODUCER_PARTITIONER,
     PRODUCER_PARTITIONER_IGNORE_KEYS,
     PRODUCER_ALLOW_AUTO_CREATE_TOPICS,
+    PRODUCER_TRANSACTIONAL_ID,
+    PRODUCER_TRANSACTION_TIMEOUT_MS,
 ];
 
 impl ProducerOptions {
@@ -412,6 +426,10 @@ impl ProducerOptions {
             allow_auto_create_topics: source
                 .bool(PRODUCER_ALLOW_AUTO_CREATE_TOPICS)?
                 .unwrap_or(default.allow_auto_create_topics),
+            transactional_id: source.string(PRODUCER_TRANSACTIONAL_ID)?,
+            transaction_timeout: source
+                .ms(PRODUCER_TRANSACTION_TIMEOUT_MS, 1, 2147483647)?
+                .unwrap_or(default.transaction_timeout),
         })
     }
 }

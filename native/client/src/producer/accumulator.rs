@@ -18,6 +18,7 @@ use super::grow::Grow;
 use super::memory::Memory;
 use super::sender::Command;
 use super::topic::{Partition, Topic};
+use super::transactions::Transaction;
 use super::{AppendError, Delivery, DeliverySink, Placed, TopicId};
 use crate::collections::Map;
 use crate::error::{Error, ErrorKind, Result};
@@ -28,6 +29,8 @@ pub(crate) struct Accumulator {
     pub memory: Memory,
     pub buffers: Buffers,
     pub world: Arc<dyn World>,
+    /// Of a transactional producer.
+    pub transaction: Option<Transaction>,
     sink: Arc<dyn DeliverySink>,
     topics: Grow<Arc<Topic>>,
     names: Mutex<Map<Arc<str>, TopicId>>,
@@ -58,7 +61,9 @@ impl Accumulator {
     pub fn new(config: Config, sink: Arc<dyn DeliverySink>, world: Arc<dyn World>) -> Self {
         let memory = Memory::new(config.buffer_memory);
         let buffers = Buffers::new(config.batch_size, config.buffer_memory);
+        let transaction = config.transactional_id.is_some().then(Transaction::new);
         Self {
+            transaction,
             config,
             memory,
             buffers,
@@ -179,6 +184,7 @@ impl Accumulator {
         if queue.closed {
             return Err(invalid(self.why_closed()));
         }
+        self.admit()?;
         let mut open = OpenBatch::new(self.group(), bound, queue.usual, &self.memory, &self.buffers, false)
             .ok_or(AppendError::Full)?;
         let (group, index) = open.append(record);
@@ -234,6 +240,7 @@ impl Accumulator {
         if room.closed {
             return Err(invalid(self.why_closed()));
         }
+        self.admit()?;
         let place = room
             .append(partition.unwrap_or(-1), record, self.config.max_block, &self.memory, || self.group())
             .ok_or(AppendError::Full)?;
@@ -242,6 +249,12 @@ impl Accumulator {
             self.wake.notify_one();
         }
         Ok(Placed { group: place.0, index: place.1 })
+    }
+
+    /// A transactional producer takes records within a transaction only. When one ends every open batch is taken over, so
+    /// that it is enough to look where a batch begins.
+    fn admit(&self) -> Result<(), AppendError> {
+        self.transaction.as_ref().map_or(Ok(()), Transaction::admit).map_err(invalid)
     }
 
     fn group(&self) -> u32 {

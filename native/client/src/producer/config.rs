@@ -31,6 +31,9 @@ pub(crate) struct Config {
     pub compression_level: Option<i32>,
     pub partitioner: Partitioner,
     pub allow_auto_create_topics: bool,
+    /// Every batch of such a producer is part of a transaction.
+    pub transactional_id: Option<String>,
+    pub transaction_timeout: Duration,
 }
 
 impl Config {
@@ -67,8 +70,28 @@ impl Config {
             compression_level: options.compression_level,
             partitioner: Partitioner::new(options.partitioner, options.partitioner_ignore_keys, options.batch_size),
             allow_auto_create_topics: options.allow_auto_create_topics,
+            transactional_id: transactional_id(options)?,
+            transaction_timeout: options.transaction_timeout,
         })
     }
+}
+
+/// Without idempotence there is no transaction: a record could be in it twice, or in none.
+fn transactional_id(options: &ProducerOptions) -> Result<Option<String>> {
+    let Some(id) = &options.transactional_id else { return Ok(None) };
+    if id.is_empty() {
+        return Err(Error::invalid_config("transactional.id: is empty"));
+    }
+    if options.acks != Acks::All {
+        return Err(Error::invalid_config(format!(
+            "acks: {} does not go with transactional.id, which needs all",
+            acks(options.acks)
+        )));
+    }
+    if options.enable_idempotence == Some(false) {
+        return Err(Error::invalid_config("enable.idempotence: false does not go with transactional.id"));
+    }
+    Ok(Some(id.clone()))
 }
 
 fn acks(acks: Acks) -> i16 {
@@ -125,6 +148,23 @@ mod tests {
         assert!(made(&options).unwrap_err().message().contains("6 is above 5"));
         let options = ProducerOptions { max_in_flight: 6, enable_idempotence: Some(false), ..Default::default() };
         assert_eq!(made(&options).unwrap().max_in_flight, 6);
+    }
+
+    #[test]
+    fn a_transactional_producer_is_idempotent() {
+        let with = |change: fn(&mut ProducerOptions)| {
+            let mut options = ProducerOptions { transactional_id: Some("t".to_owned()), ..Default::default() };
+            change(&mut options);
+            made(&options).map_err(|error| error.message().to_owned())
+        };
+        assert!(with(|_| {}).unwrap().idempotent);
+        assert_eq!(
+            with(|o| o.acks = Acks::One).unwrap_err(),
+            "acks: 1 does not go with transactional.id, which needs all"
+        );
+        let refused = with(|o| o.enable_idempotence = Some(false)).unwrap_err();
+        assert_eq!(refused, "enable.idempotence: false does not go with transactional.id");
+        assert_eq!(with(|o| o.transactional_id = Some(String::new())).unwrap_err(), "transactional.id: is empty");
     }
 
     #[test]

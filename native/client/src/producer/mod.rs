@@ -4,7 +4,7 @@
 //!
 //! File map: `accumulator` the append path · `partitioner`, `hashes` which partition · `batch` a batch and whose records
 //! are in it · `waiting_room` records whose partition is not known yet · `memory` `buffer.memory`, `buffers` what is used again · `sender/` everything
-//! after: sealing, leaders, requests in flight, answers, deadlines · `idempotence` producer id, epochs, sequences.
+//! after: sealing, leaders, requests in flight, answers, deadlines · `idempotence` producer id, epochs, sequences · `transactions/`.
 //! Lock order: a topic's waiting room, then a partition's queue, then the list of partitions with news. The sink is never
 //! called under one of them.
 
@@ -13,8 +13,10 @@ use std::time::Duration;
 
 use dohle_protocol::records::RecordRef;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::client::Client;
+use crate::consumer::{CommittedOffset, GroupMetadata, TopicPartition};
 use crate::error::{Error, Result};
 
 mod accumulator;
@@ -28,12 +30,14 @@ mod memory;
 mod partitioner;
 mod sender;
 mod topic;
+mod transactions;
 mod waiting_room;
 
 pub use crate::generated::options::ProducerOptions;
 use accumulator::Accumulator;
 use config::Config;
 use sender::{Command, Sender};
+use transactions::Transactions;
 
 /// Where the engine reports to. Called on engine threads, never under a lock; implementations must only enqueue.
 pub trait DeliverySink: Send + Sync {
@@ -103,18 +107,21 @@ pub enum AppendError {
 /// sends it first.
 pub struct Producer {
     accumulator: Arc<Accumulator>,
+    transactions: Option<Transactions>,
 }
 
 impl Producer {
-    /// A producer on the connections of `client`. No I/O happens before the first topic or record.
+    /// A producer on the connections of `client`. No I/O happens before the first topic or record, but with a
+    /// `transactional.id`: its coordinator is asked for it at once.
     ///
     /// # Errors
     /// Options that contradict each other, such as `acks` 1 with `enable.idempotence`.
     pub fn new(client: &Client, options: ProducerOptions, sink: Arc<dyn DeliverySink>) -> Result<Self> {
         let config = Config::new(&options, client.options())?;
         let accumulator = Arc::new(Accumulator::new(config, sink, client.world().clone()));
-        Sender::spawn(client.clone(), accumulator.clone());
-        Ok(Self { accumulator })
+        let transactions = Transactions::new(client, &accumulator);
+        Sender::spawn(client.clone(), accumulator.clone(), transactions.clone());
+        Ok(Self { accumulator, transactions })
     }
 
     /// The topic of this name, which [`Producer::append`] takes. Its metadata is looked up in the background.
@@ -136,7 +143,16 @@ impl Producer {
         partition: Option<i32>,
         record: &RecordRef<'_>,
     ) -> Result<Placed, AppendError> {
-        self.accumulator.append(topic, partition, record)
+        self.accumulator.append(topic, partition, record).map_err(|error| self.refused(error))
+    }
+
+    /// A record that is not taken lets its transaction fail.
+    #[cold]
+    fn refused(&self, error: AppendError) -> AppendError {
+        match (&self.transactions, error) {
+            (Some(transactions), AppendError::Invalid(error)) => AppendError::Invalid(transactions.failed(&error)),
+            (_, error) => error,
+        }
     }
 
     /// What a timestamp of −1 means: the time now, in milliseconds since 1970. One look at the clock serves a run of records.
@@ -163,9 +179,61 @@ impl Producer {
         }
     }
 
+    /// Opens a transaction: what is appended from now on is part of it (KIP-98). Waits for at most `max.block.ms`.
+    ///
+    /// # Errors
+    /// No `transactional.id`; a transaction is open; `MAX_BLOCK_TIMEOUT` when the id could not be taken in time; fatal ones
+    /// when another producer has taken over, or the id must not be used.
+    pub async fn begin_transaction(&self) -> Result<()> {
+        self.transactional()?.begin().await
+    }
+
+    /// Sends what was appended and commits; aborts instead when anything of the transaction has failed. Waits for as long as
+    /// the coordinator takes. Dropping the future stops nothing: another call goes on waiting.
+    ///
+    /// # Errors
+    /// [`Error::abortable`]: the transaction was aborted, begin another one. [`Error::fatal`]: fenced, for example.
+    pub async fn commit_transaction(&self) -> Result<()> {
+        self.transactional()?.commit().await
+    }
+
+    /// Aborts the transaction; what was not sent yet never is.
+    ///
+    /// # Errors
+    /// No transaction is open, or fatal ones.
+    pub async fn abort_transaction(&self) -> Result<()> {
+        self.transactional()?.abort().await
+    }
+
+    /// Commits offsets of a consumer's group within the transaction, fenced by its generation (KIP-447). Waits until the
+    /// group's coordinator has them, for at most `max.block.ms`.
+    ///
+    /// # Errors
+    /// The transaction has failed then, and can only be aborted.
+    pub async fn commit_offsets(
+        &self,
+        offsets: Vec<(TopicPartition, CommittedOffset)>,
+        group: GroupMetadata,
+    ) -> Result<()> {
+        self.transactional()?.commit_offsets(offsets, group).await
+    }
+
+    fn transactional(&self) -> Result<&Transactions> {
+        self.transactions.as_ref().ok_or_else(|| {
+            Error::invalid_config("transactional.id: not set; transactions need one that stays over restarts")
+        })
+    }
+
     /// Takes no more records, sends what there is, and returns when every record is settled; what is not after `timeout`
-    /// fails with `CLOSED` (`None`: `delivery.timeout.ms` bounds it). A second call waits for the first.
+    /// fails with `CLOSED` (`None`: `delivery.timeout.ms` bounds it). A transaction that is open is aborted. A second call
+    /// waits for the first.
     pub async fn close(&self, timeout: Option<Duration>) {
+        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        if let Some(transactions) = &self.transactions {
+            let latest = deadline.unwrap_or_else(|| Instant::now() + self.accumulator.config.delivery_timeout);
+            transactions.close(latest).await;
+        }
+        let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         self.accumulator.close();
         let (done, closed) = oneshot::channel();
         if self.accumulator.command(Command::Close { timeout, done }) {

@@ -21,6 +21,9 @@ use crate::net::Endpoint;
 use crate::producer::batch::{Batch, Body, Runs, State};
 use crate::producer::{Persistence, TopicId};
 
+/// The markers of the transaction before are being written: that takes little time.
+const CONCURRENT_TRANSACTIONS: Duration = Duration::from_millis(20);
+
 impl Sender {
     pub(super) fn on_written(&mut self, node: i32, picks: &[Pick], outcome: Result<()>) {
         for pick in picks {
@@ -96,8 +99,11 @@ impl Sender {
             // Its time was over before; that it is known now what became of it changes nothing that was told.
             return self.finish(pick, &Fate::written(-1, -1));
         }
+        // A gap ends a transaction: its epoch is bumped when it has been aborted, not before.
+        let idempotent = self.identity.idempotent() && self.transactions.is_none();
+        let behind = self.transactions.is_some() && !part.is_head(position);
+        let batch = &mut part.written[position];
         batch.maybe_persisted |= code.is_error() && may_be_kept(code);
-        let idempotent = self.identity.idempotent();
         match code {
             ErrorCode::NONE | ErrorCode::DUPLICATE_SEQUENCE_NUMBER => {
                 part.succeeded();
@@ -109,7 +115,9 @@ impl Sender {
             ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::RECORD_LIST_TOO_LARGE if batch.count() > 1 => {
                 self.split(pick, position);
             }
-            ErrorCode::INVALID_RECORD if names_some(result, batch.count()) => self.leave_out(pick, position, result),
+            ErrorCode::INVALID_RECORD if self.transactions.is_none() && names_some(result, batch.count()) => {
+                self.leave_out(pick, position, result)
+            }
             ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER if idempotent => {
                 part.proven = false;
                 // Behind another that is not written yet, it is only early. As the first, it tells of a gap.
@@ -118,6 +126,8 @@ impl Sender {
                     part.written[position].state = State::Refused;
                 }
             }
+            // Behind another one of its transaction it is only early, too.
+            ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER if behind => part.proven = false,
             // Without a start of the log the broker is not sure itself: its partition may be moving.
             ErrorCode::UNKNOWN_PRODUCER_ID if idempotent && result.log_start_offset >= 0 => {
                 part.sequences.draining = true;
@@ -125,6 +135,7 @@ impl Sender {
                 part.proven = false;
             }
             ErrorCode::UNKNOWN_PRODUCER_ID if idempotent => self.again(pick, self.error_of(pick, code, result), code),
+            ErrorCode::CONCURRENT_TRANSACTIONS => part.rest(CONCURRENT_TRANSACTIONS),
             _ if code.is_retriable() => self.again(pick, self.error_of(pick, code, result), code),
             _ => {
                 let maybe_persisted = batch.maybe_persisted;
@@ -271,7 +282,7 @@ impl Sender {
         part.sequences.draining |= sequence.is_some() && !covered;
         let mut given = 0;
         for (at, (builder, runs)) in parts.into_iter().enumerate() {
-            let mut sealed = builder.seal(&mut compressor, false);
+            let mut sealed = builder.seal(&mut compressor, self.transactions.is_some());
             let count = runs.count();
             let reserved = (old.reserved - given).min(sealed.len());
             given += reserved;
@@ -366,6 +377,10 @@ fn may_be_kept(code: ErrorCode) -> bool {
             | ErrorCode::UNKNOWN_PRODUCER_ID
             | ErrorCode::UNSUPPORTED_COMPRESSION_TYPE
             | ErrorCode::INVALID_RECORD
+            | ErrorCode::INVALID_TXN_STATE
+            | ErrorCode::INVALID_PRODUCER_ID_MAPPING
+            | ErrorCode::CONCURRENT_TRANSACTIONS
+            | ErrorCode::TRANSACTION_ABORTABLE
             | ErrorCode::UNKNOWN_TOPIC_ID
             | ErrorCode::INCONSISTENT_TOPIC_ID
     )

@@ -90,6 +90,9 @@ impl Sender {
         if std::mem::replace(&mut self.broken, true) {
             return;
         }
+        if let Some(transaction) = &self.accumulator.transaction {
+            transaction.break_down(&error);
+        }
         self.accumulator.break_down(error);
         for slot in 0..self.parts.len() as u32 {
             self.fail_part(slot);
@@ -110,8 +113,10 @@ impl Sender {
         self.events.clear();
         let waiting = self.closing.take().into_iter().flat_map(|closing| closing.done);
         let flushing = std::mem::take(&mut self.flushes).into_iter().map(|flush| flush.done);
-        let late = late.into_iter().map(|command| match command {
-            Command::Flush(done) | Command::Close { done, .. } => done,
+        self.quiet.clear();
+        let late = late.into_iter().filter_map(|command| match command {
+            Command::Flush(done) | Command::Close { done, .. } | Command::Identify { done, .. } => Some(done),
+            Command::Quiesce { .. } => None,
         });
         for done in waiting.chain(flushing).chain(late) {
             let _ = done.send(());

@@ -5,7 +5,7 @@
 //!
 //! File map: `part` a partition and what may go next · `node` a broker · `topics` metadata, waiting rooms · `requests` from
 //! partitions to a request on the wire · `answers` what a response means for each batch · `settle` the fate of records · `reach` connections and the producer id ·
-//! `flush` flush and close.
+//! `flush` flush and close · `transaction` what a transaction asks of it.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -27,6 +27,7 @@ use super::TopicId;
 use super::accumulator::Accumulator;
 use super::batch::Batch;
 use super::idempotence::{Identity, ProducerId};
+use super::transactions::Transactions;
 use crate::client::Client;
 use crate::collections::Map;
 use crate::error::{Error, ErrorKind, Result};
@@ -44,6 +45,7 @@ mod reach;
 mod requests;
 mod settle;
 mod topics;
+mod transaction;
 
 /// A timer this far away means none.
 const NEVER: Duration = Duration::from_secs(365 * 86_400);
@@ -52,6 +54,10 @@ const NEVER: Duration = Duration::from_secs(365 * 86_400);
 pub(crate) enum Command {
     /// Answer when all that was appended before is settled.
     Flush(oneshot::Sender<()>),
+    /// Batches are stamped with this id from now on; nothing is under way under another.
+    Identify { id: ProducerId, done: oneshot::Sender<()> },
+    /// Fail what the wire does not have, and answer when it has nothing: false when a partition's sequences may have a gap.
+    Quiesce { error: Error, done: oneshot::Sender<bool> },
     /// Send what there is, fail what is left after the time-out, answer, end.
     Close { timeout: Option<Duration>, done: oneshot::Sender<()> },
 }
@@ -59,6 +65,13 @@ pub(crate) enum Command {
 pub(crate) struct Sender {
     accumulator: Arc<Accumulator>,
     client: Client,
+    /// Of a transactional producer.
+    transactions: Option<Transactions>,
+    /// Partitions to be added to the transaction, and whether others are being added now.
+    to_add: Vec<u32>,
+    adding: bool,
+    /// Whoever waits until the wire has nothing.
+    quiet: Vec<oneshot::Sender<bool>>,
     parts: Vec<Part>,
     /// By topic id.
     topics: Vec<TopicState>,
@@ -97,6 +110,12 @@ enum Event {
         connection: Result<Connection>,
     },
     Identity(Result<ProducerId>),
+    /// Partitions were added to the transaction of this round, or not.
+    Added {
+        slots: Vec<u32>,
+        round: u32,
+        outcome: Result<()>,
+    },
     /// Batches came back from compression.
     Sealed {
         node: i32,
@@ -128,9 +147,9 @@ struct Pick {
 
 impl Sender {
     /// Starts the task of a new producer.
-    pub fn spawn(client: Client, accumulator: Arc<Accumulator>) {
+    pub fn spawn(client: Client, accumulator: Arc<Accumulator>, transactions: Option<Transactions>) {
         let world = accumulator.world.clone();
-        let mut sender = Self::new(client, accumulator);
+        let mut sender = Self::new(client, accumulator, transactions);
         world.spawn(Box::pin(async move {
             if let Err(panic) = AssertUnwindSafe(sender.run()).catch_unwind().await {
                 let said = panic
@@ -146,11 +165,15 @@ impl Sender {
         }));
     }
 
-    fn new(client: Client, accumulator: Arc<Accumulator>) -> Self {
+    fn new(client: Client, accumulator: Arc<Accumulator>, transactions: Option<Transactions>) -> Self {
         let config = &accumulator.config;
         let backoff = Backoff::new(config.retry_backoff, config.retry_backoff_max);
         Self {
             client,
+            transactions,
+            to_add: Vec::new(),
+            adding: false,
+            quiet: Vec::new(),
             parts: Vec::new(),
             topics: Vec::new(),
             nodes: Map::default(),
@@ -207,6 +230,7 @@ impl Sender {
     fn step(&mut self) {
         self.take_news();
         self.check_clock();
+        self.check_transaction();
         let waits = self.accumulator.memory.waits();
         if waits != self.waits {
             self.waits = waits;
@@ -215,6 +239,7 @@ impl Sender {
         while let Some(node) = self.stirred.pop() {
             self.pump(node);
         }
+        self.check_transaction();
         self.check_flushes();
         if self.unsettled.is_empty() {
             self.accumulator.buffers.rest();
@@ -232,6 +257,8 @@ impl Sender {
         for command in news.commands {
             match command {
                 Command::Flush(done) => self.flush(done),
+                Command::Identify { id, done } => self.identify(id, done),
+                Command::Quiesce { error, done } => self.quiesce(&error, done),
                 Command::Close { timeout, done } => self.close(timeout, done),
             }
         }
@@ -241,6 +268,7 @@ impl Sender {
         match event {
             Event::Connected { node, connection } => self.on_connected(node, connection),
             Event::Identity(answer) => self.on_identity(answer),
+            Event::Added { slots, round, outcome } => self.on_added(&slots, round, outcome),
             Event::Sealed { node, picks, sealed, compressors } => self.on_sealed(node, picks, sealed, compressors),
             Event::Answered { node, picks, topics, answer } => self.on_answer(node, &picks, &topics, answer),
             Event::Written { node, picks, outcome } => self.on_written(node, &picks, outcome),
@@ -248,7 +276,8 @@ impl Sender {
     }
 
     fn circumstances(&self, now: Instant) -> Circumstances<'_> {
-        Circumstances { now, identity: &self.identity, linger: self.accumulator.config.linger, hurry: self.hurry() }
+        let (linger, hurry, round) = (self.accumulator.config.linger, self.hurry(), self.round());
+        Circumstances { now, identity: &self.identity, linger, hurry, round }
     }
 
     fn hurry(&self) -> bool {
@@ -279,6 +308,9 @@ impl Sender {
         }
         if busy && leader < 0 {
             self.want_metadata();
+        }
+        if busy && !self.parts[slot as usize].admitted(self.round()) {
+            self.to_add.push(slot);
         }
         if let Some(expires) = oldest.map(|oldest| oldest + self.accumulator.config.delivery_timeout) {
             self.expiry_due = Some(self.expiry_due.map_or(expires, |due| due.min(expires)));

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -38,6 +39,8 @@ pub(super) struct Part {
     pub retry_at: Option<Instant>,
     pub backoff: Backoff,
     pub sequences: Sequences,
+    /// The transaction that it was last added to, see `Circumstances::round`.
+    pub round: u32,
     pub in_ready: bool,
     pub in_lazy: bool,
     pub timer: Option<Instant>,
@@ -61,9 +64,11 @@ pub(super) enum Next {
 pub(super) struct Circumstances<'a> {
     pub now: Instant,
     pub identity: &'a Identity,
-    pub linger: Option<std::time::Duration>,
+    pub linger: Option<Duration>,
     /// Flush, close, or someone waits for memory: no lingering.
     pub hurry: bool,
+    /// The transaction that partitions have to be added to before the first record goes to them; 0: none.
+    pub round: u32,
 }
 
 impl Part {
@@ -83,6 +88,7 @@ impl Part {
             retry_at: None,
             backoff,
             sequences: Sequences::new(),
+            round: 0,
             in_ready: false,
             in_lazy: false,
             timer: None,
@@ -132,7 +138,7 @@ impl Part {
         if let Some(position) = self.written.iter().position(|batch| batch.state == State::Idle) {
             return Next::Written(position);
         }
-        if self.sequences.draining || !at.identity.ready() {
+        if self.sequences.draining || !at.identity.ready() || !self.admitted(at.round) {
             return Next::Nothing;
         }
         // A new epoch starts at sequence 0, which must not arrive while batches of the old one are under way.
@@ -149,6 +155,11 @@ impl Part {
             (Some(_), Some(_)) => Next::Nothing,
             (Some(_), None) => Next::OpenIfIdle,
         }
+    }
+
+    /// Whether records may go to this partition in this transaction.
+    pub fn admitted(&self, round: u32) -> bool {
+        round == 0 || self.round == round
     }
 
     /// When to look again if nothing happens: linger is over, or the back-off.
@@ -182,6 +193,12 @@ impl Part {
         }
     }
 
+    /// Nothing is sent for this long, whatever failed before.
+    pub fn rest(&mut self, pause: Duration) {
+        self.proven = false;
+        self.retry_at = Some(Instant::now() + pause);
+    }
+
     /// The leader took a batch.
     pub fn succeeded(&mut self) {
         self.proven = true;
@@ -206,8 +223,6 @@ impl Part {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use dohle_protocol::records::{Headers, RecordRef};
 
     use super::*;
@@ -245,7 +260,7 @@ mod tests {
     }
 
     fn next(part: &Part, identity: &Identity, linger: Option<Duration>, hurry: bool) -> Next {
-        part.next(&Circumstances { now: Instant::now(), identity, linger, hurry })
+        part.next(&Circumstances { now: Instant::now(), identity, linger, hurry, round: 0 })
     }
 
     #[test]

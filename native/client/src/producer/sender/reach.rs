@@ -63,6 +63,10 @@ impl Sender {
 
     /// Asks for a producer id, unless that is under way.
     pub(super) fn ask_identity(&mut self) {
+        // A transactional producer's id comes from its coordinator, before the first transaction.
+        if self.transactions.is_some() {
+            return;
+        }
         if self.broken || self.identity.ready() || std::mem::replace(&mut self.identity.asking, true) {
             return;
         }

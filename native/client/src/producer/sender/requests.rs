@@ -18,8 +18,8 @@ use super::{Event, Pick, Sender, adopt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::Connection;
 use crate::producer::TopicId;
+use crate::producer::accumulator::Accumulator;
 use crate::producer::batch::{Body, State};
-use crate::producer::buffers::Buffers;
 use crate::producer::idempotence::NO_PRODUCER;
 
 /// Bytes to compress that are not worth another thread.
@@ -32,9 +32,10 @@ const LAST_WITH_NAMES: i16 = 12;
 const FIRST_WITH_ZSTD: i16 = 7;
 
 /// The batch as it goes out; its first buffer is free again when compression took the bytes over.
-fn sealed(mut builder: BatchBuilder, compressor: &mut Compressor, buffers: &Buffers) -> SealedBatch {
-    let sealed = builder.seal_with(compressor, false, |bytes| buffers.take(bytes));
-    buffers.give(builder.into_buffer());
+fn sealed(mut builder: BatchBuilder, compressor: &mut Compressor, accumulator: &Accumulator) -> SealedBatch {
+    let transactional = accumulator.transaction.is_some();
+    let sealed = builder.seal_with(compressor, transactional, |bytes| accumulator.buffers.take(bytes));
+    accumulator.buffers.give(builder.into_buffer());
     sealed
 }
 
@@ -178,7 +179,7 @@ impl Sender {
         if self.accumulator.config.compression == Compression::None || bytes <= COMPRESS_HERE {
             if let Some(mut compressor) = self.compressor() {
                 for (pick, builder) in plain {
-                    let sealed = sealed(builder, &mut compressor, &self.accumulator.buffers);
+                    let sealed = sealed(builder, &mut compressor, &self.accumulator);
                     self.put_sealed(pick, sealed);
                 }
                 self.compressors.push(compressor);
@@ -223,7 +224,7 @@ impl Sender {
             let (done, result) = oneshot::channel();
             let accumulator = self.accumulator.clone();
             let work = world.blocking(Box::new(move || {
-                let seal = |(pick, builder)| (pick, sealed(builder, &mut compressor, &accumulator.buffers));
+                let seal = |(pick, builder)| (pick, sealed(builder, &mut compressor, &accumulator));
                 let sealed: Vec<_> = share.into_iter().map(seal).collect();
                 let _ = done.send((sealed, compressor));
             }));
@@ -305,12 +306,13 @@ impl Sender {
         let config = &self.accumulator.config;
         let (request, topics) = self.request(picks);
         let names_only = topics.iter().any(|(_, id)| *id == Uuid::ZERO);
-        let highest = if names_only { LAST_WITH_NAMES } else { i16::MAX };
+        let highest = if names_only { LAST_WITH_NAMES } else { i16::MAX }.min(self.highest_produce());
         let version = connection.version_up_to::<ProduceRequest>(highest)?;
         if config.compression == Compression::Zstd && version < FIRST_WITH_ZSTD {
             return Err(Error::new(ErrorKind::Unsupported, "compression.type: the broker is too old for zstd"));
         }
         let (timeout, own) = (config.request_timeout, picks.to_vec());
+        self.started();
         if config.acks == 0 {
             let written = connection.send_unanswered(version, &request, timeout)?;
             self.events.push(written.map(move |outcome| Event::Written { node: id, picks: own, outcome }).boxed());
@@ -358,7 +360,7 @@ impl Sender {
         let timeout_ms = i32::try_from(config.request_timeout.as_millis()).unwrap_or(i32::MAX);
         (
             ProduceRequest {
-                transactional_id: None,
+                transactional_id: config.transactional_id.clone(),
                 acks: config.acks,
                 timeout_ms,
                 topic_data,

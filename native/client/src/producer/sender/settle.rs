@@ -34,6 +34,7 @@ impl Fate {
 impl Sender {
     /// Tells the records at positions `range` of a batch their fate.
     pub(super) fn tell(&self, runs: &Runs, range: std::ops::Range<u32>, partition: i32, fate: &Fate) {
+        let error = fate.error.as_ref().map(|error| self.in_transaction(error));
         for (group, first_index, count, position) in runs.within(range) {
             let base_offset = if fate.base_offset < 0 { -1 } else { fate.base_offset + i64::from(position) };
             self.accumulator.deliver(Delivery {
@@ -44,7 +45,7 @@ impl Sender {
                 base_offset,
                 append_time: fate.append_time,
                 persistence: fate.persistence,
-                error: fate.error.clone(),
+                error: error.clone(),
             });
         }
     }
@@ -200,6 +201,9 @@ impl Sender {
     /// Ends a drain when everything written has met its fate: the epoch is bumped for this partition, and batches that were
     /// refused for their sequence are written again from 0.
     pub(super) fn end_drain(&mut self, slot: u32) {
+        if self.transactions.is_some() {
+            return;
+        }
         let part = &mut self.parts[slot as usize];
         if !part.sequences.draining || !part.drained() || !part.sequences.restart(&mut self.identity) {
             return;

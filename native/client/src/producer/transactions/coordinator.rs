@@ -1,0 +1,290 @@
+//! The requests of a transaction, each asked until it has an answer that stays.
+//! Not the state machine (state.rs) nor who asks when (mod.rs, end.rs, the sender).
+//! Driven by the tasks that begin and end transactions, and by the sender for partitions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dohle_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
+use dohle_protocol::messages::txn_offset_commit_request::{
+    TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
+};
+use dohle_protocol::messages::{
+    AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, EndTxnRequest,
+    InitProducerIdRequest, TxnOffsetCommitRequest, TxnOffsetCommitResponse,
+};
+use dohle_protocol::{ErrorCode, Request};
+use tokio::time::Instant;
+
+use super::Transactions;
+use super::verdict::{self, Verdict};
+use crate::client::CoordinatorKind;
+use crate::consumer::{CommittedOffset, GroupMetadata, TopicPartition};
+use crate::error::{Error, ErrorKind, Result};
+use crate::net::{Backoff, Lane};
+use crate::producer::idempotence::ProducerId;
+
+/// First pause after CONCURRENT_TRANSACTIONS: the markers of the transaction before are being written.
+const CONCURRENT: Duration = Duration::from_millis(20);
+/// The versions of transactions before KIP-890: higher ones mean that brokers add partitions by themselves.
+const END_BEFORE_V2: i16 = 4;
+const OFFSETS_BEFORE_V2: i16 = 4;
+/// Version 6 names topics by id (KIP-1319), which no broker needs.
+const OFFSETS_V2: i16 = 5;
+/// Higher ones are spoken among brokers.
+const ADD_PARTITIONS: i16 = 3;
+/// The first version of TxnOffsetCommit that fences members of an older generation (KIP-447).
+const FIRST_WITH_GENERATION: i16 = 3;
+
+/// Offsets to be committed within a transaction.
+pub(super) type Offsets = Vec<(TopicPartition, CommittedOffset)>;
+
+impl Transactions {
+    /// Takes the transactional id: aborts what an earlier producer left open, and fences it. `bump`: goes on as the producer
+    /// we are, under a new epoch (KIP-360); refused when another one has taken over.
+    pub(super) async fn take_id(&self, bump: Option<ProducerId>) -> Result<ProducerId> {
+        let timeout = self.config().transaction_timeout;
+        let ProducerId { id, epoch } = bump.unwrap_or(crate::producer::idempotence::NO_PRODUCER);
+        let make = |_| {
+            Ok(InitProducerIdRequest {
+                transactional_id: Some(self.id().to_owned()),
+                transaction_timeout_ms: i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX),
+                producer_id: id,
+                producer_epoch: epoch,
+                ..Default::default()
+            })
+        };
+        let doing = format!("InitProducerId of transactional id {}", self.id());
+        let answer = self.ask(i16::MAX, make, |answer| told(answer.error_code, &doing), || false).await;
+        let answer = answer.map_err(|error| match error.broker_code() {
+            Some(ErrorCode::INVALID_TRANSACTION_TIMEOUT) => error.context(format_args!(
+                "transaction.timeout.ms: {} is above the broker's transaction.max.timeout.ms",
+                timeout.as_millis()
+            )),
+            _ => error,
+        })?;
+        Ok(ProducerId { id: answer.producer_id, epoch: answer.producer_epoch })
+    }
+
+    /// Adds partitions to the transaction, which has to be before the first record goes to them (before KIP-890).
+    pub(in crate::producer) async fn add_partitions(&self, partitions: Vec<(Arc<str>, i32)>) -> Result<()> {
+        let state = self.state();
+        let mut topics = BTreeMap::<&str, Vec<i32>>::new();
+        for (topic, partition) in &partitions {
+            topics.entry(topic).or_default().push(*partition);
+        }
+        let make = |_| {
+            let ProducerId { id, epoch } = self.current()?;
+            let topic = |(name, partitions): (&&str, &Vec<i32>)| AddPartitionsToTxnTopic {
+                name: (*name).to_owned(),
+                partitions: partitions.clone(),
+                ..Default::default()
+            };
+            Ok(AddPartitionsToTxnRequest {
+                v3_and_below_transactional_id: self.id().to_owned(),
+                v3_and_below_producer_id: id,
+                v3_and_below_producer_epoch: epoch,
+                v3_and_below_topics: topics.iter().map(topic).collect(),
+                ..Default::default()
+            })
+        };
+        state.start();
+        // Its records may have failed meanwhile, for another reason or because they are too old.
+        let outcome = self.ask(ADD_PARTITIONS, make, first_of_partitions, || !state.is_going_on()).await;
+        outcome.map(drop).map_err(|error| if verdict::ends_producer(&error) { error.into_fatal() } else { error })
+    }
+
+    /// Commits offsets within the transaction: the group's coordinator keeps them until it ends.
+    pub(super) async fn send_offsets(&self, v2: bool, offsets: &Offsets, group: &GroupMetadata) -> Result<()> {
+        let state = self.state();
+        state.start();
+        let deadline = Instant::now() + self.config().max_block;
+        let outcome = async {
+            if !v2 {
+                let doing = format!("AddOffsetsToTxn of group {}", group.group_id);
+                let make = |_| {
+                    let ProducerId { id, epoch } = self.current()?;
+                    Ok(AddOffsetsToTxnRequest {
+                        transactional_id: self.id().to_owned(),
+                        producer_id: id,
+                        producer_epoch: epoch,
+                        group_id: group.group_id.clone(),
+                        ..Default::default()
+                    })
+                };
+                let read = |answer: &_| added(answer, &doing);
+                self.ask(i16::MAX, make, read, || Instant::now() >= deadline).await?;
+            }
+            let make = |version| self.offsets_request(version, offsets, group);
+            let cap = if v2 { OFFSETS_V2 } else { OFFSETS_BEFORE_V2 };
+            let of = (CoordinatorKind::Group, group.group_id.as_str());
+            self.ask_of(of, cap, make, first_of_offsets, || Instant::now() >= deadline).await
+        };
+        outcome.await.map(drop).map_err(|e| if verdict::ends_producer(&e) { e.into_fatal() } else { e })
+    }
+
+    fn offsets_request(
+        &self,
+        version: i16,
+        offsets: &Offsets,
+        group: &GroupMetadata,
+    ) -> Result<TxnOffsetCommitRequest> {
+        if version < FIRST_WITH_GENERATION {
+            let text =
+                "the broker is too old to commit a member's offsets within a transaction: Kafka 2.5 does (KIP-447)";
+            return Err(Error::new(ErrorKind::Unsupported, text));
+        }
+        let ProducerId { id, epoch } = self.current()?;
+        let mut topics = BTreeMap::<Arc<str>, Vec<TxnOffsetCommitRequestPartition>>::new();
+        for (tp, at) in offsets {
+            topics.entry(tp.topic.clone()).or_default().push(TxnOffsetCommitRequestPartition {
+                partition_index: tp.partition,
+                committed_offset: at.offset,
+                committed_leader_epoch: at.leader_epoch,
+                committed_metadata: Some(at.metadata.clone()),
+                ..Default::default()
+            });
+        }
+        let topic = |(name, partitions): (Arc<str>, _)| TxnOffsetCommitRequestTopic {
+            name: name.to_string(),
+            partitions,
+            ..Default::default()
+        };
+        Ok(TxnOffsetCommitRequest {
+            transactional_id: self.id().to_owned(),
+            group_id: group.group_id.clone(),
+            producer_id: id,
+            producer_epoch: epoch,
+            generation_id_or_member_epoch: group.generation,
+            member_id: group.member_id.clone(),
+            group_instance_id: group.group_instance_id.clone(),
+            topics: topics.into_iter().map(topic).collect(),
+            ..Default::default()
+        })
+    }
+
+    /// Ends the transaction at its coordinator. The id is that of the next transaction, if the coordinator gave one (KIP-890).
+    pub(super) async fn end_txn(&self, committed: bool) -> Result<Option<ProducerId>> {
+        let v2 = self.state().v2();
+        let doing = format!("EndTxn of transactional id {}", self.id());
+        let make = |_| {
+            let ProducerId { id, epoch } = self.current()?;
+            Ok(EndTxnRequest {
+                transactional_id: self.id().to_owned(),
+                producer_id: id,
+                producer_epoch: epoch,
+                committed,
+                ..Default::default()
+            })
+        };
+        let cap = if v2 { i16::MAX } else { END_BEFORE_V2 };
+        let answer = self.ask(cap, make, |answer| told(answer.error_code, &doing), || false).await?;
+        let next = ProducerId { id: answer.producer_id, epoch: answer.producer_epoch };
+        Ok((next.id >= 0).then_some(next))
+    }
+
+    fn current(&self) -> Result<ProducerId> {
+        self.state().id().ok_or_else(|| Error::new(ErrorKind::Panic, "a transaction without a producer id"))
+    }
+
+    /// Asks the transaction's coordinator.
+    async fn ask<R: Request>(
+        &self,
+        cap: i16,
+        make: impl Fn(i16) -> Result<R>,
+        read: impl Fn(&R::Response) -> Result<()>,
+        in_vain: impl Fn() -> bool,
+    ) -> Result<R::Response> {
+        self.ask_of((CoordinatorKind::Transaction, self.id()), cap, make, read, in_vain).await
+    }
+
+    /// Asks a coordinator until there is an answer that stays, or until trying again is `in_vain`: then the last error.
+    async fn ask_of<R: Request>(
+        &self,
+        (kind, key): (CoordinatorKind, &str),
+        cap: i16,
+        make: impl Fn(i16) -> Result<R>,
+        read: impl Fn(&R::Response) -> Result<()>,
+        in_vain: impl Fn() -> bool,
+    ) -> Result<R::Response> {
+        let client = self.client();
+        let options = client.options();
+        let mut backoff = Backoff::new(options.retry_backoff, options.retry_backoff_max);
+        let mut concurrent = Backoff::new(CONCURRENT.min(options.retry_backoff), options.retry_backoff_max);
+        loop {
+            let mut asked = None;
+            let outcome = async {
+                let node = client.coordinator(kind, key).await?;
+                asked = Some(node);
+                let timeout = self.config().request_timeout;
+                let answer = client.request_up_to(node, Lane::Coordinator, cap, &make, timeout).await?;
+                read(&answer).map(|()| answer)
+            };
+            let error = match outcome.await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            match verdict::of(R::API_KEY, &error) {
+                Verdict::Stays => return Err(error),
+                Verdict::Retry => {}
+                Verdict::Rediscover => {
+                    asked.into_iter().for_each(|node| client.forget_coordinator(kind, key, node));
+                }
+            }
+            if self.is_closed() {
+                return Err(Error::closed("producer").with_source(error));
+            }
+            if in_vain() {
+                return Err(error);
+            }
+            let concurrent_one = error.broker_code() == Some(ErrorCode::CONCURRENT_TRANSACTIONS);
+            let pause = if concurrent_one { &mut concurrent } else { &mut backoff };
+            tracing::debug!(%error, "asking again");
+            tokio::time::sleep(pause.next(&**client.world())).await;
+        }
+    }
+}
+
+fn told(code: i16, doing: &str) -> Result<()> {
+    match ErrorCode(code) {
+        ErrorCode::NONE => Ok(()),
+        code => Err(Error::broker(code, doing)),
+    }
+}
+
+fn added(answer: &dohle_protocol::messages::AddOffsetsToTxnResponse, doing: &str) -> Result<()> {
+    told(answer.error_code, doing)
+}
+
+/// The error of AddPartitionsToTxn that says most: one that stays before one that passes, and none of those that only say
+/// that another partition has failed.
+fn first_of_partitions(answer: &AddPartitionsToTxnResponse) -> Result<()> {
+    let partitions = answer.results_by_topic_v3_and_below.iter().flat_map(|topic| {
+        topic.results_by_partition.iter().map(|p| (&topic.name, p.partition_index, ErrorCode(p.partition_error_code)))
+    });
+    let mut failed: Vec<_> = partitions.filter(|(_, _, code)| code.is_error()).collect();
+    failed.sort_by_key(|(_, _, code)| (*code == ErrorCode::OPERATION_NOT_ATTEMPTED, code.is_retriable()));
+    match failed.first() {
+        None => Ok(()),
+        Some((topic, partition, code)) => {
+            Err(Error::broker(*code, format_args!("AddPartitionsToTxn of {topic}-{partition}")))
+        }
+    }
+}
+
+/// The error of TxnOffsetCommit that says most.
+fn first_of_offsets(answer: &TxnOffsetCommitResponse) -> Result<()> {
+    let partitions = answer
+        .topics
+        .iter()
+        .flat_map(|topic| topic.partitions.iter().map(|p| (&topic.name, p.partition_index, ErrorCode(p.error_code))));
+    let mut failed: Vec<_> = partitions.filter(|(_, _, code)| code.is_error()).collect();
+    failed.sort_by_key(|(_, _, code)| code.is_retriable());
+    match failed.first() {
+        None => Ok(()),
+        Some((topic, partition, code)) => {
+            Err(Error::broker(*code, format_args!("TxnOffsetCommit of {topic}-{partition}")))
+        }
+    }
+}
