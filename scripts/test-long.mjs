@@ -1,6 +1,7 @@
 // `npm run test:long`: what takes too long for every change. More seeds, more kills, a group whose members are killed, a search for leaks, a soak.
 //   --seeds N     seeds per simulation (default 500)
 //   --kills N     kill -9 of a real broker under load (default 10)
+//   --program-kills N  kill -9 of the exactly-once example (default 50)
 //   --rounds N    how often each of three real brokers is killed under load (default 5)
 //   --minutes N   length of the soak (default 10)
 
@@ -19,7 +20,13 @@ async function main() {
   supportedNode()
   const option = value => ({ type: 'string', default: value })
   const { values } = parseArgs({
-    options: { seeds: option('500'), kills: option('10'), rounds: option('5'), minutes: option('10') },
+    options: {
+      seeds: option('500'),
+      kills: option('10'),
+      'program-kills': option('50'),
+      rounds: option('5'),
+      minutes: option('10'),
+    },
   })
   const missing = await missingTools(say)
   report(missing, say)
@@ -30,12 +37,17 @@ async function main() {
   process.env.ORACLE_ROUNDS = '100'
   const rust = await cargoTests(['--workspace', '--', '--include-ignored'])
   say(
-    `${values.kills} kills of a broker under load, ${values.rounds} rounds of three, then a soak of ${values.minutes} minutes`,
+    `${values['program-kills']} kills of a program, ${values.kills} of a broker under load, ${values.rounds} rounds of three, then a soak of ${values.minutes} minutes`,
   )
-  const killing = ['test/integration/restart.test.ts', 'test/integration/three-brokers.test.ts']
+  const killing = [
+    'test/integration/exactly-once.test.ts',
+    'test/integration/restart.test.ts',
+    'test/integration/three-brokers.test.ts',
+  ]
   const node = await nodeTests([...killing, ...testFiles('test/long')], {
     env: {
       DOHLE_KILLS: values.kills,
+      DOHLE_PROGRAM_KILLS: values['program-kills'],
       DOHLE_CLUSTER_ROUNDS: values.rounds,
       DOHLE_RECORDS_PER_ROUND: '20000',
       DOHLE_SOAK_SECONDS: String(Number(values.minutes) * 60),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { ProducerMessage } from '../ts/producer.ts'
+import type { ProducerMessage } from '../ts/records.ts'
 import { assigned, code, setUp, unique } from './support.ts'
 
 describe('the list of messages of a batch', () => {

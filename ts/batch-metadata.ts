@@ -3,7 +3,7 @@
  */
 import { inspect } from 'node:util'
 import type { Places } from './internal/places.ts'
-import type { RecordMetadata } from './producer.ts'
+import type { RecordMetadata } from './records.ts'
 
 /**
  * Where the records of a batch landed, in the order of its messages. Iterate it, ask for one with `at`, or take an array

@@ -5,8 +5,15 @@ import { finishBatch } from './internal/batches.ts'
 import type { Chunk } from './internal/chunk.ts'
 import { type Message, view } from './message.ts'
 
+/** The chunk that a batch is of. @internal */
+export let chunkOf: (batch: Batch) => Chunk
+
 /** Records of one partition, in order. Iterate it with a plain `for…of`. */
 export class Batch implements Iterable<Message> {
+  static {
+    chunkOf = batch => batch.#chunk
+  }
+
   readonly #chunk: Chunk
   readonly #start: number
   readonly #commit: () => Promise<void>

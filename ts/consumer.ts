@@ -26,10 +26,11 @@ import { concerning, lookedUp, placeOf } from './internal/partitions.ts'
 import { Reader } from './internal/reader.ts'
 import { type RebalanceListeners, Rebalances } from './internal/rebalances.ts'
 import { settleWithin } from './internal/settle.ts'
+import { readers } from './internal/sources.ts'
 import { nodeStream, webStream } from './internal/streams.ts'
 import { TopicPattern } from './internal/topic-pattern.ts'
 import type { Message } from './message.ts'
-import type { CloseOptions } from './producer.ts'
+import type { CloseOptions } from './records.ts'
 
 /** Names of the functions that `subscribe` takes. */
 const LISTENERS = ['onAssigned', 'onRevoked', 'onLost'] as const
@@ -133,6 +134,7 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
     this.#grouped = (plain.groupId ?? plain['group.id'] ?? null) !== null
     this.#handle = environment.open('consumer', client, plain)
     this.#reader = new Reader(environment, this.#handle)
+    readers.set(this, this.#reader)
     this.#rebalances = new Rebalances(this.#reader)
     environment.listen(this.#handle, {
       client,

@@ -15,6 +15,8 @@ export interface KafkaErrorOptions {
   retriable?: boolean
   /** Whether the object that gave the error is of no more use. Default: false. */
   fatal?: boolean
+  /** Whether a transaction was aborted for it, or must be. Default: false. */
+  abortable?: boolean
   /** For a record that was not acknowledged: whether it is in the log all the same. */
   persistence?: Persistence | undefined
   /** What it came from. */
@@ -42,6 +44,11 @@ export class KafkaError extends Error {
   readonly retriable: boolean
   /** Whether the client, producer or consumer that gave the error is of no more use. */
   readonly fatal: boolean
+  /**
+   * Whether it ended a transaction, which is aborted or must be; the producer can begin another one. Told from the
+   * transaction's state: the same `code` outside of a transaction is not abortable.
+   */
+  readonly abortable: boolean
   /** For a record that was not acknowledged: whether it is in the log all the same. Undefined for other errors. */
   readonly persistence: Persistence | undefined
 
@@ -51,6 +58,7 @@ export class KafkaError extends Error {
     this.code = options.code
     this.retriable = options.retriable ?? false
     this.fatal = options.fatal ?? false
+    this.abortable = options.abortable ?? false
     this.persistence = options.persistence
   }
 }
@@ -115,6 +123,7 @@ export class PartialFailureError extends KafkaError {
       code: first.error.code,
       retriable: failures.every(({ error }) => error.retriable),
       fatal: first.error.fatal,
+      abortable: first.error.abortable,
       persistence: failures.every(({ persistence }) => persistence === first.persistence)
         ? first.persistence
         : 'possibly-persisted',

@@ -61,12 +61,14 @@ export type { Bytes, HeadersInit } from './internal/arena.ts'
 export type { RebalanceListeners } from './internal/rebalances.ts'
 export { Kafka } from './kafka.ts'
 export { Headers, Message } from './message.ts'
-export {
-  type CloseOptions,
-  type MessageBatch,
-  Producer,
-  type ProducerMessage,
-  type RecordMetadata,
-  type SendOptions,
-  type TopicMessage,
-} from './producer.ts'
+export { Producer } from './producer.ts'
+export type {
+  CloseOptions,
+  MessageBatch,
+  ProducerMessage,
+  RecordMetadata,
+  SendOptions,
+  TopicMessage,
+  TransactionOptions,
+} from './records.ts'
+export { Transaction } from './transaction.ts'

@@ -10,7 +10,8 @@ import { checkTimeout, optionsOf, plainOptions } from './internal/arguments.ts'
 import { type Environment, theEnvironment } from './internal/environment.ts'
 import { closed } from './internal/failure.ts'
 import { settleWithin } from './internal/settle.ts'
-import { type CloseOptions, Producer } from './producer.ts'
+import { Producer } from './producer.ts'
+import type { CloseOptions } from './records.ts'
 
 /**
  * One cluster. Its producers, consumers and admin calls share what is known of it; nothing is connected before it is

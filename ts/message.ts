@@ -219,6 +219,11 @@ export class Message {
   }
 }
 
+/** The place of a message among others of its partition, and who has read it. @internal */
+export function progressOf(message: Message): Progress {
+  return (message as unknown as { progress: Progress }).progress
+}
+
 /** The view of one record of a chunk. @internal */
 export function view(chunk: Chunk, position: number): Message {
   return new Message(chunk, position * INDEX_WORDS, position, chunk.progress)

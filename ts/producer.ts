@@ -4,7 +4,7 @@
 import { BatchMetadata } from './batch-metadata.ts'
 import { type FailedRecord, KafkaError, PartialFailureError, type Persistence } from './errors.ts'
 import type { ProducerOptions } from './generated/options.ts'
-import { type Bytes, check, checkMessage, faultOf, firsts, type HeadersInit, lasting } from './internal/arena.ts'
+import { check, checkMessage, faultOf, firsts, lasting } from './internal/arena.ts'
 import { arrayOf, checkTimeout, optionsOf, plainOptions, textAt, unreadable } from './internal/arguments.ts'
 import { persistences, type Run } from './internal/deliveries.ts'
 import type { Environment, Receiver } from './internal/environment.ts'
@@ -13,70 +13,23 @@ import { Outbox } from './internal/outbox.ts'
 import { Places } from './internal/places.ts'
 import { settleWithin } from './internal/settle.ts'
 import { onAbort } from './internal/signals.ts'
+import { Transactions } from './internal/transactions.ts'
 import { tooLarge } from './internal/values.ts'
 import { BatchWaiter, SendWaiter } from './internal/waiters.ts'
+import type {
+  CloseOptions,
+  MessageBatch,
+  ProducerMessage,
+  RecordMetadata,
+  SendOptions,
+  TopicMessage,
+  TransactionOptions,
+} from './records.ts'
+import type { Transaction } from './transaction.ts'
 
 const TWO_32 = 4294967296
 /** The place of a message that is in no batch. */
 const ALONE = -1
-
-/** A record to be sent, without its topic. */
-export interface ProducerMessage {
-  /** Decides the partition unless one is named; equal keys go to the same one. Default: null. */
-  key?: Bytes | null | undefined
-  /** The content; strings are sent as UTF-8, `null` is a tombstone. */
-  value: Bytes | null
-  /** In order, duplicates allowed when given as pairs. Default: none. */
-  headers?: HeadersInit | undefined
-  /** The partition, from 0. Default: the partitioner chooses. */
-  partition?: number | undefined
-  /** Milliseconds since the epoch, or a `Date`. Default: now. */
-  timestamp?: number | Date | undefined
-}
-
-/** A record to be sent. */
-export interface TopicMessage extends ProducerMessage {
-  /** The topic's name. */
-  topic: string
-}
-
-/** Records of one topic to be sent together. */
-export interface MessageBatch {
-  /** The topic's name. */
-  topic: string
-  /** The records, in order. */
-  messages: readonly ProducerMessage[]
-}
-
-/** Where a record landed. */
-export interface RecordMetadata {
-  /** The topic's name. */
-  topic: string
-  /** The partition; −1 with `acks` 0 unless the record named one. */
-  partition: number
-  /** The offset; −1 when the broker does not tell it (`acks` 0, or a duplicate it no longer knows). */
-  offset: number
-  /** The broker's time in milliseconds since the epoch if the topic stamps records on append, else null. */
-  appendTime: number | null
-}
-
-/** For calls that wait. */
-export interface SendOptions {
-  /**
-   * Stops waiting. A record that the engine does not have yet is withdrawn; otherwise the call rejects all the same, but
-   * the record may be written (`persistence` is `possibly-persisted`).
-   */
-  signal?: AbortSignal | undefined
-}
-
-/** For `close`. */
-export interface CloseOptions {
-  /**
-   * How long to wait in milliseconds, then what is left is given up.
-   * @defaultValue what the engine's own timeouts allow: `deliveryTimeoutMs` for a producer, `defaultApiTimeoutMs` else
-   */
-  timeout?: number | undefined
-}
 
 /** Sends records. Made by {@link Kafka.producer}. */
 export class Producer implements AsyncDisposable {
@@ -86,6 +39,7 @@ export class Producer implements AsyncDisposable {
   /** `acks` 0. */
   readonly #unacknowledged: boolean
   readonly #topics = new Map<string, number>()
+  readonly #transactions: Transactions
   readonly #onClosed: () => void
   #lastName: string | undefined
   #lastTopic = 0
@@ -111,6 +65,8 @@ export class Producer implements AsyncDisposable {
       poisoned: error => this.#poisoned(error),
     }
     environment.listen(this.#handle, receiver)
+    const crossed = (signal?: AbortSignal) => this.#waiting(this.#outbox.crossed(), signal)
+    this.#transactions = new Transactions(this, environment, this.#handle, crossed)
   }
 
   /**
@@ -208,8 +164,39 @@ export class Producer implements AsyncDisposable {
   }
 
   /**
-   * Takes no more records, sends what there is, and frees everything. Always settles; what is not acknowledged in time
-   * fails with `CLOSED`. A second call waits for the first.
+   * Runs `work` within a transaction: all that it sends, and the offsets it commits, become visible together when it has
+   * returned, or never when it throws. A send that fails, awaited or not, aborts too. Needs `transactionalId`.
+   *
+   * @example
+   * await producer.transaction(async tx => {
+   *   for (const message of batch) tx.send({ topic: 'out', value: transformed(message) })
+   *   await tx.commitOffsets(batch)
+   * })
+   * @returns what `work` has returned, when the transaction is committed. That is waited for as long as it takes: an
+   * aborted signal stops the waiting, not the commit
+   * @throws what `work` threw; KafkaError with `abortable` when the transaction was aborted for another reason (make
+   * another one), or with `fatal`: fenced by a later producer with the same id
+   * @see https://cwiki.apache.org/confluence/display/KAFKA/KIP-98+-+Exactly+Once+Delivery+and+Transactional+Messaging
+   */
+  async transaction<T>(work: (tx: Transaction) => T | Promise<T>, options?: TransactionOptions): Promise<T> {
+    this.#ready()
+    return await this.#transactions.run(work, options)
+  }
+
+  /**
+   * Begins a transaction, to be ended by its `commit()` or `abort()`; {@link Producer.transaction} does that by itself. A
+   * producer has one at a time. Closing the producer aborts it.
+   *
+   * @throws KafkaError `INVALID_TXN_STATE` when one is open; `MAX_BLOCK_TIMEOUT` after `maxBlockMs` without an answer
+   */
+  async beginTransaction(options?: TransactionOptions): Promise<Transaction> {
+    this.#ready()
+    return await this.#transactions.begin(options)
+  }
+
+  /**
+   * Takes no more records, sends what there is, and frees everything. A transaction that is open is aborted. Always settles;
+   * what is not acknowledged in time fails with `CLOSED`. A second call waits for the first.
    *
    * @throws PartialFailureError when records given to `tryEnqueue` since the last flush were not acknowledged
    */
@@ -257,10 +244,10 @@ export class Producer implements AsyncDisposable {
 
   /** The error of a call that wrote `count` records at most: it takes them back, and tells what that means for them. */
   #unsent(error: KafkaError, waiter?: SendWaiter | BatchWaiter, count = 0): KafkaError {
-    if (error.persistence !== undefined) return error
+    if (error.persistence !== undefined) return this.#transactions.failed(error)
     const gone = waiter !== undefined && this.#outbox.withdraw(waiter) < count
     this.#hold()
-    return withPersistence(error, gone ? 'possibly-persisted' : 'not-persisted')
+    return this.#transactions.failed(withPersistence(error, gone ? 'possibly-persisted' : 'not-persisted'))
   }
 
   /** A batch whose messages are checked, and can be read again. Only where that needs others are they not the program's own. */
@@ -333,7 +320,7 @@ export class Producer implements AsyncDisposable {
         this.#outbox.withdraw(waiter) === records
           ? aborted(signal, 'aborted before the record left: it was not sent', 'not-persisted')
           : aborted(signal, 'aborted after the record left: it may be written', 'possibly-persisted')
-      waiter.abort(error)
+      waiter.abort(this.#transactions.failed(error))
       this.#hold()
     })
   }
@@ -361,6 +348,8 @@ export class Producer implements AsyncDisposable {
 
   /** Records that nobody waits for have failed: the next flush tells. Of many, the first thousand are kept. */
   #enqueuedFailed(error: KafkaError, count: number): void {
+    // Of a transaction, its end tells.
+    if (error.abortable) return
     for (let i = 0; i < count && this.#unreported.length < 1_000; i++) {
       this.#unreported.push({
         index: this.#unreportedCount + i,

@@ -199,6 +199,12 @@ export interface ConsumerOffsetsAt {
   places: PartitionStart[]
 }
 
+/** A transaction has committed offsets of a consumer. */
+export interface ConsumerOffsetsCommitted {
+  /** The offsets. */
+  offsets: PartitionOffset[]
+}
+
 /** Stops reading these partitions. Nothing of them is delivered when it has returned. */
 export interface ConsumerPause {
   /** Which. */
@@ -222,6 +228,9 @@ export interface ConsumerResume {
   partitions: TopicPartition[]
 }
 
+/** Goes back to what the group has committed. Nothing from before is delivered when it has returned. */
+export type ConsumerRewind = Record<string, never>
+
 /** Moves the position of a partition. Nothing from before is delivered when it has returned. */
 export interface ConsumerSeek {
   /** Where to. */
@@ -238,6 +247,12 @@ export interface ConsumerSubscribe {
 
 /** What is subscribed. */
 export type ConsumerSubscription = Record<string, never>
+
+/** What a transaction has to commit for a consumer. */
+export interface ConsumerTransactionOffsets {
+  /** After these records; none: what is finished everywhere. */
+  after?: FinishedRecord[] | null | undefined
+}
 
 /** Commits what is finished, ends the subscription or assignment, leaves the group. */
 export type ConsumerUnsubscribe = Record<string, never>
@@ -445,6 +460,20 @@ export type FaultWhen =
   /** The request takes effect. */
   | 'after'
 
+/** A record up to which its partition is done. */
+export interface FinishedRecord {
+  /** The epoch of the chunk that it came in. */
+  chunkEpoch: number
+  /** Its leader epoch, if it is known. */
+  leaderEpoch?: number | null | undefined
+  /** Its offset; one more is committed. */
+  offset: number
+  /** The partition's number, from 0. */
+  partition: number
+  /** The topic's name. */
+  topic: string
+}
+
 /** A partition and an offset in it, if there is one. */
 export interface FoundOffset {
   /** Leader epoch of the record before, if it is known. */
@@ -462,13 +491,13 @@ export interface FoundOffset {
 /** Who a consumer is in its group. */
 export interface GroupIdentity {
   /** The group's generation; none outside of one. */
-  generation: number | null
+  generation?: number | null | undefined
   /** `group.id` */
   groupId: string
   /** `group.instance.id` */
-  groupInstanceId: string | null
+  groupInstanceId?: string | null | undefined
   /** The member's id; none outside of a generation. */
-  memberId: string | null
+  memberId?: string | null | undefined
 }
 
 /** Lists all topics that this client may see, by name. */
@@ -509,6 +538,14 @@ export interface NewTopic {
   replicationFactor?: number | null | undefined
   /** Its name: 1 to 249 of `a-z A-Z 0-9 . _ -`. */
   topic: string
+}
+
+/** Offsets to be committed by a transaction, and as whom. */
+export interface OffsetsOfGroup {
+  /** As whom. */
+  group: GroupIdentity
+  /** The offsets. */
+  offsets: PartitionOffset[]
 }
 
 /** A partition in full. */
@@ -561,11 +598,28 @@ export interface PartitionStart {
   topic: string
 }
 
+/** Aborts the transaction. */
+export type ProducerAbortTransaction = Record<string, never>
+
+/** Opens a transaction; waits at most `max.block.ms`. */
+export type ProducerBeginTransaction = Record<string, never>
+
 /** Takes no more records, sends what there is, and completes when every record is settled. */
 export interface ProducerClose {
   /** What is not settled after this time in milliseconds fails. Default: `delivery.timeout.ms` bounds it. */
   timeoutMs?: number | null | undefined
 }
+
+/** Commits offsets of a consumer's group within the transaction. */
+export interface ProducerCommitOffsets {
+  /** As whom. */
+  group: GroupIdentity
+  /** The offsets. */
+  offsets: PartitionOffset[]
+}
+
+/** Sends what was appended and commits the transaction, or aborts it if anything of it has failed. */
+export type ProducerCommitTransaction = Record<string, never>
 
 /** Sends what was appended before without lingering; completes when all of it is settled. */
 export type ProducerFlush = Record<string, never>
@@ -712,6 +766,10 @@ export interface Operations {
   'client.close': { request: ClientClose; response: void }
   'producer.flush': { request: ProducerFlush; response: void }
   'producer.close': { request: ProducerClose; response: void }
+  'producer.beginTransaction': { request: ProducerBeginTransaction; response: void }
+  'producer.commitTransaction': { request: ProducerCommitTransaction; response: void }
+  'producer.abortTransaction': { request: ProducerAbortTransaction; response: void }
+  'producer.commitOffsets': { request: ProducerCommitOffsets; response: void }
   'consumer.subscribe': { request: ConsumerSubscribe; response: void }
   'consumer.assign': { request: ConsumerAssign; response: void }
   'consumer.unsubscribe': { request: ConsumerUnsubscribe; response: void }
@@ -729,6 +787,9 @@ export interface Operations {
   'consumer.committed': { request: ConsumerCommitted; response: FoundOffset[] }
   'consumer.commit': { request: ConsumerCommit; response: void }
   'consumer.offsetsAt': { request: ConsumerOffsetsAt; response: FoundOffset[] }
+  'consumer.transactionOffsets': { request: ConsumerTransactionOffsets; response: OffsetsOfGroup }
+  'consumer.offsetsCommitted': { request: ConsumerOffsetsCommitted; response: void }
+  'consumer.rewind': { request: ConsumerRewind; response: void }
   'consumer.close': { request: ConsumerClose; response: void }
   'environment.startBroker': { request: BrokerStart; response: RunningBroker }
   'broker.stop': { request: BrokerStop; response: void }
@@ -858,6 +919,9 @@ const encodeConsumerLag = object({
 const encodeConsumerOffsetsAt = object({
   places: list(encodePartitionStart),
 })
+const encodeConsumerOffsetsCommitted = object({
+  offsets: list(encodePartitionOffset),
+})
 const encodeConsumerPause = object({
   partitions: list(encodeTopicPartition),
 })
@@ -869,6 +933,7 @@ const encodeConsumerPosition = object({
 const encodeConsumerResume = object({
   partitions: list(encodeTopicPartition),
 })
+const encodeConsumerRewind = object({})
 const encodeConsumerSeek = object({
   to: encodePartitionStart,
 })
@@ -881,6 +946,16 @@ const encodeConsumerSubscribe = object({
   topics: list(text),
 })
 const encodeConsumerSubscription = object({})
+const encodeFinishedRecord = object({
+  chunkEpoch: whole(0, 4294967295),
+  leaderEpoch: maybe(whole(0, 2147483647)),
+  offset: int64,
+  partition: whole(0, 2147483647),
+  topic: text,
+})
+const encodeConsumerTransactionOffsets = object({
+  after: maybe(list(encodeFinishedRecord)),
+})
 const encodeConsumerUnsubscribe = object({})
 const encodeConsumerWatermarks = object({
   partition: whole(0, 2147483647),
@@ -914,13 +989,26 @@ const encodeEnvironmentAnswer = object({
   error: maybe(text),
   id: int64,
 })
+const encodeGroupIdentity = object({
+  generation: maybe(whole(-2147483648, 2147483647)),
+  groupId: text,
+  groupInstanceId: maybe(text),
+  memberId: maybe(text),
+})
 const encodeListTopics = exact({
   includeInternal: maybe(flag),
   timeoutMs: maybe(whole(0, 4294967295)),
 })
+const encodeProducerAbortTransaction = object({})
+const encodeProducerBeginTransaction = object({})
 const encodeProducerClose = object({
   timeoutMs: maybe(whole(0, 4294967295)),
 })
+const encodeProducerCommitOffsets = object({
+  group: encodeGroupIdentity,
+  offsets: list(encodePartitionOffset),
+})
+const encodeProducerCommitTransaction = object({})
 const encodeProducerFlush = object({})
 const encodeTestAsk = object({
   deadlineMs: whole(0, 4294967295),
@@ -957,9 +1045,19 @@ function decodeFoundOffset(wire: unknown): FoundOffset {
   return { ...value, offset: value.offset == null ? null : decodeInt64(value.offset) } as never
 }
 
+function decodeOffsetsOfGroup(wire: unknown): OffsetsOfGroup {
+  const value = wire as Wire<OffsetsOfGroup>
+  return { ...value, offsets: mapWire(value.offsets, element => decodePartitionOffset(element)) } as never
+}
+
 function decodePartitionEnds(wire: unknown): PartitionEnds {
   const value = wire as Wire<PartitionEnds>
   return { ...value, highWatermark: value.highWatermark == null ? null : decodeInt64(value.highWatermark), lastStable: value.lastStable == null ? null : decodeInt64(value.lastStable), logStart: value.logStart == null ? null : decodeInt64(value.logStart) } as never
+}
+
+function decodePartitionOffset(wire: unknown): PartitionOffset {
+  const value = wire as Wire<PartitionOffset>
+  return { ...value, offset: decodeInt64(value.offset) } as never
 }
 
 function decodeTestValues(wire: unknown): TestValues {
@@ -1005,6 +1103,22 @@ export const codecs: { readonly [Name in OperationName]: Codec<Name> } = {
   },
   'producer.close': {
     encode: encoding(encodeProducerClose),
+    decode: JSON.parse,
+  },
+  'producer.beginTransaction': {
+    encode: encoding(encodeProducerBeginTransaction),
+    decode: JSON.parse,
+  },
+  'producer.commitTransaction': {
+    encode: encoding(encodeProducerCommitTransaction),
+    decode: JSON.parse,
+  },
+  'producer.abortTransaction': {
+    encode: encoding(encodeProducerAbortTransaction),
+    decode: JSON.parse,
+  },
+  'producer.commitOffsets': {
+    encode: encoding(encodeProducerCommitOffsets),
     decode: JSON.parse,
   },
   'consumer.subscribe': {
@@ -1080,6 +1194,18 @@ export const codecs: { readonly [Name in OperationName]: Codec<Name> } = {
   'consumer.offsetsAt': {
     encode: encoding(encodeConsumerOffsetsAt),
     decode: text => mapWire(JSON.parse(text), element => decodeFoundOffset(element)),
+  },
+  'consumer.transactionOffsets': {
+    encode: encoding(encodeConsumerTransactionOffsets),
+    decode: text => decodeOffsetsOfGroup(JSON.parse(text)),
+  },
+  'consumer.offsetsCommitted': {
+    encode: encoding(encodeConsumerOffsetsCommitted),
+    decode: JSON.parse,
+  },
+  'consumer.rewind': {
+    encode: encoding(encodeConsumerRewind),
+    decode: JSON.parse,
   },
   'consumer.close': {
     encode: encoding(encodeConsumerClose),

@@ -18,6 +18,10 @@ const REVOKED = 2
 export class Progress {
   /** Number of records. */
   readonly count: number
+  /** Which ownership of the partition the records were read under. */
+  epoch = 0
+  /** The reader that took the chunk. */
+  owner: object | undefined
   readonly #words: Uint32Array
   readonly #told: object | undefined
   readonly #native: NativeEdge

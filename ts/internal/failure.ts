@@ -18,6 +18,7 @@ interface Failure {
   message: string
   retriable: boolean
   fatal: boolean
+  abortable?: boolean
   causes?: string[]
 }
 
@@ -33,8 +34,8 @@ const classes = {
 /** The error of a failure's JSON. */
 export function failureOf(json: string, persistence?: Persistence): KafkaError {
   const failure = JSON.parse(json) as Failure
-  const { code, retriable, fatal } = failure
-  const options: KafkaErrorOptions = { code, retriable, fatal, persistence }
+  const { code, retriable, fatal, abortable = false } = failure
+  const options: KafkaErrorOptions = { code, retriable, fatal, abortable, persistence }
   const cause = (failure.causes ?? []).reduceRight<Error | undefined>(
     (inner, message) => new Error(message, inner && { cause: inner }),
     undefined,

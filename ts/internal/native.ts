@@ -10,6 +10,7 @@ export interface NativeChunk {
   partition: number
   baseOffset: number
   leaderEpoch: number
+  epoch: number
   count: number
   highWatermark: number
   bytes: Buffer

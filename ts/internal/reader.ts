@@ -169,6 +169,8 @@ export class Reader {
     }
     if (chunk === null) return false
     this.chunk = new Chunk(native, chunk)
+    this.chunk.progress.epoch = chunk.epoch
+    this.chunk.progress.owner = this
     this.position = 0
     return true
   }

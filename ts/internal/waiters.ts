@@ -3,7 +3,7 @@
  */
 import { BatchMetadata } from '../batch-metadata.ts'
 import { type FailedRecord, type KafkaError, PartialFailureError } from '../errors.ts'
-import type { RecordMetadata } from '../producer.ts'
+import type { RecordMetadata } from '../records.ts'
 import type { Waiter } from './deliveries.ts'
 import { Places } from './places.ts'
 

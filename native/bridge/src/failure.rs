@@ -24,6 +24,9 @@ pub struct Failure {
     pub retriable: bool,
     /// Whether the object that gave it is of no more use.
     pub fatal: bool,
+    /// Whether it ended a transaction, which is aborted or must be.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub abortable: bool,
     /// What it came from, nearest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<String>,
@@ -66,7 +69,7 @@ impl Failure {
 
     /// Any other, neither retriable nor fatal.
     pub fn new(code: &str, class: Class, message: String) -> Self {
-        Self { code: code.into(), class, message, retriable: false, fatal: false, causes: Vec::new() }
+        Self { code: code.into(), class, message, retriable: false, fatal: false, abortable: false, causes: Vec::new() }
     }
 
     /// Its JSON.
@@ -89,6 +92,7 @@ impl From<&dohle_client::Error> for Failure {
             message: readable(error.message()),
             retriable: error.retriable(),
             fatal: error.fatal(),
+            abortable: error.abortable(),
             causes,
         }
     }

@@ -21,6 +21,8 @@ pub struct ChunkData<'env> {
     pub base_offset: i64,
     /// Leader epoch of the records, −1: unknown.
     pub leader_epoch: i32,
+    /// Which ownership of the partition the records were read under, see `dohle_client::consumer::Chunk`.
+    pub epoch: u32,
     /// Number of records.
     pub count: u32,
     /// The partition's high watermark.
@@ -52,6 +54,7 @@ impl<'env> ChunkData<'env> {
             partition: chunk.partition,
             base_offset: chunk.base_offset,
             leader_epoch: chunk.leader_epoch,
+            epoch: chunk.epoch(),
             count: chunk.count,
             high_watermark: chunk.high_watermark,
             bytes,

@@ -334,7 +334,7 @@ on_one_partition! {
 }
 
 /// Who a consumer is in its group.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GroupIdentity {
     /// `group.id`
@@ -350,12 +350,26 @@ pub struct GroupIdentity {
 on_all! {
     /// Who we are in the group now.
     GroupMetadata, "consumer.groupMetadata", "ConsumerGroupMetadata", GroupIdentity,
-    |consumer| {
-        let identity = consumer.group_metadata()?;
-        GroupIdentity {
+    |consumer| consumer.group_metadata()?.into()
+}
+
+impl From<engine::GroupMetadata> for GroupIdentity {
+    fn from(identity: engine::GroupMetadata) -> Self {
+        Self {
             group_id: identity.group_id,
             generation: (identity.generation >= 0).then_some(identity.generation),
             member_id: (!identity.member_id.is_empty()).then_some(identity.member_id),
+            group_instance_id: identity.group_instance_id,
+        }
+    }
+}
+
+impl From<GroupIdentity> for engine::GroupMetadata {
+    fn from(identity: GroupIdentity) -> Self {
+        Self {
+            group_id: identity.group_id,
+            generation: identity.generation.unwrap_or(-1),
+            member_id: identity.member_id.unwrap_or_default(),
             group_instance_id: identity.group_instance_id,
         }
     }

@@ -27,6 +27,17 @@ pub struct PartitionOffset {
     pub metadata: Option<String>,
 }
 
+impl PartitionOffset {
+    pub(crate) fn place(self) -> (engine::TopicPartition, engine::CommittedOffset) {
+        let committed = engine::CommittedOffset {
+            offset: self.offset.0,
+            leader_epoch: self.leader_epoch.unwrap_or(-1),
+            metadata: self.metadata.unwrap_or_default(),
+        };
+        (engine::TopicPartition::new(self.topic, self.partition), committed)
+    }
+}
+
 /// A partition and an offset in it, if there is one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -83,15 +94,7 @@ impl Operation for Commit {
     type Response = ();
 
     async fn run(self, target: Consumer) -> Result<(), Failure> {
-        let offset = |of: PartitionOffset| {
-            let committed = engine::CommittedOffset {
-                offset: of.offset.0,
-                leader_epoch: of.leader_epoch.unwrap_or(-1),
-                metadata: of.metadata.unwrap_or_default(),
-            };
-            (engine::TopicPartition::new(of.topic, of.partition), committed)
-        };
-        let offsets = self.offsets.map(|offsets| offsets.into_iter().map(offset).collect());
+        let offsets = self.offsets.map(|offsets| offsets.into_iter().map(PartitionOffset::place).collect());
         Ok(target.consumer.commit(offsets).await?)
     }
 }

@@ -28,6 +28,7 @@ pub mod environment;
 pub mod names;
 pub mod producer;
 pub mod testing;
+pub mod transactions;
 pub mod values;
 
 /// A future of one operation.
@@ -115,6 +116,10 @@ pub const OPERATIONS: &[Row] = &[
     Row::later::<client::Close>(),
     Row::later::<producer::Flush>(),
     Row::later::<producer::Close>(),
+    Row::later::<transactions::Begin>(),
+    Row::later::<transactions::Commit>(),
+    Row::later::<transactions::Abort>(),
+    Row::later::<transactions::CommitOffsets>(),
     Row::now::<consumer::Subscribe>(),
     Row::now::<consumer::Assign>(),
     Row::later::<consumer::Unsubscribe>(),
@@ -132,6 +137,9 @@ pub const OPERATIONS: &[Row] = &[
     Row::later::<consumer_offsets::Committed>(),
     Row::later::<consumer_offsets::Commit>(),
     Row::later::<consumer_offsets::OffsetsAt>(),
+    Row::now::<transactions::TransactionOffsets>(),
+    Row::now::<transactions::OffsetsCommitted>(),
+    Row::now::<transactions::Rewind>(),
     Row::later::<consumer::Close>(),
     #[cfg(feature = "broker")]
     Row::later::<broker::Start>(),

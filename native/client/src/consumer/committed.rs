@@ -105,6 +105,11 @@ fn place(shared: &Shared, waiting: &[(TopicPartition, u32)], found: Found) -> Op
                         s.committed(tp, position);
                     }
                 }
+                // A transaction was aborted before the group had anything of this partition.
+                (Ok(None), _) if s.origin(tp).is_some() => {
+                    let origin = s.origin(tp).unwrap_or(Position::at(0));
+                    s.resolved(tp, *epoch, origin);
+                }
                 (Ok(None), Some(to)) => {
                     s.reset(tp, *epoch, to);
                 }

@@ -111,6 +111,11 @@ impl Chunk {
         TopicPartition { topic: self.topic.clone(), partition: self.partition }
     }
 
+    /// Grows with every change of the partition's assignment and place: which ownership the records were read under.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
     /// Offset of the record at position `k`.
     pub fn offset(&self, k: u32) -> i64 {
         self.base_offset + i64::from(self.index[k as usize * INDEX_WORDS])

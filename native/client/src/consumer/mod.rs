@@ -31,6 +31,7 @@ mod shared;
 mod spare;
 mod state;
 mod subscription;
+mod transactional;
 mod types;
 
 pub use crate::generated::options::ConsumerOptions;
@@ -42,6 +43,7 @@ pub use pattern::TopicMatcher;
 pub use re2::re2_of;
 use shared::Shared;
 use subscription::Interest;
+pub use transactional::FinishedRecord;
 pub use types::{
     Ask, Assignment, CommittedOffset, ConsumerEvent, ConsumerSink, GroupExit, GroupMetadata, Question, StartAt,
     Watermarks,

@@ -68,6 +68,8 @@ pub(crate) struct Partition {
     finished: Option<Position>,
     /// What the group has, as far as we know: written by us or read.
     pub committed: Option<Position>,
+    /// Where reading began: a transaction that is aborted goes back to it while the group has nothing.
+    pub origin: Option<Position>,
     /// Asked for by the user.
     pub paused: bool,
     /// Held back by a rebalance: being revoked, or newly assigned and the language has not answered yet.
@@ -92,6 +94,7 @@ impl Partition {
             next: Position::at(-1),
             finished: None,
             committed: None,
+            origin: None,
             paused: false,
             held,
             in_hand: VecDeque::new(),
@@ -105,9 +108,11 @@ impl Partition {
 
     /// Begins anew at `start`.
     fn start(&mut self, start: StartAt) {
+        self.origin = None;
         self.state = match start {
             StartAt::Offset(offset) => {
                 self.place(Position::at(offset));
+                self.origin = Some(Position::at(offset));
                 FetchState::Fetch
             }
             StartAt::Earliest => FetchState::Reset(ResetTo::Earliest),
@@ -144,7 +149,7 @@ impl Partition {
     }
 
     /// Whether a position is known.
-    fn placed(&self) -> bool {
+    pub fn placed(&self) -> bool {
         matches!(self.state, FetchState::Fetch | FetchState::Validate)
     }
 
@@ -197,6 +202,13 @@ impl Partition {
         self.fetch = self.next;
     }
 
+    /// Up to where the loop was given records that the group does not have, if it was.
+    pub fn given_beyond_committed(&self) -> Option<i64> {
+        let given = self.position()?.offset;
+        let base = self.committed.or(self.origin)?.offset;
+        (given > base).then_some(given)
+    }
+
     /// As `take_back`, and what is in hand no longer counts: the position is about to be set.
     fn forget(&mut self) {
         self.finished();
@@ -233,6 +245,9 @@ pub(crate) struct Subscription {
     /// Epoch for partitions that come: larger than that of any that was here before, so that an answer to a fetch
     /// from an earlier ownership of the same partition is never taken.
     next_epoch: u32,
+    /// Partitions that went while the group did not have all that the loop had been given of them, up to where: what a
+    /// transaction made of it cannot be committed any more.
+    pub gone: Map<TopicPartition, i64>,
     /// Grows when partitions come or go: the fetcher rebuilds its sessions' partition lists when it changes.
     pub version: u64,
 }
@@ -279,6 +294,9 @@ impl Subscription {
     /// Gives partitions up: their chunks are revoked, their state is gone.
     pub fn remove(&mut self, tp: &TopicPartition) {
         if let Some(mut partition) = self.partitions.remove(tp) {
+            if let Some(given) = partition.given_beyond_committed() {
+                self.gone.insert(tp.clone(), given);
+            }
             partition.forget();
             self.next_epoch = self.next_epoch.max(partition.epoch.wrapping_add(1));
             self.version += 1;
@@ -342,6 +360,7 @@ impl Subscription {
             return false;
         }
         partition.place(position);
+        partition.origin.get_or_insert(position);
         partition.state = if position.leader_epoch >= 0 { FetchState::Validate } else { FetchState::Fetch };
         true
     }
@@ -427,6 +446,16 @@ impl Subscription {
         true
     }
 
+    /// Goes back to what the group has committed, everywhere: nothing of what was given since counts.
+    pub fn rewind(&mut self) {
+        self.gone.clear();
+        for partition in self.partitions.values_mut().filter(|partition| partition.placed()) {
+            partition.forget();
+            partition.state = FetchState::Committed;
+            partition.finished = None;
+        }
+    }
+
     /// What is finished and not yet committed, sorted; of these partitions or of all.
     pub fn uncommitted(&mut self, only: Option<&[TopicPartition]>) -> Vec<(TopicPartition, Position)> {
         let asked = self.partitions.iter_mut().filter(|(tp, _)| only.is_none_or(|only| only.contains(tp)));
@@ -439,6 +468,11 @@ impl Subscription {
             .collect();
         places.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         places
+    }
+
+    /// See the field.
+    pub fn origin(&self, tp: &TopicPartition) -> Option<Position> {
+        self.partitions.get(tp)?.origin
     }
 
     /// The group has this offset.

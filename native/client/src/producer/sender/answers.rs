@@ -21,8 +21,8 @@ use crate::net::Endpoint;
 use crate::producer::batch::{Batch, Body, Runs, State};
 use crate::producer::{Persistence, TopicId};
 
-/// The markers of the transaction before are being written: that takes little time.
-const CONCURRENT_TRANSACTIONS: Duration = Duration::from_millis(20);
+/// First pause while the markers of the transaction before are being written, which takes little time.
+const CONCURRENT_TRANSACTIONS: Duration = Duration::from_millis(5);
 
 impl Sender {
     pub(super) fn on_written(&mut self, node: i32, picks: &[Pick], outcome: Result<()>) {
@@ -135,7 +135,10 @@ impl Sender {
                 part.proven = false;
             }
             ErrorCode::UNKNOWN_PRODUCER_ID if idempotent => self.again(pick, self.error_of(pick, code, result), code),
-            ErrorCode::CONCURRENT_TRANSACTIONS => part.rest(CONCURRENT_TRANSACTIONS),
+            ErrorCode::CONCURRENT_TRANSACTIONS => {
+                let pause = CONCURRENT_TRANSACTIONS * (1 << batch.attempts.clamp(1, 5) >> 1);
+                part.rest(pause);
+            }
             _ if code.is_retriable() => self.again(pick, self.error_of(pick, code, result), code),
             _ => {
                 let maybe_persisted = batch.maybe_persisted;

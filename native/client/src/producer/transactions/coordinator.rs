@@ -26,7 +26,7 @@ use crate::net::{Backoff, Lane};
 use crate::producer::idempotence::ProducerId;
 
 /// First pause after CONCURRENT_TRANSACTIONS: the markers of the transaction before are being written.
-const CONCURRENT: Duration = Duration::from_millis(20);
+const CONCURRENT: Duration = Duration::from_millis(5);
 /// The versions of transactions before KIP-890: higher ones mean that brokers add partitions by themselves.
 const END_BEFORE_V2: i16 = 4;
 const OFFSETS_BEFORE_V2: i16 = 4;

@@ -1,0 +1,90 @@
+//! A consumer whose offsets are committed by transactions: what is to be committed, and the way back after an abort.
+//! Not the transaction: that is the producer's. Not the commit of a group's member either (commit.rs).
+//! Driven by the language, around `Producer::commit_offsets`.
+
+use dohle_protocol::ErrorCode;
+
+use crate::{Error, Result};
+
+use super::commit::Offsets;
+use super::handover::{Position, TopicPartition};
+use super::{CommittedOffset, Consumer, GroupMetadata};
+
+/// A record up to which its partition is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FinishedRecord {
+    /// Its partition.
+    pub partition: TopicPartition,
+    /// Its offset; one more is committed.
+    pub offset: i64,
+    /// Its leader epoch, or −1.
+    pub leader_epoch: i32,
+    /// [`Chunk::epoch`] of the chunk that it came in.
+    ///
+    /// [`Chunk::epoch`]: super::Chunk::epoch
+    pub chunk_epoch: u32,
+}
+
+impl Consumer {
+    /// What a transaction has to commit: after these records or (none) what is finished everywhere and not committed; and as
+    /// whom (KIP-447).
+    ///
+    /// # Errors
+    /// No `group.id`; offsets are committed automatically; `ILLEGAL_GENERATION`: a partition went to another member, which
+    /// reads its records again, so that nothing made of them may be committed.
+    pub fn transaction_offsets(&self, after: Option<&[FinishedRecord]>) -> Result<(Offsets, GroupMetadata)> {
+        self.check_open()?;
+        let shared = self.shared();
+        shared.group_id()?;
+        if shared.options.enable_auto_commit {
+            return Err(Error::invalid_config(
+                "enable.auto.commit: must be false where a transaction commits the offsets, or they are committed without it",
+            ));
+        }
+        // Before the offsets: what was collected as a member of one generation is never sent as one of the next.
+        let group = self.group_metadata()?;
+        let offsets = shared.with(|s| match after {
+            None => match s.gone.keys().min() {
+                Some(tp) => Err(went(tp)),
+                None => Ok(s.uncommitted(None).into_iter().map(|(tp, at)| (tp, at.into())).collect()),
+            },
+            Some(records) => records
+                .iter()
+                .map(|record| {
+                    let tp = &record.partition;
+                    let owned = s.get(tp).is_some_and(|partition| record.chunk_epoch >= partition.owned);
+                    let at = Position { offset: record.offset + 1, leader_epoch: record.leader_epoch };
+                    if owned { Ok((tp.clone(), at.into())) } else { Err(went(tp)) }
+                })
+                .collect(),
+        })?;
+        Ok((offsets, group))
+    }
+
+    /// A transaction has committed these offsets.
+    pub fn offsets_committed(&self, offsets: &[(TopicPartition, CommittedOffset)]) {
+        self.shared().with(|s| {
+            for (tp, at) in offsets {
+                s.committed(tp, Position { offset: at.offset, leader_epoch: at.leader_epoch });
+                s.gone.retain(|gone, given| gone != tp || *given > at.offset);
+            }
+        });
+    }
+
+    /// Goes back to what the group has committed, asked of its coordinator, which knows how the last transaction ended; where
+    /// it has nothing, to where reading began. When this has returned, nothing from before is delivered.
+    ///
+    /// # Errors
+    /// No `group.id`.
+    pub fn rewind(&self) -> Result<()> {
+        self.check_open()?;
+        self.shared().group_id()?;
+        self.shared().change(|s| s.rewind());
+        Ok(())
+    }
+}
+
+fn went(tp: &TopicPartition) -> Error {
+    let doing = format!("{tp} went to another member while a transaction had records of it that it had not committed");
+    Error::broker(ErrorCode::ILLEGAL_GENERATION, doing)
+}
