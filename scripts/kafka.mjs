@@ -175,6 +175,8 @@ export class KafkaServer {
       'share.coordinator.state.topic.replication.factor': 1,
       'share.coordinator.state.topic.min.isr': 1,
       'group.initial.rebalance.delay.ms': 0,
+      'group.consumer.min.heartbeat.interval.ms': 100,
+      'group.consumer.heartbeat.interval.ms': 300,
       // After a kill -9 the controller waits this long before it takes the broker back.
       'broker.session.timeout.ms': 5000,
       'broker.heartbeat.interval.ms': 1000,

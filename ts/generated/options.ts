@@ -326,6 +326,19 @@ export interface ConsumerOptions {
    */
   partitionAssignmentStrategy?: string | string[] | undefined
   /**
+   * How the members of a group share its partitions: 'classic', by a member that leads; 'consumer', by the coordinator, without stopping anybody (KIP-848, brokers of 4.0 and newer); 'auto': 'consumer' where the brokers offer it and none of session.timeout.ms, heartbeat.interval.ms and partition.assignment.strategy is set, which belong to 'classic'.
+   *
+   * `group.protocol`, one of classic, consumer, auto. Source: KIP-848.
+   * @defaultValue classic
+   */
+  groupProtocol?: 'classic' | 'consumer' | 'auto' | undefined
+  /**
+   * With group.protocol 'consumer': the coordinator's assignor, such as 'uniform' or 'range'. Unset: the coordinator chooses.
+   *
+   * `group.remote.assignor`, a string. Source: KIP-848.
+   */
+  groupRemoteAssignor?: string | undefined
+  /**
    * 'read_committed' leaves out records of aborted transactions and stops before open ones.
    *
    * `isolation.level`, one of read_uncommitted, read_committed. Source: KIP-98.

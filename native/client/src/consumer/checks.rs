@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::generated::options::GroupProtocol;
 use crate::{Error, Result};
 
 use super::ConsumerOptions;
@@ -27,6 +28,20 @@ pub(super) fn check_topic(topic: &str) -> Result<()> {
     }
 }
 
+/// The first of the options that only the classic protocol knows and that is not as it is by default.
+pub(super) fn sets_classic_options(options: &ConsumerOptions) -> Option<&'static str> {
+    let default = ConsumerOptions::default();
+    let changed = [
+        ("session.timeout.ms", options.session_timeout != default.session_timeout),
+        ("heartbeat.interval.ms", options.heartbeat_interval != default.heartbeat_interval),
+        (
+            "partition.assignment.strategy",
+            options.partition_assignment_strategy != default.partition_assignment_strategy,
+        ),
+    ];
+    changed.into_iter().find(|(_, changed)| *changed).map(|(name, _)| name)
+}
+
 /// What options say together that each of them may say alone. `own` are the application's assignors, which
 /// `partition.assignment.strategy` names beside Kafka's.
 pub(super) fn check(options: &ConsumerOptions, own: &[Arc<dyn PartitionAssignor>]) -> Result<Vec<Strategy>> {
@@ -39,6 +54,16 @@ pub(super) fn check(options: &ConsumerOptions, own: &[Arc<dyn PartitionAssignor>
             options.heartbeat_interval.as_millis(),
             options.session_timeout.as_millis()
         )));
+    }
+    if options.group_protocol == GroupProtocol::Consumer
+        && let Some(name) = sets_classic_options(options)
+    {
+        let text =
+            format!("{name}: it belongs to the classic protocol; with group.protocol consumer the brokers decide");
+        return Err(Error::invalid_config(text));
+    }
+    if options.group_protocol == GroupProtocol::Classic && options.group_remote_assignor.is_some() {
+        return Err(Error::invalid_config("group.remote.assignor: it needs group.protocol consumer or auto"));
     }
     if let Some(taken) = own.iter().find(|assignor| Assignor::by_name(assignor.name()).is_some()) {
         let text = format!("partition.assignment.strategy: '{}' is the name of one of Kafka's assignors", taken.name());

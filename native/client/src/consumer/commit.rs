@@ -214,6 +214,8 @@ fn first_coordinator_error(answer: &OffsetCommitResponse) -> i16 {
                 | ErrorCode::ILLEGAL_GENERATION
                 | ErrorCode::UNKNOWN_MEMBER_ID
                 | ErrorCode::FENCED_INSTANCE_ID
+                | ErrorCode::FENCED_MEMBER_EPOCH
+                | ErrorCode::STALE_MEMBER_EPOCH
                 | ErrorCode::GROUP_AUTHORIZATION_FAILED
         )
     };

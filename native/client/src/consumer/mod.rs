@@ -34,7 +34,7 @@ mod subscription;
 mod transactional;
 mod types;
 
-pub use crate::generated::options::ConsumerOptions;
+pub use crate::generated::options::{ConsumerOptions, GroupProtocol};
 use checks::{check_topic, not_assigned};
 pub use group::protocol::Member as GroupMember;
 pub use group::strategy::{GroupToAssign, PartitionAssignor};

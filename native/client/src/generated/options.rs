@@ -477,6 +477,14 @@ pub struct ConsumerOptions {
     ///
     /// Source: KIP-429.
     pub partition_assignment_strategy: Vec<String>,
+    /// `group.protocol` (one of classic, consumer, auto; default classic): How the members of a group share its partitions: 'classic', by a member that leads; 'consumer', by the coordinator, without stopping anybody (KIP-848, brokers of 4.0 and newer); 'auto': 'consumer' where the brokers offer it and none of session.timeout.ms, heartbeat.interval.ms and partition.assignment.strategy is set, which belong to 'classic'.
+    ///
+    /// Source: KIP-848.
+    pub group_protocol: GroupProtocol,
+    /// `group.remote.assignor` (a string; unset by default): With group.protocol 'consumer': the coordinator's assignor, such as 'uniform' or 'range'. Unset: the coordinator chooses.
+    ///
+    /// Source: KIP-848.
+    pub group_remote_assignor: Option<String>,
     /// `isolation.level` (one of read_uncommitted, read_committed; default read_uncommitted): 'read_committed' leaves out records of aborted transactions and stops before open ones.
     ///
     /// Source: KIP-98.
@@ -528,6 +536,8 @@ impl Default for ConsumerOptions {
             heartbeat_interval: Duration::from_millis(3000),
             max_poll_interval: Duration::from_millis(300000),
             partition_assignment_strategy: vec!["range".to_owned(), "cooperative-sticky".to_owned()],
+            group_protocol: GroupProtocol::Classic,
+            group_remote_assignor: None,
             isolation_level: IsolationLevel::ReadUncommitted,
             fetch_min_bytes: 1,
             fetch_max_wait: Duration::from_millis(500),
@@ -552,6 +562,8 @@ const CONSUMER_HEARTBEAT_INTERVAL_MS: Row = Row { name: "heartbeat.interval.ms",
 const CONSUMER_MAX_POLL_INTERVAL_MS: Row = Row { name: "max.poll.interval.ms", key: "maxPollIntervalMs" };
 const CONSUMER_PARTITION_ASSIGNMENT_STRATEGY: Row =
     Row { name: "partition.assignment.strategy", key: "partitionAssignmentStrategy" };
+const CONSUMER_GROUP_PROTOCOL: Row = Row { name: "group.protocol", key: "groupProtocol" };
+const CONSUMER_GROUP_REMOTE_ASSIGNOR: Row = Row { name: "group.remote.assignor", key: "groupRemoteAssignor" };
 const CONSUMER_ISOLATION_LEVEL: Row = Row { name: "isolation.level", key: "isolationLevel" };
 const CONSUMER_FETCH_MIN_BYTES: Row = Row { name: "fetch.min.bytes", key: "fetchMinBytes" };
 const CONSUMER_FETCH_MAX_WAIT_MS: Row = Row { name: "fetch.max.wait.ms", key: "fetchMaxWaitMs" };
@@ -573,6 +585,8 @@ const CONSUMER_ROWS: &[Row] = &[
     CONSUMER_HEARTBEAT_INTERVAL_MS,
     CONSUMER_MAX_POLL_INTERVAL_MS,
     CONSUMER_PARTITION_ASSIGNMENT_STRATEGY,
+    CONSUMER_GROUP_PROTOCOL,
+    CONSUMER_GROUP_REMOTE_ASSIGNOR,
     CONSUMER_ISOLATION_LEVEL,
     CONSUMER_FETCH_MIN_BYTES,
     CONSUMER_FETCH_MAX_WAIT_MS,
@@ -611,6 +625,10 @@ impl ConsumerOptions {
             partition_assignment_strategy: source
                 .list(CONSUMER_PARTITION_ASSIGNMENT_STRATEGY, &[])?
                 .unwrap_or(default.partition_assignment_strategy),
+            group_protocol: source
+                .one_of(CONSUMER_GROUP_PROTOCOL, &["classic", "consumer", "auto"], GroupProtocol::from_name)?
+                .unwrap_or(default.group_protocol),
+            group_remote_assignor: source.string(CONSUMER_GROUP_REMOTE_ASSIGNOR)?,
             isolation_level: source
                 .one_of(CONSUMER_ISOLATION_LEVEL, &["read_uncommitted", "read_committed"], IsolationLevel::from_name)?
                 .unwrap_or(default.isolation_level),
@@ -755,6 +773,38 @@ impl Partitioner {
             Self::Fnv1aRandom => "fnv1a_random",
             Self::Random => "random",
             Self::RoundRobin => "round_robin",
+        }
+    }
+}
+
+/// Values of `group.protocol`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GroupProtocol {
+    /// `classic`
+    Classic,
+    /// `consumer`
+    Consumer,
+    /// `auto`
+    Auto,
+}
+
+impl GroupProtocol {
+    /// The value of this name, if there is one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "classic" => Some(Self::Classic),
+            "consumer" => Some(Self::Consumer),
+            "auto" => Some(Self::Auto),
+            _ => None,
+        }
+    }
+
+    /// Its name in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Classic => "classic",
+            Self::Consumer => "consumer",
+            Self::Auto => "auto",
         }
     }
 }

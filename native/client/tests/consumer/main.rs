@@ -9,5 +9,6 @@ mod handing_over;
 mod membership;
 mod mixed;
 mod patterns;
+mod real;
 mod slow_loops;
 mod support;

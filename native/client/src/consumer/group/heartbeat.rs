@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dohle_protocol::messages::leave_group_request::MemberIdentity;
-use dohle_protocol::messages::{HeartbeatRequest, LeaveGroupRequest};
+use dohle_protocol::messages::{ConsumerGroupHeartbeatResponse, HeartbeatRequest, LeaveGroupRequest};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
@@ -17,20 +17,32 @@ use crate::net::Lane;
 use super::super::GroupExit;
 use super::super::shared::Shared;
 use super::Identity;
+use super::modern::{self, Modern};
 
 /// The heartbeats of one member.
 #[derive(Default)]
 pub(super) struct Heart {
     /// `None`: not in a generation, no heartbeats.
     next: Option<Instant>,
-    in_flight: Option<BoxFuture<'static, Result<()>>>,
+    in_flight: Option<BoxFuture<'static, Beat>>,
+    interval: Duration,
 }
+
+/// What came of a heartbeat; by KIP-848 with the coordinator's answer.
+pub(super) type Beat = Result<Option<ConsumerGroupHeartbeatResponse>>;
 
 impl Heart {
     /// In a generation: the first heartbeat after one interval.
     pub fn start(&mut self, interval: Duration) {
         self.in_flight = None;
+        self.interval = interval;
         self.next = Some(Instant::now() + interval);
+    }
+
+    /// From the next heartbeat on.
+    pub fn set_interval(&mut self, interval: Duration) {
+        self.interval = interval;
+        self.soon(interval);
     }
 
     /// Out of the generation. An answer to what was sent no longer matters.
@@ -46,20 +58,23 @@ impl Heart {
     }
 
     /// Resolves with the answer to the next heartbeat; never when stopped. Dropping it loses nothing.
-    pub async fn beat(&mut self, shared: &Arc<Shared>) -> Result<()> {
+    pub async fn beat(&mut self, shared: &Arc<Shared>, modern: Option<&mut Modern>) -> Beat {
         let Some(next) = self.next else { return std::future::pending().await };
         if self.in_flight.is_none() {
             tokio::time::sleep_until(next).await;
         }
-        let in_flight = self.in_flight.get_or_insert_with(|| send(shared.clone(), shared.group.identity()).boxed());
+        let in_flight = self.in_flight.get_or_insert_with(|| match modern {
+            Some(modern) => modern.beat(shared),
+            None => send(shared.clone(), shared.group.identity()).boxed(),
+        });
         let answer = in_flight.await;
         self.in_flight = None;
-        self.next = Some(Instant::now() + shared.options.heartbeat_interval);
+        self.next = Some(Instant::now() + self.interval);
         answer
     }
 }
 
-async fn send(shared: Arc<Shared>, identity: Identity) -> Result<()> {
+async fn send(shared: Arc<Shared>, identity: Identity) -> Beat {
     let options = &shared.options;
     // An answer later than this comes too late: the coordinator has us for dead. (The lane is shared with commits, which
     // are answered at once, so nothing stands before it.)
@@ -74,13 +89,17 @@ async fn send(shared: Arc<Shared>, identity: Identity) -> Result<()> {
         })
     };
     shared.ask_coordinator(Lane::Coordinator, make, |answer| answer.error_code, timeout).await?;
-    Ok(())
+    Ok(None)
 }
 
 /// Tells the coordinator that we go, so that the others need not wait for `session.timeout.ms`. One attempt: if it fails,
 /// that is what they do. Static members only leave when they are told to (KIP-345): they come back.
 pub(super) async fn leave(shared: &Shared, reason: &str, timeout: Duration) -> Result<()> {
-    let member_id = shared.group.identity().member_id;
+    let identity = shared.group.identity();
+    if identity.modern {
+        return modern::leave(shared, identity, timeout).await;
+    }
+    let member_id = identity.member_id;
     let stays = match shared.exit() {
         GroupExit::Default => shared.options.group_instance_id.is_some(),
         exit => exit == GroupExit::Remain,

@@ -31,14 +31,15 @@ use super::super::poll_clock::PollClock;
 use super::super::shared::Shared;
 use super::super::subscription::Interest;
 use super::super::{Ask, ConsumerEvent, Question, StartAt};
-use super::heartbeat::{self, Heart};
+use super::heartbeat::{self, Beat, Heart};
 use super::join::{self, Joined, Led, Wish};
+use super::modern::Modern;
 use super::strategy::Strategy;
 use super::verdict::{self, Verdict};
 use super::{Identity, names, without};
 
 /// Why a member's present generation, or its wish for one, ends.
-enum Stop {
+pub(super) enum Stop {
     /// The consumer closes.
     Closing,
     /// Nothing is subscribed any more.
@@ -54,16 +55,20 @@ enum Stop {
 /// How often the leader asks for topics that are subscribed and do not exist (yet).
 const MISSING_TOPICS_INTERVAL: Duration = Duration::from_secs(1);
 
-struct Member {
-    shared: Arc<Shared>,
+pub(super) struct Member {
+    pub(super) shared: Arc<Shared>,
     assignors: Vec<Strategy>,
     /// What we last joined with; none before that.
-    topics: Option<Arc<[Arc<str>]>>,
+    pub(super) topics: Option<Arc<[Arc<str>]>>,
     /// The generation in which what we own was given to us.
     owned_since: i32,
     /// What the group gave us last, and in which generation, whether we still have it or not.
     given: Arc<(Vec<TopicPartition>, i32)>,
-    heart: Heart,
+    pub(super) heart: Heart,
+    /// A member by KIP-848.
+    pub(super) modern: Option<Modern>,
+    /// By which protocol is decided.
+    pub(super) chosen: bool,
     clock: PollClock,
     updates: watch::Receiver<u64>,
     /// Why to join again, and since when.
@@ -71,10 +76,10 @@ struct Member {
     /// We lead the group: what to watch, and when to ask for missing topics again.
     leads: Option<Led>,
     missing_look: Instant,
-    backoff: Backoff,
+    pub(super) backoff: Backoff,
     /// Since when every attempt fails; none after a join.
-    failing_since: Option<Instant>,
-    ever_joined: bool,
+    pub(super) failing_since: Option<Instant>,
+    pub(super) ever_joined: bool,
     /// On the way out: wishes and the poll clock no longer matter.
     leaving: bool,
     /// We are to go, in the middle of a rebalance: until then it may end first.
@@ -127,6 +132,8 @@ impl Member {
             owned_since: -1,
             given: Arc::new((Vec::new(), -1)),
             heart: Heart::default(),
+            modern: None,
+            chosen: false,
             wanted: None,
             leads: None,
             missing_look: Instant::now(),
@@ -141,6 +148,10 @@ impl Member {
     async fn serve(&mut self) -> Result<Infallible, Stop> {
         loop {
             self.wait_for_topics().await?;
+            self.choose_protocol().await?;
+            if self.modern.is_some() {
+                return self.serve_modern().await;
+            }
             self.prepare().await?;
             self.join().await?;
             while self.wanted.is_none() {
@@ -174,7 +185,7 @@ impl Member {
     // ---- waiting ------------------------------------------------------------------------------------------------
 
     /// Waits for `work` and does everything else that is due meanwhile.
-    async fn tend<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Stop> {
+    pub(super) async fn tend<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Stop> {
         tokio::pin!(work);
         loop {
             tokio::select! {
@@ -187,14 +198,14 @@ impl Member {
 
     /// Waits for the next thing that is due, and does it. Can be dropped at any time: all that waits keeps its place, and
     /// what is done, is done without waiting.
-    async fn step(&mut self) -> Result<(), Stop> {
+    pub(super) async fn step(&mut self) -> Result<(), Stop> {
         // Also before waiting: the wake-up may have been taken by another step.
         self.look()?;
         let missing = self.leads.as_ref().is_some_and(|led| led.counts.len() < led.topics.len());
         tokio::select! {
             biased;
             () = self.shared.coordinator.notified() => self.look(),
-            beat = self.heart.beat(&self.shared) => self.after_heartbeat(beat),
+            beat = self.heart.beat(&self.shared, self.modern.as_mut()) => self.after_heartbeat(beat),
             () = tokio::time::sleep_until(self.clock.next_look()) => self.look_at_clock(),
             news = self.updates.changed() => match news {
                 Ok(()) => self.look_at_metadata(),
@@ -218,6 +229,10 @@ impl Member {
             return if self.must_finish_join() { Ok(()) } else { Err(Stop::Closing) };
         }
         match self.shared.with(|s| s.interest.clone()) {
+            Interest::Topics(_) if self.modern.is_some() => {
+                self.look_modern();
+                Ok(())
+            }
             Interest::Topics(topics) if self.topics.as_ref().is_none_or(|before| *before == topics) => Ok(()),
             Interest::Topics(topics) => {
                 self.want(|| format!("the subscription is now {}", names(&topics)));
@@ -253,8 +268,18 @@ impl Member {
         Ok(())
     }
 
-    fn after_heartbeat(&mut self, beat: crate::Result<()>) -> Result<(), Stop> {
-        let Err(error) = beat else { return Ok(()) };
+    fn after_heartbeat(&mut self, beat: Beat) -> Result<(), Stop> {
+        let error = match beat {
+            Ok(answer) => {
+                answer.into_iter().for_each(|answer| self.heard(answer));
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        if self.unheard(&error) {
+            self.heart.soon(Duration::ZERO);
+            return Ok(());
+        }
         match verdict::of(&error) {
             Verdict::Retry | Verdict::Rediscover => {
                 let delay = self.backoff.next(&**self.shared.client.world());
@@ -293,12 +318,17 @@ impl Member {
         let reason = self.wanted.take().map_or_else(|| "the consumer subscribed".to_owned(), |(reason, _)| reason);
         loop {
             let Err(error) = self.attempt(&reason).await? else { return Ok(()) };
-            match verdict::of(&error) {
-                Verdict::Retry | Verdict::Rediscover => self.rest(error).await?,
-                Verdict::Rejoin => {} // again, with the same member id
-                Verdict::Reset => return Err(Stop::Reset(error)),
-                Verdict::Fatal => return Err(Stop::Fatal(error)),
-            }
+            self.retry_or_stop(error).await?;
+        }
+    }
+
+    /// Whether an error lets us try again, after a pause where that is wise.
+    pub(super) async fn retry_or_stop(&mut self, error: Error) -> Result<(), Stop> {
+        match verdict::of(&error) {
+            Verdict::Retry | Verdict::Rediscover => self.rest(error).await,
+            Verdict::Rejoin => Ok(()), // again, with the same member id
+            Verdict::Reset => Err(Stop::Reset(error)),
+            Verdict::Fatal => Err(Stop::Fatal(error)),
         }
     }
 
@@ -404,7 +434,7 @@ impl Member {
     // ---- giving up ----------------------------------------------------------------------------------------------
 
     /// The handshake: nothing more is yielded, the language says what is finished, that is committed, then they go.
-    async fn revoke(&mut self, partitions: Vec<TopicPartition>) -> Result<(), Stop> {
+    pub(super) async fn revoke(&mut self, partitions: Vec<TopicPartition>) -> Result<(), Stop> {
         if partitions.is_empty() {
             return Ok(());
         }
@@ -425,7 +455,7 @@ impl Member {
     }
 
     /// Asks the language, and goes on without an answer when its time is over.
-    async fn ask(&mut self, what: Ask, deadline: Duration) -> Result<(), Stop> {
+    pub(super) async fn ask(&mut self, what: Ask, deadline: Duration) -> Result<(), Stop> {
         let (id, answered) = self.shared.group.open_question();
         self.shared.sink.question(Question { id, what, deadline });
         let outcome = self.tend(tokio::time::timeout(deadline, answered)).await;
@@ -435,7 +465,7 @@ impl Member {
 
     /// How long the language has for an answer: the group waits for us at most the rebalance timeout, which began up to
     /// one heartbeat ago, and a commit follows. When closing, half of what is left.
-    fn handshake_time(&self) -> Duration {
+    pub(super) fn handshake_time(&self) -> Duration {
         let options = &self.shared.options;
         match self.shared.close_deadline() {
             Some(deadline) => deadline.saturating_duration_since(Instant::now()) / 2,
@@ -527,6 +557,9 @@ impl Member {
     fn reset(&mut self) {
         self.shared.group.change_identity(|identity| *identity = Identity::default());
         self.topics = None;
+        if let Some(modern) = &mut self.modern {
+            modern.forget();
+        }
         self.owned_since = -1;
         self.heart.stop();
         self.wanted = None;

@@ -1,4 +1,4 @@
-//! Classic group membership: who we are in the group, and the questions a rebalance asks of the language.
+//! Group membership: who we are in the group, and the questions a rebalance asks of the language.
 //! Not the positions (subscription.rs) nor what is committed (commit.rs).
 //! Driven by one task per consumer, `membership::run`; other tasks read who we are from [`Group`].
 
@@ -14,6 +14,7 @@ mod coordinator;
 mod heartbeat;
 mod join;
 pub(crate) mod membership;
+mod modern;
 pub(crate) mod protocol;
 pub(crate) mod strategy;
 pub(crate) mod verdict;
@@ -27,11 +28,13 @@ pub(crate) struct Identity {
     pub member_id: String,
     /// A rebalance is under way: a commit that fails with the old generation is tried again with the new one.
     pub joining: bool,
+    /// A member by KIP-848: the generation is the member's epoch.
+    pub modern: bool,
 }
 
 impl Default for Identity {
     fn default() -> Self {
-        Identity { generation: -1, member_id: String::new(), joining: false }
+        Identity { generation: -1, member_id: String::new(), joining: false, modern: false }
     }
 }
 

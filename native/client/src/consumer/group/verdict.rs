@@ -40,9 +40,10 @@ pub(crate) fn of_code(code: ErrorCode) -> Verdict {
         ErrorCode::COORDINATOR_NOT_AVAILABLE | ErrorCode::NOT_COORDINATOR | ErrorCode::REQUEST_TIMED_OUT => {
             Verdict::Rediscover
         }
-        ErrorCode::COORDINATOR_LOAD_IN_PROGRESS => Verdict::Retry,
+        // KIP-848: the next heartbeat brings the epoch that is meant.
+        ErrorCode::COORDINATOR_LOAD_IN_PROGRESS | ErrorCode::STALE_MEMBER_EPOCH => Verdict::Retry,
         ErrorCode::REBALANCE_IN_PROGRESS => Verdict::Rejoin,
-        ErrorCode::UNKNOWN_MEMBER_ID | ErrorCode::ILLEGAL_GENERATION => Verdict::Reset,
+        ErrorCode::UNKNOWN_MEMBER_ID | ErrorCode::ILLEGAL_GENERATION | ErrorCode::FENCED_MEMBER_EPOCH => Verdict::Reset,
         code if code.is_retriable() => Verdict::Retry,
         _ => Verdict::Fatal,
     }
