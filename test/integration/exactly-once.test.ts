@@ -11,6 +11,7 @@ import { root } from '../../scripts/lib/paths.mjs'
 import { unique } from './servers.ts'
 
 const kills = Number(process.env.DOHLE_PROGRAM_KILLS ?? 4)
+const brokerKills = Number(process.env.DOHLE_KILLS ?? 2)
 const partitions = 4
 const instances = ['one', 'two']
 
@@ -61,13 +62,14 @@ class Instance {
   }
 }
 
-test(`killed ${kills} times, the example writes each record once`, async () => {
+/** Runs two instances of the example under load while `disturb` does its worst, and looks at what they have written. */
+async function exactlyOnce(disturb: (running: Instance[], start: (name: string) => Instance) => Promise<void>) {
   const [input, output] = [unique('once-input'), unique('once-output')]
   await kafka.admin().createTopics([input, output].map(topic => ({ topic, partitions })))
 
   let written = 0
   let writing = true
-  const producer = kafka.producer()
+  const producer = kafka.producer({ deliveryTimeoutMs: 600_000 })
   const load = (async () => {
     while (writing) {
       const messages = Array.from({ length: 20 }, (_, i) => ({ key: `${written + i}`, value: `v${written + i}` }))
@@ -77,18 +79,10 @@ test(`killed ${kills} times, the example writes each record once`, async () => {
     }
   })()
 
-  const begun = Date.now()
-  const running = instances.map(name => new Instance(name, input, output))
+  const start = (name: string) => new Instance(name, input, output)
+  const running = instances.map(start)
   try {
-    for (let kill = 0; kill < kills; kill++) {
-      const which = kill % instances.length
-      // It works, and is killed anywhere between two transactions or within one.
-      await running[which]!.until(2)
-      await sleep(Math.random() * 200)
-      await running[which]!.end('SIGKILL')
-      running[which] = new Instance(instances[which]!, input, output)
-    }
-    for (const instance of running) await instance.until(1)
+    await disturb(running, start)
     writing = false
     await load
     const values = await wholeTopic(output, written)
@@ -103,9 +97,39 @@ test(`killed ${kills} times, the example writes each record once`, async () => {
     writing = false
     await Promise.all(running.map(instance => instance.end('SIGKILL')))
   }
+  if (process.env.DOHLE_TEST_VERBOSE) console.error(`${written} records`)
+}
+
+test(`killed ${kills} times, the example writes each record once`, async () => {
+  const begun = Date.now()
+  await exactlyOnce(async (running, start) => {
+    for (let kill = 0; kill < kills; kill++) {
+      const which = kill % instances.length
+      // It works, and is killed anywhere between two transactions or within one.
+      await running[which]!.until(2)
+      await sleep(Math.random() * 200)
+      await running[which]!.end('SIGKILL')
+      running[which] = start(instances[which]!)
+    }
+    for (const instance of running) await instance.until(1)
+  })
   const seconds = Math.round((Date.now() - begun) / 1_000)
-  if (process.env.DOHLE_TEST_VERBOSE) console.error(`${kills} kills, ${written} records, ${seconds} s`)
+  if (process.env.DOHLE_TEST_VERBOSE) console.error(`${kills} kills in ${seconds} s`)
   assert.ok(kills < 50 || seconds < 600 * (kills / 50), `${kills} kills took ${seconds} s`)
+})
+
+test('the broker killed below it, the example goes on and writes each record once', async () => {
+  await exactlyOnce(async running => {
+    for (let kill = 0; kill < brokerKills; kill++) {
+      const marks = running.map(instance => instance.done + 3)
+      for (const [i, instance] of running.entries()) await instance.until(marks[i]!)
+      await sleep(Math.random() * 200)
+      await server.kill()
+      await server.restart()
+    }
+    const marks = running.map(instance => instance.done + 3)
+    for (const [i, instance] of running.entries()) await instance.until(marks[i]!)
+  })
 })
 
 /** The numbers in a topic as whoever reads committed sees them: at least `least` of them, and all that there are then. */
