@@ -88,3 +88,53 @@ fn went(tp: &TopicPartition) -> Error {
     let doing = format!("{tp} went to another member while a transaction had records of it that it had not committed");
     Error::broker(ErrorCode::ILLEGAL_GENERATION, doing)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::super::StartAt;
+    use super::super::handover::Chunk;
+    use super::super::subscription::tests::{chunk, partition};
+    use super::super::subscription::{FetchState, Subscription};
+    use super::*;
+
+    /// A partition from offset 10 on, of which the loop was given `stepped` of three records.
+    fn given(stepped: u32) -> (Subscription, Chunk) {
+        let mut subscription = Subscription::default();
+        subscription.add(partition(), StartAt::Offset(10), false);
+        let epoch = subscription.get(&partition()).unwrap().epoch;
+        let chunk = chunk(epoch, &[10, 11, 12], 13);
+        subscription.get_mut(&partition()).unwrap().advance(chunk.next, false);
+        assert!(subscription.hand_over(&chunk));
+        chunk.control.stepped.store(stepped, Ordering::Relaxed);
+        (subscription, chunk)
+    }
+
+    #[test]
+    fn rewound_nothing_that_was_held_is_yielded_or_counts() {
+        let (mut subscription, chunk) = given(2);
+        subscription.rewind();
+        assert_eq!(chunk.control.revoked.load(Ordering::Relaxed), 1);
+        chunk.control.finished.store(2, Ordering::Relaxed);
+        assert_eq!(subscription.uncommitted(None), []);
+        let partition = subscription.get(&super::tests::partition()).unwrap();
+        assert_eq!((partition.state, partition.origin), (FetchState::Committed, Some(Position::at(10))));
+    }
+
+    #[test]
+    fn a_partition_that_went_with_records_given_and_not_committed_is_remembered_until_the_way_back() {
+        for (stepped, committed, remembered) in
+            [(0, None, None), (2, None, Some(12)), (2, Some(11), Some(12)), (2, Some(12), None)]
+        {
+            let (mut subscription, _) = given(stepped);
+            if let Some(offset) = committed {
+                subscription.committed(&partition(), Position::at(offset));
+            }
+            subscription.remove(&partition());
+            assert_eq!(subscription.gone.get(&partition()).copied(), remembered, "{stepped} {committed:?}");
+            subscription.rewind();
+            assert!(subscription.gone.is_empty());
+        }
+    }
+}
