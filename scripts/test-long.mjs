@@ -43,6 +43,7 @@ async function main() {
     'test/integration/exactly-once.test.ts',
     'test/integration/restart.test.ts',
     'test/integration/three-brokers.test.ts',
+    'test/never-silent.test.ts',
   ]
   const node = await nodeTests([...killing, ...testFiles('test/long')], {
     env: {
@@ -53,6 +54,7 @@ async function main() {
       DOHLE_SOAK_SECONDS: String(Number(values.minutes) * 60),
       DOHLE_CHURN_SECONDS: '120',
       DOHLE_LEAK_SECONDS: '120',
+      DOHLE_SILENCE_SECONDS: '300',
       DOHLE_TEST_VERBOSE: '1',
     },
   })

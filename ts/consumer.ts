@@ -7,12 +7,13 @@ import type { ReadableStream } from 'node:stream/web'
 import { types } from 'node:util'
 import type { ConsumerOptions } from './assignor.ts'
 import { Batch } from './batch.ts'
-import type { KafkaError } from './errors.ts'
+import type { ConsumerEvents } from './consumer-events.ts'
 import type {
   FoundOffset,
   GroupIdentity,
   PartitionEnds,
   PartitionOffset,
+  PartitionStatistics,
   TopicPartition,
 } from './generated/operations.ts'
 import { arrayOf, checkTimeout, objectOf, optionsOf, plainOptions, reading } from './internal/arguments.ts'
@@ -27,6 +28,7 @@ import { Reader } from './internal/reader.ts'
 import { type RebalanceListeners, Rebalances } from './internal/rebalances.ts'
 import { settleWithin } from './internal/settle.ts'
 import { readers } from './internal/sources.ts'
+import { stallOf } from './internal/stall.ts'
 import { nodeStream, webStream } from './internal/streams.ts'
 import { TopicPattern } from './internal/topic-pattern.ts'
 import type { Message } from './message.ts'
@@ -89,22 +91,6 @@ export interface ForEachOptions extends ReadOptions {
    * @defaultValue 64
    */
   max?: number | undefined
-}
-
-/** What a consumer tells by events. Nobody needs to listen: the engine deals with all of them. */
-export interface ConsumerEvents {
-  /** We are a member of a new generation of the group, with all of these partitions. */
-  joined: [{ generation: number; memberId: string; partitions: TopicPartition[] }]
-  /** Partitions were given up after the listeners had run. */
-  revoked: [TopicPartition[]]
-  /** Partitions were taken from us: what was finished and not committed is read again by others. */
-  lost: [TopicPartition[]]
-  /** The program did not ask for a record for `maxPollIntervalMs`: we left the group, the next step joins again. */
-  maxPollExceeded: [KafkaError]
-  /** An automatic commit failed and is tried again. */
-  commitFailed: [KafkaError]
-  /** Something failed and is tried again. */
-  retrying: [KafkaError]
 }
 
 /**
@@ -313,6 +299,12 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
     return this.#environment.invoke(this.#handle, 'consumer.watermarks', objectOf(of, 'of'))
   }
 
+  /** How each assigned partition is doing, and why one that stands still does. */
+  statistics(): PartitionStatistics[] {
+    this.#open()
+    return this.#environment.invoke(this.#handle, 'consumer.statistics', {})
+  }
+
   /** What the group has committed, asked of its coordinator. `offset` is null where it has nothing. */
   async committed(partitions: readonly TopicPartition[], options: ReadOptions = {}): Promise<FoundOffset[]> {
     const { signal } = this.#open(options, ['signal'])
@@ -398,6 +390,9 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
       case 'lost':
         this.#rebalances.lost(partitions ?? [])
         this.emit('lost', partitions ?? [])
+        return
+      case 'stalled':
+        this.emit('stalled', stallOf(event))
         return
       default:
         this.emit(name, failureOf(JSON.stringify(error)))

@@ -16,13 +16,13 @@ export {
   type Assignment,
   Consumer,
   type ConsumerCloseOptions,
-  type ConsumerEvents,
   type ForEachOptions,
   type OffsetToCommit,
   type ReadOptions,
   type StartAt,
   type SubscribeOptions,
 } from './consumer.ts'
+export type { ConsumerEvents } from './consumer-events.ts'
 export {
   AbortableError,
   ApplicationRecoverableError,
@@ -52,6 +52,8 @@ export type {
   NewTopic,
   PartitionDescription,
   PartitionEnds,
+  PartitionStatistics,
+  StallReason,
   TopicDescription,
   TopicListing,
   TopicPartition,
@@ -59,6 +61,7 @@ export type {
 export type { ClientOptions, ProducerOptions } from './generated/options.ts'
 export type { Bytes, HeadersInit } from './internal/arena.ts'
 export type { RebalanceListeners } from './internal/rebalances.ts'
+export type { Stall } from './internal/stall.ts'
 export { Kafka } from './kafka.ts'
 export { Headers, Message } from './message.ts'
 export { Producer } from './producer.ts'

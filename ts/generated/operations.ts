@@ -237,6 +237,9 @@ export interface ConsumerSeek {
   to: PartitionStart
 }
 
+/** How all assigned partitions are doing. */
+export type ConsumerStatistics = Record<string, never>
+
 /** Reads these topics as a member of the group. */
 export interface ConsumerSubscribe {
   /** A pattern in place of names. */
@@ -598,6 +601,24 @@ export interface PartitionStart {
   topic: string
 }
 
+/** How a partition is doing. */
+export interface PartitionStatistics {
+  /** For how many milliseconds there was something to read, or nobody knew, and the position did not move. */
+  idleMs: number
+  /** Records that could be read; none while that is not known. */
+  lag: number | null
+  /** The partition's number, from 0. */
+  partition: number
+  /** Offset of the next record that the loop gets; none while it is being looked up. */
+  position: number | null
+  /** Why it stands still, while it has for longer than `stalled.report.ms`. */
+  stalled: StallReason | null
+  /** How often it stood still for that long since it was assigned. */
+  stalls: number
+  /** The topic's name. */
+  topic: string
+}
+
 /** Aborts the transaction. */
 export type ProducerAbortTransaction = Record<string, never>
 
@@ -631,6 +652,19 @@ export interface RunningBroker {
   /** Its handle. */
   handle: number
 }
+
+/** Why a partition stands still: see `Stall.reason`. */
+export type StallReason =
+  | 'paused'
+  | 'rebalancing'
+  | 'not-asked'
+  | 'no-credit'
+  | 'looking-up'
+  | 'no-leader'
+  | 'backing-off'
+  | 'fetching'
+  | 'failed'
+  | (string & {})
 
 /** A place in a partition to read from. */
 export type Start =
@@ -674,6 +708,7 @@ export interface TestAsk {
   text: string
 }
 
+/** A colour. */
 export type TestColour =
   | 'RED'
   | 'GREEN'
@@ -783,6 +818,7 @@ export interface Operations {
   'consumer.watermarks': { request: ConsumerWatermarks; response: PartitionEnds }
   'consumer.lag': { request: ConsumerLag; response: number | null }
   'consumer.groupMetadata': { request: ConsumerGroupMetadata; response: GroupIdentity }
+  'consumer.statistics': { request: ConsumerStatistics; response: PartitionStatistics[] }
   'environment.answer': { request: EnvironmentAnswer; response: void }
   'consumer.committed': { request: ConsumerCommitted; response: FoundOffset[] }
   'consumer.commit': { request: ConsumerCommit; response: void }
@@ -937,6 +973,7 @@ const encodeConsumerRewind = object({})
 const encodeConsumerSeek = object({
   to: encodePartitionStart,
 })
+const encodeConsumerStatistics = object({})
 const encodeTopicPattern = object({
   ignoreCase: flag,
   source: maybe(text),
@@ -1060,6 +1097,11 @@ function decodePartitionOffset(wire: unknown): PartitionOffset {
   return { ...value, offset: decodeInt64(value.offset) } as never
 }
 
+function decodePartitionStatistics(wire: unknown): PartitionStatistics {
+  const value = wire as Wire<PartitionStatistics>
+  return { ...value, idleMs: decodeInt64(value.idleMs), lag: value.lag == null ? null : decodeInt64(value.lag), position: value.position == null ? null : decodeInt64(value.position), stalls: decodeInt64(value.stalls) } as never
+}
+
 function decodeTestValues(wire: unknown): TestValues {
   const value = wire as Wire<TestValues>
   return { ...value, bytes: decodeBytes(value.bytes), double: decodeDouble(value.double), long: decodeInt64(value.long), longs: mapWire(value.longs, element => decodeInt64(element)), maybe: value.maybe == null ? null : decodeInt64(value.maybe) } as never
@@ -1178,6 +1220,10 @@ export const codecs: { readonly [Name in OperationName]: Codec<Name> } = {
   'consumer.groupMetadata': {
     encode: encoding(encodeConsumerGroupMetadata),
     decode: JSON.parse,
+  },
+  'consumer.statistics': {
+    encode: encoding(encodeConsumerStatistics),
+    decode: text => mapWire(JSON.parse(text), element => decodePartitionStatistics(element)),
   },
   'environment.answer': {
     encode: encoding(encodeEnvironmentAnswer),

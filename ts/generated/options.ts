@@ -381,6 +381,13 @@ export interface ConsumerOptions {
    */
   fetchBufferBytes?: number | undefined
   /**
+   * A partition that has records to read and whose position has not moved for this long is reported, with the reason, by a 'stalled' event and in the statistics; again when the reason changes. Where nothing is known to be left to read, the end of the log is looked up anew at this pace, apart from the fetches. 0: never.
+   *
+   * `stalled.report.ms`, milliseconds 0 to 86400000. Source: Dohle.
+   * @defaultValue 60000
+   */
+  stalledReportMs?: number | undefined
+  /**
    * Largest size of one batch after decompression; a larger one is taken for an attack and is an error.
    *
    * `max.decompressed.bytes`, bytes 1024 to 2147483647. Source: Dohle.

@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 use crate::assignors;
 use crate::client::ClientResource;
 use crate::cold::consumer::partitions;
+use crate::cold::values::Int64;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::handles::Handle;
@@ -151,6 +152,16 @@ impl ConsumerSink for Sink {
             ConsumerEvent::MaxPollExceeded(error) => failed("maxPollExceeded", error),
             ConsumerEvent::CommitFailed(error) => failed("commitFailed", error),
             ConsumerEvent::Retrying(error) => failed("retrying", error),
+            ConsumerEvent::Stalled(stall) => json!({
+                "name": "stalled",
+                "topic": &*stall.partition.topic,
+                "partition": stall.partition.partition,
+                "position": stall.position.map(Int64),
+                "lag": stall.lag.map(Int64),
+                "idleMs": stall.idle.as_millis() as u64,
+                "reason": stall.reason.name(),
+                "error": stall.cause.as_ref().map(Failure::from),
+            }),
             _ => return,
         };
         self.queue.push(self.entry(Kind::Event).text(Some(text.to_string())));

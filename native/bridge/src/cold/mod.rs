@@ -23,6 +23,7 @@ pub mod broker;
 pub mod client;
 pub mod consumer;
 pub mod consumer_offsets;
+pub mod consumer_statistics;
 pub mod environment;
 #[cfg(feature = "broker")]
 pub mod names;
@@ -133,6 +134,7 @@ pub const OPERATIONS: &[Row] = &[
     Row::now::<consumer::Watermarks>(),
     Row::now::<consumer::Lag>(),
     Row::now::<consumer::GroupMetadata>(),
+    Row::now::<consumer_statistics::Statistics>(),
     Row::now::<environment::Answer>(),
     Row::later::<consumer_offsets::Committed>(),
     Row::later::<consumer_offsets::Commit>(),

@@ -20,6 +20,7 @@ pub struct Colours;
 
 impl OpenNames for Colours {
     const TITLE: &'static str = "TestColour";
+    const DOC: &'static str = "A colour.";
     const NAMES: &'static [&'static str] = &["RED", "GREEN"];
 }
 

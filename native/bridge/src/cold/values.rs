@@ -29,6 +29,8 @@ pub struct Secret(pub String);
 pub trait OpenNames {
     /// Name of the type in each language.
     const TITLE: &'static str;
+    /// What it is, for each language's documentation.
+    const DOC: &'static str;
     /// The names known today.
     const NAMES: &'static [&'static str];
 }
@@ -153,7 +155,7 @@ impl<N: OpenNames> JsonSchema for Open<N> {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "open", "examples": N::NAMES })
+        json_schema!({ "type": "string", "format": "open", "description": N::DOC, "examples": N::NAMES })
     }
 }
 

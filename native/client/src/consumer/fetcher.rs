@@ -32,6 +32,7 @@ use super::session::Wanted;
 use super::shared::Shared;
 use super::subscription::{FetchState, Subscription};
 
+mod inspection;
 mod outcomes;
 
 /// How long a closed consumer waits for a broker to hear that its session ends.
@@ -72,6 +73,8 @@ struct Broker {
     link: Option<Box<Link>>,
     retry_at: Option<Instant>,
     backoff: Backoff,
+    /// Why it is waited, while it is.
+    failed: Option<Error>,
 }
 
 /// What the fetcher remembers of a partition, beside the subscription.
@@ -176,6 +179,7 @@ impl Fetcher {
                 None => break,
             }
         }
+        self.answer_inspection(&snapshot, now);
         plan.wake
     }
 
@@ -350,7 +354,7 @@ impl Drop for Fetcher {
 
 impl Broker {
     fn new(shared: &Shared) -> Self {
-        Broker { link: Some(Box::default()), retry_at: None, backoff: backoff(shared) }
+        Broker { link: Some(Box::default()), retry_at: None, backoff: backoff(shared), failed: None }
     }
 }
 

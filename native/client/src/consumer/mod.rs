@@ -3,7 +3,8 @@
 //! engine never calls into it. Driven by the language's calls, by the fetcher task and by the coordinator task.
 //!
 //! File map: `handover` what crosses · `subscription` what is assigned and how far · `shared` the lock and the
-//! wake-ups · `fetcher`, `fetch`, `session`, `chunk`, `spare`, `offsets` the fetch half · `group/` membership, `commit`, `poll_clock`.
+//! wake-ups · `fetcher`, `fetch`, `session`, `chunk`, `spare`, `offsets` the fetch half · `group/` membership, `commit`, `poll_clock` ·
+//! `watchdog` who stands still, and why.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +34,7 @@ mod state;
 mod subscription;
 mod transactional;
 mod types;
+mod watchdog;
 
 pub use crate::generated::options::{ConsumerOptions, GroupProtocol};
 use checks::{check_topic, not_assigned};
@@ -45,8 +47,8 @@ use shared::Shared;
 use subscription::Interest;
 pub use transactional::FinishedRecord;
 pub use types::{
-    Ask, Assignment, CommittedOffset, ConsumerEvent, ConsumerSink, GroupExit, GroupMetadata, Question, StartAt,
-    Watermarks,
+    Ask, Assignment, CommittedOffset, ConsumerEvent, ConsumerSink, GroupExit, GroupMetadata, PartitionStatistics,
+    Question, Stall, StallReason, StartAt, Watermarks,
 };
 
 /// A consumer. Clones are the same consumer; when the last one goes without [`Consumer::close`], its tasks end at once
@@ -86,6 +88,9 @@ impl Consumer {
         let shared = Shared::new(client.clone(), options, sink)?;
         shared.spawn(fetcher::run(shared.clone()));
         shared.spawn(group::membership::run(shared.clone(), assignors));
+        if !shared.options.stalled_report.is_zero() {
+            shared.spawn(watchdog::run(shared.clone()));
+        }
         if grouped {
             shared.spawn(committed::run_lookups(shared.clone()));
             shared.spawn(pattern::run(shared.clone()));
@@ -286,6 +291,11 @@ impl Consumer {
             let position = p.position()?.offset;
             (end >= 0).then_some((end - position).max(0))
         })
+    }
+
+    /// How each assigned partition is doing, sorted: `stalled` tells which of them stand still, and why.
+    pub fn statistics(&self) -> Vec<PartitionStatistics> {
+        watchdog::statistics(self.shared())
     }
 
     /// What the group has committed, asked of the coordinator; none where it has nothing.

@@ -29,6 +29,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::collections::Map;
 use crate::net::Lane;
 use crate::{Client, Error, ErrorKind, Result, watch};
 
@@ -37,6 +38,7 @@ use super::handover::{Chunk, Position, TopicPartition};
 use super::spare::Spare;
 use super::state::State;
 use super::subscription::{Interest, ResetTo, Subscription};
+use super::watchdog::{Inspection, Watched};
 use super::{ConsumerOptions, ConsumerSink, GroupExit, commit, reset_policy};
 
 /// One consumer's inside.
@@ -61,6 +63,10 @@ pub(crate) struct Shared {
     pub lookups: Notify,
     /// The matching of patterns waits here.
     pub patterns: Notify,
+    /// What the watchdog remembers. Taken before `state`, never under it.
+    pub watched: Mutex<Map<TopicPartition, Watched>>,
+    /// The watchdog waits for the fetcher to say what it does.
+    pub inspection: Mutex<Option<Inspection>>,
     /// Commits take turns.
     pub commit_turn: tokio::sync::Mutex<()>,
     /// How far the consumer's own end is.
@@ -108,6 +114,8 @@ impl Shared {
             coordinator: Notify::new(),
             lookups: Notify::new(),
             patterns: Notify::new(),
+            watched: Mutex::default(),
+            inspection: Mutex::default(),
             commit_turn: tokio::sync::Mutex::new(()),
             life: watch::Sender::new(Life::default()),
             polls: AtomicU64::new(0),
@@ -222,6 +230,16 @@ impl Shared {
             self.fetcher.notify_one();
         }
         outcome
+    }
+
+    /// Whether records of this partition are here that the loop has not asked for, or has in hand.
+    pub fn has_unread(&self, tp: &TopicPartition) -> bool {
+        self.state.lock().has_unread(tp)
+    }
+
+    /// Whether `fetch.buffer.bytes` are held.
+    pub fn is_starved(&self) -> bool {
+        self.state.lock().starved
     }
 
     // ---- the membership's side ---------------------------------------------------------------------------------

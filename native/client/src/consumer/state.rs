@@ -55,6 +55,13 @@ impl State {
         Ok(None)
     }
 
+    /// Whether records of a partition are ready, or with the loop and not finished.
+    pub fn has_unread(&self, tp: &TopicPartition) -> bool {
+        let Some(partition) = self.subscription.get(tp) else { return false };
+        let is_ready = |c: &Chunk| c.epoch == partition.epoch && c.partition == tp.partition && c.topic == tp.topic;
+        partition.is_in_hand() || self.ready.iter().any(is_ready)
+    }
+
     /// Gives the credit of chunks back that will never be handed over.
     pub fn drop_stale(&mut self) {
         let subscription = &mut self.subscription;

@@ -182,6 +182,11 @@ impl Partition {
         Some(open.map_or(self.next, |chunk| chunk.after(chunk.stepped())))
     }
 
+    /// Whether the loop has something that it has not finished.
+    pub fn is_in_hand(&self) -> bool {
+        self.in_hand.iter().any(|chunk| !chunk.is_finished())
+    }
+
     /// Takes back everything that was not yielded: nothing fetched or handed over before is delivered after this.
     /// What was yielded can still be finished. (A loop on another thread that passed the check of `revoked` before
     /// this store yields one more record, which comes again later: twice rather than never.)

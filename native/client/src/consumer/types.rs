@@ -67,6 +67,98 @@ pub enum ConsumerEvent {
     CommitFailed(Error),
     /// Something failed and is tried again, with back-off: the coordinator cannot be reached, the group is being loaded…
     Retrying(Error),
+    /// A partition has records to read, and its position has not moved for `stalled.report.ms`. Once, and again when the
+    /// reason changes, until it moves.
+    Stalled(Stall),
+}
+
+/// A partition that stands still.
+#[derive(Clone, Debug)]
+pub struct Stall {
+    /// Which.
+    pub partition: TopicPartition,
+    /// Offset of the next record that the loop gets; none while it is being looked up.
+    pub position: Option<i64>,
+    /// Records that could be read; none while the position is not known.
+    pub lag: Option<i64>,
+    /// For how long it has been so.
+    pub idle: Duration,
+    /// Why, as far as can be seen.
+    pub reason: StallReason,
+    /// What failed last, when that is the reason.
+    pub cause: Option<Error>,
+}
+
+/// Why a partition stands still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StallReason {
+    /// The program has paused it. `paused`
+    Paused,
+    /// It is being given up, or came and the program has not answered yet. `rebalancing`
+    Rebalancing,
+    /// Records are here, and the program does not ask for the next one. `not-asked`
+    NotAsked,
+    /// `fetch.buffer.bytes` are held of other partitions, and the program does not ask for them. `no-credit`
+    NoCredit,
+    /// Its position is being looked up. `looking-up`
+    LookingUp,
+    /// It has no leader, or its topic is not known. `no-leader`
+    NoLeader,
+    /// What was asked for failed, and is asked for again after a pause. `backing-off`
+    BackingOff,
+    /// It is asked for, and nothing comes. `fetching`
+    Fetching,
+    /// It waits for a seek; the loop was told why. `failed`
+    Failed,
+}
+
+impl StallReason {
+    /// All of them.
+    pub const ALL: [StallReason; 9] = [
+        Self::Paused,
+        Self::Rebalancing,
+        Self::NotAsked,
+        Self::NoCredit,
+        Self::LookingUp,
+        Self::NoLeader,
+        Self::BackingOff,
+        Self::Fetching,
+        Self::Failed,
+    ];
+
+    /// Its name in every language.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Paused => "paused",
+            Self::Rebalancing => "rebalancing",
+            Self::NotAsked => "not-asked",
+            Self::NoCredit => "no-credit",
+            Self::LookingUp => "looking-up",
+            Self::NoLeader => "no-leader",
+            Self::BackingOff => "backing-off",
+            Self::Fetching => "fetching",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// How a partition is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionStatistics {
+    /// Which.
+    pub partition: TopicPartition,
+    /// Offset of the next record that the loop gets; none while it is being looked up.
+    pub position: Option<i64>,
+    /// Records that could be read; none while that is not known.
+    pub lag: Option<i64>,
+    /// For how long there was something to read and the position did not move. As exact as the watchdog looks: a quarter
+    /// of `stalled.report.ms`.
+    pub idle: Duration,
+    /// Why it stands still, while it does for longer than `stalled.report.ms`.
+    pub stalled: Option<StallReason>,
+    /// How often it stood still for so long since it was assigned.
+    pub stalls: u64,
 }
 
 /// What becomes of the membership when a consumer closes (KIP-1092).

@@ -509,6 +509,10 @@ pub struct ConsumerOptions {
     ///
     /// Source: Dohle.
     pub fetch_buffer_bytes: usize,
+    /// `stalled.report.ms` (milliseconds 0 to 86400000; default 60000): A partition that has records to read and whose position has not moved for this long is reported, with the reason, by a 'stalled' event and in the statistics; again when the reason changes. Where nothing is known to be left to read, the end of the log is looked up anew at this pace, apart from the fetches. 0: never.
+    ///
+    /// Source: Dohle.
+    pub stalled_report: Duration,
     /// `max.decompressed.bytes` (bytes 1024 to 2147483647; default 134217728): Largest size of one batch after decompression; a larger one is taken for an attack and is an error.
     ///
     /// Source: Dohle.
@@ -544,6 +548,7 @@ impl Default for ConsumerOptions {
             fetch_max_bytes: 52428800,
             max_partition_fetch_bytes: 1048576,
             fetch_buffer_bytes: 16777216,
+            stalled_report: Duration::from_millis(60000),
             max_decompressed_bytes: 134217728,
             check_crcs: true,
             allow_auto_create_topics: true,
@@ -571,6 +576,7 @@ const CONSUMER_FETCH_MAX_BYTES: Row = Row { name: "fetch.max.bytes", key: "fetch
 const CONSUMER_MAX_PARTITION_FETCH_BYTES: Row =
     Row { name: "max.partition.fetch.bytes", key: "maxPartitionFetchBytes" };
 const CONSUMER_FETCH_BUFFER_BYTES: Row = Row { name: "fetch.buffer.bytes", key: "fetchBufferBytes" };
+const CONSUMER_STALLED_REPORT_MS: Row = Row { name: "stalled.report.ms", key: "stalledReportMs" };
 const CONSUMER_MAX_DECOMPRESSED_BYTES: Row = Row { name: "max.decompressed.bytes", key: "maxDecompressedBytes" };
 const CONSUMER_CHECK_CRCS: Row = Row { name: "check.crcs", key: "checkCrcs" };
 const CONSUMER_ALLOW_AUTO_CREATE_TOPICS: Row = Row { name: "allow.auto.create.topics", key: "allowAutoCreateTopics" };
@@ -593,6 +599,7 @@ const CONSUMER_ROWS: &[Row] = &[
     CONSUMER_FETCH_MAX_BYTES,
     CONSUMER_MAX_PARTITION_FETCH_BYTES,
     CONSUMER_FETCH_BUFFER_BYTES,
+    CONSUMER_STALLED_REPORT_MS,
     CONSUMER_MAX_DECOMPRESSED_BYTES,
     CONSUMER_CHECK_CRCS,
     CONSUMER_ALLOW_AUTO_CREATE_TOPICS,
@@ -649,6 +656,7 @@ impl ConsumerOptions {
                 .int(CONSUMER_FETCH_BUFFER_BYTES, 1, 1099511627776)?
                 .map(|bytes| bytes as usize)
                 .unwrap_or(default.fetch_buffer_bytes),
+            stalled_report: source.ms(CONSUMER_STALLED_REPORT_MS, 0, 86400000)?.unwrap_or(default.stalled_report),
             max_decompressed_bytes: source
                 .int(CONSUMER_MAX_DECOMPRESSED_BYTES, 1024, 2147483647)?
                 .map(|bytes| bytes as usize)

@@ -9,3 +9,4 @@ mod reading;
 mod recreated;
 mod stress;
 mod support;
+mod watchdog;

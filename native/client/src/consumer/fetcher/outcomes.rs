@@ -27,13 +27,14 @@ impl Fetcher {
                 broker.link = Some(link);
                 match outcome {
                     Ok(fates) => {
-                        broker.retry_at = None;
+                        (broker.retry_at, broker.failed) = (None, None);
                         broker.backoff.reset();
                         fates.into_iter().for_each(|fate| self.settle(fate));
                     }
                     Err(error) => {
                         let pause = broker.backoff.next(&**self.shared.client.world());
                         broker.retry_at = Some(Instant::now() + pause);
+                        broker.failed = Some(error.clone());
                         let failures = broker.backoff.failures();
                         // A replica that fails is no better than the leader.
                         self.notes
