@@ -181,3 +181,34 @@ async fn an_error_of_an_abort_is_tried_again_mended_by_a_new_epoch_or_fatal() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_coordinator_that_cannot_be_found_is_looked_for_again_or_refused() {
+    for v2 in [false, true] {
+        for (code, of_transaction, of_group) in [
+            (ErrorCode::COORDINATOR_NOT_AVAILABLE, Again, Again),
+            (ErrorCode::COORDINATOR_LOAD_IN_PROGRESS, Again, Again),
+            (ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED, Fatal, Fatal),
+            (ErrorCode::CLUSTER_AUTHORIZATION_FAILED, Fatal, Fatal),
+            (ErrorCode::GROUP_AUTHORIZATION_FAILED, Fatal, Abort),
+            (ErrorCode::INVALID_REQUEST, Fatal, Abort),
+        ] {
+            check(ApiKey::FIND_COORDINATOR, code, v2, of_transaction).await;
+
+            let what = format!("FindCoordinator of the group answers {code}, version 2: {v2}");
+            let script = Script::new(v2);
+            let bench = Bench::start(script.clone()).await;
+            soon(bench.producer.begin_transaction()).await.unwrap();
+            script.fault(ApiKey::FIND_COORDINATOR, Fault::Code(code));
+            let outcome = soon(bench.offsets()).await;
+            assert!(script.faults.lock().is_empty(), "{what}");
+            match (of_group, outcome) {
+                (Again, outcome) => assert!(outcome.is_ok(), "{what}: {outcome:?}"),
+                (Abort, Err(error)) => assert!(error.abortable(), "{what}: {error}"),
+                (Fatal, Err(error)) => assert!(error.fatal(), "{what}: {error}"),
+                (_, Ok(())) => panic!("{what}: there was no error"),
+            }
+            bench.producer.close(None).await;
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! A scripted cluster of one broker that coordinates everything, keeps what it was asked, and answers with the errors it is told to.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dohle_client::consumer::{CommittedOffset, GroupMetadata, TopicPartition};
@@ -50,9 +51,12 @@ pub enum Fault {
 
 #[derive(Default)]
 pub struct Script {
-    pub v2: bool,
+    /// Whether new connections are told that the cluster has `transaction.version` 2.
+    pub v2: AtomicBool,
     /// The highest version of InitProducerId; below 3 the epoch cannot be bumped (KIP-360).
     pub init_max: i16,
+    /// The highest version of TxnOffsetCommit; below 3 it knows no members (KIP-447).
+    pub offsets_max: i16,
     pub faults: Mutex<Vec<(ApiKey, Fault)>>,
     pub asked: Mutex<Vec<Asked>>,
     pub epoch: Mutex<i16>,
@@ -60,7 +64,7 @@ pub struct Script {
 
 impl Script {
     pub fn new(v2: bool) -> Arc<Self> {
-        Arc::new(Self { v2, init_max: 5, ..Self::default() })
+        Arc::new(Self { v2: v2.into(), init_max: 5, offsets_max: 5, ..Self::default() })
     }
 
     /// The next request of this kind is answered so.
@@ -86,7 +90,7 @@ impl Script {
             api::<ProduceRequest>(3, 13),
             api::<AddPartitionsToTxnRequest>(0, 5),
             api::<AddOffsetsToTxnRequest>(0, 4),
-            api::<TxnOffsetCommitRequest>(0, 5),
+            api::<TxnOffsetCommitRequest>(0, self.offsets_max),
             api::<EndTxnRequest>(0, 5),
         ]
     }
@@ -94,7 +98,7 @@ impl Script {
     async fn serve(self: Arc<Self>, mut conn: Conn) -> Option<()> {
         let request = conn.next().await?;
         let mut answer = versions(self.apis());
-        if self.v2 {
+        if self.v2.load(Ordering::SeqCst) {
             let feature = FinalizedFeatureKey {
                 name: "transaction.version".to_owned(),
                 max_version_level: 2,

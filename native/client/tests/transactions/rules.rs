@@ -1,5 +1,6 @@
 //! What a transaction is to its program, and what goes over the wire for it.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use dohle_client::producer::{AppendError, Persistence};
@@ -191,7 +192,7 @@ async fn an_abort_waits_for_what_is_on_the_wire_and_bumps_the_epoch_where_its_fa
 
 #[tokio::test]
 async fn a_broker_that_cannot_bump_the_epoch_ends_the_producer_where_a_gap_is_left() {
-    let script = std::sync::Arc::new(Script { init_max: 2, ..Script::default() });
+    let script = std::sync::Arc::new(Script { init_max: 2, offsets_max: 5, ..Script::default() });
     let bench = Bench::start(script).await;
     soon(bench.transact()).await.unwrap();
     bench.script.fault(ApiKey::PRODUCE, Fault::Code(ErrorCode::INVALID_RECORD));
@@ -284,4 +285,27 @@ async fn offsets_that_fail_let_the_commit_abort_though_nobody_waited_for_them() 
         assert_eq!(bench.script.count(|asked| matches!(asked, Asked::End(_, _, true))), 0);
         soon(bench.transact()).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_cluster_that_gets_version_2_is_followed_under_a_new_epoch() {
+    let bench = Bench::start(Script::new(false)).await;
+    soon(bench.transact()).await.unwrap();
+    bench.script.v2.store(true, Ordering::SeqCst);
+    // The coordinator's connection breaks, and the next one is told of the new level.
+    bench.script.fault(ApiKey::END_TXN, Fault::Lost);
+    soon(bench.transact()).await.unwrap();
+    bench.script.asked.lock().clear();
+    soon(bench.transact()).await.unwrap();
+    let asked = [Asked::Init(7, 1), Asked::Produce(12, 2, 0, true), Asked::Offsets(5, 2, 3, 5), Asked::End(5, 2, true)];
+    assert_eq!(*bench.script.asked.lock(), asked);
+}
+
+#[tokio::test]
+async fn a_broker_that_knows_no_members_within_transactions_is_said_to_be_too_old() {
+    let script = std::sync::Arc::new(Script { init_max: 5, offsets_max: 2, ..Script::default() });
+    let bench = Bench::start(script).await;
+    let error = soon(bench.transact()).await.unwrap_err();
+    assert_eq!((error.code().as_ref(), error.fatal()), ("UNSUPPORTED", true));
+    assert!(error.message().contains("2.5"), "{error}");
 }
