@@ -124,6 +124,8 @@ add('sync', {
   'kafka.producer({ compression: x })': ({ kafka }, v) => kafka.producer({ compression: v }),
   'kafka.consumer(x)': ({ kafka }, v) => kafka.consumer(v),
   'kafka.consumer({ groupId: x })': ({ kafka }, v) => kafka.consumer({ groupId: v }),
+  'kafka.partition(x)': ({ kafka }, v) => kafka.partition(v, 0),
+  'kafka.partition(topic, x)': ({ kafka, topic }, v) => kafka.partition(topic, v),
   'producer.tryEnqueue(x)': ({ producer }, v) => producer.tryEnqueue(v),
   'producer.tryEnqueue({ value: x })': ({ producer, topic }, v) => producer.tryEnqueue({ topic, value: v }),
   'consumer.messages(x)': ({ consumer }, v) => consumer.messages(v),
@@ -153,6 +155,30 @@ for (const method of ['pause', 'resume'] as const) {
     [`consumer.${method}([{ partition: x }])`]: ({ consumer, topic }, v) => consumer[method]([{ topic, partition: v }]),
   })
 }
+for (const field of ['minBytes', 'maxBytes', 'maxWaitMs', 'readCommitted', 'signal'] as const) {
+  add('async', {
+    [`partition.fetch(offset, { ${field}: x })`]: async ({ kafka, topic }, v) => {
+      const log = kafka.partition(topic, 0)
+      const { offset } = await log.produce([{ value: 'there is something' }])
+      await log.fetch(offset, { [field]: v })
+    },
+  })
+}
+for (const field of ['key', 'value', 'headers', 'timestamp'] as const) {
+  add('async', {
+    [`partition.produce([{ ${field}: x }])`]: ({ kafka, topic }, v) =>
+      kafka.partition(topic, 0).produce([{ value: 'v', [field]: v }]),
+  })
+}
+add('async', {
+  'partition.fetch(x)': ({ kafka, topic }, v) => kafka.partition(topic, 0).fetch(v),
+  'partition.fetch(offset, x)': ({ kafka, topic }, v) => kafka.partition(topic, 0).fetch(0, v),
+  'partition.produce(x)': ({ kafka, topic }, v) => kafka.partition(topic, 0).produce(v),
+  'partition.produce([x])': ({ kafka, topic }, v) => kafka.partition(topic, 0).produce([v]),
+  'partition.produce(records, x)': ({ kafka, topic }, v) => kafka.partition(topic, 0).produce([{ value: 'v' }], v),
+  'partition.produce(records, { compression: x })': ({ kafka, topic }, v) =>
+    kafka.partition(topic, 0).produce([{ value: 'v' }], { compression: v }),
+})
 for (const method of ['position', 'lag', 'watermarks'] as const) {
   add('sync', {
     [`consumer.${method}(x)`]: ({ consumer }, v) => consumer[method](v),
@@ -374,7 +400,12 @@ function classes() {
   const kafka = new Kafka({ brokers: '127.0.0.1:1' })
   const [producer, consumer, admin] = [kafka.producer(), kafka.consumer(), kafka.admin()]
   const of = (object: object) => object.constructor as new () => object
-  const all = { Producer: of(producer), Consumer: of(consumer), Admin: of(admin) }
+  const all = {
+    Producer: of(producer),
+    Consumer: of(consumer),
+    Admin: of(admin),
+    Partition: of(kafka.partition('t', 0)),
+  }
   void kafka.close()
   return all
 }

@@ -38,6 +38,7 @@ export {
 } from './errors.ts'
 export type { BrokerErrorCode, OwnErrorCode } from './generated/errors.ts'
 export type {
+  AppendedBatch,
   BrokerDescription,
   CallOptions,
   ClusterDescription,
@@ -64,6 +65,14 @@ export type { RebalanceListeners } from './internal/rebalances.ts'
 export type { Stall } from './internal/stall.ts'
 export { Kafka } from './kafka.ts'
 export { Headers, Message } from './message.ts'
+export {
+  Partition,
+  type PartitionFetched,
+  type PartitionFetchOptions,
+  type PartitionProduceOptions,
+  type PartitionRecord,
+  type RecordToProduce,
+} from './partition.ts'
 export { Producer } from './producer.ts'
 export type {
   CloseOptions,

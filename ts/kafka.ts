@@ -10,6 +10,7 @@ import { checkTimeout, optionsOf, plainOptions } from './internal/arguments.ts'
 import { type Environment, theEnvironment } from './internal/environment.ts'
 import { closed } from './internal/failure.ts'
 import { settleWithin } from './internal/settle.ts'
+import { Partition } from './partition.ts'
 import { Producer } from './producer.ts'
 import type { CloseOptions } from './records.ts'
 
@@ -58,6 +59,12 @@ export class Kafka implements AsyncDisposable {
     )
     this.#children.add(consumer)
     return consumer
+  }
+
+  /** One partition as a log, for those who keep their own offsets: no group, no position, nothing gathered or read ahead. */
+  partition(topic: string, partition: number): Partition {
+    this.#open()
+    return new Partition(this.#environment, this.#handle, topic, partition)
   }
 
   /** The admin operations. */

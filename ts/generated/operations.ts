@@ -22,6 +22,14 @@ import {
 import { decodeBytes, decodeDouble, decodeInt64, mapWire, type Wire } from '../internal/values.ts'
 import type { BrokerErrorCode } from './errors.ts'
 
+/** Where a batch was written. */
+export interface AppendedBatch {
+  /** The time that the broker gave all of them, if it gave one. */
+  appendTime: number | null
+  /** Offset of its first record; the others follow without gaps. */
+  offset: number
+}
+
 /** Adds a fault rule. Conditions that are absent match everything. */
 export interface BrokerAddFault {
   /** What is done. */
@@ -503,6 +511,14 @@ export interface GroupIdentity {
   memberId?: string | null | undefined
 }
 
+/** A header of a record to append. */
+export interface HeaderToAppend {
+  /** Its name. */
+  name: string
+  /** Its value; none is null. */
+  value?: Uint8Array | null | undefined
+}
+
 /** Lists all topics that this client may see, by name. */
 export interface ListTopics {
   /**
@@ -577,6 +593,24 @@ export interface PartitionEnds {
   logStart: number | null
 }
 
+/** Reads records of a partition from an offset on. */
+export interface PartitionFetch {
+  /** Most bytes asked for, before decompression; the first batch comes whole. Default: 1 MiB. */
+  maxBytes?: number | null | undefined
+  /** The broker answers at the latest after so many milliseconds. Default: 500. */
+  maxWaitMs?: number | null | undefined
+  /** The broker answers when it has so many bytes. Default: 1. */
+  minBytes?: number | null | undefined
+  /** Where to begin. */
+  offset: number
+  /** The partition's number, from 0. */
+  partition: number
+  /** Reads only what is committed. Default: false. */
+  readCommitted?: boolean | null | undefined
+  /** The topic's name. */
+  topic: string
+}
+
 /** A place to commit. */
 export interface PartitionOffset {
   /** Leader epoch of the record before, if it is known. */
@@ -587,6 +621,18 @@ export interface PartitionOffset {
   offset: number
   /** The partition's number, from 0. */
   partition: number
+  /** The topic's name. */
+  topic: string
+}
+
+/** Appends records to a partition as one batch. */
+export interface PartitionProduce {
+  /** `none`, `gzip`, `snappy`, `lz4` or `zstd`. Default: `none`. */
+  compression?: string | null | undefined
+  /** The partition's number, from 0. */
+  partition: number
+  /** At least one. */
+  records: RecordToAppend[]
   /** The topic's name. */
   topic: string
 }
@@ -644,6 +690,54 @@ export type ProducerCommitTransaction = Record<string, never>
 
 /** Sends what was appended before without lingering; completes when all of it is settled. */
 export type ProducerFlush = Record<string, never>
+
+/** A record as it was read. */
+export interface ReadRecord {
+  /** In order; names may repeat. */
+  headers: RecordHeader[]
+  /** The key; none is null. */
+  key: Uint8Array | null
+  /** Its offset. */
+  offset: number
+  /** Milliseconds since the epoch; −1: it has none. */
+  timestamp: number
+  /** The value; none is null. */
+  value: Uint8Array | null
+}
+
+/** What was read of a partition. */
+export interface ReadRecords {
+  /** One more than the last offset that may be read. */
+  highWatermark: number
+  /** Up to where transactions are decided. */
+  lastStable: number
+  /** The first offset of the log. */
+  logStart: number
+  /** Where to read on: one more than the last offset that was read or passed over. */
+  nextOffset: number
+  /** In offset order; none when nothing came in time, or nothing but markers of transactions. */
+  records: ReadRecord[]
+}
+
+/** A header of a record. */
+export interface RecordHeader {
+  /** Its name. */
+  name: string
+  /** Its value; none is null. */
+  value: Uint8Array | null
+}
+
+/** A record to append. */
+export interface RecordToAppend {
+  /** In order; names may repeat. */
+  headers?: HeaderToAppend[] | null | undefined
+  /** The key; none is null. */
+  key?: Uint8Array | null | undefined
+  /** Milliseconds since the epoch; none: now. */
+  timestamp?: number | null | undefined
+  /** The value; none is null. */
+  value?: Uint8Array | null | undefined
+}
 
 /** A broker that runs. */
 export interface RunningBroker {
@@ -799,6 +893,8 @@ export interface Operations {
   'admin.describeTopics': { request: DescribeTopics; response: TopicDescription[] }
   'admin.describeCluster': { request: DescribeCluster; response: ClusterDescription }
   'client.close': { request: ClientClose; response: void }
+  'partition.produce': { request: PartitionProduce; response: AppendedBatch }
+  'partition.fetch': { request: PartitionFetch; response: ReadRecords }
   'producer.flush': { request: ProducerFlush; response: void }
   'producer.close': { request: ProducerClose; response: void }
   'producer.beginTransaction': { request: ProducerBeginTransaction; response: void }
@@ -1032,9 +1128,34 @@ const encodeGroupIdentity = object({
   groupInstanceId: maybe(text),
   memberId: maybe(text),
 })
+const encodeHeaderToAppend = object({
+  name: text,
+  value: maybe(bytes),
+})
 const encodeListTopics = exact({
   includeInternal: maybe(flag),
   timeoutMs: maybe(whole(0, 4294967295)),
+})
+const encodePartitionFetch = object({
+  maxBytes: maybe(whole(1, 2147483647)),
+  maxWaitMs: maybe(whole(0, 4294967295)),
+  minBytes: maybe(whole(0, 2147483647)),
+  offset: int64,
+  partition: whole(0, 2147483647),
+  readCommitted: maybe(flag),
+  topic: text,
+})
+const encodeRecordToAppend = object({
+  headers: maybe(list(encodeHeaderToAppend)),
+  key: maybe(bytes),
+  timestamp: maybe(int64),
+  value: maybe(bytes),
+})
+const encodePartitionProduce = object({
+  compression: maybe(text),
+  partition: whole(0, 2147483647),
+  records: list(encodeRecordToAppend),
+  topic: text,
 })
 const encodeProducerAbortTransaction = object({})
 const encodeProducerBeginTransaction = object({})
@@ -1072,6 +1193,11 @@ const encodeTestPanic = object({})
 const encodeTestPanicInEngine = object({})
 const encodeTestPanicLater = object({})
 
+function decodeAppendedBatch(wire: unknown): AppendedBatch {
+  const value = wire as Wire<AppendedBatch>
+  return { ...value, appendTime: value.appendTime == null ? null : decodeInt64(value.appendTime), offset: decodeInt64(value.offset) } as never
+}
+
 function decodeFaultHits(wire: unknown): FaultHits {
   const value = wire as Wire<FaultHits>
   return { ...value, fired: decodeInt64(value.fired), matched: decodeInt64(value.matched) } as never
@@ -1100,6 +1226,21 @@ function decodePartitionOffset(wire: unknown): PartitionOffset {
 function decodePartitionStatistics(wire: unknown): PartitionStatistics {
   const value = wire as Wire<PartitionStatistics>
   return { ...value, idleMs: decodeInt64(value.idleMs), lag: value.lag == null ? null : decodeInt64(value.lag), position: value.position == null ? null : decodeInt64(value.position), stalls: decodeInt64(value.stalls) } as never
+}
+
+function decodeReadRecord(wire: unknown): ReadRecord {
+  const value = wire as Wire<ReadRecord>
+  return { ...value, headers: mapWire(value.headers, element => decodeRecordHeader(element)), key: value.key == null ? null : decodeBytes(value.key), offset: decodeInt64(value.offset), timestamp: decodeInt64(value.timestamp), value: value.value == null ? null : decodeBytes(value.value) } as never
+}
+
+function decodeReadRecords(wire: unknown): ReadRecords {
+  const value = wire as Wire<ReadRecords>
+  return { ...value, highWatermark: decodeInt64(value.highWatermark), lastStable: decodeInt64(value.lastStable), logStart: decodeInt64(value.logStart), nextOffset: decodeInt64(value.nextOffset), records: mapWire(value.records, element => decodeReadRecord(element)) } as never
+}
+
+function decodeRecordHeader(wire: unknown): RecordHeader {
+  const value = wire as Wire<RecordHeader>
+  return { ...value, value: value.value == null ? null : decodeBytes(value.value) } as never
 }
 
 function decodeTestValues(wire: unknown): TestValues {
@@ -1138,6 +1279,14 @@ export const codecs: { readonly [Name in OperationName]: Codec<Name> } = {
   'client.close': {
     encode: encoding(encodeClientClose),
     decode: JSON.parse,
+  },
+  'partition.produce': {
+    encode: encoding(encodePartitionProduce),
+    decode: text => decodeAppendedBatch(JSON.parse(text)),
+  },
+  'partition.fetch': {
+    encode: encoding(encodePartitionFetch),
+    decode: text => decodeReadRecords(JSON.parse(text)),
   },
   'producer.flush': {
     encode: encoding(encodeProducerFlush),

@@ -275,7 +275,8 @@ function bound(value: Bytes | null | undefined): number {
   return value?.length ?? 0
 }
 
-function pairs(headers: HeadersInit, place: number): Iterable<readonly [string, Bytes | null]> {
+/** Names and values of headers, whatever form they were given in. */
+export function pairs(headers: HeadersInit, place: number): Iterable<readonly [string, Bytes | null]> {
   if (typeof headers !== 'object')
     throw invalid(`${path(place)}headers`, `is ${kindOf(headers)}, not an object or pairs`)
   if (!(Symbol.iterator in headers)) return Object.entries(headers as Record<string, Bytes | null>)

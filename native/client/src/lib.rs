@@ -13,6 +13,7 @@ pub mod generated;
 pub mod metadata;
 pub mod net;
 pub mod options;
+pub mod partition;
 pub mod producer;
 pub mod watch;
 pub mod world;

@@ -27,6 +27,7 @@ pub mod consumer_statistics;
 pub mod environment;
 #[cfg(feature = "broker")]
 pub mod names;
+pub mod partition;
 pub mod producer;
 pub mod testing;
 pub mod transactions;
@@ -115,6 +116,8 @@ pub const OPERATIONS: &[Row] = &[
     Row::later::<admin::DescribeTopics>(),
     Row::later::<admin::DescribeCluster>(),
     Row::later::<client::Close>(),
+    Row::later::<partition::Produce>(),
+    Row::later::<partition::Fetch>(),
     Row::later::<producer::Flush>(),
     Row::later::<producer::Close>(),
     Row::later::<transactions::Begin>(),

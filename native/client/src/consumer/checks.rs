@@ -16,7 +16,7 @@ pub(super) fn not_assigned(tp: &TopicPartition) -> Error {
 }
 
 /// Kafka's rule for names of topics.
-pub(super) fn check_topic(topic: &str) -> Result<()> {
+pub(crate) fn check_topic(topic: &str) -> Result<()> {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     match topic {
         "" | "." | ".." => Err(Error::invalid_argument(format!("'{topic}' cannot be a topic's name"))),

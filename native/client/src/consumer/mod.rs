@@ -22,6 +22,7 @@ mod fetch;
 mod fetcher;
 mod group;
 mod handover;
+pub(crate) mod log;
 mod offsets;
 mod pattern;
 mod poll_clock;
@@ -37,7 +38,8 @@ mod types;
 mod watchdog;
 
 pub use crate::generated::options::{ConsumerOptions, GroupProtocol};
-use checks::{check_topic, not_assigned};
+pub(crate) use checks::check_topic;
+use checks::not_assigned;
 pub use group::protocol::Member as GroupMember;
 pub use group::strategy::{GroupToAssign, PartitionAssignor};
 pub use handover::{Chunk, ChunkControl, INDEX_WORDS, Position, TopicPartition};

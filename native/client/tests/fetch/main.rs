@@ -4,6 +4,7 @@
 mod corrupt;
 mod failing;
 mod leaders;
+mod log;
 mod placing;
 mod reading;
 mod recreated;

@@ -98,7 +98,11 @@ impl Cluster {
 }
 
 pub fn connect_to(address: String) -> Client {
-    let options = ClientOptions {
+    connect_with(address, |_| {})
+}
+
+pub fn connect_with(address: String, change: impl FnOnce(&mut ClientOptions)) -> Client {
+    let mut options = ClientOptions {
         bootstrap_servers: vec![address],
         retry_backoff: Duration::from_millis(20),
         retry_backoff_max: Duration::from_millis(200),
@@ -106,6 +110,7 @@ pub fn connect_to(address: String) -> Client {
         reconnect_backoff_max: Duration::from_millis(200),
         ..ClientOptions::default()
     };
+    change(&mut options);
     Client::new(Arc::new(TokioWorld::current()), options).unwrap()
 }
 

@@ -1,0 +1,223 @@
+//! One partition as a log, on a client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dohle_client::Client;
+use dohle_client::partition as engine;
+use dohle_protocol::compress::Compression;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::values::{Base64, Int64};
+use super::{Operation, Target};
+use crate::client::ClientResource;
+use crate::environment::Resource;
+use crate::failure::Failure;
+
+/// The partitions of a client's cluster.
+pub struct Partitions(Arc<ClientResource>);
+
+impl Target for Partitions {
+    const NAME: &'static str = "partition";
+
+    fn of(resource: &Resource) -> Option<Self> {
+        match resource {
+            Resource::Client(client) => Some(Self(client.clone())),
+            _ => None,
+        }
+    }
+}
+
+impl Partitions {
+    fn client(&self) -> &Client {
+        &self.0.client
+    }
+}
+
+/// A header of a record to append.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub struct HeaderToAppend {
+    /// Its name.
+    pub name: String,
+    /// Its value; none is null.
+    pub value: Option<Base64>,
+}
+
+/// A header of a record.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct RecordHeader {
+    /// Its name.
+    pub name: String,
+    /// Its value; none is null.
+    pub value: Option<Base64>,
+}
+
+/// A record to append.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub struct RecordToAppend {
+    /// The key; none is null.
+    pub key: Option<Base64>,
+    /// The value; none is null.
+    pub value: Option<Base64>,
+    /// In order; names may repeat.
+    pub headers: Option<Vec<HeaderToAppend>>,
+    /// Milliseconds since the epoch; none: now.
+    pub timestamp: Option<Int64>,
+}
+
+/// A record as it was read.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct ReadRecord {
+    /// Its offset.
+    pub offset: Int64,
+    /// Milliseconds since the epoch; −1: it has none.
+    pub timestamp: Int64,
+    /// The key; none is null.
+    pub key: Option<Base64>,
+    /// The value; none is null.
+    pub value: Option<Base64>,
+    /// In order; names may repeat.
+    pub headers: Vec<RecordHeader>,
+}
+
+/// Where a batch was written.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AppendedBatch {
+    /// Offset of its first record; the others follow without gaps.
+    pub offset: Int64,
+    /// The time that the broker gave all of them, if it gave one.
+    pub append_time: Option<Int64>,
+}
+
+/// Appends records to a partition as one batch.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "PartitionProduce")]
+pub struct Produce {
+    /// The topic's name.
+    pub topic: String,
+    /// The partition's number, from 0.
+    #[schemars(range(min = 0))]
+    pub partition: i32,
+    /// At least one.
+    pub records: Vec<RecordToAppend>,
+    /// `none`, `gzip`, `snappy`, `lz4` or `zstd`. Default: `none`.
+    pub compression: Option<String>,
+}
+
+impl Operation for Produce {
+    const NAME: &'static str = "partition.produce";
+    type Target = Partitions;
+    type Response = AppendedBatch;
+
+    async fn run(self, target: Partitions) -> Result<AppendedBatch, Failure> {
+        let mut log = engine::Partition::new(target.client(), &self.topic, self.partition)?;
+        if let Some(name) = &self.compression {
+            let codec = Compression::ALL.into_iter().find(|codec| codec.name() == name);
+            let allowed = "is none of none, gzip, snappy, lz4 and zstd";
+            let shown: String = name.chars().take(60).collect();
+            log = log.with_compression(
+                codec.ok_or_else(|| Failure::argument("compression", &format!("'{shown}' {allowed}")))?,
+            );
+        }
+        let records: Vec<engine::Record> = self.records.into_iter().map(record).collect();
+        let produced = log.produce(&records).await?;
+        Ok(AppendedBatch { offset: Int64(produced.offset), append_time: produced.append_time.map(Int64) })
+    }
+}
+
+fn record(of: RecordToAppend) -> engine::Record {
+    let bytes = |part: Option<Base64>| part.map(|part| Bytes::from(part.0));
+    let headers = of.headers.unwrap_or_default().into_iter();
+    engine::Record {
+        offset: 0,
+        timestamp: of.timestamp.map(|ms| ms.0),
+        key: bytes(of.key),
+        value: bytes(of.value),
+        headers: headers.map(|header| (Bytes::from(header.name), bytes(header.value))).collect(),
+    }
+}
+
+/// What was read of a partition.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadRecords {
+    /// In offset order; none when nothing came in time, or nothing but markers of transactions.
+    pub records: Vec<ReadRecord>,
+    /// Where to read on: one more than the last offset that was read or passed over.
+    pub next_offset: Int64,
+    /// One more than the last offset that may be read.
+    pub high_watermark: Int64,
+    /// Up to where transactions are decided.
+    pub last_stable: Int64,
+    /// The first offset of the log.
+    pub log_start: Int64,
+}
+
+/// Reads records of a partition from an offset on.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "PartitionFetch")]
+#[serde(rename_all = "camelCase")]
+pub struct Fetch {
+    /// The topic's name.
+    pub topic: String,
+    /// The partition's number, from 0.
+    #[schemars(range(min = 0))]
+    pub partition: i32,
+    /// Where to begin.
+    pub offset: Int64,
+    /// The broker answers when it has so many bytes. Default: 1.
+    #[schemars(range(min = 0))]
+    pub min_bytes: Option<i32>,
+    /// Most bytes asked for, before decompression; the first batch comes whole. Default: 1 MiB.
+    #[schemars(range(min = 1))]
+    pub max_bytes: Option<i32>,
+    /// The broker answers at the latest after so many milliseconds. Default: 500.
+    pub max_wait_ms: Option<u32>,
+    /// Reads only what is committed. Default: false.
+    pub read_committed: Option<bool>,
+}
+
+impl Operation for Fetch {
+    const NAME: &'static str = "partition.fetch";
+    type Target = Partitions;
+    type Response = ReadRecords;
+
+    async fn run(self, target: Partitions) -> Result<ReadRecords, Failure> {
+        let mut log = engine::Partition::new(target.client(), &self.topic, self.partition)?;
+        if self.read_committed == Some(true) {
+            log = log.read_committed();
+        }
+        let default = engine::FetchLimits::default();
+        let limits = engine::FetchLimits {
+            min_bytes: self.min_bytes.unwrap_or(default.min_bytes),
+            max_bytes: self.max_bytes.unwrap_or(default.max_bytes),
+            max_wait: self.max_wait_ms.map_or(default.max_wait, |ms| Duration::from_millis(ms.into())),
+        };
+        let fetched = log.fetch(self.offset.0, limits).await?;
+        let base64 = |part: &Bytes| Base64(part.to_vec());
+        let one = |of: &engine::Record| ReadRecord {
+            offset: Int64(of.offset),
+            timestamp: Int64(of.timestamp.unwrap_or(-1)),
+            key: of.key.as_ref().map(base64),
+            value: of.value.as_ref().map(base64),
+            headers: of
+                .headers
+                .iter()
+                .map(|(name, value)| RecordHeader {
+                    name: String::from_utf8_lossy(name).into_owned(),
+                    value: value.as_ref().map(base64),
+                })
+                .collect(),
+        };
+        Ok(ReadRecords {
+            records: fetched.records.iter().map(one).collect(),
+            next_offset: Int64(fetched.next_offset),
+            high_watermark: Int64(fetched.high_watermark),
+            last_stable: Int64(fetched.last_stable),
+            log_start: Int64(fetched.log_start),
+        })
+    }
+}
