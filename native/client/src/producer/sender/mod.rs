@@ -42,6 +42,7 @@ mod flush;
 mod node;
 mod part;
 mod reach;
+mod refusals;
 mod requests;
 mod settle;
 mod topics;
@@ -111,11 +112,7 @@ enum Event {
     },
     Identity(Result<ProducerId>),
     /// Partitions were added to the transaction of this round, or not.
-    Added {
-        slots: Vec<u32>,
-        round: u32,
-        outcome: Result<()>,
-    },
+    Added(Vec<u32>, u32, Result<()>),
     /// Batches came back from compression.
     Sealed {
         node: i32,
@@ -268,7 +265,7 @@ impl Sender {
         match event {
             Event::Connected { node, connection } => self.on_connected(node, connection),
             Event::Identity(answer) => self.on_identity(answer),
-            Event::Added { slots, round, outcome } => self.on_added(&slots, round, outcome),
+            Event::Added(slots, round, outcome) => self.on_added(&slots, round, outcome),
             Event::Sealed { node, picks, sealed, compressors } => self.on_sealed(node, picks, sealed, compressors),
             Event::Answered { node, picks, topics, answer } => self.on_answer(node, &picks, &topics, answer),
             Event::Written { node, picks, outcome } => self.on_written(node, &picks, outcome),

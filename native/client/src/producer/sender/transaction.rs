@@ -63,7 +63,7 @@ impl Sender {
                 let partitions = shared.map(|shared| (shared.topic.clone(), shared.index)).collect();
                 self.events.push(Box::pin(async move {
                     let outcome = transactions.add_partitions(partitions).await;
-                    Event::Added { slots, round, outcome }
+                    Event::Added(slots, round, outcome)
                 }));
             }
         }
