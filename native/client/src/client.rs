@@ -21,6 +21,22 @@ use coordinators::Coordinators;
 pub use coordinators::CoordinatorKind;
 
 /// A client of one cluster. Cheap to clone; the last clone that goes closes everything.
+///
+/// ```
+/// # use std::sync::Arc;
+/// use dohle_client::{Client, ClientOptions, TokioWorld};
+///
+/// # async fn example() -> dohle_client::Result<()> {
+/// let options = ClientOptions { bootstrap_servers: vec!["localhost:9092".into()], ..ClientOptions::default() };
+/// // Runs on the runtime of the caller; a simulation gives a world of its own.
+/// let client = Client::new(Arc::new(TokioWorld::current()), options)?;
+/// for topic in client.metadata().refresh_topics(&["orders"]).await?.topics() {
+///     println!("{} has {} partitions", topic.name, topic.partitions.len());
+/// }
+/// client.close().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Client(Arc<Kernel>);
 

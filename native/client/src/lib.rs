@@ -2,6 +2,9 @@
 //!
 //! It owns no runtime, no thread and no static: sockets, names, clocks and randomness come from [`world::World`], so that
 //! the same code runs in production and in a deterministic simulation. The `bridge` crate drives it for every language.
+//!
+//! Begin with [`Client`]; then [`producer::Producer`], [`consumer::Consumer`], [`partition::Partition`] and [`admin::Admin`]
+//! share its connections. What the engine has to say goes to a sink of the caller's, from the engine's thread.
 #![forbid(unsafe_code)]
 
 pub mod admin;

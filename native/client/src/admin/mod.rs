@@ -22,6 +22,20 @@ pub use cluster::{Broker, ClusterDescription};
 pub use topics::{CreatedTopic, NewTopic, PartitionDescription, TopicDescription, TopicListing};
 
 /// Admin calls of one client. Cheap to make.
+///
+/// ```
+/// # use dohle_client::Client;
+/// use dohle_client::admin::{Admin, NewTopic};
+///
+/// # async fn example(client: &Client) -> dohle_client::Result<()> {
+/// let admin = Admin::new(client);
+/// let topic = NewTopic { name: "orders".into(), partitions: Some(6), ..NewTopic::default() };
+/// for created in admin.create_topics(vec![topic], false, None).await? {
+///     println!("{}: {:?}", created.name, created.result?.partitions);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Admin {
     client: Client,

@@ -56,6 +56,61 @@ pub use types::{
 /// A consumer. Clones are the same consumer; when the last one goes without [`Consumer::close`], its tasks end at once
 /// and its group finds out after `session.timeout.ms`. All calls may come from any thread; those that are not `async`
 /// never wait.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use std::sync::atomic::Ordering;
+/// # use dohle_client::Client;
+/// use dohle_client::consumer::{Consumer, ConsumerEvent, ConsumerOptions, ConsumerSink, INDEX_WORDS, Question};
+///
+/// struct Sink {
+///     ready: tokio::sync::Notify,
+///     questions: tokio::sync::mpsc::UnboundedSender<Question>,
+/// }
+///
+/// // Called by the engine's thread: it notes and returns.
+/// impl ConsumerSink for Sink {
+///     fn chunks_ready(&self) {
+///         self.ready.notify_one();
+///     }
+///     fn question(&self, question: Question) {
+///         let _ = self.questions.send(question);
+///     }
+///     fn event(&self, event: ConsumerEvent) {
+///         println!("{event:?}");
+///     }
+/// }
+///
+/// # async fn example(client: &Client) -> dohle_client::Result<()> {
+/// let (questions, mut asked) = tokio::sync::mpsc::unbounded_channel();
+/// let sink = Arc::new(Sink { ready: tokio::sync::Notify::new(), questions });
+/// let options = ConsumerOptions { group_id: Some("billing".into()), ..ConsumerOptions::default() };
+/// let consumer = Consumer::new(client, options, sink.clone())?;
+/// consumer.subscribe(vec!["orders".into()])?;
+/// loop {
+///     tokio::select! {
+///         // Partitions came, or go when this is answered.
+///         Some(question) = asked.recv() => consumer.answer(question.id),
+///         () = sink.ready.notified() => {}
+///     }
+///     while let Some(chunk) = consumer.next_chunk()? {
+///         for k in 0..chunk.count {
+///             if chunk.control.revoked.load(Ordering::SeqCst) != 0 {
+///                 break;
+///             }
+///             chunk.control.stepped.store(k + 1, Ordering::SeqCst);
+///             let row = &chunk.index[k as usize * INDEX_WORDS..][..INDEX_WORDS];
+///             let value = &chunk.bytes[row[5] as usize..][..row[6].max(0) as usize];
+///             println!("{}: {value:?}", chunk.offset(k));
+///             // What is finished is what is committed.
+///             chunk.control.finished.store(k + 1, Ordering::SeqCst);
+///         }
+///     }
+///     # break;
+/// }
+/// consumer.close(None).await
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Consumer {
     handle: Arc<Handle>,

@@ -33,16 +33,21 @@ const TOPIC_IDS: i16 = 13;
 /// # use std::sync::Arc;
 /// # use dohle_client::{Client, ClientOptions, TokioWorld};
 /// use dohle_client::partition::{FetchLimits, Partition, Record};
+/// # use dohle_client::admin::{Admin, NewTopic};
 ///
-/// # async fn example() -> dohle_client::Result<()> {
-/// let options = ClientOptions { bootstrap_servers: vec!["localhost:9092".into()], ..ClientOptions::default() };
-/// let client = Client::new(Arc::new(TokioWorld::current()), options)?;
+/// # #[tokio::main]
+/// # async fn main() -> dohle_client::Result<()> {
+/// # let broker = dohle_broker::Broker::start_default(dohle_broker::BrokerOptions::default()).await.unwrap();
+/// # let options = ClientOptions { bootstrap_servers: vec![broker.address().to_string()], ..ClientOptions::default() };
+/// # let client = Client::new(Arc::new(TokioWorld::current()), options)?;
+/// # let topic = NewTopic { name: "orders".into(), partitions: Some(1), ..NewTopic::default() };
+/// # Admin::new(&client).create_topics(vec![topic], false, None).await?;
 /// let log = Partition::new(&client, "orders", 0)?;
 /// let written = log.produce(&[Record::new("key", "value")]).await?;
 /// let read = log.fetch(written.offset, FetchLimits::default()).await?;
 /// assert_eq!(read.records[0].value.as_deref(), Some(&b"value"[..]));
 /// // Where to go on: behind what was read, and behind what is no record.
-/// let more = log.fetch(read.next_offset, FetchLimits::default()).await?;
+/// assert_eq!(read.next_offset, read.high_watermark);
 /// # Ok(())
 /// # }
 /// ```

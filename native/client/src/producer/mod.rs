@@ -105,6 +105,41 @@ pub enum AppendError {
 
 /// Writes records to topics. Cheap calls from any thread; dropping it fails what is not settled, [`Producer::close`]
 /// sends it first.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use dohle_client::Client;
+/// use dohle_client::producer::{AppendError, Delivery, DeliverySink, Producer, ProducerOptions};
+/// use dohle_protocol::records::{Headers, RecordRef};
+///
+/// struct Print;
+///
+/// // Called by the engine's thread: it notes and returns.
+/// impl DeliverySink for Print {
+///     fn delivered(&self, delivery: Delivery) {
+///         match delivery.error {
+///             None => println!("{} records from offset {}", delivery.count, delivery.base_offset),
+///             Some(error) => println!("{error}; they are {:?}", delivery.persistence),
+///         }
+///     }
+///     fn space_available(&self) {}
+/// }
+///
+/// # async fn example(client: &Client) -> dohle_client::Result<()> {
+/// let producer = Producer::new(client, ProducerOptions::default(), Arc::new(Print))?;
+/// let orders = producer.topic("orders")?;
+/// let record = RecordRef { timestamp: -1, key: Some(b"key"), value: Some(b"value"), headers: Headers::None };
+/// match producer.append(orders, None, &record) {
+///     Ok(placed) => println!("its delivery names group {} and index {}", placed.group, placed.index),
+///     Err(AppendError::Full) => producer.wants_space(),
+///     Err(AppendError::Invalid(error)) => return Err(error),
+/// }
+/// producer.poke();
+/// producer.flush().await;
+/// producer.close(None).await;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Producer {
     accumulator: Arc<Accumulator>,
     transactions: Option<Transactions>,
