@@ -8,5 +8,6 @@ mod foreign_peers;
 mod handshake;
 mod metadata;
 mod panics;
+mod quotas;
 mod reaching;
 mod support;
