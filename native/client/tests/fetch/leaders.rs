@@ -40,6 +40,8 @@ struct Script {
     log: Vec<(i64, i32, Vec<Vec<u8>>)>,
     /// Where the log ends per leader epoch, for OffsetForLeaderEpoch.
     epoch_ends: Vec<(i32, i64)>,
+    /// What OffsetForLeaderEpoch answers instead.
+    validation_error: Option<ErrorCode>,
     /// The replica that the leader sends consumers with a rack to.
     replica: Option<i32>,
     /// (node, session epoch, offsets) per Fetch; metadata refreshes are (node, −100, []).
@@ -179,9 +181,10 @@ fn fetch(script: &mut Script, node: i32, request: &FetchRequest) -> FetchRespons
 
 fn epoch_end(script: &Script, request: &OffsetForLeaderEpochRequest) -> OffsetForLeaderEpochResponse {
     let epoch = request.topics[0].partitions[0].leader_epoch;
+    let error_code = script.validation_error.map_or(0, |code| code.0);
     let (leader_epoch, end_offset) =
         script.epoch_ends.iter().rfind(|(known, _)| *known <= epoch).copied().unwrap_or((-1, -1));
-    let partitions = vec![EpochEndOffset { leader_epoch, end_offset, ..Default::default() }];
+    let partitions = vec![EpochEndOffset { error_code, leader_epoch, end_offset, ..Default::default() }];
     let topics = vec![OffsetForLeaderTopicResult { topic: "t".into(), partitions, ..Default::default() }];
     OffsetForLeaderEpochResponse { topics, ..Default::default() }
 }
@@ -249,6 +252,38 @@ async fn without_a_policy_a_truncated_log_is_an_error() {
     let error = reader.next().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoOffset);
     assert!(error.message().contains("the log of t-0 was truncated below our position 20 (leader epoch 3)"), "{error}");
+}
+
+/// librdkafka #4427, #4293, #4447: whatever the new leader says instead of an answer, the position is the one that it was.
+#[tokio::test]
+async fn an_error_while_the_position_is_confirmed_resets_nothing() {
+    for (code, lasting) in [
+        (ErrorCode::TOPIC_AUTHORIZATION_FAILED, true),
+        (ErrorCode::UNKNOWN_SERVER_ERROR, true),
+        (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, false),
+        (ErrorCode::FENCED_LEADER_EPOCH, false),
+    ] {
+        let script = Script {
+            leader: (0, 3),
+            hint: (1, 5),
+            log: batches(&[(0, 3), (10, 3), (20, 5)]),
+            epoch_ends: vec![(3, 20), (5, 30)],
+            validation_error: Some(code),
+            ..Script::default()
+        };
+        let (script, address) = brokers(script).await;
+        let mut reader =
+            reader(address, ConsumerOptions { auto_offset_reset: "earliest".into(), ..Default::default() });
+        reader.take(20).await;
+        script.lock().leader = (1, 5);
+        if lasting {
+            assert_eq!(reader.next().await.unwrap_err().broker_code(), Some(code), "it is told");
+        }
+        assert!(reader.comes_within(Duration::from_millis(300)).await.is_none(), "{code}");
+        assert_eq!(reader.consumer.position(&tp("t", 0)).unwrap(), Some(20), "{code}");
+        script.lock().validation_error = None;
+        assert_eq!(reader.next().await.unwrap().offset, 20, "{code}");
+    }
 }
 
 #[tokio::test]
