@@ -1,5 +1,5 @@
 //! A member's life: subscribe, join, hold partitions, give them up, come back. One task per consumer.
-//! Not the requests (join.rs, heartbeat.rs) nor the assignors.
+//! Not the requests (join.rs, heartbeat.rs), how it leaves (leaving.rs) nor the assignors.
 //!
 //! Everything that takes time runs inside [`Member::tend`], which goes on with heartbeats, the poll clock, metadata and
 //! the user's wishes meanwhile. It is left early only for a [`Stop`]; a wish to join again (`wanted`) waits until the
@@ -36,7 +36,7 @@ use super::join::{self, Joined, Led, Wish};
 use super::modern::Modern;
 use super::strategy::Strategy;
 use super::verdict::{self, Verdict};
-use super::{Identity, names, without};
+use super::{names, without};
 
 /// Why a member's present generation, or its wish for one, ends.
 pub(super) enum Stop {
@@ -61,7 +61,7 @@ pub(super) struct Member {
     /// What we last joined with; none before that.
     pub(super) topics: Option<Arc<[Arc<str>]>>,
     /// The generation in which what we own was given to us.
-    owned_since: i32,
+    pub(super) owned_since: i32,
     /// What the group gave us last, and in which generation, whether we still have it or not.
     given: Arc<(Vec<TopicPartition>, i32)>,
     pub(super) heart: Heart,
@@ -69,10 +69,10 @@ pub(super) struct Member {
     pub(super) modern: Option<Modern>,
     /// By which protocol is decided.
     pub(super) chosen: bool,
-    clock: PollClock,
+    pub(super) clock: PollClock,
     updates: watch::Receiver<u64>,
     /// Why to join again, and since when.
-    wanted: Option<(String, Instant)>,
+    pub(super) wanted: Option<(String, Instant)>,
     /// We lead the group: what to watch, and when to ask for missing topics again.
     leads: Option<Led>,
     missing_look: Instant,
@@ -81,9 +81,9 @@ pub(super) struct Member {
     pub(super) failing_since: Option<Instant>,
     pub(super) ever_joined: bool,
     /// On the way out: wishes and the poll clock no longer matter.
-    leaving: bool,
+    pub(super) leaving: bool,
     /// We are to go, in the middle of a rebalance: until then it may end first.
-    patience: Option<Instant>,
+    pub(super) patience: Option<Instant>,
 }
 
 /// Runs until the consumer closes or its group is beyond help.
@@ -420,7 +420,7 @@ impl Member {
         Ok(())
     }
 
-    fn watch_as_leader(&mut self, leads: Option<Led>) {
+    pub(super) fn watch_as_leader(&mut self, leads: Option<Led>) {
         let metadata = self.shared.client.metadata();
         if let Some(led) = &leads {
             metadata.track(led.topics.iter().map(|topic| &**topic), false);
@@ -472,98 +472,5 @@ impl Member {
             None => (options.max_poll_interval.saturating_sub(options.heartbeat_interval) * 3 / 4)
                 .max(options.max_poll_interval / 2),
         }
-    }
-
-    /// Leaves in good order.
-    async fn go(&mut self, reason: &str) {
-        self.leaving = true;
-        self.patience = None;
-        let owned = self.shared.with(|s| s.assigned());
-        if self.shared.group.identity().is_member() {
-            if self.revoke(owned).await.is_err() {
-                self.lose();
-            }
-        } else if let Err(error) = self.shared.commit_before_end().await {
-            // Partitions assigned by hand, when the consumer closes.
-            self.shared.sink.event(ConsumerEvent::CommitFailed(error));
-        }
-        self.heart.stop();
-        if !self.shared.group.identity().member_id.is_empty() {
-            let limit = self.shared.client.options().request_timeout.min(self.handshake_time());
-            let _ = heartbeat::leave(&self.shared, reason, limit).await;
-        }
-        self.reset();
-        self.leaving = false;
-        self.shared.unsubscribed();
-    }
-
-    /// The loop has not stepped for `max.poll.interval.ms`: what is finished is committed, the rest is for others.
-    /// Joins again when the loop comes back.
-    async fn throw_out_slow_loop(&mut self) {
-        let options = &self.shared.options;
-        let error = Error::new(
-            ErrorKind::MaxPollExceeded,
-            format!(
-                "the loop did not ask for its next record for max.poll.interval.ms ({} ms): the consumer left its group and joins \
-                 again when the loop goes on. Do less per record, or raise max.poll.interval.ms",
-                options.max_poll_interval.as_millis()
-            ),
-        );
-        self.leaving = true;
-        self.patience = None;
-        let owned = self.shared.with(|s| s.assigned());
-        self.shared.change(|s| owned.iter().for_each(|tp| s.hold(tp)));
-        let limit = options.session_timeout.min(self.shared.client.options().request_timeout);
-        if options.enable_auto_commit {
-            let _ = commit::finished(&self.shared, Some(&owned), limit).await;
-        }
-        self.heart.stop();
-        let _ = heartbeat::leave(&self.shared, "max.poll.interval.ms is over", limit).await;
-        self.lose();
-        self.leaving = false;
-        self.shared.sink.event(ConsumerEvent::MaxPollExceeded(error));
-        self.wait_for_poll().await;
-    }
-
-    /// Until the loop polls, or the user wants something else.
-    ///
-    /// No wake-up is lost: the flag is set first, then the loop is looked at under the lock that its poll takes. A poll
-    /// whose lock came before ours is seen here (its count, or that it waits); one whose lock came after sees the flag.
-    async fn wait_for_poll(&mut self) {
-        self.shared.wake_on_poll(true);
-        let mut activity = self.clock.is_alive(&self.shared);
-        while !activity && !self.shared.is_closing() {
-            if !matches!(self.shared.with(|s| s.interest.clone()), Interest::Topics(_)) {
-                break;
-            }
-            self.shared.coordinator.notified().await;
-            activity = self.clock.is_alive(&self.shared);
-        }
-        self.shared.wake_on_poll(false);
-        self.clock.restart();
-    }
-
-    /// What we own is not ours any more.
-    fn lose(&mut self) {
-        let owned = self.shared.with(|s| s.assigned());
-        self.shared.change(|s| owned.iter().for_each(|tp| s.remove(tp)));
-        if !owned.is_empty() {
-            self.shared.sink.event(ConsumerEvent::Lost(owned));
-        }
-        self.reset();
-    }
-
-    /// As before the first join.
-    fn reset(&mut self) {
-        self.shared.group.change_identity(|identity| *identity = Identity::default());
-        self.topics = None;
-        if let Some(modern) = &mut self.modern {
-            modern.forget();
-        }
-        self.owned_since = -1;
-        self.heart.stop();
-        self.wanted = None;
-        self.patience = None;
-        self.watch_as_leader(None);
     }
 }

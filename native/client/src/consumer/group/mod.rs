@@ -13,6 +13,7 @@ pub(crate) mod assignors;
 mod coordinator;
 mod heartbeat;
 mod join;
+mod leaving;
 pub(crate) mod membership;
 mod modern;
 pub(crate) mod protocol;
