@@ -2,24 +2,13 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Consumer, Message } from '../ts/index.ts'
-import { setUp, unique } from './support.ts'
+import { random, setUp, unique } from './support.ts'
 
 /** How long it is made difficult; `npm run test:long` takes five minutes. */
 const seconds = Number(process.env.DOHLE_SILENCE_SECONDS ?? 30)
 const partitions = 6
 /** Nothing that works takes so long: who waits longer has gone silent. */
 const SILENT_MS = 60_000
-
-/** The same numbers in every run, so that a failure can be run again. */
-function random(seed: number) {
-  let x = seed
-  return (below: number) => {
-    x ^= x << 13
-    x ^= x >>> 17
-    x ^= x << 5
-    return (x >>> 0) % below
-  }
-}
 
 const context = setUp()
 

@@ -2,22 +2,11 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Consumer } from '../ts/index.ts'
-import { numbers, setUp } from './support.ts'
+import { numbers, random, setUp } from './support.ts'
 
 const partitions = 4
 const records = 3_000
 const runMs = 3_000
-
-/** The same numbers in every run, so that a failure can be run again. */
-function random(seed: number) {
-  let x = seed
-  return (below: number) => {
-    x ^= x << 13
-    x ^= x >>> 17
-    x ^= x << 5
-    return (x >>> 0) % below
-  }
-}
 
 describe('under pauses, resumes, seeks and slow readers', () => {
   const context = setUp()

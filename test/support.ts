@@ -24,6 +24,17 @@ export function unique(name: string): string {
   return `${name}-${process.pid}-${++count}`
 }
 
+/** Numbers below a bound, the same in every run, so that a failure can be run again. */
+export function random(seed: number) {
+  let x = seed
+  return (below: number) => {
+    x ^= x << 13
+    x ^= x >>> 17
+    x ^= x << 5
+    return (x >>> 0) % below
+  }
+}
+
 /** A topic with `records` records per partition, whose values are their offsets. */
 export async function numbers(kafka: Kafka, records: number, partitions = 1): Promise<string> {
   const topic = unique('numbers')

@@ -115,12 +115,11 @@ impl Operation for Produce {
     async fn run(self, target: Partitions) -> Result<AppendedBatch, Failure> {
         let mut log = engine::Partition::new(target.client(), &self.topic, self.partition)?;
         if let Some(name) = &self.compression {
-            let codec = Compression::ALL.into_iter().find(|codec| codec.name() == name);
-            let allowed = "is none of none, gzip, snappy, lz4 and zstd";
-            let shown: String = name.chars().take(60).collect();
-            log = log.with_compression(
-                codec.ok_or_else(|| Failure::argument("compression", &format!("'{shown}' {allowed}")))?,
-            );
+            let codec = name.parse::<Compression>().map_err(|_| {
+                let shown: String = name.chars().take(60).collect();
+                Failure::argument("compression", &format!("'{shown}' is none of none, gzip, snappy, lz4 and zstd"))
+            })?;
+            log = log.with_compression(codec);
         }
         let records: Vec<engine::Record> = self.records.into_iter().map(record).collect();
         let produced = log.produce(&records).await?;

@@ -67,23 +67,9 @@ async fn a_cooperative_rebalance_takes_only_what_moves() {
 async fn partitions_go_to_the_next_owner_only_after_the_language_has_answered() {
     let cluster = Cluster::start().await;
     for strategy in ["range", "cooperative-sticky"] {
-        let (topic, group) = (cluster.topic(2).await, unique("group"));
-        let one = Member::subscribed(&cluster, options(&group, strategy), &topic);
-        shared_out(&[(&one, 2)]).await;
-        one.until("asked", |one| !one.told.questions.lock().is_empty()).await;
-        one.told.silent.store(true, Ordering::SeqCst);
-        let two = Member::subscribed(&cluster, options(&group, strategy), &topic);
-        one.until("asked to revoke", |one| !one.revoked().is_empty()).await;
+        let group = unique("group");
         // Ten heartbeats later the answer is still awaited, we are still a member, and nobody has what we hold.
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        assert_eq!((one.owned(), two.owned()), (2, 0), "{}", one.story());
-        one.told.silent.store(false, Ordering::SeqCst);
-        let open: Vec<u64> = one.told.questions.lock().iter().map(|question| question.id).collect();
-        open.into_iter().for_each(|id| one.consumer.answer(id));
-        shared_out(&[(&one, 1), (&two, 1)]).await;
-        assert!(!one.lost(), "{}", one.story());
-        one.close().await;
-        two.close().await;
+        hands_over_when_answered(&cluster, || options(&group, strategy), Duration::from_secs(1)).await;
     }
 }
 

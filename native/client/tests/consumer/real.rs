@@ -1,7 +1,6 @@
 //! Groups by KIP-848, whose coordinator only a real cluster has (DOHLE_TEST_BROKERS); does nothing without one.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use dohle_client::consumer::{ConsumerEvent, ConsumerOptions, GroupExit, GroupProtocol, TopicMatcher, re2_of};
@@ -104,22 +103,8 @@ async fn members_by_kip_848_share_partitions_and_only_what_moves_is_revoked() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn by_kip_848_partitions_go_to_the_next_owner_only_after_the_language_has_answered() {
     let Some(cluster) = real().await else { return };
-    let (topic, group) = (cluster.topic(2).await, unique("group"));
-    let one = Member::subscribed(&cluster, modern(&group), &topic);
-    shared_out(&[(&one, 2)]).await;
-    one.until("asked", |one| !one.told.questions.lock().is_empty()).await;
-    one.told.silent.store(true, Ordering::SeqCst);
-    let two = Member::subscribed(&cluster, modern(&group), &topic);
-    one.until("asked to revoke", |one| !one.revoked().is_empty()).await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!((one.owned(), two.owned()), (2, 0), "{}", one.story());
-    one.told.silent.store(false, Ordering::SeqCst);
-    let open: Vec<u64> = one.told.questions.lock().iter().map(|question| question.id).collect();
-    open.into_iter().for_each(|id| one.consumer.answer(id));
-    shared_out(&[(&one, 1), (&two, 1)]).await;
-    assert!(!one.lost(), "{}", one.story());
-    one.close().await;
-    two.close().await;
+    let group = unique("group");
+    hands_over_when_answered(&cluster, || modern(&group), Duration::from_secs(2)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -304,3 +304,23 @@ pub async fn shared_out(members: &[(&Member, usize)]) {
         panic!("partitions were never shared out\n{}", stories.join("\n\n"));
     }
 }
+
+/// With a member that is silent, another one gets nothing, for this time; once the silent one has answered, each has a half.
+pub async fn hands_over_when_answered(cluster: &Cluster, options: impl Fn() -> ConsumerOptions, silent: Duration) {
+    let topic = cluster.topic(2).await;
+    let one = Member::subscribed(cluster, options(), &topic);
+    shared_out(&[(&one, 2)]).await;
+    one.until("asked", |one| !one.told.questions.lock().is_empty()).await;
+    one.told.silent.store(true, Ordering::SeqCst);
+    let two = Member::subscribed(cluster, options(), &topic);
+    one.until("asked to revoke", |one| !one.revoked().is_empty()).await;
+    tokio::time::sleep(silent).await;
+    assert_eq!((one.owned(), two.owned()), (2, 0), "{}", one.story());
+    one.told.silent.store(false, Ordering::SeqCst);
+    let open: Vec<u64> = one.told.questions.lock().iter().map(|question| question.id).collect();
+    open.into_iter().for_each(|id| one.consumer.answer(id));
+    shared_out(&[(&one, 1), (&two, 1)]).await;
+    assert!(!one.lost(), "{}", one.story());
+    one.close().await;
+    two.close().await;
+}

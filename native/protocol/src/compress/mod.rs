@@ -266,29 +266,12 @@ impl Decompressor {
         compression: Compression,
         input: &[u8],
         max: usize,
-        out: &mut Vec<u8>,
-    ) -> Result<(), CompressError> {
-        let mut output = Output::from(std::mem::take(out));
-        let result = self.run(compression, input, max, &mut output, true);
-        *out = output.into_vec();
-        result
-    }
-
-    /// As [`Self::decompress`], into memory that is used again.
-    ///
-    /// # Errors
-    /// When the input is malformed or too much would come out; `out` is then as it was.
-    pub fn decompress_to(
-        &mut self,
-        compression: Compression,
-        input: &[u8],
-        max: usize,
         out: &mut Output,
     ) -> Result<(), CompressError> {
         self.run(compression, input, max, out, true)
     }
 
-    /// As [`Self::decompress_to`], for message sets: those of magic 0 have a wrong header checksum in lz4.
+    /// As [`Self::decompress`], for message sets: those of magic 0 have a wrong header checksum in lz4.
     pub(crate) fn decompress_legacy(
         &mut self,
         compression: Compression,

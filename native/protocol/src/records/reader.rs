@@ -233,7 +233,7 @@ impl Batch {
             return Err(in_batch(RecordError::invalid("Attributes", position, i64::from(attributes.codec_id()))));
         };
         let start = out.len();
-        decompressor.decompress_to(compression, &self.bytes[BATCH_HEADER_LEN..], max, out).map_err(|error| {
+        decompressor.decompress(compression, &self.bytes[BATCH_HEADER_LEN..], max, out).map_err(|error| {
             let position = self.position + BATCH_HEADER_LEN;
             in_batch(RecordError::new(RecordErrorKind::Compression(error), "Records", position))
         })?;
