@@ -5,7 +5,7 @@
 
 use super::RecordError;
 use super::header::BatchHeader;
-use super::reader::{check_end, parse_record, record_timestamp};
+use super::record::{check_end, parse_record, record_timestamp};
 
 /// Numbers per record: offset delta, timestamp (low, high half), key start and length, value start and length, headers
 /// start, length in bytes and count. A length of −1 is null. Starts count from the chunk's first byte.

@@ -27,6 +27,7 @@ mod headers;
 mod index;
 mod legacy;
 mod reader;
+mod record;
 mod varint;
 
 pub use builder::{BatchBuilder, SealedBatch};
