@@ -165,7 +165,8 @@ export class Producer implements AsyncDisposable {
 
   /**
    * Runs `work` within a transaction: all that it sends, and the offsets it commits, become visible together when it has
-   * returned, or never when it throws. A send that fails, awaited or not, aborts too. Needs `transactionalId`.
+   * returned, or never when it throws. A send that fails, awaited or not, aborts too. Work that calls `commit` or `abort` itself
+   * need not await it. Needs `transactionalId`.
    *
    * @example
    * await producer.transaction(async tx => {

@@ -4,7 +4,7 @@
 import type { Batch } from './batch.ts'
 import type { BatchMetadata } from './batch-metadata.ts'
 import type { Consumer } from './consumer.ts'
-import { KafkaError } from './errors.ts'
+import { KafkaError, type Persistence } from './errors.ts'
 import type { PartitionOffset } from './generated/operations.ts'
 import { objectOf, optionsOf } from './internal/arguments.ts'
 import { aborted } from './internal/failure.ts'
@@ -51,12 +51,12 @@ export class Transaction implements AsyncDisposable {
    * @throws KafkaError with `abortable` when the transaction cannot be committed any more
    */
   send(message: TopicMessage, options?: SendOptions): Promise<RecordMetadata> {
-    return this.#closed ? over() : told(this.#host.producer.send(message, options))
+    return this.#closed ? over('not-persisted') : told(this.#host.producer.send(message, options))
   }
 
   /** Sends records of one topic with one promise for all of them, as {@link Producer.sendBatch} does. */
   sendBatch(batch: MessageBatch, options?: SendOptions): Promise<BatchMetadata> {
-    return this.#closed ? over() : told(this.#host.producer.sendBatch(batch, options))
+    return this.#closed ? over('not-persisted') : told(this.#host.producer.sendBatch(batch, options))
   }
 
   /**
@@ -104,6 +104,12 @@ export class Transaction implements AsyncDisposable {
    */
   async abort(options?: SendOptions): Promise<void> {
     if (!this.#ended) await this.#end(false, options)
+  }
+
+  /** The end of the program's own wish, if it has wished for one, else a commit. @internal */
+  async finish(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#ending === undefined) await this.commit({ signal })
+    else await within(this.#ending.done, signal)
   }
 
   /** Aborts it if it has not ended, so that `await using` works; one that is being committed is waited for. */
@@ -187,7 +193,7 @@ function told<T>(promise: Promise<T>): Promise<T> {
   return promise
 }
 
-function over(): Promise<never> {
+function over(persistence?: Persistence): Promise<never> {
   const message = 'the transaction has ended, or is about to'
-  return Promise.reject(new KafkaError(message, { code: 'INVALID_TXN_STATE' }))
+  return Promise.reject(new KafkaError(message, { code: 'INVALID_TXN_STATE', persistence }))
 }

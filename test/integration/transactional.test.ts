@@ -2,7 +2,14 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type ConsumerOptions, Kafka, type KafkaError, type Producer, type ProducerOptions } from 'dohle'
+import {
+  type ConsumerOptions,
+  Kafka,
+  type KafkaError,
+  type Producer,
+  type ProducerOptions,
+  type Transaction,
+} from 'dohle'
 import { KafkaServer } from '../../scripts/kafka.mjs'
 import { command } from './peers/peer.ts'
 import { unique } from './servers.ts'
@@ -144,11 +151,37 @@ for (const level of [2, 1]) {
       await refused(producer.transaction(() => {}))
       await producer.send({ topic: name, value: 'a' }) // is part of it
       await tx.commit()
-      await refused(tx.send({ topic: name, value: 'x' }))
+      const late = { code: 'INVALID_TXN_STATE', persistence: 'not-persisted' }
+      await assert.rejects(tx.send({ topic: name, value: 'x' }), late)
+      await assert.rejects(tx.sendBatch({ topic: name, messages: [{ value: 'x' }] }), late)
       await refused(tx.commit())
       await refused(producer.send({ topic: name, value: 'x' }))
       assert.deepEqual(await committedValues(name, 1), ['a'])
       await assert.rejects(kafka.producer().beginTransaction(), { code: 'INVALID_CONFIG' })
+      await producer.close()
+    })
+
+    test('an end that the work has begun is waited for, and what comes of it comes of the transaction', async () => {
+      const name = await topic()
+      const producer = transactional()
+      const sending = (value: string, end: (tx: Transaction) => unknown) =>
+        producer.transaction(async tx => {
+          tx.send({ topic: name, value })
+          return end(tx)
+        })
+      const begun = (call: Promise<void>) => assert.ok(call)
+      await sending('never', tx => begun(tx.abort()))
+      await sending('a', tx => begun(tx.commit()))
+      const mine = new Error('mine')
+      const thrown = sending('b', tx => {
+        begun(tx.commit())
+        throw mine
+      })
+      await assert.rejects(thrown, error => error === mine)
+      const swallowed = sending(5 as unknown as string, tx => tx.commit().catch(() => {}))
+      await assert.rejects(swallowed, { code: 'INVALID_ARGUMENT', abortable: true })
+      await sending('c', () => {})
+      assert.deepEqual(await committedValues(name, 3), ['a', 'b', 'c'])
       await producer.close()
     })
 
@@ -323,6 +356,8 @@ for (const level of [2, 1]) {
         producer.transaction(tx => tx.commitOffsets(consumer)),
         { code: 'INVALID_CONFIG', abortable: true, message: /enable.auto.commit/ },
       )
+      // Told beforehand nothing is begun, so that a program that tries aborted transactions again does not do so for ever.
+      await assert.rejects(producer.transaction(unexpected, { consumer }), { code: 'INVALID_CONFIG', abortable: false })
       await assert.rejects(
         producer.transaction(tx => tx.commitOffsets({} as never)),
         { code: 'INVALID_ARGUMENT', abortable: true },

@@ -9,7 +9,7 @@ import { optionsOf } from './arguments.ts'
 import type { Environment } from './environment.ts'
 import { aborted, invalid, kindOf } from './failure.ts'
 import type { Reader } from './reader.ts'
-import { readers } from './sources.ts'
+import { offsetsOf, readers } from './sources.ts'
 
 /** What a transaction needs of its producer. */
 export interface Host {
@@ -45,6 +45,8 @@ export class Transactions implements Host {
 
   async #begin({ signal, consumer }: TransactionOptions): Promise<Transaction> {
     const reader = consumer === undefined ? undefined : readerOf(consumer)
+    // Whether its offsets can be committed by a transaction, before there is one that would have to be aborted for it.
+    if (reader !== undefined) offsetsOf(reader, [])
     if (signal?.aborted) throw aborted(signal, 'aborted before the transaction began')
     if (this.#open !== undefined || this.#beginning) throw busy()
     this.#beginning = true
@@ -77,10 +79,10 @@ export class Transactions implements Host {
       if (signal?.aborted && !tx.ended) throw aborted(signal, 'the transaction was aborted with its signal')
     } catch (error) {
       // What is wrong with the producer, its next call tells; here it is what the program has thrown.
-      await tx.abort().catch(() => {})
+      await tx[Symbol.asyncDispose]().catch(() => {})
       throw error
     }
-    if (!tx.ended) await tx.commit({ signal })
+    await tx.finish(signal)
     return result
   }
 
