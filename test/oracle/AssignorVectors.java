@@ -32,6 +32,39 @@ public class AssignorVectors {
             if (random.nextBoolean()) topics.replaceAll((topic, count) -> 6);
             print("range", topics, members(1 + random.nextInt(6), 4, equal), true);
         }
+        for (String assignor : List.of("sticky", "cooperative-sticky")) {
+            for (int i = 0; i < 12; i++) racked(assignor, true);
+            for (int i = 0; i < 6; i++) racked(assignor, false);
+        }
+        racks = 2;
+        for (int i = 0; i < 5; i++) print("roundrobin", topics(4, 9), members(1 + random.nextInt(6), 4, false), true);
+    }
+
+    /** A group that lives, in racks. Java keeps members of such ids in their order, so that the lists are the same. */
+    static void racked(String assignor, boolean equal) {
+        racks = 2 + random.nextInt(2);
+        Map<String, Integer> topics = topics(3, 12);
+        List<String> same = subscription(3);
+        List<Member> members = new ArrayList<>();
+        for (int m = 0; m < 1 + random.nextInt(4); m++) members.add(inRack(m, equal ? same : subscription(3)));
+        int last = 5;
+        for (int generation = 1; generation <= 4; generation++) {
+            Map<String, List<TopicPartition>> lists = print(assignor, topics, members, equal);
+            List<Member> next = new ArrayList<>();
+            for (Member m : members) {
+                if (members.size() > 1 && random.nextInt(6) == 0) continue;
+                // Now and then one comes back from another rack.
+                String rack = random.nextInt(5) == 0 ? "rack-" + random.nextInt(racks) : m.rack;
+                next.add(new Member(m.id, null, m.topics, lists.get(m.id), generation, rack));
+            }
+            if (next.isEmpty() || random.nextInt(2) == 0) next.add(inRack(last++, equal ? same : subscription(3)));
+            members = next;
+        }
+    }
+
+    static Member inRack(int number, List<String> topics) {
+        String rack = random.nextInt(6) > 0 ? "rack-" + random.nextInt(racks) : null;
+        return new Member("m" + number, null, topics, List.of(), -1, rack);
     }
 
     /** How many racks brokers and members stand in; 0: nobody says. */

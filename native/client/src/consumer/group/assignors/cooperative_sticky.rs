@@ -4,6 +4,9 @@
 //! With equal subscriptions this is Java's constrained algorithm step by step (its members come in hash order, ours in
 //! the order of their ids). Otherwise: keep what may be kept, give the rest to the least loaded, then move single
 //! partitions while that narrows a gap of two or more, which is what Java's general algorithm ends in.
+//!
+//! Where members and replicas say where they stand (KIP-881), balance goes first, then nearness, then faithfulness: what a
+//! member has far from its rack is given up, what is free goes to near members as far as balance allows, then to anyone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,23 +14,28 @@ use crate::collections::{Map, Set};
 
 use super::super::super::handover::TopicPartition;
 use super::super::protocol::Member;
-use super::Counts;
+use super::nearness::Nearness;
+use super::{Counts, Racks};
 
-pub(super) fn assign(counts: &Counts, members: &[Member]) -> Vec<Vec<TopicPartition>> {
-    let mut lists = balanced(counts, members);
+pub(super) fn assign(counts: &Counts, racks: &Racks, members: &[Member]) -> Vec<Vec<TopicPartition>> {
+    let mut lists = balanced(counts, racks, members);
     withhold_moving(counts, members, &mut lists);
     lists
 }
 
 /// Everything is given to somebody, whoever owns it: what a group comes to in the end.
-pub(super) fn balanced(counts: &Counts, members: &[Member]) -> Vec<Vec<TopicPartition>> {
+pub(super) fn balanced(counts: &Counts, racks: &Racks, members: &[Member]) -> Vec<Vec<TopicPartition>> {
     if members.is_empty() {
         return Vec::new();
     }
-    let claims = Claims::read(counts, members);
+    let nearness = Nearness::read(counts, racks, members);
+    let mut claims = Claims::read(counts, members);
+    for (m, owned) in claims.owned.iter_mut().enumerate() {
+        owned.retain(|tp| !nearness.is_far(m, tp));
+    }
     match equal_subscriptions(members) {
-        true => constrained(counts, members, &claims),
-        false => general(counts, members, &claims),
+        true => constrained(counts, members, &claims, &nearness),
+        false => general(counts, members, &claims, &nearness),
     }
 }
 
@@ -102,7 +110,12 @@ fn all_partitions(counts: &Counts) -> impl Iterator<Item = TopicPartition> + '_ 
 }
 
 /// All members subscribe to the same topics: everyone gets the minimum, `extra` members get one more.
-fn constrained(counts: &Counts, members: &[Member], claims: &Claims) -> Vec<Vec<TopicPartition>> {
+fn constrained(
+    counts: &Counts,
+    members: &[Member],
+    claims: &Claims,
+    nearness: &Nearness<'_>,
+) -> Vec<Vec<TopicPartition>> {
     let subscribed: Counts =
         counts.iter().filter(|(topic, _)| members[0].subscribes(topic)).map(|(t, &c)| (t.clone(), c)).collect();
     let total: usize = subscribed.values().map(|&count| count as usize).sum();
@@ -131,9 +144,35 @@ fn constrained(counts: &Counts, members: &[Member], claims: &Claims) -> Vec<Vec<
         lists[m].extend(owned[..keep].iter().map(|&tp| tp.clone()));
         taken.extend(owned[..keep].iter().map(|&tp| tp.clone()));
     }
+    let mut free: Vec<_> = all_partitions(&subscribed).filter(|tp| !taken.contains(tp)).collect();
+
+    if nearness.matters() {
+        // Those with the fewest near members first, in turn to those below the minimum, else one more to another.
+        free.sort_by_key(|tp| nearness.near(tp));
+        let mut turn = 0;
+        free.retain(|tp| {
+            let in_turn = (0..below.len()).map(|i| (turn + i) % below.len());
+            if let Some(at) = in_turn.into_iter().find(|&at| nearness.is_near(below[at], tp)) {
+                let m = below[at];
+                lists[m].push(tp.clone());
+                turn = at + 1;
+                if lists[m].len() >= least {
+                    below.remove(at);
+                    turn = at;
+                    exact.push(m);
+                }
+                turn = if below.is_empty() { 0 } else { turn % below.len() };
+                return false;
+            }
+            let Some(at) = exact.iter().position(|&m| over < extra && nearness.is_near(m, tp)) else { return true };
+            over += 1;
+            lists[exact.remove(at)].push(tp.clone());
+            false
+        });
+    }
 
     // Round robin: first everyone to the minimum, then one more for as many as are left.
-    let mut free = all_partitions(&subscribed).filter(|tp| !taken.contains(tp));
+    let mut free = free.into_iter();
     let mut turn = 0;
     while !below.is_empty() {
         let Some(tp) = free.next() else { break };
@@ -154,7 +193,7 @@ fn constrained(counts: &Counts, members: &[Member], claims: &Claims) -> Vec<Vec<
 }
 
 /// Members subscribe to different topics.
-fn general(counts: &Counts, members: &[Member], claims: &Claims) -> Vec<Vec<TopicPartition>> {
+fn general(counts: &Counts, members: &[Member], claims: &Claims, nearness: &Nearness<'_>) -> Vec<Vec<TopicPartition>> {
     let mut takers: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for topic in counts.keys() {
         let mut list: Vec<usize> = (0..members.len()).filter(|&m| members[m].subscribes(topic)).collect();
@@ -174,6 +213,14 @@ fn general(counts: &Counts, members: &[Member], claims: &Claims) -> Vec<Vec<Topi
     // Those with the least choice first, each to the least loaded.
     let mut free: Vec<TopicPartition> = all_partitions(counts).filter(|tp| !taken.contains(tp)).collect();
     free.sort_by_key(|tp| takers[&*tp.topic].len());
+    if nearness.matters() {
+        free.retain(|tp| {
+            let near = takers[&*tp.topic].iter().filter(|&&m| !nearness.is_far(m, tp));
+            let Some(&m) = near.min_by_key(|&&m| lists[m].len()) else { return true };
+            lists[m].push(tp.clone());
+            false
+        });
+    }
     for tp in free {
         if let Some(&m) = takers[&*tp.topic].iter().min_by_key(|&&m| lists[m].len()) {
             lists[m].push(tp);

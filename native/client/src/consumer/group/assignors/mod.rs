@@ -11,6 +11,7 @@ use super::super::handover::TopicPartition;
 use super::protocol::Member;
 
 mod cooperative_sticky;
+mod nearness;
 mod range;
 mod round_robin;
 mod sticky;
@@ -83,8 +84,8 @@ impl Assignor {
         let mut lists = match self {
             Assignor::Range => range::assign(counts, racks, members),
             Assignor::RoundRobin => round_robin::assign(counts, members),
-            Assignor::Sticky => sticky::assign(counts, members),
-            Assignor::CooperativeSticky => cooperative_sticky::assign(counts, members),
+            Assignor::Sticky => sticky::assign(counts, racks, members),
+            Assignor::CooperativeSticky => cooperative_sticky::assign(counts, racks, members),
         };
         lists.iter_mut().for_each(|list| list.sort_unstable());
         lists

@@ -5,9 +5,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::super::super::handover::TopicPartition;
 use super::super::protocol::{Member, by_topic};
-use super::{Counts, cooperative_sticky};
+use super::{Counts, Racks, cooperative_sticky};
 
-pub(super) fn assign(counts: &Counts, members: &[Member]) -> Vec<Vec<TopicPartition>> {
+pub(super) fn assign(counts: &Counts, racks: &Racks, members: &[Member]) -> Vec<Vec<TopicPartition>> {
     let members: Vec<Member> = members
         .iter()
         .map(|member| {
@@ -15,7 +15,7 @@ pub(super) fn assign(counts: &Counts, members: &[Member]) -> Vec<Vec<TopicPartit
             Member { owned, generation, ..member.clone() }
         })
         .collect();
-    cooperative_sticky::balanced(counts, &members)
+    cooperative_sticky::balanced(counts, racks, &members)
 }
 
 /// Java's `StickyAssignorUserData`, version 1: topics with their partitions, then the generation.

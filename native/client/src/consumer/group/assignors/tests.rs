@@ -52,6 +52,29 @@ fn assignments_are_those_of_java() {
         let ordered = matches!(assignor, Assignor::Range | Assignor::RoundRobin);
         if case["exact"].as_bool().unwrap() && (ordered || equal_topics(&members)) {
             assert_eq!(ours, java, "{case}");
+        } else if !case["racks"].as_object().unwrap().is_empty() {
+            // Members subscribe to different topics: what moves for balance differs. As even, and as near and faithful.
+            let racks = racks(&case["racks"]);
+            let near = |lists: &[Vec<TopicPartition>]| -> usize {
+                let is_near = |m: &Member, tp: &&TopicPartition| {
+                    m.rack.as_ref().is_some_and(|rack| racks[&tp.topic][tp.partition as usize].contains(&**rack))
+                };
+                members.iter().zip(lists).map(|(m, list)| list.iter().filter(|tp| is_near(m, tp)).count()).sum()
+            };
+            let sizes = |lists: &[Vec<TopicPartition>]| {
+                let mut sizes: Vec<usize> = lists.iter().map(Vec::len).collect();
+                sizes.sort_unstable();
+                sizes
+            };
+            let stays = |lists: &[Vec<TopicPartition>]| near(lists) + kept(&members, lists);
+            if assignor.is_cooperative() {
+                let given: Vec<&TopicPartition> = ours.iter().flatten().collect();
+                let owned = members.iter().flat_map(|m| &m.owned).filter(|tp| given.contains(tp)).count();
+                assert_eq!(owned, kept(&members, &ours), "somebody else has it still: {case}");
+            } else {
+                assert_eq!(sizes(&ours), sizes(&java), "{case}");
+                assert!(stays(&ours) >= stays(&java), "{case}\n{ours:?}");
+            }
         } else {
             // Who of several equals gets one more depends on the order of Java's hash maps: as many are moved at most,
             // and the loads that result when all have moved are as even.
