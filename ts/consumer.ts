@@ -19,6 +19,7 @@ import type {
 import { arrayOf, checkTimeout, objectOf, optionsOf, plainOptions, reading } from './internal/arguments.ts'
 import { Assignors, type AssignRequest } from './internal/assignors.ts'
 import { Batches } from './internal/batches.ts'
+import { caller } from './internal/calls.ts'
 import type { Environment } from './internal/environment.ts'
 import { aborted, closed, failureOf, invalid, kindOf } from './internal/failure.ts'
 import { ForEach } from './internal/for-each.ts'
@@ -33,6 +34,9 @@ import { nodeStream, webStream } from './internal/streams.ts'
 import { TopicPattern } from './internal/topic-pattern.ts'
 import type { Message } from './message.ts'
 import type { CloseOptions } from './records.ts'
+
+/** Of the time that `close` has, what is left for the commit when handlers take long, in milliseconds. */
+const COMMIT_MS = 5_000
 
 /** Names of the functions that `subscribe` takes. */
 const LISTENERS = ['onAssigned', 'onRevoked', 'onLost'] as const
@@ -109,6 +113,8 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
   readonly #onClosed: () => void
   #pattern: TopicPattern | undefined
   #closing: Promise<void> | undefined
+  /** The engine's consumer closes. Before that, handlers that run may still commit. */
+  #gone = false
 
   /** @internal */
   constructor(environment: Environment, client: number, options: ConsumerOptions, onClosed: () => void) {
@@ -137,6 +143,7 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
    * is no more. Returns before the group has given partitions: records come when it has.
    */
   async subscribe(topics: string | readonly string[] | RegExp, options: SubscribeOptions = {}): Promise<void> {
+    if (this.#closing !== undefined) throw closed('consumer')
     const listeners = this.#open(options, ['signal', ...LISTENERS])
     for (const name of LISTENERS) {
       const listener: unknown = listeners[name]
@@ -163,6 +170,7 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
 
   /** Reads these partitions, without a group's assignment. What was subscribed or assigned before is no more. */
   async assign(partitions: readonly Assignment[], options: ReadOptions = {}): Promise<void> {
+    if (this.#closing !== undefined) throw closed('consumer')
     this.#open(options, ['signal'])
     const otherwise = this.#grouped ? 'committed' : 'earliest'
     const list = arrayOf(partitions, 'partitions')
@@ -329,8 +337,10 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
   }
 
   /**
-   * Ends all loops, commits what is finished if that is automatic, leaves the group and frees everything. Always settles.
-   * A second call waits for the first.
+   * Ends all loops, commits what is finished if that is automatic, leaves the group and frees everything. Handlers of
+   * `forEach` that run are waited for first, and may use the consumer meanwhile, except for one that calls this; what they
+   * finish is committed before anyone else gets their partitions. A loop's body is not waited for. Always settles: of
+   * `timeout` at least a quarter, or 5 s, is left for the commit. A second call waits for the first.
    */
   async close(options: ConsumerCloseOptions = {}): Promise<void> {
     const { timeout, leaveGroup } = optionsOf(options, ['timeout', 'leaveGroup'])
@@ -347,11 +357,21 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
 
   async #close(timeoutMs: number | undefined, leaveGroup: boolean | undefined): Promise<void> {
     this.#reader.stop()
-    const request = { timeoutMs, leaveGroup }
+    const leaver = caller()
+    let left = timeoutMs
     try {
-      const done = this.#environment.call(this.#handle, 'consumer.close', request)
-      await this.#rebalances.leaving(settleWithin(done, timeoutMs, 1_000))
+      const quiet = this.#reader.loop?.quiet?.([leaver])
+      if (quiet !== undefined) {
+        const began = performance.now()
+        const total = timeoutMs ?? this.#environment.invoke(this.#handle, 'consumer.closeTimeout', {})
+        await settleWithin(quiet, total - Math.min(total / 4, COMMIT_MS))
+        left = Math.max(0, Math.ceil(total - (performance.now() - began)))
+      }
+      this.#gone = true
+      const done = this.#environment.call(this.#handle, 'consumer.close', { timeoutMs: left, leaveGroup })
+      await this.#rebalances.leaving(settleWithin(done, left, 1_000), leaver)
     } finally {
+      this.#gone = true
       this.#environment.unlisten(this.#handle)
       this.#onClosed()
     }
@@ -359,7 +379,7 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
 
   /** The options of a call, checked; throws when the consumer is closed or the signal is aborted. */
   #open<T extends ReadOptions>(options?: T, known: readonly (keyof T & string)[] = []): T {
-    if (this.#closing !== undefined) throw closed('consumer')
+    if (this.#gone) throw closed('consumer')
     const own = optionsOf(options, known)
     if (own.signal?.aborted) throw aborted(own.signal, 'aborted before it began')
     return own

@@ -85,6 +85,35 @@ describe('groups of Apache Kafka', () => {
     })
   }
 
+  for (const [name, protocol] of Object.entries(protocols)) {
+    test(`close waits for the handler that runs: its record is not for the successor (${name})`, async () => {
+      const topic = unique('stop')
+      const groupId = unique('group')
+      await kafka.admin().createTopics([{ topic, partitions: 1 }])
+      await using producer = kafka.producer()
+      for (let n = 0; n < 4; n++) await producer.send({ topic, partition: 0, value: String(n) })
+      const began: number[] = []
+      const ended: number[] = []
+      const one = await member(topic, groupId, protocol)
+      const loop = one.forEach(async ({ offset }) => {
+        began.push(offset)
+        await sleep(1_500)
+        ended.push(offset)
+      })
+      await until('the first is in hand', () => began.length === 1)
+      const closed = one.close()
+      const two = await member(topic, groupId, protocol)
+      const second = two.forEach(({ offset }) => {
+        assert.deepEqual(ended, [0], `${offset} came before the one in hand was finished`)
+        began.push(offset)
+      })
+      await Promise.all([closed, loop])
+      await until('the successor has the rest', () => began.length === 4)
+      assert.deepEqual(began, [0, 1, 2, 3])
+      await Promise.all([two.close(), second])
+    })
+  }
+
   test('a RegExp selects the same topics by both protocols, whether RE2 has it or not', async () => {
     const prefix = unique('orders')
     const topics = ['eu', 'US', 'test'].map(suffix => `${prefix}-${suffix}`)

@@ -178,6 +178,9 @@ export interface ConsumerClose {
   timeoutMs?: number | null | undefined
 }
 
+/** How long `close` may take where no time is given, in milliseconds. */
+export type ConsumerCloseTimeout = Record<string, never>
+
 /** Commits offsets, or what is finished everywhere; completes when the coordinator has it. */
 export interface ConsumerCommit {
   /** The offsets; none: everything that is finished. */
@@ -914,6 +917,7 @@ export interface Operations {
   'consumer.watermarks': { request: ConsumerWatermarks; response: PartitionEnds }
   'consumer.lag': { request: ConsumerLag; response: number | null }
   'consumer.groupMetadata': { request: ConsumerGroupMetadata; response: GroupIdentity }
+  'consumer.closeTimeout': { request: ConsumerCloseTimeout; response: number }
   'consumer.statistics': { request: ConsumerStatistics; response: PartitionStatistics[] }
   'environment.answer': { request: EnvironmentAnswer; response: void }
   'consumer.committed': { request: ConsumerCommitted; response: FoundOffset[] }
@@ -1026,6 +1030,7 @@ const encodeConsumerClose = object({
   leaveGroup: maybe(flag),
   timeoutMs: maybe(whole(0, 4294967295)),
 })
+const encodeConsumerCloseTimeout = object({})
 const encodePartitionOffset = object({
   leaderEpoch: maybe(whole(0, 2147483647)),
   metadata: maybe(text),
@@ -1368,6 +1373,10 @@ export const codecs: { readonly [Name in OperationName]: Codec<Name> } = {
   },
   'consumer.groupMetadata': {
     encode: encoding(encodeConsumerGroupMetadata),
+    decode: JSON.parse,
+  },
+  'consumer.closeTimeout': {
+    encode: encoding(encodeConsumerCloseTimeout),
     decode: JSON.parse,
   },
   'consumer.statistics': {

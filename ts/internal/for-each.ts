@@ -3,6 +3,7 @@
  * what is finished counts once all records before it in its partition are.
  */
 import { type Message, view } from '../message.ts'
+import { Call, Calls } from './calls.ts'
 import type { Chunk } from './chunk.ts'
 import { aborted } from './failure.ts'
 import { Pace } from './pace.ts'
@@ -24,6 +25,7 @@ export class ForEach implements Loop {
   readonly #handler: Handler
   readonly #signal: AbortSignal | undefined
   readonly #pace = new Pace()
+  readonly #calls = new Calls()
   /** What runs, by the chunk it is of. */
   readonly #running = new Map<Promise<void>, Chunk>()
   #failure: { error: unknown } | undefined
@@ -183,12 +185,15 @@ export class ForEach implements Loop {
   }
 
   async #handle(chunk: Chunk, position: number): Promise<void> {
+    const call = new Call(this.#calls)
     try {
-      await this.#handler(view(chunk, position))
+      await this.#calls.begin(this.#handler, view(chunk, position), call)
       chunk.progress.finish(position)
     } catch (error) {
       this.#failure ??= { error }
       this.#reader.wake()
+    } finally {
+      this.#calls.end(call)
     }
   }
 
@@ -208,6 +213,10 @@ export class ForEach implements Loop {
   emptied(concerns: (chunk: Chunk) => boolean): Promise<void> | undefined {
     const concerned = [...this.#running].filter(([, chunk]) => concerns(chunk)).map(([task]) => task)
     return concerned.length === 0 ? undefined : Promise.all(concerned).then(() => {})
+  }
+
+  quiet(callers: Iterable<Call | undefined>): Promise<void> | undefined {
+    return this.#calls.quiet(callers)
   }
 }
 

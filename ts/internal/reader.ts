@@ -5,6 +5,7 @@
  * reads; a later one goes on where an earlier one stopped.
  */
 import { KafkaError } from '../errors.ts'
+import type { Call } from './calls.ts'
 import { Chunk } from './chunk.ts'
 import type { Environment } from './environment.ts'
 import { aborted, closed, thrown } from './failure.ts'
@@ -25,6 +26,11 @@ export interface Loop {
   include(): void
   /** Resolves when nothing of these partitions is in the program's hands; undefined: nothing is. */
   emptied(concerns: (chunk: Chunk) => boolean): Promise<void> | undefined
+  /**
+   * Resolves when no handler runs any more but those that `callers` are in, who want to leave; undefined: that is so. Loops
+   * without handlers do not know who is in their body.
+   */
+  quiet?(callers: Iterable<Call | undefined>): Promise<void> | undefined
   /** Partitions are about to be paused, or (false) read from another place. */
   paused?(concerns: (chunk: Chunk) => boolean, paused: boolean): void
 }

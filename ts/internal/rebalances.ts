@@ -4,6 +4,7 @@
  */
 import type { KafkaError } from '../errors.ts'
 import type { TopicPartition } from '../generated/operations.ts'
+import { type Call, caller } from './calls.ts'
 import { concerning } from './partitions.ts'
 import type { Reader } from './reader.ts'
 import { settleWithin } from './settle.ts'
@@ -23,8 +24,11 @@ export class Rebalances {
   listeners: RebalanceListeners = {}
   readonly #reader: Reader
   #tail: Promise<void> = Promise.resolve()
-  /** The program itself asked to leave, maybe in a loop's body: then nothing in hand is waited for. */
-  #leaving = 0
+  /**
+   * The program itself asked to leave, each time maybe in a handler or a loop's body: then other handlers are waited for,
+   * and nothing else that is in hand.
+   */
+  readonly #leavers = new Set<{ caller: Call | undefined }>()
   readonly #onLeaving: (() => void)[] = []
 
   constructor(reader: Reader) {
@@ -42,30 +46,38 @@ export class Rebalances {
     this.#tail = this.#tail.then(() => this.#call(this.listeners.onLost, partitions))
   }
 
-  /** While `promise` is pending, questions come of the program's own wish to leave. */
-  async leaving<T>(promise: Promise<T>): Promise<T> {
-    this.#leaving++
+  /** While `promise` is pending, questions come of the program's own wish to leave, which it had in `call`. */
+  async leaving<T>(promise: Promise<T>, call = caller()): Promise<T> {
+    const leaver = { caller: call }
+    this.#leavers.add(leaver)
     for (const go of this.#onLeaving.splice(0)) go()
     try {
       return await promise
     } finally {
-      this.#leaving--
+      this.#leavers.delete(leaver)
     }
   }
 
   async #prepare(name: 'revoke' | 'assigned', partitions: TopicPartition[], deadlineMs: number): Promise<void> {
     if (name === 'assigned') return await this.#call(this.listeners.onAssigned, partitions)
-    await this.#inHand(partitions, deadlineMs)
+    await settleWithin(this.#inHand(partitions), deadlineMs)
     await this.#call(this.listeners.onRevoked, partitions)
   }
 
   /** Waits until the program asks for its next record, as that finishes the one in hand. */
-  async #inHand(partitions: TopicPartition[], deadlineMs: number): Promise<void> {
-    if (this.#leaving > 0) return
-    const emptied = this.#reader.loop?.emptied(concerning(partitions))
-    if (emptied === undefined) return
-    const leaving = new Promise<void>(resolve => this.#onLeaving.push(resolve))
-    await settleWithin(Promise.race([emptied, leaving]), deadlineMs)
+  async #inHand(partitions: TopicPartition[]): Promise<void> {
+    const { loop } = this.#reader
+    if (this.#leavers.size === 0) {
+      const emptied = loop?.emptied(concerning(partitions))
+      if (emptied === undefined) return
+      let left = false
+      const leaving = new Promise<void>(resolve => this.#onLeaving.push(resolve)).then(() => {
+        left = true
+      })
+      await Promise.race([emptied, leaving])
+      if (!left) return
+    }
+    await loop?.quiet?.([...this.#leavers].map(({ caller }) => caller))
   }
 
   async #call(listener: ((partitions: TopicPartition[]) => unknown) | undefined, partitions: TopicPartition[]) {

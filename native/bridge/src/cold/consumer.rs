@@ -375,6 +375,12 @@ impl From<GroupIdentity> for engine::GroupMetadata {
     }
 }
 
+on_all! {
+    /// How long `close` may take where no time is given, in milliseconds.
+    CloseTimeout, "consumer.closeTimeout", "ConsumerCloseTimeout", u32,
+    |consumer| u32::try_from(consumer.api_timeout().as_millis()).unwrap_or(u32::MAX)
+}
+
 /// Commits what is finished, leaves the group, ends. Always completes.
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "ConsumerClose")]

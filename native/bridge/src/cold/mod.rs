@@ -137,6 +137,7 @@ pub const OPERATIONS: &[Row] = &[
     Row::now::<consumer::Watermarks>(),
     Row::now::<consumer::Lag>(),
     Row::now::<consumer::GroupMetadata>(),
+    Row::now::<consumer::CloseTimeout>(),
     Row::now::<consumer_statistics::Statistics>(),
     Row::now::<environment::Answer>(),
     Row::later::<consumer_offsets::Committed>(),

@@ -389,11 +389,12 @@ impl Consumer {
         }
     }
 
-    // ---- checks -------------------------------------------------------------------------------------------------
-
-    fn api_timeout(&self) -> Duration {
+    /// `default.api.timeout.ms`: how long a call may take where no time is given.
+    pub fn api_timeout(&self) -> Duration {
         self.shared().client.options().default_api_timeout
     }
+
+    // ---- checks -------------------------------------------------------------------------------------------------
 
     fn check_open(&self) -> Result<()> {
         match self.shared().is_closing() {
