@@ -83,4 +83,4 @@ export type {
   TopicMessage,
   TransactionOptions,
 } from './records.ts'
-export { Transaction } from './transaction.ts'
+export { type GroupOffsets, Transaction } from './transaction.ts'

@@ -3,10 +3,10 @@
  */
 import type { Batch } from './batch.ts'
 import type { BatchMetadata } from './batch-metadata.ts'
-import type { Consumer } from './consumer.ts'
+import type { Consumer, OffsetToCommit } from './consumer.ts'
 import { KafkaError, type Persistence } from './errors.ts'
-import type { PartitionOffset } from './generated/operations.ts'
-import { objectOf, optionsOf } from './internal/arguments.ts'
+import type { GroupIdentity, PartitionOffset } from './generated/operations.ts'
+import { arrayOf, objectOf, optionsOf, refuseUnknown } from './internal/arguments.ts'
 import { aborted } from './internal/failure.ts'
 import type { Reader } from './internal/reader.ts'
 import { onAbort } from './internal/signals.ts'
@@ -14,6 +14,14 @@ import { committed, offsetsOf, rewind, sourceOf } from './internal/sources.ts'
 import { abortable, type Host } from './internal/transactions.ts'
 import type { Message } from './message.ts'
 import type { MessageBatch, RecordMetadata, SendOptions, TopicMessage } from './records.ts'
+
+/** Offsets that the program keeps itself, and as whom they are committed. */
+export interface GroupOffsets {
+  /** As whom: `consumer.groupMetadata()`, or `{ groupId }` alone, which nothing fences. */
+  group: GroupIdentity
+  /** The offsets. */
+  offsets: readonly OffsetToCommit[]
+}
 
 /**
  * An open transaction of a producer. Made by {@link Producer.transaction} and {@link Producer.beginTransaction}.
@@ -64,23 +72,28 @@ export class Transaction implements AsyncDisposable {
    *
    * @param from a message or a batch: its partition is done up to and including it; or a consumer: what is finished
    * everywhere, the record or batch that its loop has in hand included. The consumer needs `enableAutoCommit: false`. When
-   * the transaction is aborted, the consumer goes back to its last committed offsets
+   * the transaction is aborted, the consumer goes back to its last committed offsets. Or offsets and a group: these, and no
+   * consumer goes anywhere
    * @throws KafkaError with `abortable`: the group has given the partition to another member, for example
    */
-  commitOffsets(from: Consumer | Message | Batch, options?: SendOptions): Promise<void> {
+  commitOffsets(from: Consumer | Message | Batch | GroupOffsets, options?: SendOptions): Promise<void> {
     if (this.#closed) return over()
     const committing = this.#commitOffsets(from, options)
     this.#committing.add(committing)
     return told(committing)
   }
 
-  async #commitOffsets(from: Consumer | Message | Batch, options?: SendOptions): Promise<void> {
+  async #commitOffsets(from: Consumer | Message | Batch | GroupOffsets, options?: SendOptions): Promise<void> {
     try {
       const { signal } = optionsOf(options, ['signal'])
-      const { reader, after } = sourceOf(objectOf(from, 'from'))
+      const { environment, handle } = this.#host
+      if ('group' in objectOf(from, 'from')) {
+        const { group, offsets } = given(from as GroupOffsets)
+        return await environment.call(handle, 'producer.commitOffsets', { offsets, group }, signal)
+      }
+      const { reader, after } = sourceOf(from as Consumer | Message | Batch)
       this.#readers.add(reader)
       const { offsets, group } = offsetsOf(reader, after)
-      const { environment, handle } = this.#host
       await environment.call(handle, 'producer.commitOffsets', { offsets, group }, signal)
       this.#offsets.push([reader, offsets])
     } catch (error) {
@@ -176,6 +189,11 @@ export class Transaction implements AsyncDisposable {
     if (done) for (const [reader, offsets] of this.#offsets) committed(reader, offsets)
     else for (const reader of this.#readers) rewind(reader)
   }
+}
+
+function given(from: GroupOffsets): { group: GroupIdentity; offsets: PartitionOffset[] } {
+  refuseUnknown(from, ['group', 'offsets'], 'from')
+  return { group: objectOf(from.group, 'from.group'), offsets: [...arrayOf(from.offsets, 'from.offsets')] }
 }
 
 /** As `promise`, but rejects when `signal` is aborted. */

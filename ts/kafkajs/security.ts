@@ -1,0 +1,71 @@
+/**
+ * kafkajs' `ssl` and `sasl` as the engine's `tls` and `sasl`. What the engine does in another way is refused by name.
+ */
+import type * as tls from 'node:tls'
+import { KafkaJSNonRetriableError } from './errors.ts'
+import type { KafkaConfig } from './types/client.ts'
+
+/** Members of `tls.ConnectionOptions` that have a counterpart. */
+const KNOWN = ['ca', 'cert', 'key', 'passphrase', 'servername', 'rejectUnauthorized', 'minVersion', 'host', 'port']
+
+/** The engine's `tls`. */
+export function sslOptions(ssl: KafkaConfig['ssl']): { tls?: unknown } {
+  if (ssl === undefined || ssl === null || ssl === false) return {}
+  if (ssl === true) return { tls: true }
+  const stray = Object.keys(ssl).filter(
+    name => !KNOWN.includes(name) && ssl[name as keyof tls.ConnectionOptions] !== undefined,
+  )
+  if (stray.length > 0) {
+    throw new KafkaJSNonRetriableError(
+      `ssl.${stray[0]}: TLS is the engine's, which takes ca, cert, key, passphrase, servername and rejectUnauthorized`,
+    )
+  }
+  const { ca, cert, key, passphrase, servername, rejectUnauthorized } = ssl
+  const members = {
+    ca: pem(ca, 'ca'),
+    cert: pem(cert, 'cert'),
+    key: pem(key, 'key'),
+    passphrase,
+    serverName: servername,
+    verify: rejectUnauthorized,
+  }
+  return { tls: Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) }
+}
+
+/** Certificates and keys as PEM: one text, or several that are read as one. */
+function pem(given: unknown, name: string): string | undefined {
+  if (given === undefined || given === null) return undefined
+  const parts = (Array.isArray(given) ? given : [given]).map(part => {
+    if (typeof part === 'string') return part
+    if (part instanceof Uint8Array) return Buffer.from(part).toString('utf8')
+    throw new KafkaJSNonRetriableError(`ssl.${name}: is neither PEM text nor bytes of it`)
+  })
+  return parts.join('\n')
+}
+
+/** The engine's `sasl`. */
+export function saslOptions(sasl: KafkaConfig['sasl']): { sasl?: unknown } {
+  if (sasl === undefined || sasl === null) return {}
+  if ('authenticationProvider' in sasl) {
+    throw new KafkaJSNonRetriableError(
+      `sasl: a mechanism of your own ("${sasl.mechanism}") cannot be used, connections are the engine's; for AWS MSK use dohle's AWS_MSK_IAM`,
+    )
+  }
+  switch (sasl.mechanism.toLowerCase() as typeof sasl.mechanism) {
+    case 'plain':
+    case 'scram-sha-256':
+    case 'scram-sha-512': {
+      const { username, password } = sasl as { username: string; password: string }
+      return { sasl: { mechanism: sasl.mechanism.toUpperCase(), username, password } }
+    }
+    case 'oauthbearer': {
+      const { oauthBearerProvider } = sasl as { oauthBearerProvider: () => Promise<{ value: string }> }
+      const token = async () => (await oauthBearerProvider()).value
+      return { sasl: { mechanism: 'OAUTHBEARER', token } }
+    }
+    default:
+      throw new KafkaJSNonRetriableError(
+        `sasl: the mechanism "${sasl.mechanism}" is not supported; there are plain, scram-sha-256, scram-sha-512 and oauthbearer`,
+      )
+  }
+}
