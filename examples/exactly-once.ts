@@ -3,12 +3,10 @@
 // Output and offsets become visible together, by a transaction. Whoever reads the output with `read_committed` sees what was made
 // of each input record once, also when this program is killed at any moment and started again.
 import { Kafka, KafkaError } from 'dohle'
+import { Broker } from 'dohle/broker'
 
-const brokers = process.env.KAFKA
-if (!brokers) {
-  console.log('This needs a Kafka with transactions, which the embedded broker does not have yet: set KAFKA=host:port')
-  process.exit()
-}
+const broker = process.env.KAFKA ? undefined : await Broker.start()
+const brokers = process.env.KAFKA || broker!.address
 
 // With INPUT and OUTPUT it runs until it is stopped; otherwise it makes topics of its own and ends when it is through.
 const demo = process.env.INPUT === undefined
@@ -63,4 +61,5 @@ try {
   }
 } finally {
   await kafka.close()
+  await broker?.close()
 }

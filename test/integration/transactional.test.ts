@@ -1,4 +1,4 @@
-/** Our transactions on a real Kafka, of both kinds (`transaction.version` 2 and, on the same broker, 1), seen by kcat too. */
+/** Our transactions of both kinds (`transaction.version` 2 and 1) on a real Kafka and on the embedded broker, seen by kcat too. */
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -10,6 +10,7 @@ import {
   type ProducerOptions,
   type Transaction,
 } from 'dohle'
+import { Broker } from 'dohle/broker'
 import { KafkaServer } from '../../scripts/kafka.mjs'
 import { command } from './peers/peer.ts'
 import { unique } from './servers.ts'
@@ -25,17 +26,37 @@ before(async () => {
 })
 after(() => server?.stop())
 
-for (const level of [2, 1]) {
-  describe(`transactions of ours, with transaction.version ${level}`, () => {
+async function downgraded(level: number): Promise<string> {
+  const feature = ['downgrade', '--feature', `transaction.version=${level}`]
+  await server.tool('FeatureCommand', ['--bootstrap-server', '@broker', ...feature])
+  return server.bootstrap
+}
+
+/** In this order: the real one is downgraded once. */
+const brokers: { name: string; level: number; start: () => Promise<string | Broker> }[] = [
+  { name: 'Apache Kafka', level: 2, start: async () => server.bootstrap },
+  { name: 'Apache Kafka', level: 1, start: () => downgraded(1) },
+  ...[2, 1].map(transactionVersion => ({
+    name: 'the embedded broker',
+    level: transactionVersion,
+    start: () => Broker.start({ transactionVersion }),
+  })),
+]
+
+for (const { name, level, start } of brokers) {
+  describe(`transactions of ours on ${name}, with transaction.version ${level}`, () => {
+    let broker: string | Broker
+    let bootstrap: string
     let kafka: Kafka
     before(async () => {
-      if (level < 2) {
-        const feature = ['downgrade', '--feature', `transaction.version=${level}`]
-        await server.tool('FeatureCommand', ['--bootstrap-server', '@broker', ...feature])
-      }
-      kafka = new Kafka({ brokers: server.bootstrap })
+      broker = await start()
+      bootstrap = typeof broker === 'string' ? broker : broker.address
+      kafka = new Kafka({ brokers: bootstrap })
     })
-    after(() => kafka?.close())
+    after(async () => {
+      await kafka?.close()
+      if (typeof broker === 'object') await broker.close()
+    })
 
     async function topic(partitions = 1, configs: Record<string, string> = {}): Promise<string> {
       const name = unique('transactional')
@@ -89,7 +110,7 @@ for (const level of [2, 1]) {
       const expected = [0, 2, 3, 5].flatMap(round => [0, 1, 2, 3].map(i => `${round}-${i}`))
       assert.deepEqual(await committedValues(name, expected.length), expected)
 
-      const args = ['-q', '-C', '-b', server.bootstrap, '-t', name, '-o', 'beginning', '-e', '-f', '%s\n']
+      const args = ['-q', '-C', '-b', bootstrap, '-t', name, '-o', 'beginning', '-e', '-f', '%s\n']
       const lines = (text: Buffer) => text.toString().trim().split('\n')
       assert.deepEqual(lines(await command('kcat', [...args, '-X', 'isolation.level=read_committed'])), expected)
       const all = lines(await command('kcat', [...args, '-X', 'isolation.level=read_uncommitted']))

@@ -143,6 +143,16 @@ export interface BrokerStart {
    * @defaultValue everything is kept
    */
   retentionBytes?: number | null | undefined
+  /**
+   * Longest `transactionTimeoutMs` that a producer may have.
+   * @defaultValue 900000, as Kafka's
+   */
+  transactionMaxTimeoutMs?: number | null | undefined
+  /**
+   * Level of the feature `transaction.version`: 2 for transactions as Kafka 4 has them (KIP-890), 1 or 0 for those of the brokers before.
+   * @defaultValue 2
+   */
+  transactionVersion?: number | null | undefined
 }
 
 /** Stops the broker: closes its listener and all connections. What it held is gone. */
@@ -995,6 +1005,8 @@ const encodeBrokerStart = exact({
   partitions: maybe(whole(-2147483648, 2147483647)),
   port: maybe(whole(0, 65535)),
   retentionBytes: maybe(whole(0, 4294967295)),
+  transactionMaxTimeoutMs: maybe(whole(1, 2147483647)),
+  transactionVersion: maybe(whole(0, 2)),
 })
 const encodeBrokerStop = object({})
 const encodeClientClose = object({})

@@ -41,7 +41,9 @@ impl Broker {
             let life = Life { stop: stop.clone(), _alive: alive.clone() };
             world.spawn(Box::pin(accept(node.clone(), listener, life)));
         }
-        node.groups.run(&node, Life { stop, _alive: alive });
+        let life = Life { stop, _alive: alive };
+        node.groups.run(&node, life.clone());
+        node.transactions.run(&node, life);
         tracing::info!(%address, cluster_id = node.cluster_id, "embedded broker started");
         Ok(Self { address, node, stopping, tasks: Mutex::new(tasks) })
     }

@@ -5,8 +5,7 @@
 //!
 //! Served, in the versions of Kafka 4.3: topics (create, describe, grow, alter, delete), produce (all codecs, idempotent),
 //! fetch (sessions, topic ids, long polls), offsets by time, classic groups with static members, committed offsets,
-//! fault rules. Not served yet: transactions (a transactional id is refused with
-//! TRANSACTIONAL_ID_AUTHORIZATION_FAILED), the group protocol of KIP-848, share groups, TLS, SASL, ACLs, quotas.
+//! transactions (v1 and v2), fault rules. Not served yet: the group protocol of KIP-848, share groups, TLS, SASL, ACLs, quotas.
 //! Accepted and shown, but without effect: configurations other than `cleanup.policy` (keys are demanded; nothing is
 //! compacted), `max.message.bytes`, `message.timestamp.*`, `retention.bytes` and `segment.bytes`.
 //!
@@ -34,6 +33,7 @@ mod node;
 mod options;
 mod sessions;
 mod topics;
+mod transactions;
 pub mod world;
 
 pub use broker::Broker;

@@ -17,6 +17,7 @@ use crate::{
     log::validate::Decompressors,
     sessions::Sessions,
     topics::{Refusal, Topic, Topics},
+    transactions::Transactions,
 };
 
 /// The node's state.
@@ -26,6 +27,7 @@ pub(crate) struct Node {
     pub cluster_id: String,
     pub topics: Topics,
     pub groups: Groups,
+    pub transactions: Transactions,
     pub sessions: Sessions,
     pub faults: Faults,
     pub decompressors: Decompressors,
@@ -43,6 +45,7 @@ impl Node {
             cluster_id,
             topics: Topics::default(),
             groups: Groups::default(),
+            transactions: Transactions::default(),
             sessions: Sessions::default(),
             faults: Faults::default(),
             decompressors: Decompressors::default(),

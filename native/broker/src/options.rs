@@ -40,6 +40,11 @@ pub struct BrokerOptions {
     pub group_min_session_timeout_ms: i32,
     /// Largest session timeout a group member may ask for (`group.max.session.timeout.ms`). Default 1,800,000.
     pub group_max_session_timeout_ms: i32,
+    /// Longest transaction timeout a producer may ask for (`transaction.max.timeout.ms`). Default 900,000.
+    pub transaction_max_timeout_ms: i32,
+    /// Feature level told to clients (`transaction.version`): 2 for transactions v2 (KIP-890), 0 or 1 for those before.
+    /// Default 2.
+    pub transaction_version: i16,
     /// Open connections at the same time; more are closed at once. Default 10,000.
     pub max_connections: usize,
     /// The node's id (`node.id`). Default 1.
@@ -66,6 +71,8 @@ impl Default for BrokerOptions {
             group_initial_rebalance_delay_ms: 0,
             group_min_session_timeout_ms: 10,
             group_max_session_timeout_ms: 1_800_000,
+            transaction_max_timeout_ms: 900_000,
+            transaction_version: 2,
             max_connections: 10_000,
             node_id: 1,
             cluster_id: None,
@@ -98,6 +105,12 @@ impl BrokerOptions {
         self
     }
 
+    /// Sets [`transaction_version`](Self::transaction_version).
+    pub fn with_transaction_version(mut self, level: i16) -> Self {
+        self.transaction_version = level;
+        self
+    }
+
     /// Rejects what cannot work, naming the option, the value and what is allowed.
     pub(crate) fn check(&self) -> Result<(), BrokerError> {
         let at_least_one = |option: &'static str, value: i64| match value {
@@ -109,6 +122,15 @@ impl BrokerOptions {
         at_least_one("max_request_bytes", self.max_request_bytes.into())?;
         at_least_one("segment_bytes", self.segment_bytes as i64)?;
         at_least_one("max_connections", self.max_connections as i64)?;
+        at_least_one("transaction_max_timeout_ms", self.transaction_max_timeout_ms.into())?;
+        if !(0..=2).contains(&self.transaction_version) {
+            let value = self.transaction_version.to_string();
+            return Err(BrokerError::InvalidOption {
+                option: "transaction_version",
+                value,
+                expected: "is not 0, 1 or 2",
+            });
+        }
         if self.node_id < 0 {
             let value = self.node_id.to_string();
             return Err(BrokerError::InvalidOption { option: "node_id", value, expected: "is below 0" });

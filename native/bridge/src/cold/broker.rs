@@ -71,6 +71,17 @@ pub struct Start {
     ///
     /// Default: 0.
     pub group_initial_rebalance_delay_ms: Option<u32>,
+    /// Longest `transactionTimeoutMs` that a producer may have.
+    ///
+    /// Default: 900000, as Kafka's.
+    #[schemars(range(min = 1))]
+    pub transaction_max_timeout_ms: Option<i32>,
+    /// Level of the feature `transaction.version`: 2 for transactions as Kafka 4 has them (KIP-890), 1 or 0 for those
+    /// of the brokers before.
+    ///
+    /// Default: 2.
+    #[schemars(range(min = 0, max = 2))]
+    pub transaction_version: Option<i16>,
     /// The node's id.
     ///
     /// Default: 1.
@@ -110,6 +121,8 @@ impl Start {
         set(&mut options.max_message_bytes, self.max_message_bytes);
         options.retention_bytes = self.retention_bytes.map(u64::from);
         set(&mut options.group_initial_rebalance_delay_ms, self.group_initial_rebalance_delay_ms);
+        set(&mut options.transaction_max_timeout_ms, self.transaction_max_timeout_ms);
+        set(&mut options.transaction_version, self.transaction_version);
         set(&mut options.node_id, self.node_id);
         options.cluster_id = self.cluster_id;
         options

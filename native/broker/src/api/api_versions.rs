@@ -2,7 +2,7 @@
 //!
 //! Behaviour: a version that is not known is answered in version 0 with UNSUPPORTED_VERSION and this API's own range, so
 //! that the client can ask again (KIP-511). Features are told as far as they are served: a client that reads
-//! `transaction.version` 2 or `group.version` 1 would use what is not there yet.
+//! `group.version` 1 would use what is not there yet.
 //! Versions: 1 throttle time · 3 flexible (the header of the answer is not), client's name and version, features ·
 //! 4 features with minimum 0.
 
@@ -18,8 +18,17 @@ use super::{Api, Call, Envelope, Outcome, Reply, TABLE};
 
 pub(super) struct ApiVersions;
 
-/// `metadata.version`: from 3.3-IV3 to 4.3-IV0, as Kafka 4.3.1 tells it.
-const METADATA_VERSION: (&str, i16, i16) = ("metadata.version", 7, 30);
+/// From 3.3-IV3 to 4.3-IV0, as Kafka 4.3.1 tells it.
+const METADATA_VERSION: Feature = Feature { name: "metadata.version", min: 7, max: 30 };
+/// 2 is KIP-890.
+const TRANSACTION_VERSION: Feature = Feature { name: "transaction.version", min: 0, max: 2 };
+
+/// A feature of the cluster, and the levels that are known.
+struct Feature {
+    name: &'static str,
+    min: i16,
+    max: i16,
+}
 
 impl Api for ApiVersions {
     type Request = ApiVersionsRequest;
@@ -32,16 +41,16 @@ impl Api for ApiVersions {
         }
         let mut response = ApiVersionsResponse { api_keys: TABLE.iter().map(range).collect(), ..Default::default() };
         if call.version >= 3 {
-            let (name, min_version, max_version) = METADATA_VERSION;
-            let supported = SupportedFeatureKey { name: name.into(), min_version, max_version, ..Default::default() };
-            let finalized = FinalizedFeatureKey {
-                name: name.into(),
-                max_version_level: max_version,
-                min_version_level: max_version,
-                ..Default::default()
-            };
-            response.supported_features = vec![supported];
-            response.finalized_features = vec![finalized];
+            let levels = [
+                (METADATA_VERSION, METADATA_VERSION.max),
+                (TRANSACTION_VERSION, call.node.options.transaction_version),
+            ];
+            // Older clients cannot read a minimum of 0 (KAFKA-17492).
+            let known = levels.iter().filter(|(feature, _)| call.version >= 4 || feature.min > 0);
+            response.supported_features = known.map(|(feature, _)| supported(feature)).collect();
+            // Level 0 is "not finalised": Kafka leaves it out.
+            let finalized = levels.iter().filter(|(_, level)| *level > 0);
+            response.finalized_features = finalized.map(|(feature, level)| finalized_at(feature, *level)).collect();
             response.finalized_features_epoch = 1;
         }
         Reply::With(response)
@@ -49,6 +58,24 @@ impl Api for ApiVersions {
 
     fn refuse(_: &ApiVersionsRequest, code: ErrorCode) -> ApiVersionsResponse {
         ApiVersionsResponse { error_code: code.0, ..Default::default() }
+    }
+}
+
+fn supported(feature: &Feature) -> SupportedFeatureKey {
+    SupportedFeatureKey {
+        name: feature.name.into(),
+        min_version: feature.min,
+        max_version: feature.max,
+        ..Default::default()
+    }
+}
+
+fn finalized_at(feature: &Feature, level: i16) -> FinalizedFeatureKey {
+    FinalizedFeatureKey {
+        name: feature.name.into(),
+        max_version_level: level,
+        min_version_level: level,
+        ..Default::default()
     }
 }
 

@@ -1,8 +1,8 @@
 //! Fetch (key 1): whole batches from an offset on, waiting for `min_bytes` at most `max_wait_ms`.
 //!
 //! Behaviour: a fetch in the middle of a batch answers the whole batch; the first batch may exceed every limit; a
-//! partition answers from one segment at a time; batches are never cut. With one replica the high watermark and the last
-//! stable offset are the log's end, and there are no aborted transactions. A waiting fetch ends with its connection.
+//! partition answers from one segment at a time; batches are never cut. With one replica the high watermark is the log's end; the
+//! last stable offset is where the first open transaction begins. A waiting fetch ends with its connection.
 //! Versions: 4 isolation level · 5 log start · 7 sessions (KIP-227) · 9 leader epochs (KIP-320) · 10 zstd · 11 rack ·
 //! 12 flexible, diverging epochs · 13 topic ids · 15 replica state · 16 node endpoints · 18 high watermark of followers.
 
@@ -14,7 +14,7 @@ use dohle_protocol::{
     messages::{
         FetchRequest, FetchResponse,
         fetch_request::{FetchPartition, FetchTopic},
-        fetch_response::{FetchableTopicResponse, PartitionData},
+        fetch_response::{AbortedTransaction, FetchableTopicResponse, PartitionData},
     },
 };
 use tokio::{
@@ -24,7 +24,7 @@ use tokio::{
 
 use super::{Api, Call, Reply};
 use crate::{
-    log::{LEADER_EPOCH, Slice, Waiter},
+    log::{Aborted, Isolation, LEADER_EPOCH, Slice, Waiter},
     node::Node,
     sessions::{Context, Key, Tell, Told, TopicKey, Want},
     topics::Partition,
@@ -44,10 +44,12 @@ impl Api for Fetch {
             Ok(context) => context,
             Err(code) => return Reply::With(Self::refuse(&request, code)),
         };
-        let sources: Vec<Source> = context.wants.iter().map(|(key, want)| source(call, key, *want)).collect();
+        let isolation = Isolation::of(request.isolation_level);
+        let sources: Vec<Source> =
+            context.wants.iter().map(|(key, want)| source(call, key, *want, isolation)).collect();
         wait(&request, &sources).await;
         let parts = read(&request, &context, &sources);
-        Reply::With(answer(call.version, &context, parts))
+        Reply::With(answer(&context, parts))
     }
 
     fn refuse(request: &FetchRequest, code: ErrorCode) -> FetchResponse {
@@ -101,9 +103,10 @@ fn forgotten(request: &FetchRequest, version: i16) -> Vec<Key> {
 struct Source {
     partition: Result<Arc<Partition>, ErrorCode>,
     want: Want,
+    isolation: Isolation,
 }
 
-fn source(call: &Call, key: &Key, want: Want) -> Source {
+fn source(call: &Call, key: &Key, want: Want, isolation: Isolation) -> Source {
     let (topic, unknown) = match &key.0 {
         TopicKey::Name(name) => (call.node.topics.named(name), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
         TopicKey::Id(id) => (call.node.topics.with_id(dohle_protocol::Uuid(*id)), ErrorCode::UNKNOWN_TOPIC_ID),
@@ -113,7 +116,7 @@ fn source(call: &Call, key: &Key, want: Want) -> Source {
         check_epoch(want.leader_epoch)?;
         call.plan.guard((&topic.name, key.1), || Ok(partition))
     });
-    Source { partition, want }
+    Source { partition, want, isolation }
 }
 
 /// KIP-320: a client with an old view of the leader must look again; one with a newer view must wait for us.
@@ -129,13 +132,13 @@ impl Source {
     /// Bytes ready to be read.
     fn available(&self) -> Result<u64, ErrorCode> {
         let partition = self.open()?;
-        let available = partition.log.lock().available(self.want.offset)?;
+        let available = partition.log.lock().available(self.want.offset, self.isolation)?;
         Ok(available.min(u64::try_from(self.want.max_bytes).unwrap_or(0)))
     }
 
     fn read(&self, max_bytes: usize, at_least_one: bool) -> Result<Slice, ErrorCode> {
         let max_bytes = max_bytes.min(usize::try_from(self.want.max_bytes).unwrap_or(0));
-        self.open()?.log.lock().read(self.want.offset, max_bytes, at_least_one)
+        self.open()?.log.lock().read(self.want.offset, max_bytes, at_least_one, self.isolation)
     }
 
     fn open(&self) -> Result<&Arc<Partition>, ErrorCode> {
@@ -193,7 +196,7 @@ fn read(request: &FetchRequest, context: &Context, sources: &[Source]) -> Vec<(K
     parts.collect()
 }
 
-fn answer(version: i16, context: &Context, mut parts: Vec<(Key, Part)>) -> FetchResponse {
+fn answer(context: &Context, mut parts: Vec<(Key, Part)>) -> FetchResponse {
     context.retain(&mut parts, |part| match part {
         Err(_) => Tell { error: true, data: false, told: Told { high_watermark: -1, start_offset: -1 } },
         Ok(slice) => {
@@ -210,13 +213,13 @@ fn answer(version: i16, context: &Context, mut parts: Vec<(Key, Part)>) -> Fetch
             last = Some(topic);
         }
         if let Some(response) = responses.last_mut() {
-            response.partitions.push(partition_data(version, partition, part));
+            response.partitions.push(partition_data(partition, part));
         }
     }
     FetchResponse { session_id: context.session_id, responses, ..Default::default() }
 }
 
-fn partition_data(version: i16, partition_index: i32, part: Part) -> PartitionData {
+fn partition_data(partition_index: i32, part: Part) -> PartitionData {
     match part {
         Err(code) => PartitionData {
             partition_index,
@@ -228,12 +231,17 @@ fn partition_data(version: i16, partition_index: i32, part: Part) -> PartitionDa
         Ok(slice) => PartitionData {
             partition_index,
             high_watermark: slice.high_watermark,
-            last_stable_offset: slice.high_watermark,
+            last_stable_offset: slice.last_stable_offset,
             log_start_offset: slice.start_offset,
             // Java's broker sends null unless it was asked for committed records only.
-            aborted_transactions: (version < 4).then(Vec::new),
+            aborted_transactions: slice.aborted.map(|aborted| aborted.into_iter().map(told).collect()),
             records: Some(slice.bytes),
             ..Default::default()
         },
     }
+}
+
+fn told(aborted: Aborted) -> AbortedTransaction {
+    let Aborted { producer_id, first_offset, .. } = aborted;
+    AbortedTransaction { producer_id, first_offset, ..Default::default() }
 }

@@ -1,6 +1,5 @@
 //! FindCoordinator (key 10): who coordinates a group or a transaction: this node.
 //!
-//! Behaviour: transactional ids are answered too, so that their producers learn from InitProducerId that they are not served.
 //! Versions: 1 key type, error message · 3 flexible · 4 several keys · 5 transactions v2 · 6 share groups (refused).
 
 use dohle_protocol::{

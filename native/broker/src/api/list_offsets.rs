@@ -16,7 +16,11 @@ use dohle_protocol::{
 };
 
 use super::{Api, Call, Reply, fetch::check_epoch};
-use crate::{log::LEADER_EPOCH, node::Node, topics::Partition};
+use crate::{
+    log::{Isolation, LEADER_EPOCH},
+    node::Node,
+    topics::Partition,
+};
 
 pub(super) struct ListOffsets;
 
@@ -28,11 +32,12 @@ impl Api for ListOffsets {
     const VERSIONS: (i16, i16) = (1, 11);
 
     async fn handle(call: &Call, request: ListOffsetsRequest) -> Reply<Self> {
+        let isolation = Isolation::of(request.isolation_level);
         let mut response = ListOffsetsResponse::default();
         for topic in request.topics {
             let partitions = topic.partitions.iter().map(|asked| {
                 let target = (topic.name.as_str(), asked.partition_index);
-                let found = call.plan.guard(target, || find(call, &topic.name, asked));
+                let found = call.plan.guard(target, || find(call, &topic.name, asked, isolation));
                 answer(call.version, asked.partition_index, found)
             });
             let partitions = partitions.collect();
@@ -56,13 +61,13 @@ impl Api for ListOffsets {
     }
 }
 
-fn find(call: &Call, topic: &str, asked: &ListOffsetsPartition) -> Result<Found, ErrorCode> {
+fn find(call: &Call, topic: &str, asked: &ListOffsetsPartition, isolation: Isolation) -> Result<Found, ErrorCode> {
     let topic = call.node.topics.named(topic).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
     let partition = topic.partition(asked.partition_index).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
     check_epoch(asked.current_leader_epoch)?;
     let (start, end) = {
         let log = partition.log.lock();
-        (log.start_offset(), log.high_watermark())
+        (log.start_offset(), log.end_for(isolation))
     };
     match asked.timestamp {
         -1 => Ok(Some((end, -1))),
@@ -75,7 +80,7 @@ fn find(call: &Call, topic: &str, asked: &ListOffsetsPartition) -> Result<Found,
         -5 if call.version >= 9 => Ok(None),
         -6 if call.version >= 11 => Ok(None),
         ..0 => Err(ErrorCode::UNSUPPORTED_VERSION),
-        timestamp => Ok(at_time(call, &partition, timestamp)),
+        timestamp => Ok(at_time(call, &partition, timestamp).filter(|(offset, _)| *offset < end)),
     }
 }
 

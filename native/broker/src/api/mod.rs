@@ -2,6 +2,8 @@
 //! versions, `handle` (what a request does) and `refuse` (the answer that says an error everywhere it can).
 //! The way of a request: `connection` → [`serve`] → decode → fault rules → `handle` → fault rules → encode.
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod api_versions;
 mod create_partitions;
 mod create_topics;
@@ -11,7 +13,10 @@ mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
+mod describe_producers;
 mod describe_topic_partitions;
+mod describe_transactions;
+mod end_txn;
 mod fetch;
 mod find_coordinator;
 mod heartbeat;
@@ -22,6 +27,7 @@ mod leave_group;
 mod list_groups;
 mod list_offsets;
 mod list_partition_reassignments;
+mod list_transactions;
 mod metadata;
 mod offset_commit;
 mod offset_delete;
@@ -29,6 +35,8 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
 mod sync_group;
+mod txn_offset_commit;
+mod write_txn_markers;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -134,6 +142,11 @@ pub(crate) const TABLE: &[Entry] = &[
     entry::<delete_records::DeleteRecords>(),
     entry::<init_producer_id::InitProducerId>(),
     entry::<offset_for_leader_epoch::OffsetForLeaderEpoch>(),
+    entry::<add_partitions_to_txn::AddPartitionsToTxn>(),
+    entry::<add_offsets_to_txn::AddOffsetsToTxn>(),
+    entry::<end_txn::EndTxn>(),
+    entry::<write_txn_markers::WriteTxnMarkers>(),
+    entry::<txn_offset_commit::TxnOffsetCommit>(),
     entry::<describe_configs::DescribeConfigs>(),
     entry::<create_partitions::CreatePartitions>(),
     entry::<delete_groups::DeleteGroups>(),
@@ -141,6 +154,9 @@ pub(crate) const TABLE: &[Entry] = &[
     entry::<list_partition_reassignments::ListPartitionReassignments>(),
     entry::<offset_delete::OffsetDelete>(),
     entry::<describe_cluster::DescribeCluster>(),
+    entry::<describe_producers::DescribeProducers>(),
+    entry::<describe_transactions::DescribeTransactions>(),
+    entry::<list_transactions::ListTransactions>(),
     entry::<describe_topic_partitions::DescribeTopicPartitions>(),
 ];
 

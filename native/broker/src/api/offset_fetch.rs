@@ -1,8 +1,11 @@
 //! OffsetFetch (key 9): the offsets a group has committed; −1 where there is none, also for a group that does not exist.
 //!
-//! Behaviour: no topics named (null) means all that are committed. There are no transactions, so offsets are always stable.
+//! Behaviour: no topics named (null) means all that are committed. Who requires stable offsets is told to wait
+//! (UNSTABLE_OFFSET_COMMIT) for those that an open transaction may change.
 //! Versions: 2 all topics, top-level error · 3 throttle time · 5 leader epoch · 6 flexible · 7 require stable ·
 //! 8 several groups · 9 member id and epoch (KIP-848; not checked for classic groups) · 10 topic ids.
+
+use std::collections::BTreeMap;
 
 use dohle_protocol::{
     ErrorCode, Uuid,
@@ -17,7 +20,10 @@ use dohle_protocol::{
 };
 
 use super::{Api, Call, Reply};
-use crate::{group::Committed, node::Node};
+use crate::{
+    group::{Committed, Group},
+    node::Node,
+};
 
 pub(super) struct OffsetFetch;
 
@@ -27,10 +33,10 @@ impl Api for OffsetFetch {
 
     async fn handle(call: &Call, request: OffsetFetchRequest) -> Reply<Self> {
         if call.version >= 8 {
-            let groups = request.groups.iter().map(|group| fetch(call, group)).collect();
+            let groups = request.groups.iter().map(|group| fetch(call, group, request.require_stable)).collect();
             return Reply::With(OffsetFetchResponse { groups, ..Default::default() });
         }
-        let fetched = fetch(call, &as_group(&request));
+        let fetched = fetch(call, &as_group(&request), request.require_stable);
         Reply::With(OffsetFetchResponse {
             topics: fetched.topics.into_iter().map(old_topic).collect(),
             error_code: fetched.error_code,
@@ -99,20 +105,25 @@ fn name_of(node: &Node, topic: &OffsetFetchRequestTopics) -> Option<String> {
     node.topics.with_id(topic.topic_id).map(|topic| topic.name.to_string())
 }
 
-fn fetch(call: &Call, asked: &OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
+fn fetch(call: &Call, asked: &OffsetFetchRequestGroup, stable: bool) -> OffsetFetchResponseGroup {
     let topics = match &asked.topics {
-        Some(topics) => topics.iter().map(|topic| fetch_topic(call, &asked.group_id, topic)).collect(),
-        None => fetch_all(call, &asked.group_id),
+        Some(topics) => topics.iter().map(|topic| fetch_topic(call, &asked.group_id, topic, stable)).collect(),
+        None => fetch_all(call, &asked.group_id, stable),
     };
     OffsetFetchResponseGroup { group_id: asked.group_id.clone(), topics, ..Default::default() }
 }
 
-fn fetch_topic(call: &Call, group_id: &str, asked: &OffsetFetchRequestTopics) -> OffsetFetchResponseTopics {
+fn fetch_topic(
+    call: &Call,
+    group_id: &str,
+    asked: &OffsetFetchRequestTopics,
+    stable: bool,
+) -> OffsetFetchResponseTopics {
     let name = name_of(&call.node, asked);
     let partitions = asked.partition_indexes.iter().map(|index| {
         let found = name.as_deref().ok_or(ErrorCode::UNKNOWN_TOPIC_ID).and_then(|name| {
-            let committed = || call.node.groups.with(group_id, |group| group?.offsets.committed(name, *index).cloned());
-            call.plan.guard((name, *index), || Ok(committed()))
+            let committed = |group: Option<&Group>| group.map_or(Ok(None), |group| read(group, name, *index, stable));
+            call.plan.guard((name, *index), || call.node.groups.with(group_id, committed))
         });
         partition(*index, found)
     });
@@ -120,12 +131,22 @@ fn fetch_topic(call: &Call, group_id: &str, asked: &OffsetFetchRequestTopics) ->
     OffsetFetchResponseTopics { name: asked.name.clone(), topic_id: asked.topic_id, partitions, ..Default::default() }
 }
 
-fn fetch_all(call: &Call, group_id: &str) -> Vec<OffsetFetchResponseTopics> {
+fn read(group: &Group, topic: &str, index: i32, stable: bool) -> Result<Option<Committed>, ErrorCode> {
+    if stable && group.offsets.is_unstable(topic, index) {
+        return Err(ErrorCode::UNSTABLE_OFFSET_COMMIT);
+    }
+    Ok(group.offsets.committed(topic, index).cloned())
+}
+
+fn fetch_all(call: &Call, group_id: &str, stable: bool) -> Vec<OffsetFetchResponseTopics> {
     let id = |name: &str| call.node.topics.named(name).map_or(Uuid::default(), |topic| topic.id);
     let committed: Vec<(String, Vec<OffsetFetchResponsePartitions>)> = call.node.groups.with(group_id, |group| {
-        let topics = group.into_iter().flat_map(|group| group.offsets.all());
-        let partitions = |(index, committed): (&i32, &Committed)| partition(*index, Ok(Some(committed.clone())));
-        topics.map(|(name, all)| (name.to_string(), all.iter().map(partitions).collect())).collect()
+        let Some(group) = group else { return Vec::new() };
+        let topic = |(name, all): (&str, &BTreeMap<i32, Committed>)| {
+            let partitions = all.keys().map(|index| partition(*index, read(group, name, *index, stable)));
+            (name.to_string(), partitions.collect())
+        };
+        group.offsets.all().map(topic).collect()
     });
     let topic = |(name, partitions): (String, Vec<_>)| OffsetFetchResponseTopics {
         topic_id: if call.version >= 10 { id(&name) } else { Uuid::default() },

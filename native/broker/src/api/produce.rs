@@ -2,6 +2,7 @@
 //!
 //! Behaviour: every batch is checked as Kafka checks it (`log::validate`), appended as received, and read by waiting
 //! fetches at once. acks 1 and −1 are the same with one replica; acks 0 is not answered, an error closes the connection.
+//! A transactional batch needs its partition in the open transaction; from version 12 on, it brings it there (KIP-890).
 //! Versions: 0–2 are told but refused, as Kafka does (KAFKA-18659: older librdkafka wants to see them) · 3 magic 2 only ·
 //! 5 log start offset · 7 zstd · 8 record errors (KIP-467) · 9 flexible · 10 new leader (KIP-951) · 12 transactions v2 ·
 //! 13 topic ids.
@@ -25,6 +26,7 @@ use crate::{
     },
     node::Node,
     topics::Topic,
+    transactions::{Adding, Producer, Sender},
 };
 
 pub(super) struct Produce;
@@ -39,8 +41,9 @@ impl Api for Produce {
             return Reply::With(Self::refuse(&request, ErrorCode::INVALID_REQUIRED_ACKS));
         }
         let mut response = ProduceResponse::default();
+        let transactional_id = request.transactional_id.as_deref();
         for topic in request.topic_data {
-            response.responses.push(produce_to_topic(call, topic));
+            response.responses.push(produce_to_topic(call, transactional_id, topic));
         }
         if request.acks != 0 {
             return Reply::With(response);
@@ -89,7 +92,7 @@ fn find(node: &Node, version: i16, topic: &TopicProduceData) -> Option<Arc<Topic
     }
 }
 
-fn produce_to_topic(call: &Call, asked: TopicProduceData) -> TopicProduceResponse {
+fn produce_to_topic(call: &Call, transactional_id: Option<&str>, asked: TopicProduceData) -> TopicProduceResponse {
     let topic = find(&call.node, call.version, &asked);
     let unknown = if call.version >= 13 { ErrorCode::UNKNOWN_TOPIC_ID } else { ErrorCode::UNKNOWN_TOPIC_OR_PARTITION };
     let mut partition_responses = Vec::with_capacity(asked.partition_data.len());
@@ -97,23 +100,33 @@ fn produce_to_topic(call: &Call, asked: TopicProduceData) -> TopicProduceRespons
         let index = data.index;
         let done = match &topic {
             None => Err(unknown.into()),
-            Some(topic) => append(call, topic, data),
+            Some(topic) => append(call, transactional_id, topic, data),
         };
         partition_responses.push(answer(index, done));
     }
     TopicProduceResponse { name: asked.name, topic_id: asked.topic_id, partition_responses, ..Default::default() }
 }
 
-fn append(call: &Call, topic: &Topic, data: PartitionProduceData) -> Result<(Appended, i64), Refused> {
+fn append(
+    call: &Call,
+    transactional_id: Option<&str>,
+    topic: &Topic,
+    data: PartitionProduceData,
+) -> Result<(Appended, i64), Refused> {
     let mut refused = None;
-    let done = call
-        .plan
-        .guard((&topic.name, data.index), || try_append(call, topic, data).map_err(|why| refused.insert(why).code));
+    let done = call.plan.guard((&topic.name, data.index), || {
+        try_append(call, transactional_id, topic, data).map_err(|why| refused.insert(why).code)
+    });
     // A rule's error goes before what really happened.
     done.map_err(|code| refused.filter(|refused| refused.code == code).unwrap_or_else(|| code.into()))
 }
 
-fn try_append(call: &Call, topic: &Topic, data: PartitionProduceData) -> Result<(Appended, i64), Refused> {
+fn try_append(
+    call: &Call,
+    transactional_id: Option<&str>,
+    topic: &Topic,
+    data: PartitionProduceData,
+) -> Result<(Appended, i64), Refused> {
     let partition = topic.partition(data.index).filter(|partition| !partition.deleted());
     let partition = partition.ok_or_else(|| Refused::from(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION))?;
     let (config, now_ms) = (topic.config(), call.node.world.wall_clock_ms());
@@ -127,12 +140,29 @@ fn try_append(call: &Call, topic: &Topic, data: PartitionProduceData) -> Result<
             decompressors: &call.node.decompressors,
         },
     )?;
-    let (appended, start_offset) = {
+    let append = || {
         let mut log = partition.log.lock();
-        (log.append(&batch, now_ms, config.retention_bytes)?, log.start_offset())
+        log.append(&batch, now_ms, config.retention_bytes).map(|appended| (appended, log.start_offset()))
     };
+    let done = match &batch.producer {
+        Some(stamp) if batch.transactional => {
+            let transactional_id = transactional_id.ok_or(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED)?;
+            let producer = Producer { id: stamp.id, epoch: stamp.epoch };
+            let sender = Sender { transactional_id, producer };
+            let adding = if call.version >= 12 { Adding::Implicit } else { Adding::Before };
+            // What is sent again may belong to a transaction that has ended.
+            if adding == Adding::Before && partition.log.lock().knows(stamp, now_ms) {
+                append()
+            } else {
+                let into = (&topic.name, data.index, &partition);
+                call.node.transactions.write(sender, into, adding, &call.node, append)
+            }
+        }
+        _ => append(),
+    };
+    let done = done?;
     partition.waiters.wake();
-    Ok((appended, start_offset))
+    Ok(done)
 }
 
 fn answer(index: i32, done: Result<(Appended, i64), Refused>) -> PartitionProduceResponse {

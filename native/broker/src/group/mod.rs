@@ -125,6 +125,36 @@ impl Groups {
         allowed
     }
 
+    /// Whether offsets may be committed by this member within a transaction; then `commit` stores them. Who names no member
+    /// may: the transaction protects them (KIP-447).
+    pub fn commit_in_transaction(
+        &self,
+        group_id: &str,
+        who: &Identity,
+        commit: impl FnOnce(&mut Group),
+    ) -> Result<(), ErrorCode> {
+        let mut groups = self.by_id.lock();
+        if !groups.contains_key(group_id) && who.generation >= 0 {
+            return Err(ErrorCode::ILLEGAL_GENERATION);
+        }
+        let group = groups.entry(group_id.into()).or_default();
+        let allowed = group.may_commit_in_transaction(who);
+        if allowed.is_ok() {
+            commit(group);
+        }
+        groups.retain(|_, group| !group.forgettable());
+        allowed
+    }
+
+    /// A transaction that committed offsets of this group ended.
+    pub fn end_transaction(&self, group_id: &str, producer_id: i64, commit: bool) {
+        let mut groups = self.by_id.lock();
+        if let Some(group) = groups.get_mut(group_id) {
+            group.offsets.end_transaction(producer_id, commit);
+        }
+        groups.retain(|_, group| !group.forgettable());
+    }
+
     /// Looks at one group.
     pub fn with<T>(&self, group_id: &str, look: impl FnOnce(Option<&Group>) -> T) -> T {
         look(self.by_id.lock().get(group_id))

@@ -17,11 +17,13 @@ pub(crate) struct Committed {
 #[derive(Default)]
 pub(crate) struct Offsets {
     topics: BTreeMap<String, BTreeMap<i32, Committed>>,
+    /// What open transactions will commit: by producer, then topic and partition.
+    pending: BTreeMap<i64, BTreeMap<(String, i32), Committed>>,
 }
 
 impl Offsets {
     pub fn is_empty(&self) -> bool {
-        self.topics.is_empty()
+        self.topics.is_empty() && self.pending.is_empty()
     }
 
     pub fn store(&mut self, topic: &str, partition: i32, committed: Committed) {
@@ -30,6 +32,25 @@ impl Offsets {
         } else {
             self.topics.insert(topic.into(), BTreeMap::from([(partition, committed)]));
         }
+    }
+
+    /// Stores an offset that counts when the producer's transaction is committed.
+    pub fn store_pending(&mut self, producer_id: i64, topic: &str, partition: i32, committed: Committed) {
+        self.pending.entry(producer_id).or_default().insert((topic.into(), partition), committed);
+    }
+
+    /// The producer's transaction ended.
+    pub fn end_transaction(&mut self, producer_id: i64, commit: bool) {
+        for ((topic, partition), committed) in self.pending.remove(&producer_id).unwrap_or_default() {
+            if commit {
+                self.store(&topic, partition, committed);
+            }
+        }
+    }
+
+    /// Whether an open transaction may change this offset.
+    pub fn is_unstable(&self, topic: &str, partition: i32) -> bool {
+        self.pending.values().any(|offsets| offsets.keys().any(|(t, p)| t == topic && *p == partition))
     }
 
     pub fn committed(&self, topic: &str, partition: i32) -> Option<&Committed> {
@@ -52,5 +73,7 @@ impl Offsets {
 
     pub fn forget_topic(&mut self, topic: &str) {
         self.topics.remove(topic);
+        self.pending.values_mut().for_each(|offsets| offsets.retain(|(name, _), _| name != topic));
+        self.pending.retain(|_, offsets| !offsets.is_empty());
     }
 }

@@ -234,6 +234,15 @@ impl Group {
         if self.state == State::CompletingRebalance { Err(ErrorCode::REBALANCE_IN_PROGRESS) } else { Ok(()) }
     }
 
+    /// As Kafka: members of the current generation, or anyone who claims to be no member.
+    pub fn may_commit_in_transaction(&self, who: &Identity) -> Result<(), ErrorCode> {
+        let claims_none = who.generation < 0 && who.member_id.is_empty() && who.instance_id.is_none();
+        if claims_none || who.generation < 0 && self.state == State::Empty {
+            return Ok(());
+        }
+        self.check_identity(who)
+    }
+
     pub fn next_deadline(&self) -> Option<Instant> {
         let members = self.members.values().filter_map(|member| member.deadline);
         let rebalance = self.rebalance.as_ref().map(|rebalance| rebalance.deadline);

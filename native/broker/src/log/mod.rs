@@ -4,16 +4,23 @@
 
 mod producers;
 mod segment;
+mod transactions;
 pub(crate) mod validate;
 mod waiters;
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use dohle_protocol::ErrorCode;
+use dohle_protocol::{
+    ErrorCode,
+    records::{ControlType, control_batch},
+};
 
 use producers::Producers;
+pub(crate) use producers::{ActiveProducer, ProducerStamp};
 use segment::Segment;
+pub(crate) use transactions::Aborted;
+use transactions::Transactions;
 pub(crate) use validate::Batch;
 pub(crate) use waiters::{Waiter, Waiters};
 
@@ -25,6 +32,7 @@ pub(crate) struct Log {
     segments: VecDeque<Segment>,
     segment_bytes: usize,
     producers: Producers,
+    transactions: Transactions,
 }
 
 /// The leader epoch of every partition.
@@ -47,6 +55,36 @@ pub(crate) struct Slice {
     pub bytes: Bytes,
     pub start_offset: i64,
     pub high_watermark: i64,
+    /// The first offset of an open transaction, or the high watermark.
+    pub last_stable_offset: i64,
+    /// What a reader of committed records must leave out; none for one of all records.
+    pub aborted: Option<Vec<Aborted>>,
+}
+
+/// Which records a reader gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Isolation {
+    /// All up to the high watermark.
+    ReadUncommitted,
+    /// Those before the last stable offset.
+    ReadCommitted,
+}
+
+impl Isolation {
+    /// From its number in a request.
+    pub fn of(level: i8) -> Self {
+        if level == 1 { Self::ReadCommitted } else { Self::ReadUncommitted }
+    }
+}
+
+/// A marker that ends a producer's transaction in this partition.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Marker {
+    pub producer_id: i64,
+    /// Transactions v2 write the epoch that comes after the transaction's own.
+    pub epoch: i16,
+    pub commit: bool,
+    pub coordinator_epoch: i32,
 }
 
 impl Log {
@@ -58,6 +96,7 @@ impl Log {
             segments: VecDeque::from([first]),
             segment_bytes,
             producers: Producers::default(),
+            transactions: Transactions::default(),
         }
     }
 
@@ -68,6 +107,19 @@ impl Log {
     /// One replica: what is written is committed, so the high watermark is the log's end.
     pub fn high_watermark(&self) -> i64 {
         self.next_offset
+    }
+
+    /// What readers of committed records may see ends here.
+    pub fn last_stable_offset(&self) -> i64 {
+        self.transactions.first_open().unwrap_or(self.next_offset).max(self.start_offset)
+    }
+
+    /// The end of the log for a reader.
+    pub fn end_for(&self, isolation: Isolation) -> i64 {
+        match isolation {
+            Isolation::ReadUncommitted => self.next_offset,
+            Isolation::ReadCommitted => self.last_stable_offset(),
+        }
     }
 
     /// Bytes kept.
@@ -81,32 +133,88 @@ impl Log {
         if let Some((base_offset, append_time)) = known.flatten() {
             return Ok(Appended { base_offset, append_time, duplicate: true });
         }
-        let base_offset = self.next_offset;
-        let last_offset = base_offset + i64::from(batch.last_offset_delta);
-        self.segment_for(batch.bytes.len()).append(batch, base_offset, LEADER_EPOCH);
-        self.next_offset = last_offset + 1;
+        let opened = batch.producer.as_ref().is_some_and(|stamp| self.transactions.open_since(stamp.id).is_some());
+        if opened && !batch.transactional {
+            return Err(ErrorCode::INVALID_TXN_STATE);
+        }
+        let base_offset = self.push(batch);
         if let Some(producer) = &batch.producer {
             self.producers.appended(producer, base_offset, batch.append_time, now_ms);
+            if batch.transactional {
+                self.transactions.appended(producer.id, base_offset);
+            }
         }
         self.apply_retention(retention);
         Ok(Appended { base_offset, append_time: batch.append_time, duplicate: false })
     }
 
+    /// Whether this batch is here already.
+    pub fn knows(&self, producer: &ProducerStamp, now_ms: i64) -> bool {
+        matches!(self.producers.check(producer, now_ms), Ok(Some(_)))
+    }
+
+    /// Ends a producer's transaction in this partition.
+    pub fn append_marker(&mut self, marker: &Marker, now_ms: i64) -> Result<(), ErrorCode> {
+        self.producers.ended(marker, now_ms)?;
+        let Marker { producer_id, epoch, commit, coordinator_epoch } = *marker;
+        let control = if commit { ControlType::Commit } else { ControlType::Abort };
+        let offset = self.push(&Batch {
+            bytes: control_batch(control, producer_id, epoch, coordinator_epoch, now_ms),
+            last_offset_delta: 0,
+            max_timestamp: now_ms,
+            append_time: -1,
+            producer: None,
+            transactional: true,
+        });
+        self.transactions.ended(producer_id, offset, !commit);
+        Ok(())
+    }
+
+    /// The producers that have written here, with where their open transactions begin.
+    pub fn producers(&self, now_ms: i64) -> Vec<(ActiveProducer, Option<i64>)> {
+        let producers = self.producers.active(now_ms);
+        producers.map(|active| (active, self.transactions.open_since(active.id))).collect()
+    }
+
+    /// Writes a batch at the log's end; answers its offset.
+    fn push(&mut self, batch: &Batch) -> i64 {
+        let base_offset = self.next_offset;
+        self.segment_for(batch.bytes.len()).append(batch, base_offset, LEADER_EPOCH);
+        self.next_offset = base_offset + i64::from(batch.last_offset_delta) + 1;
+        base_offset
+    }
+
     /// Whole batches from the one that holds `offset` on, at most `max_bytes`, or one batch if `at_least_one`.
-    pub fn read(&self, offset: i64, max_bytes: usize, at_least_one: bool) -> Result<Slice, ErrorCode> {
+    pub fn read(
+        &self,
+        offset: i64,
+        max_bytes: usize,
+        at_least_one: bool,
+        isolation: Isolation,
+    ) -> Result<Slice, ErrorCode> {
         self.check_range(offset)?;
-        let bytes = match self.segment_of(offset) {
-            Some(segment) => segment.read(offset, max_bytes, at_least_one),
-            None => Bytes::new(),
+        let below = self.end_for(isolation);
+        let (bytes, end) = match self.segment_of(offset) {
+            Some(segment) => segment.read(offset, max_bytes, at_least_one, below),
+            None => (Bytes::new(), offset),
         };
-        Ok(Slice { bytes, start_offset: self.start_offset, high_watermark: self.next_offset })
+        Ok(Slice {
+            bytes,
+            start_offset: self.start_offset,
+            high_watermark: self.next_offset,
+            last_stable_offset: self.last_stable_offset(),
+            aborted: (isolation == Isolation::ReadCommitted).then(|| self.transactions.aborted(offset, end)),
+        })
     }
 
     /// How many bytes a reader at `offset` has before it.
-    pub fn available(&self, offset: i64) -> Result<u64, ErrorCode> {
+    pub fn available(&self, offset: i64, isolation: Isolation) -> Result<u64, ErrorCode> {
         self.check_range(offset)?;
-        let position = self.segment_of(offset).map_or(self.end_position(), |segment| segment.position_of(offset));
-        Ok(self.end_position() - position)
+        Ok(self.position_of(self.end_for(isolation)).saturating_sub(self.position_of(offset)))
+    }
+
+    fn position_of(&self, offset: i64) -> u64 {
+        self.segment_of(offset).map_or(self.end_position(), |segment| segment.position_of(offset))
     }
 
     /// The first batch with a record of at least `timestamp` and an offset of at least `from`.
@@ -132,6 +240,7 @@ impl Log {
         while self.segments.len() > 1 && self.segments[1].base_offset <= self.start_offset {
             self.segments.pop_front();
         }
+        self.transactions.forget_before(self.start_offset);
         Ok(self.start_offset)
     }
 
@@ -173,6 +282,7 @@ impl Log {
         while self.segments.len() > 1 && self.size() - self.segments[0].len() as u64 >= retention {
             self.segments.pop_front();
             self.start_offset = self.start_offset.max(self.segments[0].base_offset);
+            self.transactions.forget_before(self.start_offset);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use dohle_protocol::ErrorCode;
 
+use super::Marker;
 use crate::collections::Map;
 
 /// Batches remembered per producer: as many as a producer may have in flight.
@@ -31,7 +32,20 @@ pub(super) struct Producers {
 struct Entry {
     epoch: i16,
     last_used_ms: i64,
+    /// Of the last marker; −1 before the first.
+    coordinator_epoch: i32,
     batches: VecDeque<Remembered>,
+}
+
+/// A producer as DescribeProducers tells of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ActiveProducer {
+    pub id: i64,
+    pub epoch: i16,
+    pub coordinator_epoch: i32,
+    /// −1 when it has written nothing in this epoch.
+    pub last_sequence: i32,
+    pub last_used_ms: i64,
 }
 
 struct Remembered {
@@ -56,7 +70,7 @@ impl Producers {
         if let Some(seen) = entry.batches.iter().find(|batch| batch.is(stamp)) {
             return Ok(Some((seen.base_offset, seen.append_time)));
         }
-        let last = entry.batches.back().map_or(-1, |batch| batch.last_sequence);
+        let last = entry.last_sequence();
         let expected = if last == i32::MAX { 0 } else { last + 1 };
         if stamp.first_sequence == expected { Ok(None) } else { Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER) }
     }
@@ -66,10 +80,7 @@ impl Producers {
         if self.entries.len() > SWEEP_ABOVE && !self.entries.contains_key(&stamp.id) {
             self.entries.retain(|_, entry| !entry.expired(now_ms));
         }
-        let entry = self.entries.entry(stamp.id).or_insert_with(|| Entry::new(stamp.epoch));
-        if stamp.epoch != entry.epoch {
-            *entry = Entry::new(stamp.epoch);
-        }
+        let entry = self.entry(stamp.id, stamp.epoch);
         if entry.batches.len() == REMEMBERED {
             entry.batches.pop_front();
         }
@@ -77,11 +88,54 @@ impl Producers {
         entry.batches.push_back(Remembered { first_sequence, last_sequence, base_offset, append_time });
         entry.last_used_ms = now_ms;
     }
+
+    /// A transaction ends: in a newer epoch, sequences begin again.
+    pub fn ended(&mut self, marker: &Marker, now_ms: i64) -> Result<(), ErrorCode> {
+        let known = self.entries.get(&marker.producer_id);
+        if known.is_some_and(|entry| marker.epoch < entry.epoch) {
+            return Err(ErrorCode::INVALID_PRODUCER_EPOCH);
+        }
+        if known.is_some_and(|entry| marker.coordinator_epoch < entry.coordinator_epoch) {
+            return Err(ErrorCode::TRANSACTION_COORDINATOR_FENCED);
+        }
+        let entry = self.entry(marker.producer_id, marker.epoch);
+        entry.coordinator_epoch = marker.coordinator_epoch;
+        entry.last_used_ms = now_ms;
+        Ok(())
+    }
+
+    /// Those that have not expired, by id.
+    pub fn active(&self, now_ms: i64) -> impl Iterator<Item = ActiveProducer> {
+        let active = self.entries.iter().filter(move |(_, entry)| !entry.expired(now_ms));
+        let mut active: Vec<ActiveProducer> = active
+            .map(|(id, entry)| ActiveProducer {
+                id: *id,
+                epoch: entry.epoch,
+                coordinator_epoch: entry.coordinator_epoch,
+                last_sequence: entry.last_sequence(),
+                last_used_ms: entry.last_used_ms,
+            })
+            .collect();
+        active.sort_unstable_by_key(|producer| producer.id);
+        active.into_iter()
+    }
+
+    fn entry(&mut self, id: i64, epoch: i16) -> &mut Entry {
+        let entry = self.entries.entry(id).or_insert_with(|| Entry::new(epoch));
+        if epoch != entry.epoch {
+            *entry = Entry::new(epoch);
+        }
+        entry
+    }
 }
 
 impl Entry {
     fn new(epoch: i16) -> Self {
-        Self { epoch, last_used_ms: 0, batches: VecDeque::with_capacity(REMEMBERED) }
+        Self { epoch, last_used_ms: 0, coordinator_epoch: -1, batches: VecDeque::with_capacity(REMEMBERED) }
+    }
+
+    fn last_sequence(&self) -> i32 {
+        self.batches.back().map_or(-1, |batch| batch.last_sequence)
     }
 
     fn expired(&self, now_ms: i64) -> bool {

@@ -69,16 +69,18 @@ impl Segment {
         }
     }
 
-    /// Whole batches from the one that holds `offset` (or the next one) on.
-    pub fn read(&self, offset: i64, max_bytes: usize, at_least_one: bool) -> Bytes {
-        let Some(first) = self.batches.get(self.index_of(offset)) else { return Bytes::new() };
-        let after = self.batches.partition_point(|batch| batch.end <= first.start.saturating_add(max_bytes));
-        let end = match after.checked_sub(1).map(|last| self.batches[last].end) {
-            Some(end) if end > first.start => end,
-            _ if at_least_one => first.end,
-            _ => return Bytes::new(),
-        };
-        self.slice(first.start, end)
+    /// Whole batches from the one that holds `offset` (or the next one) on, all `below` an offset; and where they end.
+    pub fn read(&self, offset: i64, max_bytes: usize, at_least_one: bool, below: i64) -> (Bytes, i64) {
+        let nothing = (Bytes::new(), offset);
+        let first = self.index_of(offset);
+        let Some(start) = self.batches.get(first).map(|batch| batch.start) else { return nothing };
+        let fit = self.batches.partition_point(|batch| batch.end <= start.saturating_add(max_bytes));
+        let wanted = if at_least_one { fit.max(first + 1) } else { fit };
+        let readable = self.batches.partition_point(|batch| batch.last_offset < below);
+        match wanted.min(readable).checked_sub(1).filter(|last| *last >= first) {
+            None => nothing,
+            Some(last) => (self.slice(start, self.batches[last].end), self.batches[last].last_offset + 1),
+        }
     }
 
     /// Position in the log of the batch that holds `offset`.

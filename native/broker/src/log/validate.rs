@@ -26,6 +26,8 @@ pub(crate) struct Batch {
     /// −1 when the topic keeps the producer's times.
     pub append_time: i64,
     pub producer: Option<ProducerStamp>,
+    /// It belongs to a transaction of its producer.
+    pub transactional: bool,
 }
 
 /// Why a batch is not appended.
@@ -82,6 +84,7 @@ pub(crate) fn validate(records: Option<Bytes>, rules: &Rules<'_>) -> Result<Batc
         max_timestamp,
         append_time: -1,
         producer,
+        transactional: header.attributes.is_transactional(),
     };
     Ok(if rules.config.log_append_time { batch.appended_at(rules.now_ms) } else { batch })
 }
@@ -121,9 +124,8 @@ fn check_header(header: &BatchHeader) -> Result<(), Refused> {
     if header.attributes.is_control() {
         return Err(invalid("Clients are not allowed to write control records".into()));
     }
-    if header.attributes.is_transactional() {
-        let message = "This broker does not serve transactions".into();
-        return Err(Refused::new(ErrorCode::INVALID_TXN_STATE, message));
+    if header.attributes.is_transactional() && header.producer_id < 0 {
+        return Err(invalid("A transactional record batch must name its producer".into()));
     }
     if header.producer_id >= 0 && (header.base_sequence < 0 || header.producer_epoch < 0) {
         let (sequence, epoch) = (header.base_sequence, header.producer_epoch);

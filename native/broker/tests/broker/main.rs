@@ -8,4 +8,5 @@ mod groups;
 mod produce;
 mod support;
 mod topics;
+mod transactions;
 mod wire;

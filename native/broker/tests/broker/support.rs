@@ -140,6 +140,7 @@ pub struct Records {
     pub compression: Compression,
     /// Producer id, epoch, base sequence.
     pub stamp: (i64, i16, i32),
+    pub transactional: bool,
 }
 
 pub const NOW: i64 = 1_700_000_000_000;
@@ -147,7 +148,8 @@ pub const NOW: i64 = 1_700_000_000_000;
 impl Records {
     pub fn new<S: ToString>(values: impl IntoIterator<Item = S>) -> Self {
         let values = values.into_iter().map(|value| value.to_string()).collect();
-        Self { values, key: Some("k"), timestamp: NOW, compression: Compression::None, stamp: (-1, -1, -1) }
+        let (key, compression) = (Some("k"), Compression::None);
+        Self { values, key, timestamp: NOW, compression, stamp: (-1, -1, -1), transactional: false }
     }
 
     pub fn build(&self) -> Bytes {
@@ -156,7 +158,7 @@ impl Records {
             let (key, value) = (self.key.map(str::as_bytes), Some(value.as_bytes()));
             builder.append(&RecordRef { timestamp: self.timestamp + n as i64, key, value, headers: Headers::None });
         }
-        let mut sealed = builder.seal(&mut Compressor::new(self.compression, None).unwrap(), false);
+        let mut sealed = builder.seal(&mut Compressor::new(self.compression, None).unwrap(), self.transactional);
         sealed.stamp(self.stamp.0, self.stamp.1, self.stamp.2);
         sealed.bytes()
     }

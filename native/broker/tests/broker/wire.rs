@@ -32,6 +32,11 @@ const KAFKA_4_3: &[(i16, i16, i16)] = &[
     (21, 0, 2),
     (22, 0, 5),
     (23, 2, 4),
+    (24, 0, 5),
+    (25, 0, 4),
+    (26, 0, 5),
+    (27, 1, 2),
+    (28, 0, 5),
     (32, 1, 4),
     (37, 0, 3),
     (42, 0, 2),
@@ -39,6 +44,9 @@ const KAFKA_4_3: &[(i16, i16, i16)] = &[
     (46, 0, 0),
     (47, 0, 0),
     (60, 0, 2),
+    (61, 0, 0),
+    (65, 0, 0),
+    (66, 0, 2),
     (75, 0, 0),
 ];
 
@@ -121,6 +129,11 @@ async fn every_version_of_every_api_answers_a_request_that_says_nothing() {
     answers::<messages::DeleteRecordsRequest>(&broker).await;
     answers::<messages::InitProducerIdRequest>(&broker).await;
     answers::<messages::OffsetForLeaderEpochRequest>(&broker).await;
+    answers::<messages::AddPartitionsToTxnRequest>(&broker).await;
+    answers::<messages::AddOffsetsToTxnRequest>(&broker).await;
+    answers::<messages::EndTxnRequest>(&broker).await;
+    answers::<messages::WriteTxnMarkersRequest>(&broker).await;
+    answers::<messages::TxnOffsetCommitRequest>(&broker).await;
     answers::<messages::DescribeConfigsRequest>(&broker).await;
     answers::<messages::CreatePartitionsRequest>(&broker).await;
     answers::<messages::DeleteGroupsRequest>(&broker).await;
@@ -128,6 +141,9 @@ async fn every_version_of_every_api_answers_a_request_that_says_nothing() {
     answers::<messages::ListPartitionReassignmentsRequest>(&broker).await;
     answers::<messages::OffsetDeleteRequest>(&broker).await;
     answers::<messages::DescribeClusterRequest>(&broker).await;
+    answers::<messages::DescribeProducersRequest>(&broker).await;
+    answers::<messages::DescribeTransactionsRequest>(&broker).await;
+    answers::<messages::ListTransactionsRequest>(&broker).await;
     answers::<messages::DescribeTopicPartitionsRequest>(&broker).await;
 }
 

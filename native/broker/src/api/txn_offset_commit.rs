@@ -1,0 +1,102 @@
+//! TxnOffsetCommit (key 28): offsets of a group that count when the transaction is committed.
+//!
+//! Behaviour: as OffsetCommit for what is stored; who may commit is in `group`, whether the transaction is open in `transactions`.
+//! Until the transaction ends, OffsetFetch tells whoever wants stable offsets to wait.
+//! Versions: 2 leader epoch · 3 flexible, the member (KIP-447) · 4 TRANSACTION_ABORTABLE · 5 transactions v2: the group
+//! need not be added before.
+
+use dohle_protocol::{
+    ErrorCode,
+    messages::{
+        TxnOffsetCommitRequest, TxnOffsetCommitResponse,
+        txn_offset_commit_request::{TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic},
+        txn_offset_commit_response::{TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic},
+    },
+};
+
+use super::{Api, Call, Reply};
+use crate::{
+    group::{Committed, Group, Identity, MAX_METADATA_BYTES},
+    node::Node,
+    transactions::{Adding, Producer, Sender},
+};
+
+pub(super) struct TxnOffsetCommit;
+
+impl Api for TxnOffsetCommit {
+    type Request = TxnOffsetCommitRequest;
+    const VERSIONS: (i16, i16) = (0, 5);
+
+    async fn handle(call: &Call, request: TxnOffsetCommitRequest) -> Reply<Self> {
+        let sender = Sender {
+            transactional_id: &request.transactional_id,
+            producer: Producer { id: request.producer_id, epoch: request.producer_epoch },
+        };
+        let who = Identity {
+            member_id: request.member_id.clone(),
+            instance_id: request.group_instance_id.clone(),
+            generation: request.generation_id_or_member_epoch,
+        };
+        let adding = if call.version >= 5 { Adding::Implicit } else { Adding::Before };
+        let mut response = TxnOffsetCommitResponse::default();
+        let done = call.node.transactions.commit_offsets(sender, &request.group_id, adding, &call.node, || {
+            call.node.groups.commit_in_transaction(&request.group_id, &who, |group| {
+                let commit = |topic| commit_topic(call, group, request.producer_id, topic);
+                response.topics = request.topics.iter().map(commit).collect();
+            })
+        });
+        Reply::With(match done {
+            Ok(()) => response,
+            Err(code) => Self::refuse(&request, code),
+        })
+    }
+
+    fn refuse(request: &TxnOffsetCommitRequest, code: ErrorCode) -> TxnOffsetCommitResponse {
+        let topics = request.topics.iter().map(|topic| answer(topic, |_| code)).collect();
+        TxnOffsetCommitResponse { topics, ..Default::default() }
+    }
+
+    fn targets(_: &Node, request: &TxnOffsetCommitRequest) -> Vec<(String, i32)> {
+        let topics = request.topics.iter();
+        topics.flat_map(|topic| topic.partitions.iter().map(|p| (topic.name.clone(), p.partition_index))).collect()
+    }
+}
+
+fn commit_topic(
+    call: &Call,
+    group: &mut Group,
+    producer_id: i64,
+    asked: &TxnOffsetCommitRequestTopic,
+) -> TxnOffsetCommitResponseTopic {
+    let topic = call.node.topics.named(&asked.name);
+    answer(asked, |partition| {
+        let index = partition.partition_index;
+        let done = call.plan.guard((&asked.name, index), || {
+            let metadata = partition.committed_metadata.clone().unwrap_or_default();
+            if topic.as_ref().and_then(|topic| topic.partition(index)).is_none() {
+                return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+            }
+            if metadata.len() > MAX_METADATA_BYTES {
+                return Err(ErrorCode::OFFSET_METADATA_TOO_LARGE);
+            }
+            let (offset, leader_epoch) = (partition.committed_offset, partition.committed_leader_epoch);
+            let committed = Committed { offset, leader_epoch, metadata };
+            group.offsets.store_pending(producer_id, &asked.name, index, committed);
+            Ok(())
+        });
+        done.err().unwrap_or(ErrorCode::NONE)
+    })
+}
+
+fn answer(
+    topic: &TxnOffsetCommitRequestTopic,
+    mut code: impl FnMut(&TxnOffsetCommitRequestPartition) -> ErrorCode,
+) -> TxnOffsetCommitResponseTopic {
+    let partitions = topic.partitions.iter().map(|partition| TxnOffsetCommitResponsePartition {
+        partition_index: partition.partition_index,
+        error_code: code(partition).0,
+        ..Default::default()
+    });
+    let partitions = partitions.collect();
+    TxnOffsetCommitResponseTopic { name: topic.name.clone(), partitions, ..Default::default() }
+}

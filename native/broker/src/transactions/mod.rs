@@ -1,0 +1,210 @@
+//! The transaction coordinator: transactional ids, their producers, and the transactions that are open, in the rules of
+//! transactions v1 and of v2 (KIP-890). Not what readers see of them: that is in `log`.
+//! Driven by the transaction APIs, by Produce, and by one timer task; `state` is one transactional id, this file all.
+//!
+//! One node: its markers are written while the coordinator is locked, so that a transaction ends at once, everywhere. Its lock
+//! is taken before those of groups, topics and logs.
+
+mod state;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use dohle_protocol::ErrorCode;
+use parking_lot::Mutex;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
+
+use crate::{broker::Life, node::Node, topics::Partition};
+pub(crate) use state::{Producer, Transaction};
+
+/// All transactional ids.
+#[derive(Default)]
+pub(crate) struct Transactions {
+    by_id: Mutex<BTreeMap<String, Transaction>>,
+    /// A deadline may have come nearer: the timer looks again.
+    changed: Notify,
+}
+
+/// What a transactional request says of its sender.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sender<'a> {
+    pub transactional_id: &'a str,
+    pub producer: Producer,
+}
+
+/// How a partition or a group comes into a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Adding {
+    /// By a request of its own before (v1).
+    Before,
+    /// By the first use (v2).
+    Implicit,
+}
+
+impl Transactions {
+    /// Starts the task that aborts what is overdue.
+    pub fn run(&self, node: &Arc<Node>, mut life: Life) {
+        let world = node.world.clone();
+        let node = node.clone();
+        world.spawn(Box::pin(async move {
+            life.during(node.transactions.time(&node)).await;
+        }));
+    }
+
+    async fn time(&self, node: &Node) {
+        loop {
+            let next = self.by_id.lock().values().filter_map(Transaction::deadline).min();
+            match next {
+                None => self.changed.notified().await,
+                Some(deadline) => tokio::select! {
+                    biased;
+                    () = self.changed.notified() => continue,
+                    () = sleep_until(deadline) => {}
+                },
+            }
+            let now = Instant::now();
+            for (id, transaction) in self.by_id.lock().iter_mut() {
+                if transaction.deadline().is_some_and(|deadline| deadline <= now) {
+                    tracing::debug!(transactional_id = id, "transaction timed out");
+                    transaction.abort_and_fence(node);
+                }
+            }
+        }
+    }
+
+    /// A producer for a transactional id: the only one from now on. What its predecessor left open is aborted.
+    pub fn init(
+        &self,
+        node: &Node,
+        transactional_id: &str,
+        timeout_ms: i32,
+        expected: Option<Producer>,
+    ) -> Result<Producer, ErrorCode> {
+        if timeout_ms <= 0 || timeout_ms > node.options.transaction_max_timeout_ms {
+            return Err(ErrorCode::INVALID_TRANSACTION_TIMEOUT);
+        }
+        let mut all = self.by_id.lock();
+        let Some(transaction) = all.get_mut(transactional_id) else {
+            // Kafka, too, gives whoever names a producer that is forgotten a new one.
+            let transaction = Transaction::new(node.new_producer_id(), timeout_ms);
+            let producer = transaction.producer();
+            all.insert(transactional_id.into(), transaction);
+            return Ok(producer);
+        };
+        let producer = transaction.init(node, timeout_ms, expected);
+        drop(all);
+        self.changed.notify_one();
+        producer
+    }
+
+    /// Does `work` while the sender's transaction is open, after taking `partition` into it: nothing ends the transaction
+    /// meanwhile.
+    pub fn write<T>(
+        &self,
+        sender: Sender<'_>,
+        (topic, index, partition): (&Arc<str>, i32, &Arc<Partition>),
+        adding: Adding,
+        node: &Node,
+        work: impl FnOnce() -> Result<T, ErrorCode>,
+    ) -> Result<T, ErrorCode> {
+        let mut all = self.by_id.lock();
+        // As Kafka's leaders translate the coordinator's answer.
+        let transaction = of(&mut all, sender).map_err(|code| match code {
+            ErrorCode::PRODUCER_FENCED => ErrorCode::INVALID_PRODUCER_EPOCH,
+            code => code,
+        })?;
+        match adding {
+            Adding::Implicit => {
+                if transaction.add_partition(topic, index, partition, node) {
+                    self.changed.notify_one();
+                }
+            }
+            Adding::Before if transaction.has_partition(topic, index) => {}
+            Adding::Before => return Err(ErrorCode::INVALID_TXN_STATE),
+        }
+        work()
+    }
+
+    /// Takes partitions into the sender's transaction, opening it.
+    pub fn add_partitions<'p>(
+        &self,
+        sender: Sender<'_>,
+        partitions: impl IntoIterator<Item = (&'p Arc<str>, i32, &'p Arc<Partition>)>,
+        node: &Node,
+    ) -> Result<(), ErrorCode> {
+        let mut all = self.by_id.lock();
+        let transaction = of(&mut all, sender)?;
+        for (topic, index, partition) in partitions {
+            transaction.add_partition(topic, index, partition, node);
+        }
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Which of `partitions` are in the sender's open transaction.
+    pub fn verify(&self, sender: Sender<'_>, topic: &Arc<str>, index: i32) -> Result<(), ErrorCode> {
+        let mut all = self.by_id.lock();
+        if of(&mut all, sender)?.has_partition(topic, index) { Ok(()) } else { Err(ErrorCode::TRANSACTION_ABORTABLE) }
+    }
+
+    /// Takes a group's offsets into the sender's transaction, opening it.
+    pub fn add_group(&self, sender: Sender<'_>, group_id: &str, node: &Node) -> Result<(), ErrorCode> {
+        of(&mut self.by_id.lock(), sender)?.add_group(group_id, node);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Does `work`, which stores offsets of a group, while the sender's transaction is open and has that group.
+    pub fn commit_offsets<T>(
+        &self,
+        sender: Sender<'_>,
+        group_id: &str,
+        adding: Adding,
+        node: &Node,
+        work: impl FnOnce() -> Result<T, ErrorCode>,
+    ) -> Result<T, ErrorCode> {
+        let mut all = self.by_id.lock();
+        let transaction = of(&mut all, sender).map_err(|code| match code {
+            ErrorCode::PRODUCER_FENCED => ErrorCode::INVALID_PRODUCER_EPOCH,
+            code => code,
+        })?;
+        match adding {
+            Adding::Implicit => {
+                transaction.add_group(group_id, node);
+                self.changed.notify_one();
+            }
+            Adding::Before if transaction.has_group(group_id) => {}
+            Adding::Before => return Err(ErrorCode::INVALID_TXN_STATE),
+        }
+        work()
+    }
+
+    /// Commits or aborts; answers the producer that goes on: in v2 its epoch is a new one.
+    pub fn end(&self, node: &Node, sender: Sender<'_>, commit: bool, v2: bool) -> Result<Producer, ErrorCode> {
+        let mut all = self.by_id.lock();
+        let transaction = all.get_mut(sender.transactional_id).ok_or(ErrorCode::INVALID_PRODUCER_ID_MAPPING)?;
+        let ended = transaction.end(node, sender.producer, commit, v2);
+        drop(all);
+        self.changed.notify_one();
+        ended
+    }
+
+    /// Looks at one transactional id.
+    pub fn with<T>(&self, transactional_id: &str, look: impl FnOnce(Option<&Transaction>) -> T) -> T {
+        look(self.by_id.lock().get(transactional_id))
+    }
+
+    /// Looks at all transactional ids, in their order.
+    pub fn each(&self, mut look: impl FnMut(&str, &Transaction)) {
+        self.by_id.lock().iter().for_each(|(id, transaction)| look(id, transaction));
+    }
+}
+
+/// The transactional id of a sender that is its present producer.
+fn of<'t>(all: &'t mut BTreeMap<String, Transaction>, sender: Sender<'_>) -> Result<&'t mut Transaction, ErrorCode> {
+    let transaction = all.get_mut(sender.transactional_id).ok_or(ErrorCode::INVALID_PRODUCER_ID_MAPPING)?;
+    transaction.check(sender.producer)?;
+    Ok(transaction)
+}

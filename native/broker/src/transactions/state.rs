@@ -1,0 +1,235 @@
+//! One transactional id: Empty → Ongoing → CompleteCommit or CompleteAbort, and around again, as Kafka's
+//! TransactionCoordinator decides. The Prepare states of Kafka are not seen here: one node has no markers under way.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use dohle_protocol::ErrorCode;
+use tokio::time::Instant;
+
+use crate::{log::Marker, node::Node, topics::Partition};
+
+/// The last epoch a producer id is used in; the one behind is left for fencing.
+const LAST_EPOCH: i16 = i16::MAX - 1;
+/// Of the markers' writer: there is one coordinator, and it never moves.
+const COORDINATOR_EPOCH: i32 = 0;
+
+/// A producer id and its epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Producer {
+    pub id: i64,
+    pub epoch: i16,
+}
+
+/// Where a transactional id stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// No transaction since its producer came.
+    Empty,
+    Ongoing,
+    CompleteCommit,
+    CompleteAbort,
+}
+
+impl State {
+    /// Kafka's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Empty => "Empty",
+            Self::Ongoing => "Ongoing",
+            Self::CompleteCommit => "CompleteCommit",
+            Self::CompleteAbort => "CompleteAbort",
+        }
+    }
+}
+
+/// A transactional id.
+pub(crate) struct Transaction {
+    producer: Producer,
+    /// What it was before: a retry whose answer was lost names it.
+    previous: Option<Producer>,
+    timeout: Duration,
+    state: State,
+    partitions: BTreeMap<(Arc<str>, i32), Arc<Partition>>,
+    groups: BTreeSet<String>,
+    started: Option<Started>,
+}
+
+#[derive(Clone, Copy)]
+struct Started {
+    at: Instant,
+    wall_clock_ms: i64,
+}
+
+impl Transaction {
+    /// With a producer that was never used.
+    pub fn new(producer_id: i64, timeout_ms: i32) -> Self {
+        Self {
+            producer: Producer { id: producer_id, epoch: 0 },
+            previous: None,
+            timeout: duration(timeout_ms),
+            state: State::Empty,
+            partitions: BTreeMap::new(),
+            groups: BTreeSet::new(),
+            started: None,
+        }
+    }
+
+    pub fn producer(&self) -> Producer {
+        self.producer
+    }
+
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    pub fn timeout_ms(&self) -> i32 {
+        self.timeout.as_millis() as i32
+    }
+
+    /// When the open transaction began, in milliseconds since 1970.
+    pub fn started_ms(&self) -> Option<i64> {
+        self.started.map(|started| started.wall_clock_ms)
+    }
+
+    /// The partitions of the open transaction.
+    pub fn partitions(&self) -> impl Iterator<Item = (&Arc<str>, i32)> {
+        self.partitions.keys().map(|(topic, index)| (topic, *index))
+    }
+
+    /// When the open transaction is aborted.
+    pub fn deadline(&self) -> Option<Instant> {
+        Some(self.started?.at + self.timeout)
+    }
+
+    /// Whether this is the present producer.
+    pub fn check(&self, producer: Producer) -> Result<(), ErrorCode> {
+        match producer {
+            Producer { id, .. } if id != self.producer.id => Err(ErrorCode::INVALID_PRODUCER_ID_MAPPING),
+            Producer { epoch, .. } if epoch != self.producer.epoch => Err(ErrorCode::PRODUCER_FENCED),
+            _ => Ok(()),
+        }
+    }
+
+    /// The next producer of this id. One that goes on after an error names itself (KIP-360); any other fences it.
+    pub fn init(&mut self, node: &Node, timeout_ms: i32, expected: Option<Producer>) -> Result<Producer, ErrorCode> {
+        if let Some(expected) = expected.filter(|expected| *expected != self.producer) {
+            // The answer to it was lost: the same again.
+            let retried = self.previous == Some(expected) && self.state == State::Empty;
+            return if retried { Ok(self.producer) } else { Err(ErrorCode::PRODUCER_FENCED) };
+        }
+        if self.state == State::Ongoing {
+            self.abort_and_fence(node);
+        }
+        self.timeout = duration(timeout_ms);
+        self.state = State::Empty;
+        let before = expected.unwrap_or(self.producer);
+        self.producer = self.next(node);
+        self.previous = Some(before);
+        Ok(self.producer)
+    }
+
+    /// Takes a partition in; answers whether that opened the transaction.
+    pub fn add_partition(&mut self, topic: &Arc<str>, index: i32, partition: &Arc<Partition>, node: &Node) -> bool {
+        let key = (topic.clone(), index);
+        // A topic may have been deleted and made again under its name.
+        if !self.partitions.get(&key).is_some_and(|known| Arc::ptr_eq(known, partition)) {
+            self.partitions.insert(key, partition.clone());
+        }
+        self.open(node)
+    }
+
+    pub fn has_partition(&self, topic: &Arc<str>, index: i32) -> bool {
+        self.state == State::Ongoing && self.partitions.contains_key(&(topic.clone(), index))
+    }
+
+    pub fn add_group(&mut self, group_id: &str, node: &Node) {
+        if !self.groups.contains(group_id) {
+            self.groups.insert(group_id.into());
+        }
+        self.open(node);
+    }
+
+    pub fn has_group(&self, group_id: &str) -> bool {
+        self.state == State::Ongoing && self.groups.contains(group_id)
+    }
+
+    fn open(&mut self, node: &Node) -> bool {
+        if self.state == State::Ongoing {
+            return false;
+        }
+        self.state = State::Ongoing;
+        self.started = Some(Started { at: Instant::now(), wall_clock_ms: node.world.wall_clock_ms() });
+        true
+    }
+
+    /// EndTxn. What is asked again, because its answer was lost, is answered again.
+    pub fn end(&mut self, node: &Node, by: Producer, commit: bool, v2: bool) -> Result<Producer, ErrorCode> {
+        let completed = matches!(self.state, State::CompleteCommit | State::CompleteAbort);
+        let retried = v2 && completed && self.previous == Some(by);
+        if !retried {
+            self.check(by)?;
+        }
+        let outcome = if commit { State::CompleteCommit } else { State::CompleteAbort };
+        match self.state {
+            State::Ongoing => {}
+            state if state == outcome && (retried || !v2) => return Ok(self.producer),
+            // In v2 a producer may abort what it has not begun: it wants the new epoch.
+            _ if v2 && !commit && !retried => {}
+            _ => return Err(ErrorCode::INVALID_TXN_STATE),
+        }
+        let before = self.producer;
+        if v2 {
+            self.finish(node, commit, before.epoch + 1);
+            self.producer = self.next(node);
+            self.previous = Some(before);
+        } else {
+            self.finish(node, commit, before.epoch);
+        }
+        Ok(self.producer)
+    }
+
+    /// Aborts the open transaction, and lets its producer do nothing more.
+    pub fn abort_and_fence(&mut self, node: &Node) {
+        let before = self.producer;
+        self.finish(node, false, before.epoch + 1);
+        self.producer = self.next(node);
+        self.previous = Some(before);
+    }
+
+    /// The epoch after this one, or a new producer when there is none.
+    fn next(&self, node: &Node) -> Producer {
+        match self.producer {
+            Producer { id, epoch } if epoch < LAST_EPOCH => Producer { id, epoch: epoch + 1 },
+            _ => Producer { id: node.new_producer_id(), epoch: 0 },
+        }
+    }
+
+    /// Writes the markers and settles the groups' offsets.
+    fn finish(&mut self, node: &Node, commit: bool, epoch: i16) {
+        let producer_id = self.producer.id;
+        let marker = Marker { producer_id, epoch, commit, coordinator_epoch: COORDINATOR_EPOCH };
+        for ((topic, index), partition) in std::mem::take(&mut self.partitions) {
+            if partition.deleted() {
+                continue;
+            }
+            let written = partition.log.lock().append_marker(&marker, node.world.wall_clock_ms());
+            partition.waiters.wake();
+            if let Err(code) = written {
+                tracing::warn!(topic = &*topic, index, producer_id, %code, "a marker was refused");
+            }
+        }
+        for group_id in std::mem::take(&mut self.groups) {
+            node.groups.end_transaction(&group_id, producer_id, commit);
+        }
+        self.started = None;
+        self.state = if commit { State::CompleteCommit } else { State::CompleteAbort };
+    }
+}
+
+fn duration(timeout_ms: i32) -> Duration {
+    Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0))
+}
