@@ -106,7 +106,6 @@ export function producerOptions(config: ProducerConfig, { acks, timeout, compres
     maxBlockMs: Math.max(how.totalMs, 1),
     maxRequestSize: MAX_REQUEST_BYTES,
     bufferMemory: 2 * MAX_REQUEST_BYTES,
-    partitioner: 'murmur2_random',
     transactionTimeoutMs: transactionTimeout,
   }) as ProducerOptions
 }

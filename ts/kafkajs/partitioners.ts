@@ -1,6 +1,5 @@
 /**
- * kafkajs' partitioners. The default one is the engine's murmur2; the others run here, before the engine, which is then given
- * the partition.
+ * kafkajs' partitioners. They run before the engine, which is then given the partition.
  */
 import { randomInt } from 'node:crypto'
 import { javaMurmur2, legacyMurmur2 } from './murmur2.ts'
@@ -26,8 +25,7 @@ const by =
   }
 
 /**
- * With a key Java's murmur2 of it. A producer without `createPartitioner`, or with this one itself, leaves the choice to the
- * engine: keys go where they go with kafkajs, records without a key to a partition chosen at random.
+ * With a key Java's murmur2 of it, which a producer leaves to the engine, whose own it is; without one the partitions in turn.
  */
 const DefaultPartitioner = by(javaMurmur2)
 

@@ -43,8 +43,8 @@ class CompatibleProducer {
   readonly #config: ProducerConfig
   readonly #connection: Connection
   readonly #instrumentation: Instrumentation
-  /** Chooses partitions; undefined: the engine does. */
-  readonly #partition: Partition | undefined
+  /** Chooses partitions; those of keys the engine does by itself, if it can. */
+  readonly #partitioner: { choose: Partition; keys: 'own' | 'engine' }
   readonly #producers = new Map<string, EngineProducer>()
   #status: Status = 'disconnected'
   #kafka: Kafka | undefined
@@ -61,8 +61,8 @@ class CompatibleProducer {
     this.#connection = new Connection(config, own.retry, metadataMaxAge)
     this.#instrumentation = new Instrumentation('producer', producerEvents, logger)
     this.on = this.#instrumentation.on
-    const engines = createPartitioner == null || createPartitioner === Partitioners.DefaultPartitioner
-    this.#partition = engines ? undefined : createPartitioner()
+    const create = createPartitioner ?? Partitioners.DefaultPartitioner
+    this.#partitioner = { choose: create(), keys: create === Partitioners.DefaultPartitioner ? 'engine' : 'own' }
   }
 
   async connect(): Promise<void> {
@@ -138,7 +138,7 @@ class CompatibleProducer {
       const given = await Promise.all(
         topicMessages.map(async one => ({
           topic: one.topic,
-          messages: await records(one, this.#topics, this.#partition),
+          messages: await records(one, this.#topics!, this.#partitioner),
         })),
       )
       this.#check()

@@ -30,15 +30,23 @@ export function checked({ acks = -1, topicMessages = [] }: ProducerBatch, idempo
   return [...merged].map(([topic, messages]) => ({ topic, messages }))
 }
 
-/** The engine's records. `partition`: chooses their partitions before the engine would. */
+/**
+ * The engine's records. Their partitions are chosen here, before the engine would: all of them, or (`keys` is 'engine') those of
+ * records without a key, which kafkajs deals out one by one.
+ */
 export async function records(
   { topic, messages }: TopicMessages,
-  topics: Topics | undefined,
-  partition: Partition | undefined,
+  topics: Topics,
+  { choose, keys }: { choose: Partition; keys: 'own' | 'engine' },
 ): Promise<ProducerMessage[]> {
-  if (topics === undefined || partition === undefined || messages.length === 0) return messages.map(record)
+  const chosen = ({ key, partition }: Message) => keys === 'own' || (key == null && partition == null)
+  if (!messages.some(chosen)) return messages.map(record)
   const partitionMetadata = await topics.partitions(topic)
-  return messages.map(message => ({ ...record(message), partition: partition({ topic, partitionMetadata, message }) }))
+  return messages.map(message =>
+    chosen(message)
+      ? { ...record(message), partition: choose({ topic, partitionMetadata, message }) }
+      : record(message),
+  )
 }
 
 function record({ key, value, headers, timestamp, partition }: Message): ProducerMessage {

@@ -1,5 +1,5 @@
 /**
- * The partitions of topics, for partitioners that run in JavaScript: kept for `metadataMaxAge`.
+ * The partitions of topics, for what is chosen before the engine gets it: kept for `metadataMaxAge`.
  */
 import type { KafkaError } from '../errors.ts'
 import type { Kafka } from '../kafka.ts'
@@ -58,12 +58,12 @@ export class Topics {
     try {
       return await found()
     } catch (error) {
-      if (!this.#create || (error as KafkaError).code !== 'UNKNOWN_TOPIC_OR_PARTITION') throw error
+      if ((error as KafkaError).code !== 'UNKNOWN_TOPIC_OR_PARTITION') throw error
     }
     // Reading it makes the engine ask for it in a way that creates it, if the broker does that.
-    const reader = this.#kafka.consumer({ allowAutoCreateTopics: true })
+    const reader = this.#create ? this.#kafka.consumer({ allowAutoCreateTopics: true }) : undefined
     try {
-      await reader.assign([{ topic, partition: 0, offset: 'latest' }])
+      await reader?.assign([{ topic, partition: 0, offset: 'latest' }])
       for (const until = Date.now() + this.#waitMs; ; await new Promise(go => setTimeout(go, PAUSE_MS))) {
         try {
           return await found()
@@ -72,7 +72,7 @@ export class Topics {
         }
       }
     } finally {
-      await reader.close()
+      await reader?.close()
     }
   }
 }
