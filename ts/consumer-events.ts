@@ -17,7 +17,7 @@ export interface ConsumerEvents {
   maxPollExceeded: [KafkaError]
   /** An automatic commit failed and is tried again. */
   commitFailed: [KafkaError]
-  /** Something failed and is tried again. */
+  /** Something failed and is tried again; a topic that is subscribed and does not exist is told so too, once. */
   retrying: [KafkaError]
   /**
    * A partition has records to read and did not move for `stalledReportMs`. Once, and again when the reason changes, until it

@@ -120,7 +120,7 @@ export class Partition {
 
   /**
    * Reads from `offset` on. Tried again after failures that may pass, within `defaultApiTimeoutMs`. An offset that is not in the log rejects
-   * with `OFFSET_OUT_OF_RANGE`; at its end the records are none.
+   * with `OFFSET_OUT_OF_RANGE`; at its end the records are none. Any number may run at a time; one that waits keeps no other waiting.
    */
   async fetch(offset: number, options: PartitionFetchOptions = {}): Promise<PartitionFetched> {
     const names = ['minBytes', 'maxBytes', 'maxWaitMs', 'readCommitted', 'signal'] as const

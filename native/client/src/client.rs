@@ -15,6 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::generated::options::ClientOptions;
 use crate::metadata::Metadata;
 use crate::net::{Connection, Endpoint, Lane, Pool};
+use crate::partition::Lanes;
 use crate::world::World;
 use coordinators::Coordinators;
 
@@ -46,6 +47,7 @@ struct Kernel {
     pool: Pool,
     metadata: Metadata,
     coordinators: Coordinators,
+    fetch_lanes: Lanes,
 }
 
 impl Client {
@@ -55,7 +57,8 @@ impl Client {
         let pool = Pool::new(world.clone(), &options, &bootstrap);
         let metadata = Metadata::new(world.clone(), pool.clone(), &options);
         let coordinators = Coordinators::default();
-        Ok(Self(Arc::new(Kernel { world, options, pool, metadata, coordinators })))
+        let fetch_lanes = Lanes::default();
+        Ok(Self(Arc::new(Kernel { world, options, pool, metadata, coordinators, fetch_lanes })))
     }
 
     /// Brokers, topics and leaders.
@@ -66,6 +69,11 @@ impl Client {
     /// The machine this client runs on.
     pub fn world(&self) -> &Arc<dyn World> {
         &self.0.world
+    }
+
+    /// What fetches of single partitions go over.
+    pub(crate) fn fetch_lanes(&self) -> &Lanes {
+        &self.0.fetch_lanes
     }
 
     /// The options it was made with.

@@ -2,6 +2,7 @@
 //! Not a producer nor a consumer: no group, no position, nothing gathered, nothing read ahead, no sequence numbers.
 //! Driven by its callers: each call is one request at a time, asked again only while that cannot do anything twice.
 
+mod lanes;
 mod record;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::consumer::log::{self, Rules};
 use crate::net::Backoff;
 use crate::{Client, Error, ErrorKind, Lane, Result};
 
+pub(crate) use lanes::Lanes;
 pub use record::Record;
 
 /// From this version on Produce and Fetch name topics by id only.
@@ -220,7 +222,10 @@ impl Partition {
                 }],
                 ..FetchRequest::default()
             };
-            let response = match self.ask(leader, self.lane(), topic_id, request, limits.max_wait).await {
+            let taken = self.client.fetch_lanes().take(self.client.world(), limits.max_wait);
+            let answer = self.ask(leader, taken.lane(), topic_id, request, limits.max_wait).await;
+            taken.answered();
+            let response = match answer {
                 Ok(response) => response,
                 Err(error) => {
                     attempts.again(&self.client, error).await?;
@@ -335,12 +340,6 @@ impl Partition {
 
     fn name(&self) -> String {
         format!("{}-{}", self.topic, self.partition)
-    }
-
-    /// A connection of its own: a fetch that waits for records keeps nobody else waiting.
-    fn lane(&self) -> Lane {
-        let bytes = self.topic.bytes().chain(self.partition.to_le_bytes());
-        Lane::Fetch(bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)))
     }
 }
 

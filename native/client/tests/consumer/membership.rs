@@ -298,3 +298,23 @@ async fn thirty_members_come_and_go_and_each_partition_has_one_owner() {
     }
     client.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_is_subscribed_and_does_not_exist_is_told_once_and_read_when_it_does() {
+    let cluster = Cluster::start().await;
+    let (topic, group) = (unique("late"), unique("group"));
+    let options = ConsumerOptions { allow_auto_create_topics: false, ..options(&group, "range") };
+    let member = Member::subscribed(&cluster, options, &topic);
+    let told = |member: &Member| {
+        member.event(|event| match event {
+            ConsumerEvent::Retrying(error) => Some(error.to_string()).filter(|text| text.contains(&topic)),
+            _ => None,
+        })
+    };
+    member.until("it is told", |member| told(member).is_some()).await;
+    assert!(told(&member).unwrap().contains("does not exist"), "{}", member.story());
+    cluster.create(&topic, 2).await;
+    shared_out(&[(&member, 2)]).await;
+    assert_eq!(member.story().matches("is subscribed and does not exist").count(), 1, "{}", member.story());
+    member.close().await;
+}

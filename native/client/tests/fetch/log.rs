@@ -78,6 +78,25 @@ async fn at_the_end_nothing_comes_and_a_record_that_comes_ends_the_wait() {
 }
 
 #[tokio::test]
+async fn a_fetch_that_waits_or_was_given_up_keeps_no_other_waiting() {
+    let (_cluster, log) = log("beside").await;
+    log.produce(&[Record::new("k", "old")]).await.unwrap();
+    let patient = FetchLimits { max_wait: Duration::from_secs(60), ..FetchLimits::default() };
+    let mut tail = Box::pin(log.fetch(1, patient.clone()));
+    let begun = std::time::Instant::now();
+    for _ in 0..3 {
+        tokio::select! {
+            biased;
+            _ = &mut tail => panic!("what is there came after what is not"),
+            old = log.fetch(0, FetchLimits::default()) => assert_eq!(values(&old.unwrap().records), [b"old"]),
+        }
+    }
+    drop(tail);
+    assert_eq!(values(&log.fetch(0, FetchLimits::default()).await.unwrap().records), [b"old"]);
+    assert!(begun.elapsed() < patient.max_wait, "it waited for the answer to one that was given up");
+}
+
+#[tokio::test]
 async fn an_offset_that_is_not_there_is_an_error_at_once() {
     let (_cluster, log) = log("range").await;
     let error = log.fetch(7, FetchLimits::default()).await.unwrap_err();

@@ -33,6 +33,7 @@ use super::super::subscription::Interest;
 use super::super::{Ask, ConsumerEvent, Question, StartAt};
 use super::heartbeat::{self, Beat, Heart};
 use super::join::{self, Joined, Led, Wish};
+use super::missing::Missing;
 use super::modern::Modern;
 use super::strategy::Strategy;
 use super::verdict::{self, Verdict};
@@ -76,6 +77,7 @@ pub(super) struct Member {
     /// We lead the group: what to watch, and when to ask for missing topics again.
     leads: Option<Led>,
     missing_look: Instant,
+    missing: Missing,
     pub(super) backoff: Backoff,
     /// Since when every attempt fails; none after a join.
     pub(super) failing_since: Option<Instant>,
@@ -137,6 +139,7 @@ impl Member {
             wanted: None,
             leads: None,
             missing_look: Instant::now(),
+            missing: Missing::default(),
             failing_since: None,
             ever_joined: false,
             leaving: false,
@@ -228,6 +231,7 @@ impl Member {
         if self.shared.is_closing() {
             return if self.must_finish_join() { Ok(()) } else { Err(Stop::Closing) };
         }
+        self.missing.look(&self.shared);
         match self.shared.with(|s| s.interest.clone()) {
             Interest::Topics(_) if self.modern.is_some() => {
                 self.look_modern();
@@ -262,6 +266,7 @@ impl Member {
 
     /// The leader watches the group's topics (partitions added, a topic appears or goes).
     fn look_at_metadata(&mut self) -> Result<(), Stop> {
+        self.missing.look(&self.shared);
         if self.leads.as_ref().is_some_and(|led| led.is_outdated(&self.shared)) {
             self.want(|| "the partitions of subscribed topics changed".to_owned());
         }

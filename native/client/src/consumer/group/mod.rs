@@ -15,6 +15,7 @@ mod heartbeat;
 mod join;
 mod leaving;
 pub(crate) mod membership;
+mod missing;
 mod modern;
 pub(crate) mod protocol;
 pub(crate) mod strategy;
