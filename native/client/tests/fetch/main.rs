@@ -8,6 +8,8 @@ mod log;
 mod placing;
 mod reading;
 mod recreated;
+mod replicas;
+mod script;
 mod stress;
 mod support;
 mod watchdog;
