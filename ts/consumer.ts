@@ -140,7 +140,8 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
   /**
    * Reads topics as a member of the group `groupId`: by name, or all whose names a `RegExp` finds itself in (Kafka's own left
    * out), those too that are created later and seen after at most `metadataMaxAgeMs`. What was subscribed or assigned before
-   * is no more. Returns before the group has given partitions: records come when it has.
+   * is no more. Returns before the group has given partitions: records come when it has. What keeps the topics of a `RegExp`
+   * from being found is an error of the loop, once; it is tried again meanwhile: begin another loop to wait on, or close.
    */
   async subscribe(topics: string | readonly string[] | RegExp, options: SubscribeOptions = {}): Promise<void> {
     if (this.#closing !== undefined) throw closed('consumer')

@@ -5,17 +5,24 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use tokio::time::Instant;
 
 use crate::collections::Map;
 use crate::{Client, Result};
 
 use super::ConsumerEvent;
+use super::group::verdict::{self, Verdict};
 use super::shared::Shared;
 use super::subscription::Interest;
 
+/// What an error of the first look-up means for the program.
+const UNKNOWN_TOPICS: &str = "the topics that match are not known, so nothing is read; it is tried again meanwhile: \
+                              begin another loop to wait on, or close the consumer";
+
 /// Tells which topics are subscribed.
 pub trait TopicMatcher: Send + Sync {
-    /// Those of these names that match. Asked once per name. An error is told as an event, and asked again.
+    /// Those of these names that match. Asked once per name. It is asked again after an error, which is
+    /// an event, or the loop's when no topics are known yet.
     fn matching(&self, topics: Vec<Arc<str>>) -> BoxFuture<'static, Result<Vec<Arc<str>>>>;
 
     /// The same as an expression that a broker matches whole names with (RE2, KIP-848); none: only the client can.
@@ -69,12 +76,16 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     }
 }
 
-/// Until there is another pattern, or none.
+/// Until there is another pattern, or none. What keeps it from finding its first topics is told to the loop, once: at once
+/// what does not pass by itself, the rest after `default.api.timeout.ms`.
 async fn follow(shared: &Arc<Shared>, pattern: &Pattern) {
     let mut updates = shared.client.metadata().updates();
     let mut backoff = shared.backoff();
+    let api_timeout = shared.client.options().default_api_timeout;
     // What is known before this can be a part of the topics only.
     let mut complete = false;
+    // Whether the loop knows how the look-up began, and since when it fails.
+    let (mut told, since) = (false, Instant::now());
     let mut known: Map<Arc<str>, bool> = Map::default();
     while shared.with(|s| s.pattern.as_ref().is_some_and(|now| now.serial == pattern.serial)) {
         updates.mark_unchanged();
@@ -87,7 +98,7 @@ async fn follow(shared: &Arc<Shared>, pattern: &Pattern) {
         };
         match outcome {
             Ok(()) => {
-                complete = true;
+                (complete, told) = (true, true);
                 backoff.reset();
                 tokio::select! {
                     biased;
@@ -96,7 +107,14 @@ async fn follow(shared: &Arc<Shared>, pattern: &Pattern) {
                 }
             }
             Err(error) => {
-                shared.sink.event(ConsumerEvent::Retrying(error));
+                let passes = verdict::of(&error) != Verdict::Fatal && since.elapsed() < api_timeout;
+                match told || passes {
+                    true => shared.sink.event(ConsumerEvent::Retrying(error)),
+                    false => {
+                        told = true;
+                        shared.raise(error.context(UNKNOWN_TOPICS));
+                    }
+                }
                 tokio::time::sleep(backoff.next(&**shared.client.world())).await;
             }
         }

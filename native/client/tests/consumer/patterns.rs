@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use dohle_broker::{Action, Rule, When};
 use dohle_client::consumer::{ConsumerOptions, TopicMatcher};
 use dohle_client::{Error, ErrorKind, Result};
+use dohle_protocol::ApiKey;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
@@ -38,7 +40,7 @@ async fn topics_that_match_are_read_those_too_that_come_later_and_go() {
         cluster.create(&name(1), 2).await;
         let client = cluster.client();
         let member = Member::new(&client, options(&group, strategy));
-        member.consumer.subscribe_matching(contains(&text, 2)).unwrap();
+        member.consumer.subscribe_matching(contains(&text, 0)).unwrap();
         shared_out(&[(&member, 2)]).await;
         cluster.create(&name(2), 3).await;
         cluster.create(&unique("other"), 3).await;
@@ -107,5 +109,60 @@ async fn a_pattern_that_finds_nothing_yet_waits_for_what_comes_and_kafka_s_own_t
     curious.consumer.subscribe_matching(contains("nothing", 1_000_000)).unwrap();
     curious.consumer.unsubscribe().await.unwrap();
     curious.close().await;
+    client.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_keeps_a_pattern_from_its_first_topics_is_the_loop_s_error_once_and_it_goes_on() {
+    let cluster = Cluster::start().await;
+    let topic = cluster.topic(2).await;
+    let client = cluster.client();
+    let member = Member::new(&client, options(&unique("group"), "range"));
+    member.consumer.subscribe_matching(contains(&topic, 2)).unwrap();
+    let mut error = None;
+    member
+        .until("the loop's error", |member| {
+            error = member.consumer.next_chunk().err();
+            error.is_some()
+        })
+        .await;
+    let error = error.unwrap();
+    assert_eq!((error.kind(), error.fatal()), (ErrorKind::CallbackFailed, false));
+    assert!(error.to_string().contains("begin another loop to wait on, or close the consumer: not now"), "{error}");
+    // Told once; meanwhile it was asked again.
+    shared_out(&[(&member, 2)]).await;
+    assert!(member.consumer.next_chunk().is_ok());
+
+    // Once there are topics, nothing is an error for the loop.
+    member.consumer.unsubscribe().await.unwrap();
+    member.consumer.subscribe_matching(contains(&topic, 0)).unwrap();
+    shared_out(&[(&member, 2)]).await;
+    member.close().await;
+    client.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_that_does_not_answer_a_pattern_is_told_after_default_api_timeout() {
+    let cluster = Cluster::embedded().await;
+    let limit = std::time::Duration::from_millis(400);
+    let client = cluster.client_with(|options| options.default_api_timeout = limit);
+    let topic = cluster.topic(1).await;
+    let faults = cluster.broker.as_ref().unwrap().faults();
+    let rule = faults.add(Rule::new(Action::Close { when: When::Before }).api(ApiKey::METADATA.0).forever());
+    let member = Member::new(&client, options(&unique("group"), "range"));
+    member.consumer.subscribe_matching(contains(&topic, 0)).unwrap();
+    let began = std::time::Instant::now();
+    let mut error = None;
+    member
+        .until("the loop's error", |member| {
+            error = member.consumer.next_chunk().err();
+            error.is_some()
+        })
+        .await;
+    assert!(began.elapsed() >= limit);
+    assert!(error.unwrap().to_string().contains("the topics that match are not known"));
+    faults.remove(rule);
+    shared_out(&[(&member, 1)]).await;
+    member.close().await;
     client.close().await;
 }

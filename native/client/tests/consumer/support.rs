@@ -42,7 +42,12 @@ impl Cluster {
     }
 
     pub fn client(&self) -> Client {
-        let options = ClientOptions { bootstrap_servers: vec![self.servers.clone()], ..ClientOptions::default() };
+        self.client_with(|_| {})
+    }
+
+    pub fn client_with(&self, change: impl FnOnce(&mut ClientOptions)) -> Client {
+        let mut options = ClientOptions { bootstrap_servers: vec![self.servers.clone()], ..ClientOptions::default() };
+        change(&mut options);
         Client::new(Arc::new(TokioWorld::new(tokio::runtime::Handle::current())), options).unwrap()
     }
 
