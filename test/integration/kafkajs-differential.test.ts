@@ -267,6 +267,36 @@ const programs: Record<string, Program> = {
       return found
     }),
 
+  'events of a producer, an admin client and a consumer': (library, bootstrap, topic) =>
+    withClient(library, bootstrap, async kafka => {
+      const told = new Map<string, string[]>()
+      const note = ({ type, payload }: { type: string; payload: object | null | undefined }) =>
+        told.set(type, Object.keys(payload ?? {}).sort())
+      const producer = kafka.producer({ createPartitioner: library.Partitioners.DefaultPartitioner })
+      const consumer = kafka.consumer({ groupId: `${topic}-group`, maxWaitTimeInMs: 50, heartbeatInterval: 20 })
+      const admin = kafka.admin()
+      for (const client of [producer, consumer, admin] as { events: object; on: unknown }[]) {
+        const on = client.on as (name: string, listener: typeof note) => void
+        for (const name of Object.values(client.events)) if (!/network/.test(name)) on(name, note)
+      }
+      await Promise.all([producer.connect(), consumer.connect(), admin.connect()])
+      await producer.send({ topic, messages: [{ value: 'v' }] })
+      await consumer.subscribe({ topic, fromBeginning: true })
+      let calls = 0
+      await new Promise<void>((resolve, reject) => {
+        const eachMessage = async () => {
+          if (calls++ === 0) throw new Error('once')
+          resolve()
+        }
+        consumer.run({ eachMessage }).catch(reject)
+      })
+      while (!told.has('consumer.heartbeat') || !told.has('consumer.commit_offsets')) await sleep(10)
+      await Promise.all([producer.disconnect(), consumer.disconnect(), admin.disconnect()])
+      const { events } = consumer
+      const names = [producer.events, events, admin.events].flatMap(all => Object.entries(all))
+      return { told: [...told].sort(), names: names.map(String).sort(), calls }
+    }),
+
   'commits by hand and going on': (library, bootstrap, topic) =>
     withClient(library, bootstrap, async kafka => {
       const producer = kafka.producer({ createPartitioner: library.Partitioners.DefaultPartitioner })

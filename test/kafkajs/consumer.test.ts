@@ -147,6 +147,8 @@ test('a seek goes there, right after run too, and to the ends', async () => {
   })
   consumer.seek({ topic, partition: 0, offset: '15' })
   await joined
+  // The group goes on there too, whatever becomes of this consumer.
+  await until('it is committed', async () => Number(await committed(kafka, groupId, topic)) >= 15)
   await until('from there on', () => seen.length === 5)
   assert.deepEqual(seen, range(15, 20))
   consumer.seek({ topic, partition: 0, offset: '18' })

@@ -31,9 +31,12 @@ test('the tarball has what runs, and nothing of the workshop', () => {
     'dist/index.d.ts',
     'dist/broker.js',
     'dist/broker.d.ts',
+    'dist/kafkajs/index.js',
+    'dist/kafkajs/index.d.ts',
     'native.cjs',
     prebuild(),
     'LICENSE',
+    'NOTICE', // of kafkajs, whose names dohle/kafkajs has
     'README.md',
     'docs/configuration.md', // errors point at it
     'docs/errors.md',
@@ -72,6 +75,15 @@ for (const [version, variable] of nodeVersions) {
   })
 }
 
+test('dohle/kafkajs can be imported, by default too, and required', async () => {
+  const program = `console.log([kafkajs, named].map(({ Kafka, CompressionTypes }) => typeof Kafka + CompressionTypes.GZIP).join())`
+  writeFileSync(join(installed.folder, 'kafkajs.mjs'), `import kafkajs, * as named from 'dohle/kafkajs'\n${program}\n`)
+  assert.equal(await succeed(process.execPath, ['kafkajs.mjs'], installed.folder), 'function1,function1\n')
+  const required = `const named = require('dohle/kafkajs')\nconst kafkajs = named.default\n${program}\n`
+  writeFileSync(join(installed.folder, 'kafkajs.cjs'), required)
+  assert.equal(await succeed(process.execPath, ['kafkajs.cjs'], installed.folder), 'function1,function1\n')
+})
+
 for (const [module, moduleResolution] of [
   ['NodeNext', 'NodeNext'],
   ['ESNext', 'Bundler'],
@@ -88,6 +100,10 @@ for (const [module, moduleResolution] of [
       join(installed.folder, 'typed.mts'),
       `import { Kafka, KafkaError, type Message, type ProducerMessage } from 'dohle'
 import { Broker } from 'dohle/broker'
+import kafkajs, { CompressionTypes, type ProducerRecord } from 'dohle/kafkajs'
+const old = new kafkajs.Kafka({ brokers: ['localhost:9092'], logLevel: kafkajs.logLevel.NOTHING })
+const record: ProducerRecord = { topic: 't', messages: [{ value: 'v' }], compression: CompressionTypes.ZSTD }
+console.log((await old.producer().send(record))[0]?.baseOffset)
 const kafka: Kafka = new Kafka({ brokers: ['localhost:9092'] })
 const producer = kafka.producer({ compression: 'zstd', lingerMs: 5 })
 const message: ProducerMessage = { key: 'k', value: new Uint8Array(1), headers: { a: 'b' } }

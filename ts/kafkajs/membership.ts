@@ -108,11 +108,16 @@ export class Membership {
 
   /** Goes on elsewhere, at once or when the partition is assigned. */
   seek(to: TopicPartition & { offset: number | 'earliest' | 'latest' }): void {
-    const { topic, partition, offset } = to
+    const { topic, partition } = to
     if (!this.#has(to)) {
       this.#setting.subscribed.seeks.set(`${partition}/${topic}`, to)
       return
     }
+    this.#move(to)
+  }
+
+  #move(to: TopicPartition & { offset: number | 'earliest' | 'latest' }): void {
+    const { topic, partition, offset } = to
     this.onMoved(topic, partition)
     this.offsets.forget([to])
     this.consumer.seek(to)
@@ -179,7 +184,7 @@ export class Membership {
       const to = seeks.get(`${partition}/${topic}`)
       if (to === undefined) continue
       seeks.delete(`${partition}/${topic}`)
-      this.consumer.seek(to)
+      this.#move(to)
     }
     this.#applyPauses()
   }

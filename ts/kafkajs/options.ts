@@ -49,7 +49,7 @@ export function checkConfig(config: KafkaConfig): void {
       'socketFactory: sockets are made by the engine; for proxies use the network, for TLS the option ssl',
     )
   }
-  saslOptions(config.sasl)
+  saslOptions(config.sasl, config.ssl)
   sslOptions(config.ssl)
 }
 
@@ -74,7 +74,7 @@ export function clientOptions(
     retryBackoffMaxMs: Math.min(Math.max(maxRetryTime, initialRetryTime), 3_600_000),
     metadataMaxAgeMs: metadataMaxAge,
     ...sslOptions(ssl),
-    ...saslOptions(sasl),
+    ...saslOptions(sasl, ssl),
   }) as unknown as ClientOptions
 }
 

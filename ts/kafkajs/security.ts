@@ -43,9 +43,14 @@ function pem(given: unknown, name: string): string | undefined {
   return parts.join('\n')
 }
 
-/** The engine's `sasl`. */
-export function saslOptions(sasl: KafkaConfig['sasl']): { sasl?: unknown } {
-  if (sasl === undefined || sasl === null) return {}
+/** The engine's `sasl`. Secrets go over a connection without TLS only where `ssl` is false in so many words. */
+export function saslOptions(sasl: KafkaConfig['sasl'], ssl: KafkaConfig['ssl']): { sasl?: unknown } {
+  const made = mechanismOf(sasl)
+  return made === undefined ? {} : { sasl: ssl === false ? { ...made, withoutTls: true } : made }
+}
+
+function mechanismOf(sasl: KafkaConfig['sasl']): object | undefined {
+  if (sasl === undefined || sasl === null) return undefined
   if ('authenticationProvider' in sasl) {
     throw new KafkaJSNonRetriableError(
       `sasl: a mechanism of your own ("${sasl.mechanism}") cannot be used, connections are the engine's; for AWS MSK use dohle's AWS_MSK_IAM`,
@@ -56,12 +61,12 @@ export function saslOptions(sasl: KafkaConfig['sasl']): { sasl?: unknown } {
     case 'scram-sha-256':
     case 'scram-sha-512': {
       const { username, password } = sasl as { username: string; password: string }
-      return { sasl: { mechanism: sasl.mechanism.toUpperCase(), username, password } }
+      return { mechanism: sasl.mechanism.toUpperCase(), username, password }
     }
     case 'oauthbearer': {
       const { oauthBearerProvider } = sasl as { oauthBearerProvider: () => Promise<{ value: string }> }
       const token = async () => (await oauthBearerProvider()).value
-      return { sasl: { mechanism: 'OAUTHBEARER', token } }
+      return { mechanism: 'OAUTHBEARER', token }
     }
     default:
       throw new KafkaJSNonRetriableError(
