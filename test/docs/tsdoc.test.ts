@@ -13,6 +13,10 @@ function exported(entry: string): Map<string, string> {
     const path = join(entry, '..', file!.replace(/\.(js|ts)$/, '.d.ts'))
     for (const one of list!.split(',')) names.set(one.replace(/\btype\b/, '').trim(), path)
   }
+  for (const [, file] of text.matchAll(/^export (?:type )?\* from '([^']+)'/gm)) {
+    const path = join(entry, '..', file!.replace(/\.(js|ts)$/, '.d.ts'))
+    for (const [name, of] of exported(path)) names.set(name, of)
+  }
   for (const [, name] of text.matchAll(
     /^export (?:declare |abstract )*(?:class|interface|type|const|function) (\w+)/gm,
   ))
@@ -38,7 +42,7 @@ function undocumented(name: string, file: string): string[] {
   return missing
 }
 
-for (const entry of ['index.d.ts', 'broker.d.ts']) {
+for (const entry of ['index.d.ts', 'broker.d.ts', 'kafkajs/index.d.ts']) {
   test(`every symbol of ${entry} and every member of it has a doc comment`, () => {
     const names = exported(entry)
     assert.ok(names.size > 5, `${names.size} symbols found`)

@@ -26,7 +26,9 @@ const member: Member = (e, name) =>
 
 /** Every error of kafkajs but `KafkaJSAggregateError`. */
 export class KafkaJSError extends Error {
+  /** What went wrong. */
   declare readonly message: Error['message']
+  /** The name of its class. */
   declare readonly name: string
   /** Whether the same call may succeed when it is made again. */
   readonly retriable: boolean
@@ -144,6 +146,7 @@ export interface KafkaJSNumberOfRetriesExceededMetadata {
 
 /** It was tried again as often as allowed. */
 export class KafkaJSNumberOfRetriesExceeded extends KafkaJSNonRetriableError {
+  /** Where, and where that came from. */
   declare readonly stack: string
   /** How often it was tried again. */
   readonly retryCount: number

@@ -143,6 +143,7 @@ export interface LoggerEntryContent {
   /** The text. */
   readonly message: string
   // biome-ignore lint/suspicious/noExplicitAny: as in kafkajs' types, programs read members of their own
+  /** What the program has added. */
   [key: string]: any
 }
 

@@ -108,6 +108,7 @@ export type ConsumerCommitOffsetsEvent = InstrumentationEvent<{
 }>
 /** Partitions by topic. */
 export interface IMemberAssignment {
+  /** By topic. */
   [key: string]: number[]
 }
 /** The consumer has joined its group, with these partitions. */

@@ -51,6 +51,7 @@ export interface Message {
 
 /** Headers by name; several of a name are an array. */
 export interface IHeaders {
+  /** By name. */
   [key: string]: Buffer | string | (Buffer | string)[] | undefined
 }
 
