@@ -41,16 +41,21 @@ test('a record whose handler fails comes again, after a commit of those before i
 })
 
 test('a handler that fails for good crashes the consumer, which begins again where it was', async () => {
-  const kafka = client(context.broker.address, 2)
+  const { kafka } = context
   const topic = await numbers(kafka, 4)
   const seen: string[] = []
   let repaired = false
-  const consumer = await running(kafka, topic, {
-    eachMessage: async ({ message }) => {
-      seen.push(message.offset)
-      if (message.offset === '1' && !repaired) throw new Error('broken')
+  const consumer = await running(
+    kafka,
+    topic,
+    {
+      eachMessage: async ({ message }) => {
+        seen.push(message.offset)
+        if (message.offset === '1' && !repaired) throw new Error('broken')
+      },
     },
-  })
+    { retry: { retries: 2 } },
+  )
   const found = crashes(consumer)
   await until('it has crashed', () => found.length > 0)
   repaired = true
@@ -64,6 +69,21 @@ test('a handler that fails for good crashes the consumer, which begins again whe
   assert.equal((error.cause as Error).message, 'broken')
   assert.equal(seen.filter(offset => offset === '1').length >= 4, true)
   assert.equal(seen.filter(offset => offset === '0').length, 1)
+})
+
+test('without retries of its own a consumer tries five times, whatever the client says, as in kafkajs', async () => {
+  const kafka = client(context.broker.address, 0)
+  const topic = await numbers(kafka, 1)
+  let calls = 0
+  const eachMessage = async () => {
+    calls++
+    if (calls < 6) throw new Error('not yet')
+  }
+  const consumer = await running(kafka, topic, { eachMessage })
+  const found = crashes(consumer)
+  await until('it is handled', () => calls === 6)
+  await consumer.disconnect()
+  assert.deepEqual(found, [])
 })
 
 test('restartOnFailure decides whether it begins again', async () => {

@@ -66,7 +66,8 @@ class CompatibleConsumer {
     this.#config = own
     this.logger = logger
     this.instrumentation = new Instrumentation('consumer', events, logger)
-    this.#connection = new Connection(config, { retries: RETRIES, ...config.retry, ...own.retry }, metadataMaxAge)
+    // As there: without retries of its own a consumer has these, whatever the client says.
+    this.#connection = new Connection(config, own.retry ?? { retries: RETRIES }, metadataMaxAge)
   }
 
   async connect(): Promise<void> {

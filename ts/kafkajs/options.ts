@@ -113,12 +113,12 @@ export function producerOptions(config: ProducerConfig, { acks, timeout, compres
 /** Options of the engine's consumer, but those that `run` and `subscribe` decide. */
 export function consumerOptions(config: ConsumerConfig): EngineConsumerOptions {
   const { groupId, sessionTimeout = 30_000, heartbeatInterval = 3_000, rebalanceTimeout = 60_000 } = config
-  const { maxBytesPerPartition, minBytes, maxBytes = 10_485_760, maxWaitTimeInMs = 5_000, rackId } = config
+  const { maxBytesPerPartition, minBytes, maxBytes = 10_485_760, maxWaitTimeInMs, rackId } = config
   return defined({
     groupId,
     sessionTimeoutMs: sessionTimeout,
     heartbeatIntervalMs: heartbeatInterval,
-    maxPollIntervalMs: Math.max(rebalanceTimeout, MAX_POLL_INTERVAL_MS),
+    maxPollIntervalMs: Math.max(rebalanceTimeout, sessionTimeout, MAX_POLL_INTERVAL_MS),
     maxPartitionFetchBytes: maxBytesPerPartition,
     fetchMinBytes: minBytes,
     fetchMaxBytes: maxBytes,

@@ -142,8 +142,8 @@ export interface LoggerEntryContent {
   readonly timestamp: string
   /** The text. */
   readonly message: string
-  // biome-ignore lint/suspicious/noExplicitAny: as in kafkajs' types, programs read members of their own
   /** What the program has added. */
+  // biome-ignore lint/suspicious/noExplicitAny: as in kafkajs' types, programs read members of their own
   [key: string]: any
 }
 
