@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { type Consumer, type ConsumerOptions, Kafka } from 'dohle'
+import { type Consumer, type ConsumerOptions, Kafka, type Message } from 'dohle'
 import { jars, javaArgs, javaCommand } from '../../scripts/kafka.mjs'
 import { realKafka, type Server, unique } from './servers.ts'
 
@@ -78,9 +78,8 @@ describe('a group of ours and of Java members', () => {
       const ours = async () => {
         const consumer: Consumer = kafka.consumer({ groupId, autoOffsetReset: 'earliest', ...options })
         await consumer.subscribe(topic)
-        const loop = consumer.forEach(({ partition, offset }) => note('ours', `${partition}:${offset}`), {
-          concurrency: 'partition',
-        })
+        const read = ({ partition, offset }: Message) => note('ours', `${partition}:${offset}`)
+        const loop = consumer.forEach(read, { concurrency: 'partition' })
         const leave = () => Promise.all([consumer.close(), loop])
         return {
           leave,
