@@ -132,15 +132,18 @@ test(`pauses, resumes, seeks, rebalances and slow handlers for ${seconds} s end 
 
   // From here on nobody meddles: who is paused goes on, and everything has to be read.
   let last = { handled: -1, at: performance.now() }
-  const lags = () => [...members].flatMap(({ consumer }) => consumer.statistics())
+  const lags = async () => {
+    const all = await Promise.all([...members].map(({ consumer }) => consumer.statistics()))
+    return all.flatMap(({ topics }) => Object.values(topics).flatMap(one => Object.values(one.partitions)))
+  }
   for (;;) {
     for (const { consumer } of members) {
       const paused = consumer.paused()
       if (paused.length > 0) consumer.resume(paused)
     }
-    const all = lags()
-    const done = all.length === partitions && all.every(({ position, partition }) => position === produced[partition])
-    if (done && all.every(({ lag }) => lag === 0)) break
+    const all = await lags()
+    const done = all.length === partitions && all.every(one => one.app_offset === produced[one.partition])
+    if (done && all.every(one => one.consumer_lag === 0)) break
     if (handled !== last.handled) last = { handled, at: performance.now() }
     const silent = performance.now() - last.at
     assert.ok(silent < SILENT_MS, `silent for ${silent} ms: ${JSON.stringify(all)}, reports: ${reports.join('\n')}`)

@@ -92,3 +92,12 @@ export async function member(kafka: Kafka, topic: string, options: ConsumerOptio
 
 /** The records of partition 0 between two offsets, as `take` gives those of `numbers`. */
 export const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => `0:${from + i}`)
+
+/** A promise, and what resolves it. */
+export function deferred<T = void>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve: (value: T) => void = () => {}
+  const promise = new Promise<T>(own => {
+    resolve = own
+  })
+  return { promise, resolve }
+}

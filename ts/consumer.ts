@@ -13,13 +13,14 @@ import type {
   GroupIdentity,
   PartitionEnds,
   PartitionOffset,
-  PartitionStatistics,
+  Statistics,
   TopicPartition,
 } from './generated/operations.ts'
 import { arrayOf, checkTimeout, objectOf, optionsOf, plainOptions, reading } from './internal/arguments.ts'
 import { Assignors, type AssignRequest } from './internal/assignors.ts'
 import { Batches } from './internal/batches.ts'
 import { caller } from './internal/calls.ts'
+import * as channels from './internal/channels.ts'
 import type { Environment } from './internal/environment.ts'
 import { aborted, closed, failureOf, invalid, kindOf } from './internal/failure.ts'
 import { ForEach } from './internal/for-each.ts'
@@ -34,6 +35,7 @@ import { nodeStream, webStream } from './internal/streams.ts'
 import { TopicPattern } from './internal/topic-pattern.ts'
 import type { Message } from './message.ts'
 import type { CloseOptions } from './records.ts'
+import type { Origin } from './tracing.ts'
 
 /** Of the time that `close` has, what is left for the commit when handlers take long, in milliseconds. */
 const COMMIT_MS = 5_000
@@ -106,6 +108,7 @@ export interface ForEachOptions extends ReadOptions {
 export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncIterable<Message>, AsyncDisposable {
   readonly #environment: Environment
   readonly #handle: number
+  readonly #origin: Origin
   readonly #reader: Reader
   readonly #rebalances: Rebalances
   readonly #assignors: Assignors
@@ -117,15 +120,23 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
   #gone = false
 
   /** @internal */
-  constructor(environment: Environment, client: number, options: ConsumerOptions, onClosed: () => void) {
+  constructor(
+    environment: Environment,
+    client: number,
+    origin: Origin,
+    options: ConsumerOptions,
+    onClosed: () => void,
+  ) {
     super()
     this.#environment = environment
     this.#onClosed = onClosed
     this.#assignors = new Assignors(options)
     const plain = plainOptions(this.#assignors.options)
-    this.#grouped = (plain.groupId ?? plain['group.id'] ?? null) !== null
+    const group = plain.groupId ?? plain['group.id'] ?? null
+    this.#grouped = group !== null
+    this.#origin = group === null ? origin : { ...origin, groupId: String(group) }
     this.#handle = environment.open('consumer', client, plain)
-    this.#reader = new Reader(environment, this.#handle)
+    this.#reader = new Reader(environment, this.#handle, this.#origin)
     readers.set(this, this.#reader)
     this.#rebalances = new Rebalances(this.#reader)
     environment.listen(this.#handle, {
@@ -308,10 +319,13 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
     return this.#environment.invoke(this.#handle, 'consumer.watermarks', objectOf(of, 'of'))
   }
 
-  /** How each assigned partition is doing, and why one that stands still does. */
-  statistics(): PartitionStatistics[] {
+  /**
+   * What it has done and holds now, in the words of librdkafka's statistics: how each assigned partition is doing, and why one
+   * that stands still does. Windows cover the time since the last call.
+   */
+  async statistics(): Promise<Statistics> {
     this.#open()
-    return this.#environment.invoke(this.#handle, 'consumer.statistics', {})
+    return await this.#environment.call(this.#handle, 'consumer.statistics', {})
   }
 
   /** What the group has committed, asked of its coordinator. `offset` is null where it has nothing. */
@@ -388,7 +402,8 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
 
   #commit(offsets: readonly OffsetToCommit[] | undefined, signal?: AbortSignal): Promise<void> {
     const request = offsets === undefined ? {} : { offsets: offsets as PartitionOffset[] }
-    return this.#environment.call(this.#handle, 'consumer.commit', request, signal)
+    const call = () => this.#environment.call(this.#handle, 'consumer.commit', request, signal)
+    return channels.commit.hasSubscribers ? channels.commit.tracePromise(call, { ...this.#origin, offsets }) : call()
   }
 
   #answer(name: string, request: unknown, deadlineMs: number): Promise<unknown> {
@@ -396,7 +411,10 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
     if (name === 'match')
       return Promise.resolve(this.#pattern?.matching((request as { topics: string[] }).topics) ?? [])
     const { partitions } = request as { partitions: TopicPartition[] }
-    return this.#rebalances.ask(name as 'revoke' | 'assigned', partitions, deadlineMs)
+    const ask = () => this.#rebalances.ask(name as 'revoke' | 'assigned', partitions, deadlineMs)
+    if (!channels.rebalance.hasSubscribers) return ask()
+    const kind = name === 'revoke' ? 'revoked' : 'assigned'
+    return channels.rebalance.tracePromise(ask, { ...this.#origin, kind, partitions })
   }
 
   #event(event: { name: keyof ConsumerEvents; error?: object; partitions?: TopicPartition[] }): void {
@@ -409,6 +427,8 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
         this.emit('revoked', partitions ?? [])
         return
       case 'lost':
+        if (channels.rebalance.hasSubscribers)
+          channels.rebalance.traceSync(() => {}, { ...this.#origin, kind: 'lost', partitions: partitions ?? [] })
         this.#rebalances.lost(partitions ?? [])
         this.emit('lost', partitions ?? [])
         return

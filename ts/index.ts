@@ -40,6 +40,7 @@ export type { BrokerErrorCode, OwnErrorCode } from './generated/errors.ts'
 export type {
   AppendedBatch,
   BrokerDescription,
+  BrokerStatistics,
   CallOptions,
   ClusterDescription,
   CreatedTopic,
@@ -49,21 +50,28 @@ export type {
   DescribeTopicsOptions,
   FoundOffset,
   GroupIdentity,
+  GroupStatistics,
+  IdentityStatistics,
   ListTopicsOptions,
   NewTopic,
   PartitionDescription,
   PartitionEnds,
+  PartitionOfBroker,
   PartitionStatistics,
   StallReason,
+  Statistics,
   TopicDescription,
   TopicListing,
   TopicPartition,
+  TopicStatistics,
+  Window,
 } from './generated/operations.ts'
 export type { ClientOptions, ProducerOptions } from './generated/options.ts'
 export type { Bytes, HeadersInit } from './internal/arena.ts'
 export type { RebalanceListeners } from './internal/rebalances.ts'
 export type { Stall } from './internal/stall.ts'
-export { Kafka } from './kafka.ts'
+export { Kafka, type KafkaOptions } from './kafka.ts'
+export type { Logger } from './logger.ts'
 export { Headers, Message } from './message.ts'
 export {
   Partition,
@@ -83,4 +91,14 @@ export type {
   TopicMessage,
   TransactionOptions,
 } from './records.ts'
+export type {
+  CommitContext,
+  Origin,
+  PollContext,
+  ProcessContext,
+  ProduceContext,
+  RebalanceContext,
+  RequestContext,
+  TracedRecord,
+} from './tracing.ts'
 export { type GroupOffsets, Transaction } from './transaction.ts'

@@ -5,14 +5,29 @@ import { Admin } from './admin.ts'
 import type { ConsumerOptions } from './assignor.ts'
 import { Consumer } from './consumer.ts'
 import type { KafkaError } from './errors.ts'
+import type { Statistics } from './generated/operations.ts'
 import type { ClientOptions, ProducerOptions } from './generated/options.ts'
 import { checkTimeout, optionsOf, plainOptions } from './internal/arguments.ts'
 import { type Environment, theEnvironment } from './internal/environment.ts'
 import { closed } from './internal/failure.ts'
 import { settleWithin } from './internal/settle.ts'
+import { Told } from './internal/told.ts'
+import type { Logger } from './logger.ts'
 import { Partition } from './partition.ts'
 import { Producer } from './producer.ts'
 import type { CloseOptions } from './records.ts'
+import type { Origin } from './tracing.ts'
+
+/** Options of a client: those of the table, and functions. */
+export interface KafkaOptions extends ClientOptions {
+  /**
+   * Takes the lines of the log from `logLevel` on. It is called from the event loop, never in the middle of a call.
+   * @defaultValue one that writes to stderr
+   */
+  logger?: Logger | undefined
+  /** Takes the statistics of each producer and consumer every `statisticsIntervalMs`, which must be set with it. */
+  onStats?: ((statistics: Statistics) => void) | undefined
+}
 
 /**
  * One cluster. Its producers, consumers and admin calls share what is known of it; nothing is connected before it is
@@ -24,17 +39,22 @@ import type { CloseOptions } from './records.ts'
 export class Kafka implements AsyncDisposable {
   readonly #environment: Environment
   readonly #handle: number
+  readonly #origin: Origin
   readonly #children = new Set<{ close(options?: CloseOptions): Promise<void> }>()
   #fatal: KafkaError | undefined
   #closing: Promise<void> | undefined
 
   /** @throws InvalidConfigurationError naming the option, its value and what is allowed */
-  constructor(options: ClientOptions) {
-    const plain = plainOptions(options)
+  constructor(options: KafkaOptions) {
+    const told = new Told(options)
+    const plain = plainOptions(told.options)
+    told.check(plain)
+    this.#origin = told.origin
     this.#environment = theEnvironment()
     this.#handle = this.#environment.open('client', 0, plain)
     this.#environment.listen(this.#handle, {
       client: this.#handle,
+      event: text => told.event(text),
       poisoned: error => {
         this.#fatal = error
       },
@@ -44,7 +64,7 @@ export class Kafka implements AsyncDisposable {
   /** A producer. @throws InvalidConfigurationError naming the option, its value and what is allowed */
   producer(options: ProducerOptions = {}): Producer {
     this.#open()
-    const producer: Producer = new Producer(this.#environment, this.#handle, options, () =>
+    const producer: Producer = new Producer(this.#environment, this.#handle, this.#origin, options, () =>
       this.#children.delete(producer),
     )
     this.#children.add(producer)
@@ -54,7 +74,7 @@ export class Kafka implements AsyncDisposable {
   /** A consumer. @throws InvalidConfigurationError naming the option, its value and what is allowed */
   consumer(options: ConsumerOptions = {}): Consumer {
     this.#open()
-    const consumer: Consumer = new Consumer(this.#environment, this.#handle, options, () =>
+    const consumer: Consumer = new Consumer(this.#environment, this.#handle, this.#origin, options, () =>
       this.#children.delete(consumer),
     )
     this.#children.add(consumer)
@@ -71,6 +91,21 @@ export class Kafka implements AsyncDisposable {
   admin(): Admin {
     this.#open()
     return new Admin(this.#environment, this.#handle)
+  }
+
+  /**
+   * What each open producer and consumer has done and holds now, in the words of librdkafka's statistics; `JSON.stringify` makes
+   * its JSON of it. Windows cover the time since the last call.
+   */
+  async statistics(): Promise<Statistics[]> {
+    this.#open()
+    return await this.#environment.call(this.#handle, 'client.statistics', {})
+  }
+
+  /** The same as text for Prometheus (exposition format 0.0.4, `text/plain; version=0.0.4`): what a scrape is answered with. */
+  async metrics(): Promise<string> {
+    this.#open()
+    return await this.#environment.call(this.#handle, 'client.metrics', {})
   }
 
   /** Closes all its producers and consumers, then its connections. Always settles; a second call waits for the first. */

@@ -3,9 +3,11 @@
  */
 import { BatchMetadata } from './batch-metadata.ts'
 import { type FailedRecord, KafkaError, PartialFailureError, type Persistence } from './errors.ts'
+import type { Statistics } from './generated/operations.ts'
 import type { ProducerOptions } from './generated/options.ts'
 import { check, checkMessage, faultOf, firsts, lasting } from './internal/arena.ts'
 import { arrayOf, checkTimeout, optionsOf, plainOptions, textAt, unreadable } from './internal/arguments.ts'
+import * as channels from './internal/channels.ts'
 import { persistences, type Run } from './internal/deliveries.ts'
 import type { Environment, Receiver } from './internal/environment.ts'
 import { aborted, closed, failureOf, invalid, thrown } from './internal/failure.ts'
@@ -25,6 +27,7 @@ import type {
   TopicMessage,
   TransactionOptions,
 } from './records.ts'
+import type { Origin } from './tracing.ts'
 import type { Transaction } from './transaction.ts'
 
 const TWO_32 = 4294967296
@@ -35,6 +38,7 @@ const ALONE = -1
 export class Producer implements AsyncDisposable {
   readonly #environment: Environment
   readonly #handle: number
+  readonly #origin: Origin
   readonly #outbox: Outbox
   /** `acks` 0. */
   readonly #unacknowledged: boolean
@@ -50,8 +54,15 @@ export class Producer implements AsyncDisposable {
   #fatal: KafkaError | undefined
 
   /** @internal */
-  constructor(environment: Environment, client: number, options: ProducerOptions, onClosed: () => void) {
+  constructor(
+    environment: Environment,
+    client: number,
+    origin: Origin,
+    options: ProducerOptions,
+    onClosed: () => void,
+  ) {
     this.#environment = environment
+    this.#origin = origin
     this.#onClosed = onClosed
     const plain = plainOptions(options)
     this.#handle = environment.open('producer', client, plain)
@@ -76,6 +87,11 @@ export class Producer implements AsyncDisposable {
    * @throws KafkaError with `persistence`: whether the record is in the log all the same
    */
   send(message: TopicMessage, options?: SendOptions): Promise<RecordMetadata> {
+    if (channels.produce.hasSubscribers) return this.#tracedSend(message, options)
+    return this.#send(message, options)
+  }
+
+  #send(message: TopicMessage, options?: SendOptions): Promise<RecordMetadata> {
     return new Promise((resolve, reject) => {
       let waiter: SendWaiter | undefined
       try {
@@ -102,6 +118,11 @@ export class Producer implements AsyncDisposable {
    * a wrong type nothing is sent at all.
    */
   sendBatch(batch: MessageBatch, options?: SendOptions): Promise<BatchMetadata> {
+    if (channels.produce.hasSubscribers) return this.#tracedBatch(batch, options)
+    return this.#sendBatch(batch, options)
+  }
+
+  #sendBatch(batch: MessageBatch, options?: SendOptions): Promise<BatchMetadata> {
     // Not an async function: its frame would keep the messages alive until the batch is settled.
     return new Promise((resolve, reject) => {
       let waiter: BatchWaiter | undefined
@@ -131,6 +152,13 @@ export class Producer implements AsyncDisposable {
    * @returns false when memory is full or earlier records still wait: nothing was taken, await {@link Producer.ready}
    */
   tryEnqueue(message: TopicMessage): boolean {
+    if (!channels.produce.hasSubscribers) return this.#tryEnqueue(message)
+    const own = channels.tracedMessage(message)
+    const context = { ...this.#origin, operation: 'tryEnqueue' as const, topic: own.topic, messages: [own] }
+    return channels.produce.traceSync(() => this.#tryEnqueue(own), context)
+  }
+
+  #tryEnqueue(message: TopicMessage): boolean {
     this.#ready()
     if (this.#outbox.blocked) return false
     try {
@@ -195,6 +223,12 @@ export class Producer implements AsyncDisposable {
     return await this.#transactions.begin(options)
   }
 
+  /** What it has done and holds now, in the words of librdkafka's statistics. Windows cover the time since the last call. */
+  async statistics(): Promise<Statistics> {
+    this.#ready()
+    return await this.#environment.call(this.#handle, 'producer.statistics', {})
+  }
+
   /**
    * Takes no more records, sends what there is, and frees everything. A transaction that is open is aborted. Always settles;
    * what is not acknowledged in time fails with `CLOSED`. A second call waits for the first.
@@ -231,6 +265,19 @@ export class Producer implements AsyncDisposable {
       this.#onClosed()
     }
     this.#reportEnqueued()
+  }
+
+  /** As `#send`, told on the channel. Async, so that whatever is wrong with the message rejects. */
+  async #tracedSend(message: TopicMessage, options?: SendOptions): Promise<RecordMetadata> {
+    const own = channels.tracedMessage(message)
+    const context = { ...this.#origin, operation: 'send' as const, topic: own.topic, messages: [own] }
+    return await channels.produce.tracePromise(() => this.#send(own, options), context)
+  }
+
+  async #tracedBatch(batch: MessageBatch, options?: SendOptions): Promise<BatchMetadata> {
+    const own = channels.tracedBatch(batch)
+    const context = { ...this.#origin, operation: 'sendBatch' as const, ...own }
+    return await channels.produce.tracePromise(() => this.#sendBatch(own, options), context)
   }
 
   /** The signal of a call's options; throws when the producer is of no more use or the signal is aborted. */

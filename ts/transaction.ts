@@ -7,6 +7,7 @@ import type { Consumer, OffsetToCommit } from './consumer.ts'
 import { KafkaError, type Persistence } from './errors.ts'
 import type { GroupIdentity, PartitionOffset } from './generated/operations.ts'
 import { arrayOf, objectOf, optionsOf, refuseUnknown } from './internal/arguments.ts'
+import { commit } from './internal/channels.ts'
 import { aborted } from './internal/failure.ts'
 import type { Reader } from './internal/reader.ts'
 import { onAbort } from './internal/signals.ts'
@@ -94,7 +95,8 @@ export class Transaction implements AsyncDisposable {
       const { reader, after } = sourceOf(from as Consumer | Message | Batch)
       this.#readers.add(reader)
       const { offsets, group } = offsetsOf(reader, after)
-      await environment.call(handle, 'producer.commitOffsets', { offsets, group }, signal)
+      const call = () => environment.call(handle, 'producer.commitOffsets', { offsets, group }, signal)
+      await (commit.hasSubscribers ? commit.tracePromise(call, { ...reader.origin, offsets }) : call())
       this.#offsets.push([reader, offsets])
     } catch (error) {
       throw this.failed(error as KafkaError)

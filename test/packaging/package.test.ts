@@ -33,6 +33,8 @@ test('the tarball has what runs, and nothing of the workshop', () => {
     'dist/broker.d.ts',
     'dist/kafkajs/index.js',
     'dist/kafkajs/index.d.ts',
+    'dist/otel.js',
+    'dist/otel.d.ts',
     'native.cjs',
     prebuild(),
     'LICENSE',
@@ -40,6 +42,7 @@ test('the tarball has what runs, and nothing of the workshop', () => {
     'README.md',
     'docs/configuration.md', // errors point at it
     'docs/errors.md',
+    'docs/observability.md',
   ]) {
     assert.ok(existsSync(inPackage(file)), file)
   }

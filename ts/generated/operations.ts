@@ -155,11 +155,65 @@ export interface BrokerStart {
   transactionVersion?: number | null | undefined
 }
 
+/** A broker, and the client's connections to it. */
+export interface BrokerStatistics {
+  /** Connections opened. */
+  connects: number
+  /** Connections that ended, for whatever reason. */
+  disconnects: number
+  /** Microseconds from a record's batch being begun to its request, of this producer's batches. */
+  int_latency: Window
+  /** `host:port/id`. */
+  name: string
+  /** Its node id; −1 of a bootstrap server that has not told its own. */
+  nodeid: number
+  /** `host:port`. */
+  nodename: string
+  /** Requests that wait to be written. */
+  outbuf_cnt: number
+  /** Microseconds from a request being made to it being with the system. */
+  outbuf_latency: Window
+  /** Requests written, by Kafka's name of the API. */
+  req: Record<string, number>
+  /** Requests that were not answered in time. */
+  req_timeouts: number
+  /** Microseconds from a request being with the system to its response. */
+  rtt: Window
+  /** Responses. */
+  rx: number
+  /** Bytes of these responses. */
+  rxbytes: number
+  /** `learned`, or `configured` of a bootstrap server. */
+  source: string
+  /** `INIT` before the first connection, `CONNECT`, `UP` with at least one open connection, `DOWN`. */
+  state: string
+  /** Milliseconds for which the broker throttled us (KIP-219), per response that said so. */
+  throttle: Window
+  /** The partitions of this producer or consumer that it leads, by `topic-partition`. */
+  toppars: Record<string, PartitionOfBroker>
+  /** Requests written. */
+  tx: number
+  /** Bytes of these requests. */
+  txbytes: number
+  /** Requests that were not answered, as their connection broke. */
+  txerrs: number
+  /** Produce requests with a batch that had been written before. */
+  txretries: number
+  /** Requests that wait for their response. */
+  waitresp_cnt: number
+}
+
 /** Stops the broker: closes its listener and all connections. What it held is gone. */
 export type BrokerStop = Record<string, never>
 
 /** Closes all connections. What still waits fails with `CLOSED`. */
 export type ClientClose = Record<string, never>
+
+/** The statistics of a client as text that Prometheus reads (exposition format 0.0.4). */
+export type ClientMetrics = Record<string, never>
+
+/** What each open producer and consumer of a client has done and holds now. Its windows cover the time since the last call. */
+export type ClientStatistics = Record<string, never>
 
 /** The cluster. */
 export interface ClusterDescription {
@@ -258,7 +312,7 @@ export interface ConsumerSeek {
   to: PartitionStart
 }
 
-/** How all assigned partitions are doing. */
+/** What a consumer has done and holds now. Its windows cover the time since the last call. */
 export type ConsumerStatistics = Record<string, never>
 
 /** Reads these topics as a member of the group. */
@@ -524,12 +578,40 @@ export interface GroupIdentity {
   memberId?: string | null | undefined
 }
 
+/** A consumer's group. */
+export interface GroupStatistics {
+  /** How many partitions are assigned. */
+  assignment_size: number
+  /** `steady`, `wait-join` while a rebalance is under way, `init` before the first. */
+  join_state: string
+  /** Milliseconds since the last rebalance ended; 0 before the first. */
+  rebalance_age: number
+  /** How often a rebalance has ended with partitions or none for us. */
+  rebalance_cnt: number
+  /** `up` as a member of a generation, else `init`. */
+  state: string
+}
+
 /** A header of a record to append. */
 export interface HeaderToAppend {
   /** Its name. */
   name: string
   /** Its value; none is null. */
   value?: Uint8Array | null | undefined
+}
+
+/** A producer's identity. */
+export interface IdentityStatistics {
+  /** `Assigned` with a producer id, `RequestPID` while one is asked for, `Init` before. */
+  idemp_state: string
+  /** Its epoch; −1 while there is none. */
+  producer_epoch: number
+  /** The producer id; −1 while there is none. */
+  producer_id: number
+  /** Whether records are taken: a transaction is open. */
+  txn_may_enq: boolean
+  /** `Init`, `Ready`, `InTransaction`, `AbortableError`, `BeginCommit`, `BeginAbort`, `FatalError`; empty without a `transactional.id`. */
+  txn_state: string
 }
 
 /** Lists all topics that this client may see, by name. */
@@ -624,6 +706,14 @@ export interface PartitionFetch {
   topic: string
 }
 
+/** A partition that a broker leads. */
+export interface PartitionOfBroker {
+  /** The partition's number. */
+  partition: number
+  /** The topic's name. */
+  topic: string
+}
+
 /** A place to commit. */
 export interface PartitionOffset {
   /** Leader epoch of the record before, if it is known. */
@@ -660,22 +750,60 @@ export interface PartitionStart {
   topic: string
 }
 
-/** How a partition is doing. */
+/** A partition of a producer or consumer. Offsets are −1001 and lags −1 while they are not known, as in librdkafka. */
 export interface PartitionStatistics {
-  /** For how many milliseconds there was something to read, or nobody knew, and the position did not move. */
-  idleMs: number
-  /** Records that could be read; none while that is not known. */
-  lag: number | null
+  /** Offset of the next record that the program gets: its position. */
+  app_offset: number
+  /** What the group has committed, as far as we know. */
+  committed_offset: number
+  /** Records between the position and `hi_offset`, or `ls_offset` with `isolation.level=read_committed`. Of the position, not of what is committed, which is `consumer_lag_stored` after it is finished. */
+  consumer_lag: number
+  /** The same from `stored_offset`. */
+  consumer_lag_stored: number
+  /** `active`, `paused`, `rebalancing`, `offset-query`, `offset-wait`, `validate-epoch-wait`, `stopped`; of a producer `none`. */
+  fetch_state: string
+  /** Records fetched and not yet asked for. */
+  fetchq_cnt: number
+  /** Bytes of these. */
+  fetchq_size: number
+  /** The high watermark: one more than the last offset that is replicated. */
+  hi_offset: number
+  /** For how many milliseconds there was something to read, or nobody knew, and the position did not move. Ours. */
+  idle_ms: number
+  /** The node that leads it; −1 while there is none. */
+  leader: number
+  /** The first offset in the log. */
+  lo_offset: number
+  /** The last stable offset: up to where transactions are decided. */
+  ls_offset: number
+  /** Bytes of these. */
+  msgq_bytes: number
+  /** Records in the batch that is being filled, and in full ones that the sender has not taken over. */
+  msgq_cnt: number
+  /** Records in requests under way. */
+  msgs_inflight: number
+  /** Where the next fetch begins. */
+  next_offset: number
   /** The partition's number, from 0. */
   partition: number
-  /** Offset of the next record that the loop gets; none while it is being looked up. */
-  position: number | null
-  /** Why it stands still, while it has for longer than `stalled.report.ms`. */
+  /** Bytes of these, decompressed. */
+  rxbytes: number
+  /** Records fetched since it was assigned. */
+  rxmsgs: number
+  /** Why it stands still, while it has for longer than `stalled.report.ms`. Ours. */
   stalled: StallReason | null
-  /** How often it stood still for that long since it was assigned. */
+  /** How often it stood still for that long since it was assigned. Ours. */
   stalls: number
-  /** The topic's name. */
-  topic: string
+  /** What is finished, and goes into the next commit. */
+  stored_offset: number
+  /** Bytes of these in their batches, compressed. */
+  txbytes: number
+  /** Records written. */
+  txmsgs: number
+  /** Bytes of these. */
+  xmit_msgq_bytes: number
+  /** Records in batches that are ready to be written, or wait to be written again. */
+  xmit_msgq_cnt: number
 }
 
 /** Aborts the transaction. */
@@ -703,6 +831,9 @@ export type ProducerCommitTransaction = Record<string, never>
 
 /** Sends what was appended before without lingering; completes when all of it is settled. */
 export type ProducerFlush = Record<string, never>
+
+/** What a producer has done and holds now. Its windows cover the time since the last call. */
+export type ProducerStatistics = Record<string, never>
 
 /** A record as it was read. */
 export interface ReadRecord {
@@ -805,6 +936,62 @@ export type Start =
       kind: 'committed'
     }
 
+/** What a producer or a consumer has done and holds now, as librdkafka's statistics tell it: the same paths, names and units (`brokers.*.rtt.p99`, `topics.*.partitions.*.consumer_lag`). Counters begin with the object that they belong to and only grow; windows such as `rtt` cover the time since the last report of the same kind. */
+export interface Statistics {
+  /** Records that brokers have acknowledged. Ours. */
+  ackmsgs: number
+  /** Time since this producer or consumer was made, in microseconds. */
+  age: number
+  /** The brokers that the client knows, by `host:port/id`. */
+  brokers: Record<string, BrokerStatistics>
+  /** The group of a consumer that subscribes. */
+  cgrp: GroupStatistics | null
+  /** `client.id`. */
+  client_id: string
+  /** The identity of an idempotent or transactional producer. */
+  eos: IdentityStatistics | null
+  /** Records that have failed. Ours. */
+  errmsgs: number
+  /** Bytes of `fetch.buffer.bytes` held: fetched, and not yet asked for. Ours; of a producer, 0. */
+  fetch_buffer_size: number
+  /** `fetch.buffer.bytes`. Ours; of a producer, 0. */
+  fetch_buffer_size_max: number
+  /** Topics whose metadata is known. */
+  metadata_cache_cnt: number
+  /** Records that wait to be acknowledged. */
+  msg_cnt: number
+  /** Bytes of `buffer.memory` in use; of a consumer, 0. */
+  msg_size: number
+  /** `buffer.memory`; of a consumer, 0. */
+  msg_size_max: number
+  /** `client.id`, the kind and a number, such as `orders#producer-1`. */
+  name: string
+  /** Responses of all brokers. */
+  rx: number
+  /** Bytes of these responses. */
+  rx_bytes: number
+  /** Bytes of these records, decompressed. */
+  rxmsg_bytes: number
+  /** Records fetched that the program gets. */
+  rxmsgs: number
+  /** Wall clock, in seconds since 1970. */
+  time: number
+  /** The topics of this producer or consumer. */
+  topics: Record<string, TopicStatistics>
+  /** Time of a clock that never goes back, in microseconds since the client was made. */
+  ts: number
+  /** Requests written, to all brokers, by the whole client: its producers and consumers share connections. */
+  tx: number
+  /** Bytes of these requests. */
+  tx_bytes: number
+  /** Bytes of these records in their batches, compressed. */
+  txmsg_bytes: number
+  /** Records written to brokers, again when they were written again. */
+  txmsgs: number
+  /** `producer` or `consumer`. */
+  type: string
+}
+
 /** Asks the language a question named `test`, and gives its answer back. */
 export interface TestAsk {
   /** How long it has, in milliseconds. */
@@ -898,6 +1085,44 @@ export interface TopicPattern {
   source?: string | null | undefined
 }
 
+/** A topic of a producer or consumer. */
+export interface TopicStatistics {
+  /** Records of the batches written. */
+  batchcnt: Window
+  /** Bytes of the batches written, compressed. */
+  batchsize: Window
+  /** Its partitions, by number. */
+  partitions: Record<string, PartitionStatistics>
+  /** The topic's name. */
+  topic: string
+}
+
+/** Values of a window of time: their number, and how they are spread. Percentiles are at most 6 % too high. */
+export interface Window {
+  /** The mean. */
+  avg: number
+  /** How many values there were. */
+  cnt: number
+  /** The largest value. */
+  max: number
+  /** The least value. */
+  min: number
+  /** Half of the values are at most this. */
+  p50: number
+  /** 75 % of the values are at most this. */
+  p75: number
+  /** 90 % of the values are at most this. */
+  p90: number
+  /** 95 % of the values are at most this. */
+  p95: number
+  /** 99 % of the values are at most this. */
+  p99: number
+  /** 99.99 % of the values are at most this. */
+  p99_99: number
+  /** The sum of all values. */
+  sum: number
+}
+
 /** Requests and responses by name. */
 export interface Operations {
   'admin.createTopics': { request: CreateTopics; response: CreatedTopic[] }
@@ -928,7 +1153,10 @@ export interface Operations {
   'consumer.lag': { request: ConsumerLag; response: number | null }
   'consumer.groupMetadata': { request: ConsumerGroupMetadata; response: GroupIdentity }
   'consumer.closeTimeout': { request: ConsumerCloseTimeout; response: number }
-  'consumer.statistics': { request: ConsumerStatistics; response: PartitionStatistics[] }
+  'consumer.statistics': { request: ConsumerStatistics; response: Statistics }
+  'producer.statistics': { request: ProducerStatistics; response: Statistics }
+  'client.statistics': { request: ClientStatistics; response: Statistics[] }
+  'client.metrics': { request: ClientMetrics; response: string }
   'environment.answer': { request: EnvironmentAnswer; response: void }
   'consumer.committed': { request: ConsumerCommitted; response: FoundOffset[] }
   'consumer.commit': { request: ConsumerCommit; response: void }
@@ -1010,6 +1238,8 @@ const encodeBrokerStart = exact({
 })
 const encodeBrokerStop = object({})
 const encodeClientClose = object({})
+const encodeClientMetrics = object({})
+const encodeClientStatistics = object({})
 const encodeStart = variants({
   offset: object({
     kind: oneOf('offset'),
@@ -1185,6 +1415,7 @@ const encodeProducerCommitOffsets = object({
 })
 const encodeProducerCommitTransaction = object({})
 const encodeProducerFlush = object({})
+const encodeProducerStatistics = object({})
 const encodeTestAsk = object({
   deadlineMs: whole(0, 4294967295),
   of: whole(0, 4294967295),
@@ -1238,11 +1469,6 @@ function decodePartitionEnds(wire: unknown): PartitionEnds {
 function decodePartitionOffset(wire: unknown): PartitionOffset {
   const value = wire as Wire<PartitionOffset>
   return { ...value, offset: decodeInt64(value.offset) } as never
-}
-
-function decodePartitionStatistics(wire: unknown): PartitionStatistics {
-  const value = wire as Wire<PartitionStatistics>
-  return { ...value, idleMs: decodeInt64(value.idleMs), lag: value.lag == null ? null : decodeInt64(value.lag), position: value.position == null ? null : decodeInt64(value.position), stalls: decodeInt64(value.stalls) } as never
 }
 
 function decodeReadRecord(wire: unknown): ReadRecord {
@@ -1393,7 +1619,19 @@ export const codecs: { readonly [Name in OperationName]: Codec<Name> } = {
   },
   'consumer.statistics': {
     encode: encoding(encodeConsumerStatistics),
-    decode: text => mapWire(JSON.parse(text), element => decodePartitionStatistics(element)),
+    decode: JSON.parse,
+  },
+  'producer.statistics': {
+    encode: encoding(encodeProducerStatistics),
+    decode: JSON.parse,
+  },
+  'client.statistics': {
+    encode: encoding(encodeClientStatistics),
+    decode: JSON.parse,
+  },
+  'client.metrics': {
+    encode: encoding(encodeClientMetrics),
+    decode: JSON.parse,
   },
   'environment.answer': {
     encode: encoding(encodeEnvironmentAnswer),

@@ -79,6 +79,20 @@ export interface ClientOptions {
    */
   retryBackoffMaxMs?: number | undefined
   /**
+   * The least level of the lines that the logger gets. Without a logger of its own a program gets them on stderr.
+   *
+   * `log.level`, one of off, error, warn, info, debug. Source: Dohle.
+   * @defaultValue warn
+   */
+  logLevel?: 'off' | 'error' | 'warn' | 'info' | 'debug' | undefined
+  /**
+   * How often each producer and consumer reports its statistics to onStats. 0: never; they can be asked for all the same.
+   *
+   * `statistics.interval.ms`, milliseconds 0 to 86400000. Source: librdkafka: statistics.interval.ms.
+   * @defaultValue 0
+   */
+  statisticsIntervalMs?: number | undefined
+  /**
    * What is known of the cluster is asked anew after this long, even when nothing has failed; so new partitions and brokers are found.
    *
    * `metadata.max.age.ms`, milliseconds 1 to 31536000000. Source: Kafka: metadata.max.age.ms.

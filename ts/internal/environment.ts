@@ -7,6 +7,7 @@
 import type { KafkaError } from '../errors.ts'
 import { codecs, type OperationName, type Operations } from '../generated/operations.ts'
 import { checkSignal, textOf } from './arguments.ts'
+import { request as operations } from './channels.ts'
 import { aborted, failureOf, thrown } from './failure.ts'
 import { load, type NativeEdge } from './native.ts'
 import { onAbort } from './signals.ts'
@@ -122,6 +123,16 @@ export class Environment {
 
   /** Starts an operation. When `signal` is aborted the promise rejects and the engine stops the operation. */
   call<Name extends OperationName>(
+    handle: number,
+    name: Name,
+    request: Operations[Name]['request'],
+    signal?: AbortSignal,
+  ): Promise<Operations[Name]['response']> {
+    if (!operations.hasSubscribers) return this.#call(handle, name, request, signal)
+    return operations.tracePromise(() => this.#call(handle, name, request, signal), { operation: name })
+  }
+
+  #call<Name extends OperationName>(
     handle: number,
     name: Name,
     request: Operations[Name]['request'],

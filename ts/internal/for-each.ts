@@ -4,6 +4,7 @@
  */
 import { type Message, view } from '../message.ts'
 import { Call, Calls } from './calls.ts'
+import * as channels from './channels.ts'
 import type { Chunk } from './chunk.ts'
 import { aborted } from './failure.ts'
 import { Pace } from './pace.ts'
@@ -28,6 +29,7 @@ export class ForEach implements Loop {
   readonly #calls = new Calls()
   /** What runs, by the chunk it is of. */
   readonly #running = new Map<Promise<void>, Chunk>()
+  #traced = false
   #failure: { error: unknown } | undefined
   /** Records that were taken and whose handlers did not begin, by chunk the first: a later loop goes on there. */
   readonly #skipped = new Map<Chunk, number>()
@@ -65,11 +67,7 @@ export class ForEach implements Loop {
   /** At most `limit` handlers at a time, begun in order. */
   async #unordered(limit: number): Promise<void> {
     const reader = this.#reader
-    for (
-      let chunk = await reader.next(this, this.#signal);
-      chunk !== null;
-      chunk = await reader.next(this, this.#signal)
-    ) {
+    for (let chunk = await this.#next(); chunk !== null; chunk = await this.#next()) {
       while (reader.position < chunk.count && !this.stopped) {
         if (this.#running.size >= limit) {
           await Promise.race(this.#running.keys())
@@ -89,11 +87,7 @@ export class ForEach implements Loop {
   async #byPartition(): Promise<void> {
     const reader = this.#reader
     const tails = new Map<string, Promise<void>>()
-    for (
-      let chunk = await reader.next(this, this.#signal);
-      chunk !== null;
-      chunk = await reader.next(this, this.#signal)
-    ) {
+    for (let chunk = await this.#next(); chunk !== null; chunk = await this.#next()) {
       const own = chunk
       const start = reader.position
       reader.chunk = null
@@ -121,11 +115,7 @@ export class ForEach implements Loop {
     const reader = this.#reader
     const tails = new Map<string, Promise<void>>()
     const gate = new Gate(limit)
-    for (
-      let chunk = await reader.next(this, this.#signal);
-      chunk !== null;
-      chunk = await reader.next(this, this.#signal)
-    ) {
+    for (let chunk = await this.#next(); chunk !== null; chunk = await this.#next()) {
       while (reader.position < chunk.count && !this.stopped) {
         if (this.#running.size >= limit * WAITING_RECORDS) {
           await Promise.race(this.#running.keys())
@@ -184,10 +174,22 @@ export class ForEach implements Loop {
     for (const chunk of this.#kept) if (!live.has(chunk)) this.#kept.delete(chunk)
   }
 
+  /** The next chunk. Whether somebody traces is looked at here, not at each record. */
+  async #next(): Promise<Chunk | null> {
+    const chunk = await this.#reader.next(this, this.#signal)
+    this.#traced = channels.process.hasSubscribers
+    return chunk
+  }
+
+  readonly #trace = (message: Message): Promise<unknown> =>
+    channels.processing(this.#reader.origin, message, () => this.#handler(message))
+
   async #handle(chunk: Chunk, position: number): Promise<void> {
     const call = new Call(this.#calls)
     try {
-      await this.#calls.begin(this.#handler, view(chunk, position), call)
+      const message = view(chunk, position)
+      const handler = this.#traced ? this.#trace : this.#handler
+      await this.#calls.begin(handler, message, call)
       chunk.progress.finish(position)
     } catch (error) {
       this.#failure ??= { error }

@@ -5,7 +5,10 @@
  * reads; a later one goes on where an earlier one stopped.
  */
 import { KafkaError } from '../errors.ts'
+import { type Message, view } from '../message.ts'
+import type { Origin, PollContext } from '../tracing.ts'
 import type { Call } from './calls.ts'
+import * as channels from './channels.ts'
 import { Chunk } from './chunk.ts'
 import type { Environment } from './environment.ts'
 import { aborted, closed, thrown } from './failure.ts'
@@ -45,6 +48,8 @@ export class Reader {
   ended = false
   readonly environment: Environment
   readonly handle: number
+  /** Whose reader it is, for tracing. */
+  readonly origin: Origin
   /** Chunks of which a stopped loop has left records, to be read first. */
   readonly #left: Cursor[] = []
   #loop: Loop | undefined
@@ -55,9 +60,10 @@ export class Reader {
   /** When the event loop was last seen to run. */
   #turned = 0
 
-  constructor(environment: Environment, handle: number) {
+  constructor(environment: Environment, handle: number, origin: Origin) {
     this.environment = environment
     this.handle = handle
+    this.origin = origin
   }
 
   /** Whoever reads now. */
@@ -122,13 +128,35 @@ export class Reader {
    * Makes `chunk` one with a record at `position` that may be yielded, and returns it; waits if there is none. Null: the
    * loop is over. Whenever a new chunk comes, the event loop has run at most 1 ms before: a turn costs as much as 50 records.
    */
-  async next(loop: Loop, signal: AbortSignal | undefined): Promise<Chunk | null> {
+  next(loop: Loop, signal: AbortSignal | undefined): Promise<Chunk | null> {
+    // What goes on with the chunk in hand is no poll.
+    return this.#here || !channels.poll.hasSubscribers ? this.#next(loop, signal) : this.#traced(loop, signal)
+  }
+
+  /** Whether there is a record that may be yielded. */
+  get #here(): boolean {
+    return this.chunk !== null && this.position < this.chunk.count && !this.chunk.progress.revoked
+  }
+
+  /** As `#next`, told on the channel. */
+  async #traced(loop: Loop, signal: AbortSignal | undefined): Promise<Chunk | null> {
+    const context: PollContext = { ...this.origin }
+    let chunk: Chunk | null = null
+    await channels.poll.tracePromise(async () => {
+      chunk = await this.#next(loop, signal)
+      if (chunk === null) context.count = 0
+      else Object.assign(context, polled(chunk, this.position))
+    }, context)
+    return chunk
+  }
+
+  async #next(loop: Loop, signal: AbortSignal | undefined): Promise<Chunk | null> {
     let ran = false
     for (;;) {
       if (signal?.aborted) throw aborted(signal, 'the iteration was aborted')
       if (this.#error !== undefined) throw this.#takeError()
       if (this.ended || this.#loop !== loop || loop.stopped) return null
-      if (this.chunk !== null && this.position < this.chunk.count && !this.chunk.progress.revoked) return this.chunk
+      if (this.#here) return this.chunk
       if (this.chunk !== null) {
         this.chunk = null
         await this.#rest()
@@ -199,4 +227,14 @@ export class Reader {
       this.environment.release()
     }
   }
+}
+
+/** What a loop was given, for subscribers. */
+function polled(chunk: Chunk, position: number): Partial<PollContext> {
+  const { topic, partition, count } = chunk
+  return { topic, partition, count: count - position, messages: { [Symbol.iterator]: () => views(chunk, position) } }
+}
+
+function* views(chunk: Chunk, position: number): Generator<Message> {
+  for (let at = position; at < chunk.count; at++) yield view(chunk, at)
 }

@@ -25,6 +25,11 @@ export function sourceOf(from: object): { reader: Reader; after?: FinishedRecord
   }
 }
 
+/** The reader that a message came from. */
+export function readerOf(message: Message): Reader {
+  return progressOf(message).owner as Reader
+}
+
 /** The last record of a batch; of one that was taken back, the last that was given to the program, if there is one. */
 function lastOf(batch: Batch): Message | undefined {
   const chunk = chunkOf(batch)

@@ -4,16 +4,20 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use dohle_client::world::{Socket, SocketOptions};
 use dohle_client::{Client, ClientOptions, Error, TokioWorld, World};
 use futures_util::future::BoxFuture;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use tracing::Dispatch;
+use tracing::instrument::WithSubscriber;
 
 use crate::environment::{Poison, poisoning};
 use crate::failure::Failure;
-use crate::queue::Queue;
+use crate::handles::Handle;
+use crate::logs::Logs;
+use crate::queue::{Entry, Kind, Queue};
 use crate::runtime;
 
 /// A client and what became of its tasks.
@@ -22,6 +26,7 @@ pub struct ClientResource {
     pub client: Client,
     /// Set when a task of it panicked.
     pub poison: Arc<Poison>,
+    handle: Arc<OnceLock<Handle>>,
 }
 
 impl ClientResource {
@@ -29,17 +34,31 @@ impl ClientResource {
         let options = ClientOptions::parse(options).map_err(Error::from)?;
         let runtime = runtime::start(usize::try_from(options.io_threads).unwrap_or(1));
         let _guard = runtime.enter();
-        let poison = Arc::new(Poison::new(queue));
-        let world = CaughtWorld { world: TokioWorld::new(runtime.clone()), poison: poison.clone() };
+        let poison = Arc::new(Poison::new(queue.clone()));
+        let handle = Arc::new(OnceLock::new());
+        let logs = Logs::dispatch(queue.clone(), handle.clone(), options.log_level);
+        let world = CaughtWorld { world: TokioWorld::new(runtime.clone()), poison: poison.clone(), logs };
         let client = Client::new(Arc::new(world), options)?;
-        Ok(Arc::new(Self { client, poison }))
+        let (told, of) = (queue, handle.clone());
+        client.on_statistics(move |statistics| {
+            let text = json!({ "name": "statistics", "statistics": statistics }).to_string();
+            told.push(Entry::new(Kind::Event, of.get().copied().unwrap_or_default()).text(Some(text)));
+        });
+        Ok(Arc::new(Self { client, poison, handle }))
+    }
+
+    pub(crate) fn named(&self, handle: Handle) {
+        self.poison.named(handle);
+        let _ = self.handle.set(handle);
     }
 }
 
-/// The real world, with one addition: a task that panics poisons its client instead of vanishing.
+/// The real world, with two additions: a task that panics poisons its client instead of vanishing, and what it logs goes to
+/// its client's logger.
 struct CaughtWorld {
     world: TokioWorld,
     poison: Arc<Poison>,
+    logs: Dispatch,
 }
 
 impl World for CaughtWorld {
@@ -60,7 +79,8 @@ impl World for CaughtWorld {
     }
 
     fn spawn(&self, task: BoxFuture<'static, ()>) {
-        self.world.spawn(Box::pin(poisoning(task, self.poison.clone())));
+        let task = poisoning(task, self.poison.clone());
+        self.world.spawn(Box::pin(task.with_subscriber(self.logs.clone())));
     }
 
     fn blocking(&self, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, ()> {

@@ -123,7 +123,7 @@ impl Environment {
     pub fn open_client(&self, options: &str) -> Result<Handle, Failure> {
         let client = ClientResource::new(&object(options)?, self.queue.clone())?;
         let handle = self.insert(Resource::Client(client.clone()))?;
-        client.poison.named(handle);
+        client.named(handle);
         Ok(handle)
     }
 

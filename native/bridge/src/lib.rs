@@ -17,6 +17,7 @@ pub mod consumer;
 pub mod environment;
 pub mod failure;
 pub mod handles;
+pub(crate) mod logs;
 pub mod producer;
 pub mod questions;
 pub mod queue;

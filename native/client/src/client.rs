@@ -5,7 +5,7 @@
 mod coordinators;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use dohle_protocol::{ApiKey, Request};
@@ -14,8 +14,9 @@ use crate::collections::Set;
 use crate::error::{Error, ErrorKind, Result};
 use crate::generated::options::ClientOptions;
 use crate::metadata::Metadata;
-use crate::net::{Connection, Endpoint, Lane, Pool};
+use crate::net::{BrokerOverview, Connection, Endpoint, Lane, Pool};
 use crate::partition::Lanes;
+use crate::statistics::{Instance, Reader, Registry, Statistics};
 use crate::world::World;
 use coordinators::Coordinators;
 
@@ -48,6 +49,7 @@ struct Kernel {
     metadata: Metadata,
     coordinators: Coordinators,
     fetch_lanes: Lanes,
+    registry: Registry,
 }
 
 impl Client {
@@ -58,7 +60,9 @@ impl Client {
         let metadata = Metadata::new(world.clone(), pool.clone(), &options);
         let coordinators = Coordinators::default();
         let fetch_lanes = Lanes::default();
-        Ok(Self(Arc::new(Kernel { world, options, pool, metadata, coordinators, fetch_lanes })))
+        let registry = Registry::new();
+        let kernel = Kernel { world, options, pool, metadata, coordinators, fetch_lanes, registry };
+        Ok(Self(Arc::new(kernel)))
     }
 
     /// Brokers, topics and leaders.
@@ -198,6 +202,47 @@ impl Client {
     /// Whether a connected broker offers an API at all.
     pub fn offers(&self, node: i32, api: ApiKey) -> Option<bool> {
         Some(self.0.pool.versions(node)?.range(api).is_some())
+    }
+
+    /// What each open producer and consumer of this client has done and holds now, in the order in which they were made.
+    pub async fn statistics(&self, reader: Reader) -> Vec<Statistics> {
+        self.0.registry.read(self, reader, None).await
+    }
+
+    /// The same of the one with this name; none when it is closed.
+    pub async fn statistics_of(&self, name: &str, reader: Reader) -> Option<Statistics> {
+        self.0.registry.read(self, reader, Some(name)).await.pop()
+    }
+
+    /// Tells the statistics every `statistics.interval.ms` until the client is closed; never when that is 0. `tell` is
+    /// called on an engine thread and must only enqueue.
+    pub fn on_statistics(&self, tell: impl Fn(Statistics) + Send + Sync + 'static) {
+        let interval = self.0.options.statistics_interval;
+        if interval.is_zero() {
+            return;
+        }
+        let (kernel, pool) = (Arc::downgrade(&self.0), self.0.pool.clone());
+        self.0.world.spawn(Box::pin(async move {
+            loop {
+                tokio::select! {
+                    biased;
+                    () = pool.closed() => return,
+                    () = tokio::time::sleep(interval) => {}
+                }
+                let Some(client) = kernel.upgrade().map(Client) else { return };
+                client.statistics(Reader::Timer).await.into_iter().for_each(&tell);
+            }
+        }));
+    }
+
+    /// A producer or consumer is there; its name in statistics.
+    pub(crate) fn register(&self, kind: &'static str, instance: Weak<dyn Instance>) -> Arc<str> {
+        self.0.registry.add(&self.0.options.client_id, kind, instance)
+    }
+
+    /// What is known of each broker's connections.
+    pub(crate) fn brokers(&self) -> Vec<BrokerOverview> {
+        self.0.pool.overview()
     }
 
     /// Closes all connections and ends all tasks; what waits fails with `CLOSED`. A second call does nothing.

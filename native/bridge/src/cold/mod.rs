@@ -23,12 +23,12 @@ pub mod broker;
 pub mod client;
 pub mod consumer;
 pub mod consumer_offsets;
-pub mod consumer_statistics;
 pub mod environment;
 #[cfg(feature = "broker")]
 pub mod names;
 pub mod partition;
 pub mod producer;
+pub mod statistics;
 pub mod testing;
 pub mod transactions;
 pub mod values;
@@ -138,7 +138,10 @@ pub const OPERATIONS: &[Row] = &[
     Row::now::<consumer::Lag>(),
     Row::now::<consumer::GroupMetadata>(),
     Row::now::<consumer::CloseTimeout>(),
-    Row::now::<consumer_statistics::Statistics>(),
+    Row::later::<statistics::OfConsumer>(),
+    Row::later::<statistics::OfProducer>(),
+    Row::later::<statistics::OfClient>(),
+    Row::later::<statistics::Metrics>(),
     Row::now::<environment::Answer>(),
     Row::later::<consumer_offsets::Committed>(),
     Row::later::<consumer_offsets::Commit>(),

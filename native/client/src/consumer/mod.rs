@@ -4,7 +4,7 @@
 //!
 //! File map: `handover` what crosses · `subscription` what is assigned and how far · `shared` the lock and the
 //! wake-ups · `fetcher`, `fetch`, `session`, `chunk`, `spare`, `offsets` the fetch half · `group/` membership, `commit`, `poll_clock` ·
-//! `watchdog` who stands still, and why.
+//! `watchdog` who stands still, and why · `report` what statistics tell.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::generated::options::IsolationLevel;
+use crate::statistics::Instance;
 use crate::{Client, Error, Result};
 
 mod checks;
@@ -27,6 +28,7 @@ mod offsets;
 mod pattern;
 mod poll_clock;
 mod re2;
+mod report;
 mod reset_policy;
 mod session;
 mod shared;
@@ -117,7 +119,7 @@ pub struct Consumer {
     handle: Arc<Handle>,
 }
 
-struct Handle(Arc<Shared>);
+struct Handle(Arc<Shared>, Arc<str>);
 
 impl Drop for Handle {
     fn drop(&mut self) {
@@ -144,6 +146,8 @@ impl Consumer {
         let commits = options.enable_auto_commit && options.group_id.is_some();
         let grouped = options.group_id.is_some();
         let shared = Shared::new(client.clone(), options, sink)?;
+        let instance: Arc<dyn Instance> = shared.clone();
+        let name = client.register("consumer", Arc::downgrade(&instance));
         shared.spawn(fetcher::run(shared.clone()));
         shared.spawn(group::membership::run(shared.clone(), assignors));
         if !shared.options.stalled_report.is_zero() {
@@ -156,7 +160,12 @@ impl Consumer {
         if commits {
             shared.spawn(commit::run_automatic(shared.clone()));
         }
-        Ok(Consumer { handle: Arc::new(Handle(shared)) })
+        Ok(Consumer { handle: Arc::new(Handle(shared, name)) })
+    }
+
+    /// Its name in [`Client::statistics`].
+    pub fn name(&self) -> &str {
+        &self.handle.1
     }
 
     fn shared(&self) -> &Arc<Shared> {

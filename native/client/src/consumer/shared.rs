@@ -237,6 +237,11 @@ impl Shared {
         self.state.lock().has_unread(tp)
     }
 
+    /// Reads all that the lock guards.
+    pub fn look<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
+        f(&mut self.state.lock())
+    }
+
     /// Whether `fetch.buffer.bytes` are held.
     pub fn is_starved(&self) -> bool {
         self.state.lock().starved

@@ -18,6 +18,8 @@ pub(crate) struct State {
     ready: VecDeque<Chunk>,
     /// Sum of `charge` over `ready`.
     buffered: usize,
+    /// Records fetched for the program until now, and their bytes.
+    pub received: (u64, u64),
     /// The loop found nothing and waits for `chunks_ready`.
     pub armed: bool,
     /// The fetcher found no credit and waits for a hand-over.
@@ -81,6 +83,11 @@ impl State {
         self.buffered = 0;
     }
 
+    /// Chunks that wait for the loop.
+    pub fn ready(&self) -> impl Iterator<Item = &Chunk> {
+        self.ready.iter()
+    }
+
     /// Sum of `charge` over what is ready.
     pub fn buffered(&self) -> usize {
         self.buffered
@@ -112,6 +119,10 @@ impl State {
         }
         for chunk in chunks {
             debug_assert!(chunk.epoch == epoch && chunk.count > 0);
+            let (records, bytes) = (u64::from(chunk.count), chunk.bytes.len() as u64);
+            partition.rx_records += records;
+            partition.rx_bytes += bytes;
+            self.received = (self.received.0 + records, self.received.1 + bytes);
             self.buffered += chunk.charge;
             self.ready.push_back(chunk);
         }

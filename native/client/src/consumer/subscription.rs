@@ -82,6 +82,9 @@ pub(crate) struct Partition {
     pub last_stable: i64,
     /// From the last fetch response, −1 before the first.
     pub log_start: i64,
+    /// Records fetched for the program, and their bytes.
+    pub rx_records: u64,
+    pub rx_bytes: u64,
 }
 
 impl Partition {
@@ -101,6 +104,8 @@ impl Partition {
             high_watermark: -1,
             last_stable: -1,
             log_start: -1,
+            rx_records: 0,
+            rx_bytes: 0,
         };
         partition.start(start);
         partition
@@ -269,6 +274,10 @@ impl Subscription {
 
     pub fn iter(&self) -> impl Iterator<Item = (&TopicPartition, &Partition)> {
         self.partitions.iter()
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&TopicPartition, &mut Partition)> {
+        self.partitions.iter_mut()
     }
 
     /// What is assigned, sorted.

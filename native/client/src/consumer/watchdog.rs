@@ -168,7 +168,13 @@ async fn report(shared: &Arc<Shared>, suspects: Vec<TopicPartition>) {
         }
     }
     for stall in stalls {
-        tracing::warn!(partition = %stall.partition, lag = ?stall.lag, idle = ?stall.idle, reason = stall.reason.name(), "stalled");
+        let (lag, idle_ms, reason) = (stall.lag, stall.idle.as_millis() as u64, stall.reason.name());
+        if stall.reason == StallReason::Paused {
+            // The program's own wish.
+            tracing::info!(partition = %stall.partition, lag, idle_ms, reason, "a partition stands still");
+        } else {
+            tracing::warn!(partition = %stall.partition, lag, idle_ms, reason, "a partition stands still");
+        }
         shared.sink.event(ConsumerEvent::Stalled(stall));
     }
 }

@@ -56,6 +56,14 @@ pub struct ClientOptions {
     ///
     /// Source: KIP-580.
     pub retry_backoff_max: Duration,
+    /// `log.level` (one of off, error, warn, info, debug; default warn): The least level of the lines that the logger gets. Without a logger of its own a program gets them on stderr.
+    ///
+    /// Source: Dohle.
+    pub log_level: LogLevel,
+    /// `statistics.interval.ms` (milliseconds 0 to 86400000; default 0): How often each producer and consumer reports its statistics to onStats. 0: never; they can be asked for all the same.
+    ///
+    /// Source: librdkafka: statistics.interval.ms.
+    pub statistics_interval: Duration,
     /// `metadata.max.age.ms` (milliseconds 1 to 31536000000; default 300000): What is known of the cluster is asked anew after this long, even when nothing has failed; so new partitions and brokers are found.
     ///
     /// Source: Kafka: metadata.max.age.ms.
@@ -108,6 +116,8 @@ impl Default for ClientOptions {
             reconnect_backoff_max: Duration::from_millis(1000),
             retry_backoff: Duration::from_millis(100),
             retry_backoff_max: Duration::from_millis(1000),
+            log_level: LogLevel::Warn,
+            statistics_interval: Duration::from_millis(0),
             metadata_max_age: Duration::from_millis(300000),
             metadata_recovery_strategy: MetadataRecoveryStrategy::Rebootstrap,
             metadata_recovery_rebootstrap_trigger: Duration::from_millis(300000),
@@ -134,6 +144,8 @@ const CLIENT_RECONNECT_BACKOFF_MS: Row = Row { name: "reconnect.backoff.ms", key
 const CLIENT_RECONNECT_BACKOFF_MAX_MS: Row = Row { name: "reconnect.backoff.max.ms", key: "reconnectBackoffMaxMs" };
 const CLIENT_RETRY_BACKOFF_MS: Row = Row { name: "retry.backoff.ms", key: "retryBackoffMs" };
 const CLIENT_RETRY_BACKOFF_MAX_MS: Row = Row { name: "retry.backoff.max.ms", key: "retryBackoffMaxMs" };
+const CLIENT_LOG_LEVEL: Row = Row { name: "log.level", key: "logLevel" };
+const CLIENT_STATISTICS_INTERVAL_MS: Row = Row { name: "statistics.interval.ms", key: "statisticsIntervalMs" };
 const CLIENT_METADATA_MAX_AGE_MS: Row = Row { name: "metadata.max.age.ms", key: "metadataMaxAgeMs" };
 const CLIENT_METADATA_RECOVERY_STRATEGY: Row =
     Row { name: "metadata.recovery.strategy", key: "metadataRecoveryStrategy" };
@@ -158,6 +170,8 @@ const CLIENT_ROWS: &[Row] = &[
     CLIENT_RECONNECT_BACKOFF_MAX_MS,
     CLIENT_RETRY_BACKOFF_MS,
     CLIENT_RETRY_BACKOFF_MAX_MS,
+    CLIENT_LOG_LEVEL,
+    CLIENT_STATISTICS_INTERVAL_MS,
     CLIENT_METADATA_MAX_AGE_MS,
     CLIENT_METADATA_RECOVERY_STRATEGY,
     CLIENT_METADATA_RECOVERY_REBOOTSTRAP_TRIGGER_MS,
@@ -201,6 +215,12 @@ impl ClientOptions {
                 .unwrap_or(default.reconnect_backoff_max),
             retry_backoff: source.ms(CLIENT_RETRY_BACKOFF_MS, 0, 3600000)?.unwrap_or(default.retry_backoff),
             retry_backoff_max: source.ms(CLIENT_RETRY_BACKOFF_MAX_MS, 0, 3600000)?.unwrap_or(default.retry_backoff_max),
+            log_level: source
+                .one_of(CLIENT_LOG_LEVEL, &["off", "error", "warn", "info", "debug"], LogLevel::from_name)?
+                .unwrap_or(default.log_level),
+            statistics_interval: source
+                .ms(CLIENT_STATISTICS_INTERVAL_MS, 0, 86400000)?
+                .unwrap_or(default.statistics_interval),
             metadata_max_age: source
                 .ms(CLIENT_METADATA_MAX_AGE_MS, 1, 31536000000)?
                 .unwrap_or(default.metadata_max_age),
@@ -666,6 +686,46 @@ impl ConsumerOptions {
                 .bool(CONSUMER_ALLOW_AUTO_CREATE_TOPICS)?
                 .unwrap_or(default.allow_auto_create_topics),
         })
+    }
+}
+
+/// Values of `log.level`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LogLevel {
+    /// `off`
+    Off,
+    /// `error`
+    Error,
+    /// `warn`
+    Warn,
+    /// `info`
+    Info,
+    /// `debug`
+    Debug,
+}
+
+impl LogLevel {
+    /// The value of this name, if there is one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "off" => Some(Self::Off),
+            "error" => Some(Self::Error),
+            "warn" => Some(Self::Warn),
+            "info" => Some(Self::Info),
+            "debug" => Some(Self::Debug),
+            _ => None,
+        }
+    }
+
+    /// Its name in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        }
     }
 }
 

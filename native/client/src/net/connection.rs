@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::versions::ApiVersionTable;
 use crate::error::{Error, ErrorKind, Result};
+use crate::statistics::BrokerCounters;
 
 /// One open connection to one broker. Cheap to clone; sending keeps the order of the calls.
 #[derive(Clone)]
@@ -33,6 +34,7 @@ pub(super) struct Shared {
     pub(super) queue: Mutex<Queue>,
     pub(super) waker: AtomicWaker,
     pub(super) in_flight: AtomicUsize,
+    pub(super) counters: Arc<BrokerCounters>,
 }
 
 #[derive(Default)]
@@ -47,6 +49,7 @@ pub(super) struct Outgoing {
     pub(super) segments: Segments,
     pub(super) correlation_id: i32,
     pub(super) api: ApiKey,
+    pub(super) queued: Instant,
     pub(super) deadline: Instant,
     pub(super) written: oneshot::Sender<Result<()>>,
     /// Where the response goes, if anyone wants it.
@@ -56,7 +59,15 @@ pub(super) struct Outgoing {
 }
 
 impl Connection {
-    pub(super) fn new(node: i32, peer: String, client_id: Arc<str>, versions: ApiVersionTable, next_id: i32) -> Self {
+    pub(super) fn new(
+        node: i32,
+        peer: String,
+        client_id: Arc<str>,
+        versions: ApiVersionTable,
+        next_id: i32,
+        counters: Arc<BrokerCounters>,
+    ) -> Self {
+        counters.connected();
         Self(Arc::new(Shared {
             node,
             peer,
@@ -66,6 +77,7 @@ impl Connection {
             queue: Mutex::default(),
             waker: AtomicWaker::new(),
             in_flight: AtomicUsize::new(0),
+            counters,
         }))
     }
 
@@ -129,15 +141,18 @@ impl Connection {
         let correlation_id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
         let segments = frame::encode_request::<R>(version, correlation_id, Some(&self.0.client_id), request)?;
         let (written, on_written) = oneshot::channel();
-        let deadline = Instant::now() + timeout;
+        let queued = Instant::now();
+        let deadline = queued + timeout;
         let unanswered = reply.is_none();
-        let outgoing = Outgoing { segments, correlation_id, api: R::API_KEY, deadline, written, reply, unanswered };
+        let outgoing =
+            Outgoing { segments, correlation_id, api: R::API_KEY, queued, deadline, written, reply, unanswered };
         {
             let mut queue = self.0.queue.lock();
             if let Some(error) = &queue.closed {
                 return Err(error.clone());
             }
             self.0.in_flight.fetch_add(1, Ordering::Relaxed);
+            self.0.counters.queued();
             queue.requests.push(outgoing);
         }
         self.0.waker.wake();
@@ -152,6 +167,11 @@ impl Connection {
     /// Whether it broke or was closed; sending on it fails.
     pub fn is_closed(&self) -> bool {
         self.0.queue.lock().closed.is_some()
+    }
+
+    /// A request that is about to be sent has something that was written before.
+    pub(crate) fn retried(&self) {
+        self.0.counters.retried();
     }
 
     /// Writes nothing for the time the broker asked for in `throttle_time_ms`.
@@ -212,7 +232,9 @@ impl<R: Request> Exchange<R> {
             Error::from(error).context(what).damaged()
         })?;
         if let Ok(pause @ 1..) = u64::try_from(response.throttle_time_ms()) {
-            self.peer.throttle(Duration::from_millis(pause));
+            let pause = Duration::from_millis(pause);
+            self.peer.counters.throttled(pause);
+            self.peer.throttle(pause);
         }
         Ok(response)
     }

@@ -50,6 +50,8 @@ pub(super) struct Driver {
 
 struct Writing {
     segments: usize,
+    bytes: usize,
+    queued: Instant,
     written: oneshot::Sender<Result<()>>,
     unanswered: bool,
 }
@@ -58,6 +60,8 @@ struct Waiting {
     correlation_id: i32,
     api: ApiKey,
     deadline: Instant,
+    /// Set when the last of it is written.
+    written_at: Instant,
     reply: Option<oneshot::Sender<Result<Bytes>>>,
 }
 
@@ -141,11 +145,13 @@ impl Driver {
     }
 
     fn accept(&mut self, outgoing: Outgoing) {
-        let Outgoing { segments, correlation_id, api, deadline, written, reply, unanswered } = outgoing;
+        let Outgoing { segments, correlation_id, api, queued, deadline, written, reply, unanswered } = outgoing;
         let before = self.unwritten.len();
         self.unwritten.extend(segments.0.into_iter().filter(|segment| !segment.is_empty()));
-        self.writing.push_back(Writing { segments: self.unwritten.len() - before, written, unanswered });
-        self.waiting.push_back(Waiting { correlation_id, api, deadline, reply });
+        let bytes = self.unwritten.iter().skip(before).map(Bytes::len).sum();
+        let segments = self.unwritten.len() - before;
+        self.writing.push_back(Writing { segments, bytes, queued, written, unanswered });
+        self.waiting.push_back(Waiting { correlation_id, api, deadline, written_at: queued, reply });
         if self.earliest_deadline.is_none_or(|earliest| deadline < earliest) {
             self.earliest_deadline = Some(deadline);
         }
@@ -199,9 +205,13 @@ impl Driver {
         }
         if let Some(done) = self.writing.pop_front() {
             let _ = done.written.send(Ok(()));
+            let (position, now) = (self.waiting.len() - self.writing.len() - 1, self.last_traffic);
+            let Some(of) = self.waiting.get_mut(position) else { return };
+            of.written_at = now;
+            let waited = now.saturating_duration_since(done.queued);
+            self.shared.counters.written(of.api, done.bytes, waited, !done.unanswered);
             if done.unanswered {
                 // It stands in `waiting` only so that its deadline is watched while it is being written.
-                let position = self.waiting.len() - self.writing.len() - 1;
                 self.waiting.remove(position);
                 self.shared.in_flight.fetch_sub(1, Ordering::Relaxed);
             }
@@ -223,6 +233,7 @@ impl Driver {
     /// Gives a response to the request that is next in line; another id means that the two sides lost step.
     fn answer(&mut self, frame: Bytes) -> Result<()> {
         self.last_traffic = Instant::now();
+        let bytes = frame.len();
         let id = frame::peek_correlation_id(&frame)
             .map_err(|error| Error::from(error).context(&self.shared.peer).damaged())?;
         let answerable = self.waiting.len() - self.writing.len();
@@ -237,8 +248,11 @@ impl Driver {
             }
             _ => return Err(self.protocol(format!("sent a response (correlation id {id}) that nobody asked for"))),
         }
-        if let Some(Waiting { reply: Some(reply), .. }) = self.waiting.pop_front() {
-            let _ = reply.send(Ok(frame));
+        if let Some(Waiting { reply, written_at, .. }) = self.waiting.pop_front() {
+            self.shared.counters.answered(bytes, self.last_traffic.saturating_duration_since(written_at));
+            if let Some(reply) = reply {
+                let _ = reply.send(Ok(frame));
+            }
         }
         self.shared.in_flight.fetch_sub(1, Ordering::Relaxed);
         if self.waiting.is_empty() {
@@ -305,6 +319,9 @@ impl Driver {
         for outgoing in queued {
             self.accept(outgoing);
         }
+        let queued = self.writing.len();
+        let late = cause.kind() == ErrorKind::RequestTimedOut;
+        self.shared.counters.disconnected(queued, self.waiting.len() - queued, late);
         // The buffers go first: `written` promises that nothing refers to them any more.
         self.unwritten.clear();
         for writing in self.writing.drain(..) {

@@ -17,6 +17,7 @@ mod versions;
 pub use address::Endpoint;
 pub use backoff::Backoff;
 pub use connection::{Connection, Exchange, Written};
+pub(crate) use pool::BrokerOverview;
 pub use pool::Pool;
 pub use versions::ApiVersionTable;
 

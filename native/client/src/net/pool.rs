@@ -23,6 +23,7 @@ use super::{ApiVersionTable, Connection, Endpoint, Lane};
 use crate::collections::Map;
 use crate::error::{Error, ErrorKind, Result};
 use crate::generated::options::ClientOptions;
+use crate::statistics::{BrokerCounters, Tally};
 use crate::watch;
 use crate::world::{SocketOptions, World};
 
@@ -46,7 +47,18 @@ struct Node {
     id: i32,
     endpoint: Endpoint,
     slots: Mutex<Map<Lane, Slot>>,
+    /// Outlives this node: a broker that moves takes it along.
+    counters: Arc<BrokerCounters>,
     health: Mutex<Health>,
+}
+
+/// A broker as a snapshot tells it.
+pub(crate) struct BrokerOverview {
+    pub id: i32,
+    pub endpoint: Endpoint,
+    /// As librdkafka names it.
+    pub state: &'static str,
+    pub tally: Tally,
 }
 
 enum Slot {
@@ -74,7 +86,7 @@ impl Pool {
         };
         let nodes: Map<i32, Arc<Node>> = (1..)
             .zip(bootstrap)
-            .map(|(n, endpoint)| (-n, Arc::new(Node::new(-n, endpoint.clone(), options))))
+            .map(|(n, endpoint)| (-n, Arc::new(Node::new(-n, endpoint.clone(), options, Arc::default()))))
             .collect();
         Self(Arc::new(Inner {
             world,
@@ -107,7 +119,8 @@ impl Pool {
                 if nodes.get(&id).is_some_and(|node| node.endpoint == endpoint) {
                     continue;
                 }
-                let node = Arc::new(Node::new(id, endpoint, &self.0.options));
+                let counters = nodes.get(&id).map(|node| node.counters.clone()).unwrap_or_default();
+                let node = Arc::new(Node::new(id, endpoint, &self.0.options, counters));
                 moved.extend(nodes.insert(id, node));
             }
         }
@@ -141,6 +154,33 @@ impl Pool {
         let node = self.0.nodes.lock().get(&node)?.clone();
         let slots = node.slots.lock();
         slots.values().find_map(Slot::open).map(|connection| connection.versions().clone())
+    }
+
+    /// What is known of each broker's connections, by node id.
+    pub(crate) fn overview(&self) -> Vec<BrokerOverview> {
+        let mut nodes: Vec<Arc<Node>> = self.0.nodes.lock().values().cloned().collect();
+        nodes.sort_unstable_by_key(|node| node.id);
+        let overview = |node: Arc<Node>| {
+            let (open, connecting) = {
+                let slots = node.slots.lock();
+                (slots.values().any(|slot| slot.open().is_some()), !slots.is_empty())
+            };
+            let tally = node.counters.read();
+            let state = match (open, connecting, tally.connects > 0) {
+                (true, ..) => "UP",
+                (_, true, _) => "CONNECT",
+                (_, _, true) => "DOWN",
+                _ => "INIT",
+            };
+            BrokerOverview { id: node.id, endpoint: node.endpoint.clone(), state, tally }
+        };
+        nodes.into_iter().map(overview).collect()
+    }
+
+    /// Resolves when the pool is closed.
+    pub(crate) async fn closed(&self) {
+        let mut closed = self.0.closed.subscribe();
+        let _ = closed.wait_for(Option::is_some).await;
     }
 
     /// How good a choice a node is for a request that any broker can answer; the lowest is the best.
@@ -234,7 +274,12 @@ impl Inner {
         let Opened { socket, reader, versions, next_correlation_id } = match outcome {
             Ok(opened) => opened,
             Err(error) => {
-                tracing::debug!(node = node.id, ?lane, %error, "cannot connect");
+                // Once, not at each of many attempts.
+                if node.health.lock().backoff.failures() <= 1 {
+                    tracing::warn!(node = node.id, %error, "cannot connect; trying again");
+                } else {
+                    tracing::debug!(node = node.id, ?lane, %error, "cannot connect");
+                }
                 node.slots.lock().remove(&lane);
                 let _ = done.send(Err(error));
                 return;
@@ -242,7 +287,14 @@ impl Inner {
         };
         let peer = node.to_string();
         tracing::debug!(%peer, ?lane, "connected");
-        let connection = Connection::new(node.id, peer, self.client_id.clone(), versions, next_correlation_id);
+        let connection = Connection::new(
+            node.id,
+            peer,
+            self.client_id.clone(),
+            versions,
+            next_correlation_id,
+            node.counters.clone(),
+        );
         // A slot that is gone was closed in the meantime.
         let wanted = node.slots.lock().insert(lane, Slot::Open(connection.clone())).is_some();
         // Whoever closes the pool or moves the node looks at the slots; what it did before the slot was filled is seen here.
@@ -309,9 +361,10 @@ impl Inner {
 }
 
 impl Node {
-    fn new(id: i32, endpoint: Endpoint, options: &ClientOptions) -> Self {
+    fn new(id: i32, endpoint: Endpoint, options: &ClientOptions, counters: Arc<BrokerCounters>) -> Self {
         let backoff = Backoff::new(options.reconnect_backoff, options.reconnect_backoff_max);
-        Self { id, endpoint, slots: Mutex::default(), health: Mutex::new(Health { backoff, not_before: None }) }
+        let health = Mutex::new(Health { backoff, not_before: None });
+        Self { id, endpoint, slots: Mutex::default(), counters, health }
     }
 
     fn open(&self, lane: Lane) -> Option<Connection> {

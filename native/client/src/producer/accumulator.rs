@@ -3,7 +3,7 @@
 //! lock of one partition and writes the record, nothing else.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use dohle_protocol::ErrorCode;
 use dohle_protocol::records::{BATCH_HEADER_LEN, BatchBuilder, RecordRef};
@@ -41,6 +41,9 @@ pub(crate) struct Accumulator {
     /// Wakes the sender.
     pub wake: Notify,
     closed: AtomicBool,
+    /// Records that were acknowledged, and that failed.
+    acked: AtomicU64,
+    failed: AtomicU64,
     /// Why nothing can be sent any more; what `append` answers then.
     broken: Mutex<Option<Error>>,
 }
@@ -76,6 +79,8 @@ impl Accumulator {
             unsaid: false.into(),
             wake: Notify::new(),
             closed: false.into(),
+            acked: 0.into(),
+            failed: 0.into(),
             broken: Mutex::default(),
         }
     }
@@ -339,7 +344,14 @@ impl Accumulator {
         }
     }
 
+    /// Records that were acknowledged, and that failed.
+    pub fn fates(&self) -> (u64, u64) {
+        (self.acked.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
+    }
+
     pub fn deliver(&self, delivery: Delivery) {
+        let fate = if delivery.error.is_none() { &self.acked } else { &self.failed };
+        fate.fetch_add(delivery.count.into(), Ordering::Relaxed);
         self.sink.delivered(delivery);
     }
 

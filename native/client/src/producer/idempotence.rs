@@ -40,8 +40,7 @@ impl Identity {
         self.asking = false;
     }
 
-    #[cfg(test)]
-    fn current(&self) -> Option<ProducerId> {
+    pub fn current(&self) -> Option<ProducerId> {
         self.current
     }
 }

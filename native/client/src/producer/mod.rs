@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::client::Client;
 use crate::consumer::{CommittedOffset, GroupMetadata, TopicPartition};
 use crate::error::{Error, Result};
+use crate::statistics::Instance;
 
 mod accumulator;
 mod batch;
@@ -143,6 +144,7 @@ pub enum AppendError {
 pub struct Producer {
     accumulator: Arc<Accumulator>,
     transactions: Option<Transactions>,
+    name: Arc<str>,
 }
 
 impl Producer {
@@ -156,7 +158,9 @@ impl Producer {
         let accumulator = Arc::new(Accumulator::new(config, sink, client.world().clone()));
         let transactions = Transactions::new(client, &accumulator);
         Sender::spawn(client.clone(), accumulator.clone(), transactions.clone());
-        Ok(Self { accumulator, transactions })
+        let instance: Arc<dyn Instance> = accumulator.clone();
+        let name = client.register("producer", Arc::downgrade(&instance));
+        Ok(Self { accumulator, transactions, name })
     }
 
     /// The topic of this name, which [`Producer::append`] takes. Its metadata is looked up in the background.
@@ -274,6 +278,11 @@ impl Producer {
         if self.accumulator.command(Command::Close { timeout, done }) {
             let _ = closed.await;
         }
+    }
+
+    /// Its name in [`Client::statistics`].
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Bytes of `buffer.memory` in use.

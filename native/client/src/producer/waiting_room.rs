@@ -127,6 +127,13 @@ impl WaitingRoom {
         Some(place)
     }
 
+    /// Records and bytes that wait here.
+    pub fn size(&self) -> (u64, u64) {
+        self.chunks
+            .iter()
+            .fold((0, 0), |(records, bytes), chunk| (records + u64::from(chunk.own), bytes + chunk.reserved as u64))
+    }
+
     /// Takes everything out, in call order.
     pub fn take(&mut self) -> VecDeque<Chunk> {
         self.gone += self.chunks.len() as u64;

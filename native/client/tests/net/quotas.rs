@@ -8,6 +8,7 @@ use dohle_client::consumer::{
     Assignment, Consumer, ConsumerEvent, ConsumerOptions, ConsumerSink, Question, StartAt, TopicPartition,
 };
 use dohle_client::producer::{Delivery, DeliverySink, Producer, ProducerOptions};
+use dohle_client::statistics::Reader;
 use dohle_protocol::ApiKey;
 use dohle_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
 use dohle_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
@@ -107,6 +108,10 @@ async fn a_producer_above_its_quota_writes_nothing_until_the_pause_is_over() {
         soon(producer.flush()).await;
     }
     are_apart(&times, 3).await;
+    let statistics = client.statistics_of(producer.name(), Reader::Call).await.unwrap();
+    let throttle = &statistics.brokers.values().find(|broker| broker.throttle.cnt > 0).unwrap().throttle;
+    assert_eq!(throttle.cnt, 3);
+    assert!((300..320).contains(&throttle.p50), "milliseconds, at most 6 % off: {throttle:?}");
 }
 
 #[tokio::test]

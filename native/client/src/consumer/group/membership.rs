@@ -410,6 +410,7 @@ impl Member {
 
         let coming = without(&assigned, &owned);
         self.shared.change(|s| coming.iter().for_each(|tp| s.add(tp.clone(), StartAt::Committed, true)));
+        self.shared.group.rebalanced();
         self.shared.sink.event(ConsumerEvent::Joined {
             generation: joined.generation,
             member_id: joined.member_id,

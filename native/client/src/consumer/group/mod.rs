@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::collections::Map;
 
@@ -52,6 +53,8 @@ impl Identity {
 pub(crate) struct Group {
     identity: Mutex<Identity>,
     questions: Mutex<Questions>,
+    /// How many rebalances have ended, and when the last one did.
+    rebalances: Mutex<(u64, Option<Instant>)>,
 }
 
 #[derive(Default)]
@@ -67,6 +70,17 @@ impl Group {
 
     pub fn change_identity(&self, f: impl FnOnce(&mut Identity)) {
         f(&mut self.identity.lock());
+    }
+
+    /// A rebalance has ended.
+    pub fn rebalanced(&self) {
+        let mut rebalances = self.rebalances.lock();
+        *rebalances = (rebalances.0 + 1, Some(Instant::now()));
+    }
+
+    /// How many rebalances have ended, and when the last one did.
+    pub fn rebalances(&self) -> (u64, Option<Instant>) {
+        *self.rebalances.lock()
     }
 
     /// A new question's id, and what resolves when it is answered (or given up by `forget`).

@@ -284,6 +284,7 @@ impl Member {
         if let Some(assignment) = answer.assignment {
             modern.target = Some(assignment.topic_partitions.into_iter().map(|t| (t.topic_id, t.partitions)).collect());
         } else if first {
+            self.shared.group.rebalanced();
             self.shared.sink.event(ConsumerEvent::Joined {
                 generation: answer.member_epoch,
                 member_id,
@@ -315,6 +316,7 @@ impl Member {
         if !coming.is_empty() || (unknown.is_empty() && assigned.len() != owned.len()) || owned.is_empty() {
             let identity = self.shared.group.identity();
             self.shared.change(|s| coming.iter().for_each(|tp| s.add(tp.clone(), StartAt::Committed, true)));
+            self.shared.group.rebalanced();
             self.shared.sink.event(ConsumerEvent::Joined {
                 generation: identity.generation,
                 member_id: identity.member_id,

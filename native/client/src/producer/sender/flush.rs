@@ -116,7 +116,7 @@ impl Sender {
         self.quiet.clear();
         let late = late.into_iter().filter_map(|command| match command {
             Command::Flush(done) | Command::Close { done, .. } | Command::Identify { done, .. } => Some(done),
-            Command::Quiesce { .. } => None,
+            Command::Quiesce { .. } | Command::Report(_) => None,
         });
         for done in waiting.chain(flushing).chain(late) {
             let _ = done.send(());

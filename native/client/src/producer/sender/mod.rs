@@ -5,7 +5,7 @@
 //!
 //! File map: `part` a partition and what may go next · `node` a broker · `topics` metadata, waiting rooms · `requests` from
 //! partitions to a request on the wire · `answers` what a response means for each batch · `settle` the fate of records · `reach` connections and the producer id ·
-//! `flush` flush and close · `transaction` what a transaction asks of it.
+//! `report` what statistics tell · `flush` flush and close · `transaction` what a transaction asks of it.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -32,6 +32,7 @@ use crate::client::Client;
 use crate::collections::Map;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::{Backoff, Connection};
+use crate::statistics::Report;
 use flush::{Closing, Flush};
 use node::Node;
 use part::{Circumstances, Next, Part};
@@ -43,6 +44,7 @@ mod node;
 mod part;
 mod reach;
 mod refusals;
+mod report;
 mod requests;
 mod settle;
 mod topics;
@@ -59,6 +61,8 @@ pub(crate) enum Command {
     Identify { id: ProducerId, done: oneshot::Sender<()> },
     /// Fail what the wire does not have, and answer when it has nothing: false when a partition's sequences may have a gap.
     Quiesce { error: Error, done: oneshot::Sender<bool> },
+    /// Say what there is, for statistics.
+    Report(oneshot::Sender<Report>),
     /// Send what there is, fail what is left after the time-out, answer, end.
     Close { timeout: Option<Duration>, done: oneshot::Sender<()> },
 }
@@ -256,6 +260,7 @@ impl Sender {
                 Command::Flush(done) => self.flush(done),
                 Command::Identify { id, done } => self.identify(id, done),
                 Command::Quiesce { error, done } => self.quiesce(&error, done),
+                Command::Report(done) => _ = done.send(self.report()),
                 Command::Close { timeout, done } => self.close(timeout, done),
             }
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::net::{Backoff, Connection};
+use crate::statistics::Histogram;
 
 #[derive(Debug)]
 pub(super) struct Node {
@@ -25,6 +26,8 @@ pub(super) struct Node {
     /// Slots of partitions whose open batch goes when this connection is idle, or with the next request.
     pub lazy: VecDeque<u32>,
     pub backoff: Backoff,
+    /// Microseconds that batches waited before their first request.
+    pub int_latency: Histogram,
 }
 
 impl Node {
@@ -40,6 +43,7 @@ impl Node {
             ready: VecDeque::new(),
             lazy: VecDeque::new(),
             backoff,
+            int_latency: Histogram::default(),
         }
     }
 

@@ -44,6 +44,9 @@ pub(super) struct Part {
     pub in_ready: bool,
     pub in_lazy: bool,
     pub timer: Option<Instant>,
+    /// Records and bytes written, again when they were written again.
+    pub written_records: u64,
+    pub written_bytes: u64,
 }
 
 /// What a partition would send next.
@@ -92,6 +95,8 @@ impl Part {
             in_ready: false,
             in_lazy: false,
             timer: None,
+            written_records: 0,
+            written_bytes: 0,
         }
     }
 

@@ -322,12 +322,7 @@ impl Sender {
                 Event::Answered { node: id, picks: own, topics, answer: exchange.response().await }
             }));
         }
-        for pick in picks {
-            let part = &mut self.parts[pick.slot as usize];
-            if let Some(position) = part.position(pick.batch) {
-                part.written[position].attempts += 1;
-            }
-        }
+        self.count(id, connection, picks);
         Ok(())
     }
 

@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind};
 use crate::metadata::TopicMeta;
 use crate::producer::topic::{Partition, Topic};
 use crate::producer::waiting_room::Chunk;
+use crate::statistics::Histogram;
 
 pub(super) struct TopicState {
     pub topic: Arc<Topic>,
@@ -20,6 +21,9 @@ pub(super) struct TopicState {
     pub meta: Option<Arc<TopicMeta>>,
     /// When the oldest record in the waiting room has been there for too long.
     pub room_due: Option<Instant>,
+    /// Bytes and records of the batches written.
+    pub batch_bytes: Histogram,
+    pub batch_records: Histogram,
 }
 
 impl Sender {
@@ -30,7 +34,8 @@ impl Sender {
             // Topics are numbered in the order of their news, but for two threads that make one each at the same time.
             let Some(topic) = self.accumulator.topics().nth(self.topics.len()).cloned() else { return };
             self.client.metadata().track([&*topic.name], self.accumulator.config.allow_auto_create_topics);
-            self.topics.push(TopicState { topic, meta: None, room_due: None });
+            let (batch_bytes, batch_records) = <(Histogram, Histogram)>::default();
+            self.topics.push(TopicState { topic, meta: None, room_due: None, batch_bytes, batch_records });
             if !self.identity.ready() {
                 self.ask_identity();
             }

@@ -109,6 +109,19 @@ impl Transaction {
         result
     }
 
+    /// Its name among librdkafka's states, and whether records are taken.
+    pub fn described(&self) -> (&'static str, bool) {
+        match &self.inner.lock().state {
+            State::Uninitialised => ("Init", false),
+            State::Ready => ("Ready", false),
+            State::Open => ("InTransaction", true),
+            State::Failed(_) => ("AbortableError", false),
+            State::Committing => ("BeginCommit", false),
+            State::Aborting => ("BeginAbort", false),
+            State::Fatal(_) => ("FatalError", false),
+        }
+    }
+
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
     }
