@@ -18,7 +18,7 @@ function endless() {
     shared: Buffer.alloc(12),
   })
   const environment = { native: { nextChunk }, hold() {}, release() {} } as unknown as Environment
-  return new Batches(new Reader(environment, 1), undefined, chunk => chunk as never, { clientId: 'test', server: '' })
+  return new Batches(new Reader(environment, 1, { clientId: 'test', server: '' }), undefined, chunk => chunk as never)
 }
 
 describe('chunks that are here already', () => {
