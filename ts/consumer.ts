@@ -88,7 +88,8 @@ export interface SubscribeOptions extends ReadOptions, RebalanceListeners {}
 export interface ForEachOptions extends ReadOptions {
   /**
    * How many handlers run at a time: a number, in any order; `'partition'`: one per partition, in order; `'key'`: one per
-   * key of a partition, so that the records of a key keep their order. Records without a key count as having the same.
+   * key of a partition, so that the records of a key keep their order. Records without a key count as having the same. Before
+   * a partition goes to another member, those that others have overtaken are handled.
    * @defaultValue 1
    */
   concurrency?: number | 'partition' | 'key' | undefined

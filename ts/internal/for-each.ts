@@ -35,6 +35,10 @@ export class ForEach implements Loop {
   readonly #skipped = new Map<Chunk, number>()
   /** Chunks of paused partitions: what waits for its key's turn was given out before, and still runs. */
   readonly #kept = new Set<Chunk>()
+  /** By partition the record that was begun furthest on: those before it are behind by their key only. */
+  readonly #begun = new Map<string, { chunk: Chunk; position: number }>()
+  /** Chunks that are read from another place: nothing more of them is to be handled. */
+  readonly #dropped = new WeakSet<Chunk>()
 
   constructor(reader: Reader, handler: Handler, signal: AbortSignal | undefined) {
     this.#reader = reader
@@ -91,7 +95,7 @@ export class ForEach implements Loop {
       const own = chunk
       const start = reader.position
       reader.chunk = null
-      const key = `${own.partition}/${own.topic}`
+      const key = partitionOf(own)
       const before = tails.get(key) ?? Promise.resolve()
       const task = before.then(() => this.#wholeChunk(own, start))
       tails.set(key, task)
@@ -127,7 +131,7 @@ export class ForEach implements Loop {
         reader.position = position + 1
         const own = chunk
         const message = view(own, position)
-        const key = `${own.partition}/${own.topic}/${message.key?.toString('latin1')}`
+        const key = `${partitionOf(own)}/${message.key?.toString('latin1')}`
         const task = (tails.get(key) ?? Promise.resolve()).then(() => this.#inTurn(gate, own, position))
         tails.set(key, task)
         task.finally(() => {
@@ -143,15 +147,31 @@ export class ForEach implements Loop {
   async #inTurn(gate: Gate, chunk: Chunk, position: number): Promise<void> {
     await gate.enter()
     try {
-      if (chunk.progress.revoked && !this.#kept.has(chunk)) return
+      if (chunk.progress.revoked && !this.#kept.has(chunk) && !this.#wasOvertaken(chunk, position)) return
       if (this.stopped) {
         this.#skipped.set(chunk, Math.min(position, this.#skipped.get(chunk) ?? position))
         return
       }
+      this.#begins(chunk, position)
       await this.#handle(chunk, position)
     } finally {
       gate.leave()
     }
+  }
+
+  #begins(chunk: Chunk, position: number): void {
+    const key = partitionOf(chunk)
+    const furthest = this.#begun.get(key)
+    if (furthest === undefined || isBefore(furthest, chunk, position)) this.#begun.set(key, { chunk, position })
+  }
+
+  /**
+   * Whether a record of a partition that is given away must be handled first: one behind it was, which only counts when all
+   * before it are finished; the partition's next owner would get that one again.
+   */
+  #wasOvertaken(chunk: Chunk, position: number): boolean {
+    const furthest = this.#begun.get(partitionOf(chunk))
+    return furthest !== undefined && !this.#dropped.has(chunk) && !isBefore(furthest, chunk, position)
   }
 
   #leaveSkipped(): void {
@@ -168,7 +188,11 @@ export class ForEach implements Loop {
     for (const chunk of new Set(this.#running.values())) {
       if (!concerns(chunk)) continue
       if (paused) this.#kept.add(chunk)
-      else this.#kept.delete(chunk)
+      else {
+        this.#kept.delete(chunk)
+        this.#dropped.add(chunk)
+        this.#begun.delete(partitionOf(chunk))
+      }
     }
     const live = new Set(this.#running.values())
     for (const chunk of this.#kept) if (!live.has(chunk)) this.#kept.delete(chunk)
@@ -220,6 +244,15 @@ export class ForEach implements Loop {
   quiet(callers: Iterable<Call | undefined>): Promise<void> | undefined {
     return this.#calls.quiet(callers)
   }
+}
+
+function partitionOf({ topic, partition }: Chunk): string {
+  return `${partition}/${topic}`
+}
+
+/** Whether `one` lies before the record at `position` of `chunk`, of the same partition. */
+function isBefore(one: { chunk: Chunk; position: number }, chunk: Chunk, position: number): boolean {
+  return one.chunk === chunk ? one.position < position : one.chunk.baseOffset < chunk.baseOffset
 }
 
 /** Lets so many in at a time, in order. */

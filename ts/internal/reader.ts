@@ -34,7 +34,7 @@ export interface Loop {
    * without handlers do not know who is in their body.
    */
   quiet?(callers: Iterable<Call | undefined>): Promise<void> | undefined
-  /** Partitions are about to be paused, or (false) read from another place. */
+  /** Partitions are about to be paused, or (false) read from another place, or are lost. */
   paused?(concerns: (chunk: Chunk) => boolean, paused: boolean): void
 }
 

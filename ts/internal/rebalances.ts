@@ -43,6 +43,7 @@ export class Rebalances {
 
   /** Partitions were lost. */
   lost(partitions: TopicPartition[]): void {
+    this.#reader.loop?.paused?.(concerning(partitions), false)
     this.#tail = this.#tail.then(() => this.#call(this.listeners.onLost, partitions))
   }
 

@@ -50,6 +50,7 @@ export function committed(reader: Reader, offsets: PartitionOffset[]): void {
 
 /** The transaction was aborted: nothing that was read since the last commit counts. */
 export function rewind(reader: Reader): void {
+  reader.loop?.paused?.(() => true, false)
   orClosed(() => reader.environment.invoke(reader.handle, 'consumer.rewind', {}))
 }
 
