@@ -123,6 +123,24 @@ test('events tell of connecting and disconnecting, and a listener that throws is
   assert.deepEqual(logged, Array(2).fill('Failed to execute listener: in the listener'))
 })
 
+test('what the engine logs goes to the program’s logger, and nothing where it wants nothing', async () => {
+  for (const [level, expected] of [
+    [logLevel.WARN, true],
+    [logLevel.NOTHING, false],
+  ] as const) {
+    const lines: { namespace: string; message: string }[] = []
+    const kafka = new Kafka({
+      brokers: ['127.0.0.1:1'],
+      logLevel: level,
+      logCreator: () => entry => lines.push({ namespace: entry.namespace, message: entry.log.message }),
+      retry: { retries: 1, initialRetryTime: 50 },
+    })
+    await assert.rejects(kafka.producer().connect(), { name: 'KafkaJSNumberOfRetriesExceeded' })
+    const engine = lines.filter(({ namespace }) => namespace === 'Engine')
+    assert.equal(engine.length > 0, expected, JSON.stringify(lines))
+  }
+})
+
 test('what the engine has no counterpart of is refused by name, before anything is connected', async () => {
   const brokers = ['localhost:1']
   const refused: [object, RegExp][] = [

@@ -13,7 +13,7 @@ import type { KafkaConfig, Logger } from './types/client.ts'
 export function createAdmin(config: KafkaConfig, { retry }: AdminConfig, rootLogger: Logger): Admin {
   const logger = rootLogger.namespace('Admin')
   const instrumentation = new Instrumentation('admin', adminEvents, logger)
-  const connection = new Connection(config, retry)
+  const connection = new Connection(config, logger, retry)
   return {
     async connect() {
       await connection.connect()

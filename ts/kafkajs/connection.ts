@@ -6,18 +6,21 @@ import { Kafka } from '../kafka.ts'
 import { KafkaJSNonRetriableError } from './errors.ts'
 import { theirs } from './failure.ts'
 import { clientOptions, type Patience, patience } from './options.ts'
-import type { KafkaConfig, RetryOptions } from './types/client.ts'
+import type { KafkaConfig, Logger, RetryOptions } from './types/client.ts'
 
 /** See the module. */
 export class Connection {
   /** How failures are tried again. */
   readonly patience: Patience
   readonly #config: KafkaConfig
+  readonly #logger: Logger
   readonly #metadataMaxAge: number | undefined
   #opening: Promise<Kafka> | undefined
 
-  constructor(config: KafkaConfig, retry: RetryOptions | undefined, metadataMaxAge?: number) {
+  /** `logger`: the lines of the engine's log go there, too. */
+  constructor(config: KafkaConfig, logger: Logger, retry: RetryOptions | undefined, metadataMaxAge?: number) {
     this.#config = config
+    this.#logger = logger.namespace('Engine')
     this.#metadataMaxAge = metadataMaxAge
     this.patience = patience(config, retry)
   }
@@ -69,7 +72,8 @@ export class Connection {
     const found = typeof brokers === 'function' ? await fromFunction(brokers) : brokers
     if (!found) throw new KafkaJSNonRetriableError('Failed to connect: brokers should not be null')
     if (found.length === 0) throw new KafkaJSNonRetriableError('Failed to connect: brokers array is empty')
-    return new Kafka(clientOptions(this.#config, [...found], this.patience, this.#metadataMaxAge))
+    const options = clientOptions(this.#config, [...found], this.patience, this.#metadataMaxAge)
+    return new Kafka({ ...options, logger: this.#logger })
   }
 }
 

@@ -67,7 +67,7 @@ class CompatibleConsumer {
     this.logger = logger
     this.instrumentation = new Instrumentation('consumer', events, logger)
     // As there: without retries of its own a consumer has these, whatever the client says.
-    this.#connection = new Connection(config, own.retry ?? { retries: RETRIES }, metadataMaxAge)
+    this.#connection = new Connection(config, logger, own.retry ?? { retries: RETRIES }, metadataMaxAge)
   }
 
   async connect(): Promise<void> {

@@ -3,7 +3,7 @@
  * accepted in its documentation.
  */
 import type { ClientOptions, ConsumerOptions as EngineConsumerOptions, ProducerOptions } from '../index.ts'
-import { CompressionTypes } from './constants.ts'
+import { CompressionTypes, logLevel } from './constants.ts'
 import { KafkaJSNonRetriableError } from './errors.ts'
 import { refusal } from './failure.ts'
 import { saslOptions, sslOptions } from './security.ts'
@@ -20,6 +20,9 @@ const MAX_REQUEST_BYTES = 104_857_600
 const MAX_POLL_INTERVAL_MS = 300_000
 const MAX_SETUP_MS = 30_000
 const A_DAY_MS = 86_400_000
+
+/** The engine's levels. */
+const LEVELS = { 0: 'off', 1: 'error', 2: 'warn', 4: 'info', 5: 'debug' } as const
 
 /** How failures are tried again. */
 export interface Patience {
@@ -73,6 +76,7 @@ export function clientOptions(
     retryBackoffMs: Math.min(initialRetryTime, 3_600_000),
     retryBackoffMaxMs: Math.min(Math.max(maxRetryTime, initialRetryTime), 3_600_000),
     metadataMaxAgeMs: metadataMaxAge,
+    logLevel: LEVELS[config.logLevel ?? logLevel.INFO],
     ...sslOptions(ssl),
     ...saslOptions(sasl, ssl),
   }) as unknown as ClientOptions

@@ -58,7 +58,7 @@ class CompatibleProducer {
     }
     this.#config = own
     this.logger = logger
-    this.#connection = new Connection(config, own.retry, metadataMaxAge)
+    this.#connection = new Connection(config, logger, own.retry, metadataMaxAge)
     this.#instrumentation = new Instrumentation('producer', producerEvents, logger)
     this.on = this.#instrumentation.on
     const create = createPartitioner ?? Partitioners.DefaultPartitioner
