@@ -60,9 +60,10 @@ export class Runner {
     this.membership = membership
     const limit = Math.max(1, setting.run.partitionsConsumedConcurrently ?? 1)
     const reader = readers.get(membership.consumer)!
-    this.#lanes = new Lanes(reader, limit, (inHand, start) =>
-      this.#within.run(inHand, () => this.#handle(inHand, start)),
-    )
+    // What fails beside the handlers is a defect, or the engine's end: it is told, and stops nobody else's program.
+    const handle = (inHand: InHand, start: number) =>
+      this.#handle(inHand, start).catch(error => this.#crash(setting.connection.theirs(error)))
+    this.#lanes = new Lanes(reader, limit, (inHand, start) => this.#within.run(inHand, handle, inHand, start))
     membership.onMoved = (topic, partition) => this.#lanes.moved(topic, partition)
     membership.onLost = concerns => this.#lanes.lost(concerns)
   }
