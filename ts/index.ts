@@ -66,7 +66,7 @@ export type {
   TopicStatistics,
   Window,
 } from './generated/operations.ts'
-export type { ClientOptions, ProducerOptions } from './generated/options.ts'
+export type { ProducerOptions, TlsOptions } from './generated/options.ts'
 export type { Bytes, HeadersInit } from './internal/arena.ts'
 export type { RebalanceListeners } from './internal/rebalances.ts'
 export type { Stall } from './internal/stall.ts'
@@ -91,6 +91,7 @@ export type {
   TopicMessage,
   TransactionOptions,
 } from './records.ts'
+export type { ClientOptions, SaslOptions, Token, TokenProvider } from './security.ts'
 export type {
   CommitContext,
   Origin,

@@ -6,16 +6,18 @@ import type { ConsumerOptions } from './assignor.ts'
 import { Consumer } from './consumer.ts'
 import type { KafkaError } from './errors.ts'
 import type { Statistics } from './generated/operations.ts'
-import type { ClientOptions, ProducerOptions } from './generated/options.ts'
+import type { ProducerOptions } from './generated/options.ts'
 import { checkTimeout, optionsOf, plainOptions } from './internal/arguments.ts'
 import { type Environment, theEnvironment } from './internal/environment.ts'
 import { closed } from './internal/failure.ts'
+import { Security } from './internal/security.ts'
 import { settleWithin } from './internal/settle.ts'
 import { Told } from './internal/told.ts'
 import type { Logger } from './logger.ts'
 import { Partition } from './partition.ts'
 import { Producer } from './producer.ts'
 import type { CloseOptions } from './records.ts'
+import type { ClientOptions } from './security.ts'
 import type { Origin } from './tracing.ts'
 
 /** Options of a client: those of the table, and functions. */
@@ -47,7 +49,8 @@ export class Kafka implements AsyncDisposable {
   /** @throws InvalidConfigurationError naming the option, its value and what is allowed */
   constructor(options: KafkaOptions) {
     const told = new Told(options)
-    const plain = plainOptions(told.options)
+    const security = new Security(told.options)
+    const plain = plainOptions(security.options)
     told.check(plain)
     this.#origin = told.origin
     this.#environment = theEnvironment()
@@ -55,6 +58,7 @@ export class Kafka implements AsyncDisposable {
     this.#environment.listen(this.#handle, {
       client: this.#handle,
       event: text => told.event(text),
+      question: () => security.token(),
       poisoned: error => {
         this.#fatal = error
       },

@@ -147,6 +147,7 @@ export type OwnErrorCode =
   | 'ABORTED'
   | 'BROKER_UNREACHABLE'
   | 'NOT_KAFKA'
+  | 'TLS_HANDSHAKE_FAILED'
   | 'DELIVERY_TIMEOUT'
   | 'MAX_BLOCK_TIMEOUT'
   | 'NO_OFFSET'

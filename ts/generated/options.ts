@@ -149,12 +149,133 @@ export interface ClientOptions {
    */
   receiveMessageMaxBytes?: number | undefined
   /**
+   * How connections are secured, in one word as Kafka has it. Unset: with TLS when tls says so or one of its options is given, with SASL when sasl.mechanism is.
+   *
+   * `security.protocol`, one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL. Source: Kafka: security.protocol.
+   */
+  securityProtocol?: 'PLAINTEXT' | 'SSL' | 'SASL_PLAINTEXT' | 'SASL_SSL' | undefined
+  /**
+   * Whether connections are encrypted (TLS 1.2 or 1.3) and brokers proven by their certificates. Unset: as security.protocol says; without that, on when another option of TLS is given.
+   *
+   * `tls`, true or false. Source: Dohle.
+   */
+  tls?: boolean | TlsOptions | undefined
+  /**
    * Threads that do all the sockets, timers and batches of the process, shared by all its clients. The first client decides; later ones find them running.
    *
    * `io.threads`, a whole number 1 to 64. Source: Dohle.
    * @defaultValue 1
    */
   ioThreads?: number | undefined
+  /** `sasl.mechanism`, `sasl.username`, `sasl.password`, `sasl.oauthbearer.token`, `sasl.oauthbearer.extensions`, `sasl.without.tls`. */
+  sasl?: SaslOptions | undefined
+}
+
+/** The members of `sasl` in `ClientOptions`. */
+export interface SaslOptions {
+  /**
+   * How the client proves who it is. PLAIN and the SCRAM mechanisms take a user name and a password, OAUTHBEARER a token. Needed for SASL; there is no default.
+   *
+   * `sasl.mechanism`, one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER. Source: Kafka: sasl.mechanism.
+   */
+  mechanism?: 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512' | 'OAUTHBEARER' | undefined
+  /**
+   * The user, for PLAIN and SCRAM.
+   *
+   * `sasl.username`, a string. Source: librdkafka: sasl.username.
+   */
+  username?: string | undefined
+  /**
+   * The user's password, for PLAIN and SCRAM.
+   *
+   * `sasl.password`, a secret string. Source: librdkafka: sasl.password.
+   */
+  password?: string | Uint8Array | undefined
+  /**
+   * The token for OAUTHBEARER, as text. In TypeScript also a function that gives one whenever a new one is needed.
+   *
+   * `sasl.oauthbearer.token`, a secret string. Source: Dohle.
+   */
+  token?: string | Uint8Array | undefined
+  /**
+   * SASL extensions that go to the broker beside the token of OAUTHBEARER, each as name=value.
+   *
+   * `sasl.oauthbearer.extensions`, a list of strings. Source: KIP-342; librdkafka: sasl.oauthbearer.extensions.
+   */
+  extensions?: string | string[] | undefined
+  /**
+   * Allows PLAIN and OAUTHBEARER on a connection without TLS, where everyone on the way can read the password or the token. Without it such a client is refused, for loopback addresses as well.
+   *
+   * `sasl.without.tls`, true or false. Source: Dohle.
+   * @defaultValue false
+   */
+  withoutTls?: boolean | undefined
+}
+
+/** The members of `tls` in `ClientOptions`. */
+export interface TlsOptions {
+  /**
+   * Certificates of the authorities that are trusted, in PEM, one after the other. They take the place of those the platform trusts. Unset, like ssl.ca.location: those of the platform.
+   *
+   * `ssl.truststore.certificates`, text in PEM. Source: Kafka: ssl.truststore.certificates (KIP-651).
+   */
+  ca?: string | Uint8Array | undefined
+  /**
+   * A file in PEM with the certificates of the authorities that are trusted. Read again for a new connection when it has changed.
+   *
+   * `ssl.ca.location`, a string. Source: librdkafka: ssl.ca.location.
+   */
+  caFile?: string | undefined
+  /**
+   * The client's own certificate in PEM, with those between it and its authority behind it, for brokers that ask for one (mTLS).
+   *
+   * `ssl.keystore.certificate.chain`, text in PEM. Source: Kafka: ssl.keystore.certificate.chain (KIP-651).
+   */
+  cert?: string | Uint8Array | undefined
+  /**
+   * A file in PEM with the client's certificate chain. Read again for a new connection when it has changed.
+   *
+   * `ssl.certificate.location`, a string. Source: librdkafka: ssl.certificate.location.
+   */
+  certFile?: string | undefined
+  /**
+   * The private key of the client's certificate in PEM: PKCS#8, also encrypted (PBES2), PKCS#1 or SEC1.
+   *
+   * `ssl.keystore.key`, a secret string. Source: Kafka: ssl.keystore.key (KIP-651).
+   */
+  key?: string | Uint8Array | undefined
+  /**
+   * A file in PEM with the private key. Read again for a new connection when it has changed.
+   *
+   * `ssl.key.location`, a string. Source: librdkafka: ssl.key.location.
+   */
+  keyFile?: string | undefined
+  /**
+   * Opens the private key when it is encrypted.
+   *
+   * `ssl.key.password`, a secret string. Source: Kafka: ssl.key.password.
+   */
+  passphrase?: string | Uint8Array | undefined
+  /**
+   * The name that the brokers' certificates are for, and that they are asked for (SNI), when it is not the host that is connected to: behind a tunnel or a proxy. Unset: the host.
+   *
+   * `tls.server.name`, a string. Source: Dohle.
+   */
+  serverName?: string | undefined
+  /**
+   * With false, whoever answers is believed to be the broker, and may read and change everything: for experiments only. It is logged as a warning.
+   *
+   * `enable.ssl.certificate.verification`, true or false. Source: librdkafka: enable.ssl.certificate.verification.
+   * @defaultValue true
+   */
+  verify?: boolean | undefined
+  /**
+   * 'https': the broker's certificate must be for the host that was connected to. 'none' (or empty): any certificate of a trusted authority will do, of any host; it is logged as a warning.
+   *
+   * `ssl.endpoint.identification.algorithm`, one of https, none. Source: Kafka: ssl.endpoint.identification.algorithm.
+   * @defaultValue https
+   */
+  endpointIdentification?: 'https' | 'none' | undefined
 }
 
 /** Options of a producer. */

@@ -13,12 +13,12 @@ use serde_json::{Map, Value, json};
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber;
 
-use crate::environment::{Poison, poisoning};
+use crate::environment::{Environment, Poison, poisoning};
 use crate::failure::Failure;
 use crate::handles::Handle;
 use crate::logs::Logs;
 use crate::queue::{Entry, Kind, Queue};
-use crate::runtime;
+use crate::{runtime, tokens};
 
 /// A client and what became of its tasks.
 pub struct ClientResource {
@@ -30,15 +30,17 @@ pub struct ClientResource {
 }
 
 impl ClientResource {
-    pub(crate) fn new(options: &Map<String, Value>, queue: Arc<Queue>) -> Result<Arc<Self>, Failure> {
-        let options = ClientOptions::parse(options).map_err(Error::from)?;
+    pub(crate) fn new(mut options: Map<String, Value>, environment: &Environment) -> Result<Arc<Self>, Failure> {
+        let handle = Arc::new(OnceLock::new());
+        let tokens = tokens::taken_out_of(&mut options, environment.questions(), &handle)?;
+        let options = ClientOptions::parse(&options).map_err(Error::from)?;
         let runtime = runtime::start(usize::try_from(options.io_threads).unwrap_or(1));
         let _guard = runtime.enter();
+        let queue = environment.queue().clone();
         let poison = Arc::new(Poison::new(queue.clone()));
-        let handle = Arc::new(OnceLock::new());
         let logs = Logs::dispatch(queue.clone(), handle.clone(), options.log_level);
         let world = CaughtWorld { world: TokioWorld::new(runtime.clone()), poison: poison.clone(), logs };
-        let client = Client::new(Arc::new(world), options)?;
+        let client = Client::with_tokens(Arc::new(world), options, tokens)?;
         let (told, of) = (queue, handle.clone());
         client.on_statistics(move |statistics| {
             let text = json!({ "name": "statistics", "statistics": statistics }).to_string();

@@ -121,7 +121,7 @@ impl Environment {
 
     /// A client from the options of `Kafka`, as a JSON object.
     pub fn open_client(&self, options: &str) -> Result<Handle, Failure> {
-        let client = ClientResource::new(&object(options)?, self.queue.clone())?;
+        let client = ClientResource::new(object(options)?, self)?;
         let handle = self.insert(Resource::Client(client.clone()))?;
         client.named(handle);
         Ok(handle)

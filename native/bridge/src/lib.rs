@@ -22,3 +22,4 @@ pub mod producer;
 pub mod questions;
 pub mod queue;
 pub mod runtime;
+pub(crate) mod tokens;

@@ -16,6 +16,8 @@ use crate::generated::options::ClientOptions;
 use crate::metadata::Metadata;
 use crate::net::{BrokerOverview, Connection, Endpoint, Lane, Pool};
 use crate::partition::Lanes;
+use crate::security::Security;
+use crate::security::token::TokenSource;
 use crate::statistics::{Instance, Reader, Registry, Statistics};
 use crate::world::World;
 use coordinators::Coordinators;
@@ -55,8 +57,18 @@ struct Kernel {
 impl Client {
     /// Checks the options. Nothing is connected yet.
     pub fn new(world: Arc<dyn World>, options: ClientOptions) -> Result<Self> {
+        Self::with_tokens(world, options, None)
+    }
+
+    /// As [`Self::new`], with what gives the tokens for the mechanism OAUTHBEARER.
+    pub fn with_tokens(
+        world: Arc<dyn World>,
+        options: ClientOptions,
+        tokens: Option<Arc<dyn TokenSource>>,
+    ) -> Result<Self> {
         let bootstrap = Endpoint::parse_list(&options.bootstrap_servers)?;
-        let pool = Pool::new(world.clone(), &options, &bootstrap);
+        let security = Arc::new(Security::new(&options, tokens)?);
+        let pool = Pool::new(world.clone(), &options, security, &bootstrap);
         let metadata = Metadata::new(world.clone(), pool.clone(), &options);
         let coordinators = Coordinators::default();
         let fetch_lanes = Lanes::default();

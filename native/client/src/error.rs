@@ -44,6 +44,8 @@ pub enum ErrorKind {
     Disconnected,
     /// What listens there does not speak Kafka, or speaks it through TLS. `NOT_KAFKA`
     NotKafka,
+    /// TLS could not be agreed upon: a certificate was refused, by this side or the other. `TLS_HANDSHAKE_FAILED`
+    TlsHandshakeFailed,
     /// The broker did not answer in time. Kafka's `REQUEST_TIMED_OUT`
     RequestTimedOut,
     /// A record was not acknowledged within `delivery.timeout.ms`. `DELIVERY_TIMEOUT`
@@ -161,6 +163,7 @@ impl Error {
             ErrorKind::BrokerUnreachable => "BROKER_UNREACHABLE",
             ErrorKind::Disconnected => "NETWORK_EXCEPTION",
             ErrorKind::NotKafka => "NOT_KAFKA",
+            ErrorKind::TlsHandshakeFailed => "TLS_HANDSHAKE_FAILED",
             ErrorKind::RequestTimedOut => "REQUEST_TIMED_OUT",
             ErrorKind::DeliveryTimeout => "DELIVERY_TIMEOUT",
             ErrorKind::MaxBlockTimeout => "MAX_BLOCK_TIMEOUT",
@@ -192,9 +195,11 @@ impl Error {
             ErrorKind::Broker(code) => code.class(),
             ErrorKind::BrokerUnreachable | ErrorKind::Disconnected => ErrorClass::RefreshRetriable,
             ErrorKind::RequestTimedOut | ErrorKind::MaxBlockTimeout => ErrorClass::Retriable,
-            ErrorKind::InvalidConfig | ErrorKind::InvalidArgument | ErrorKind::NotKafka | ErrorKind::Unsupported => {
-                ErrorClass::InvalidConfiguration
-            }
+            ErrorKind::InvalidConfig
+            | ErrorKind::InvalidArgument
+            | ErrorKind::NotKafka
+            | ErrorKind::TlsHandshakeFailed
+            | ErrorKind::Unsupported => ErrorClass::InvalidConfiguration,
             ErrorKind::NoOffset | ErrorKind::MaxPollExceeded | ErrorKind::CallbackFailed => {
                 ErrorClass::ApplicationRecoverable
             }
@@ -314,6 +319,7 @@ mod tests {
             Aborted,
             BrokerUnreachable,
             NotKafka,
+            TlsHandshakeFailed,
             DeliveryTimeout,
             MaxBlockTimeout,
             NoOffset,

@@ -18,6 +18,7 @@ pub mod net;
 pub mod options;
 pub mod partition;
 pub mod producer;
+pub mod security;
 pub mod statistics;
 pub mod watch;
 pub mod world;

@@ -2,10 +2,13 @@
 //! Not the table itself: `spec/options.toml` is, and `generated/options.rs` is rendered from it and calls in here.
 //! Driven once per client, producer or consumer; nothing here runs per record.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+
+use crate::security::Secret;
 
 /// An option that cannot be used as it was given: names the option, the value and what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,20 +40,32 @@ impl std::error::Error for OptionError {}
 pub(crate) struct Row {
     /// Kafka's property name.
     pub name: &'static str,
-    /// The camelCase name.
+    /// The camelCase name; `object.member` for a member of a nested object.
     pub key: &'static str,
 }
 
-/// The options of one object as they were given. A value of `null` is the same as none.
+impl Row {
+    fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.key == name
+    }
+
+    fn is_member_of(&self, object: &str) -> bool {
+        self.key.strip_prefix(object).is_some_and(|rest| rest.starts_with('.'))
+    }
+}
+
+/// The options of one object as they were given, those of nested objects under `object.member`. A value of `null` is the
+/// same as none.
 pub(crate) struct Source<'a> {
-    given: &'a Map<String, Value>,
+    given: Cow<'a, Map<String, Value>>,
 }
 
 impl<'a> Source<'a> {
     /// Refuses names that are not in `rows` (with the nearest one that is) and options given under both of their names.
     pub fn new(given: &'a Map<String, Value>, rows: &'static [Row]) -> Result<Self, OptionError> {
+        let given = flat(given, rows)?;
         for name in given.keys() {
-            if !rows.iter().any(|row| row.name == name || row.key == name) {
+            if !rows.iter().any(|row| row.is_called(name)) {
                 return Err(unknown(name, rows));
             }
         }
@@ -62,9 +77,15 @@ impl<'a> Source<'a> {
         Ok(Self { given })
     }
 
-    fn value(&self, row: Row) -> Option<&'a Value> {
+    fn value(&self, row: Row) -> Option<&Value> {
         let value = self.given.get(row.name).or_else(|| self.given.get(row.key))?;
         (!value.is_null()).then_some(value)
+    }
+
+    /// What is wrong with an option. A member of a nested object is called as it was given: Kafka's name would not be found.
+    fn wrong(&self, row: Row, problem: impl Into<String>) -> OptionError {
+        let nested = row.key.contains('.') && self.given.contains_key(row.key);
+        OptionError::new(if nested { row.key } else { row.name }, problem)
     }
 
     /// A whole number within `min..=max`; digits in a string are taken too, as configuration files have them.
@@ -78,13 +99,13 @@ impl<'a> Source<'a> {
             _ => None,
         };
         let Some(number) = number else {
-            return Err(OptionError::new(row.name, format!("{} is not a whole number", shown(value))));
+            return Err(self.wrong(row, format!("{} is not a whole number", shown(value))));
         };
         if number < min {
-            return Err(OptionError::new(row.name, format!("{number} is below {min}")));
+            return Err(self.wrong(row, format!("{number} is below {min}")));
         }
         if number > max {
-            return Err(OptionError::new(row.name, format!("{number} is above {max}")));
+            return Err(self.wrong(row, format!("{number} is above {max}")));
         }
         Ok(Some(number))
     }
@@ -101,7 +122,7 @@ impl<'a> Source<'a> {
             Value::Bool(b) => Ok(Some(*b)),
             Value::String(s) if s.trim().eq_ignore_ascii_case("true") => Ok(Some(true)),
             Value::String(s) if s.trim().eq_ignore_ascii_case("false") => Ok(Some(false)),
-            other => Err(OptionError::new(row.name, format!("{} is neither true nor false", shown(other)))),
+            other => Err(self.wrong(row, format!("{} is neither true nor false", shown(other)))),
         }
     }
 
@@ -111,7 +132,25 @@ impl<'a> Source<'a> {
         match value {
             Value::String(s) => Ok(Some(s.clone())),
             Value::Number(n) => Ok(Some(n.to_string())),
-            other => Err(OptionError::new(row.name, format!("{} is not a string", shown(other)))),
+            other => Err(self.wrong(row, format!("{} is not a string", shown(other)))),
+        }
+    }
+
+    /// Certificates as text. A value of another type is not shown: it may be a key.
+    pub fn pem(&self, row: Row) -> Result<Option<String>, OptionError> {
+        match self.value(row) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(self.wrong(row, "is not text in PEM")),
+        }
+    }
+
+    /// Text that no error, log or dump shows.
+    pub fn secret(&self, row: Row) -> Result<Option<Secret>, OptionError> {
+        match self.value(row) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(Secret::new(text.as_str()))),
+            Some(_) => Err(self.wrong(row, "is not a string")),
         }
     }
 
@@ -126,16 +165,16 @@ impl<'a> Source<'a> {
                 .iter()
                 .map(|item| match item {
                     Value::String(s) => Ok(s.trim().to_owned()),
-                    other => Err(OptionError::new(row.name, format!("{} is not a string", shown(other)))),
+                    other => Err(self.wrong(row, format!("{} is not a string", shown(other)))),
                 })
                 .collect::<Result<_, _>>()?,
-            other => return Err(OptionError::new(row.name, format!("{} is not a list of strings", shown(other)))),
+            other => return Err(self.wrong(row, format!("{} is not a list of strings", shown(other)))),
         };
         if items.is_empty() {
-            return Err(OptionError::new(row.name, "is empty: at least one entry is needed"));
+            return Err(self.wrong(row, "is empty: at least one entry is needed"));
         }
         if let Some(item) = items.iter().find(|item| !values.is_empty() && !values.contains(&item.as_str())) {
-            return Err(OptionError::new(row.name, format!("'{}' is not one of {}", short(item), values.join(", "))));
+            return Err(self.wrong(row, format!("'{}' is not one of {}", short(item), values.join(", "))));
         }
         Ok(Some(items))
     }
@@ -150,9 +189,45 @@ impl<'a> Source<'a> {
         let Some(text) = self.string(row)? else { return Ok(None) };
         match parse(text.trim()) {
             Some(value) => Ok(Some(value)),
-            None => Err(OptionError::new(row.name, format!("'{}' is not one of {}", short(&text), values.join(", ")))),
+            None => match NOT_HERE.iter().find(|(name, value, _)| row.name == *name && text.trim() == *value) {
+                Some((_, _, said)) => Err(self.wrong(row, *said)),
+                None => Err(self.wrong(row, format!("'{}' is not one of {}", short(&text), values.join(", ")))),
+            },
         }
     }
+}
+
+/// With the members of nested objects beside the others: `{ tls: { ca } }` becomes `{ tls: true, 'tls.ca': ca }`.
+fn flat<'a>(given: &'a Map<String, Value>, rows: &[Row]) -> Result<Cow<'a, Map<String, Value>>, OptionError> {
+    let is_nested = |name: &str| rows.iter().any(|row| row.is_member_of(name));
+    if !given.keys().any(|name| is_nested(name)) {
+        return Ok(Cow::Borrowed(given));
+    }
+    let mut all = Map::new();
+    for (name, value) in given {
+        let has_switch = rows.iter().any(|row| row.key == name);
+        let members = match value {
+            _ if !is_nested(name) => None,
+            Value::Object(members) => Some(members),
+            Value::Null | Value::Bool(_) if has_switch => None,
+            Value::String(text) if has_switch && matches!(text.trim(), "true" | "false") => None,
+            Value::Null => continue,
+            // What it is instead is not shown: it may be a key.
+            _ if has_switch => {
+                return Err(OptionError::new(name, "is neither true nor false nor an object of options"));
+            }
+            _ => return Err(OptionError::new(name, "is not an object of options")),
+        };
+        let switch = members.filter(|_| has_switch).map(|_| (name.clone(), Value::Bool(true)));
+        let flat = members.into_iter().flatten().map(|(member, value)| (format!("{name}.{member}"), value.clone()));
+        let itself = members.is_none().then(|| (name.clone(), value.clone()));
+        for (name, value) in switch.into_iter().chain(flat).chain(itself) {
+            if all.insert(name.clone(), value).is_some() {
+                return Err(OptionError::new(name, "is given twice"));
+            }
+        }
+    }
+    Ok(Cow::Owned(all))
 }
 
 /// What a wrong value looks like in an error: its JSON, cut short.
@@ -168,20 +243,36 @@ fn short(text: &str) -> String {
     }
 }
 
-/// What people look for under a name of another client, or of what is not there yet. Lower case, without dots.
+/// Values that other clients know.
+const NOT_HERE: &[(&str, &str, &str)] = &[(
+    "sasl.mechanism",
+    "GSSAPI",
+    "GSSAPI (Kerberos) is not there yet (docs/adr/0004-gssapi.md); a broker can offer SCRAM-SHA-512 or OAUTHBEARER beside it",
+)];
+
+/// What people look for under a name of another client. Lower case, without dots.
 const ELSEWHERE: &[(&[&str], &str)] = &[
+    (&["ssl"], "is not an option here; tls is: true, or an object such as { ca, cert, key }"),
+    (
+        &["sasljaasconfig"],
+        "is not an option here: it names a class of Java's; sasl.mechanism, sasl.username and sasl.password say the same",
+    ),
+    (&["saslmechanisms"], "is not an option here; sasl.mechanism is"),
     (
         &[
-            "tls",
-            "ssl",
-            "sasl",
-            "securityprotocol",
-            "saslmechanism",
-            "saslmechanisms",
-            "saslusername",
-            "sasljaasconfig",
+            "ssltruststorelocation",
+            "ssltruststoretype",
+            "ssltruststorepassword",
+            "sslkeystorelocation",
+            "sslkeystoretype",
+            "sslkeystorepassword",
         ],
-        "is not supported yet: connections are plain, without TLS and SASL",
+        "is not an option here: key stores of Java's are not read; ssl.ca.location, ssl.certificate.location and \
+         ssl.key.location name files in PEM",
+    ),
+    (
+        &["saslkerberosservicename", "saslkerberosprincipal", "saslkerberoskeytab", "saslkerberoskinitcmd"],
+        "is not an option here: there is no GSSAPI (Kerberos) yet (docs/adr/0004-gssapi.md)",
     ),
     (
         &["frombeginning"],
@@ -197,7 +288,8 @@ fn unknown(name: &str, rows: &[Row]) -> OptionError {
         return OptionError::new(name, *said);
     }
     // In the style in which it was written.
-    let style = |row: &Row| if name.contains('.') { row.name } else { row.key };
+    let nested = name.split_once('.').is_some_and(|(object, _)| rows.iter().any(|row| row.is_member_of(object)));
+    let style = |row: &Row| if name.contains('.') && !nested { row.name } else { row.key };
     let all = rows.iter().map(|row| (distance(name, row.name).min(distance(name, row.key)), style(row)));
     match closest(all) {
         Some(known) => OptionError::new(short(name), format!("is not an option here; did you mean {known}?")),
@@ -307,8 +399,11 @@ mod tests {
     #[test]
     fn names_of_other_clients_and_what_is_not_there_yet_are_answered() {
         let client = |value| ClientOptions::parse(&object(value)).unwrap_err().to_string();
-        assert!(client(json!({ "brokers": "a:1", "ssl": true })).contains("not supported yet"));
-        assert!(client(json!({ "brokers": "a:1", "security.protocol": "SASL_SSL" })).contains("TLS and SASL"));
+        assert!(client(json!({ "brokers": "a:1", "ssl": true })).contains("; tls is: true"));
+        assert!(client(json!({ "brokers": "a:1", "ssl.truststore.location": "a.jks" })).contains("ssl.ca.location"));
+        assert!(client(json!({ "brokers": "a:1", "sasl.jaas.config": "hunter2" })).contains("sasl.mechanism"));
+        let gssapi = client(json!({ "brokers": "a:1", "sasl": { "mechanism": "GSSAPI" } }));
+        assert!(gssapi.starts_with("sasl.mechanism: GSSAPI (Kerberos) is not there yet"), "{gssapi}");
         let consumer = ConsumerOptions::parse(&object(json!({ "fromBeginning": true }))).unwrap_err().to_string();
         assert!(consumer.contains("autoOffsetReset"), "{consumer}");
         assert!(consumer.starts_with("fromBeginning: "), "{consumer}");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::options::{OptionError, Row, Source};
+use crate::security::Secret;
 
 pub use dohle_protocol::compress::Compression;
 
@@ -96,6 +97,78 @@ pub struct ClientOptions {
     ///
     /// Source: librdkafka: receive.message.max.bytes.
     pub receive_message_max_bytes: usize,
+    /// `security.protocol` (one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL; unset by default): How connections are secured, in one word as Kafka has it. Unset: with TLS when tls says so or one of its options is given, with SASL when sasl.mechanism is.
+    ///
+    /// Source: Kafka: security.protocol.
+    pub security_protocol: Option<SecurityProtocol>,
+    /// `tls` (true or false; unset by default): Whether connections are encrypted (TLS 1.2 or 1.3) and brokers proven by their certificates. Unset: as security.protocol says; without that, on when another option of TLS is given.
+    ///
+    /// Source: Dohle.
+    pub tls: Option<bool>,
+    /// `ssl.truststore.certificates` (text in PEM; unset by default): Certificates of the authorities that are trusted, in PEM, one after the other. They take the place of those the platform trusts. Unset, like ssl.ca.location: those of the platform.
+    ///
+    /// Source: Kafka: ssl.truststore.certificates (KIP-651).
+    pub tls_ca: Option<String>,
+    /// `ssl.ca.location` (a string; unset by default): A file in PEM with the certificates of the authorities that are trusted. Read again for a new connection when it has changed.
+    ///
+    /// Source: librdkafka: ssl.ca.location.
+    pub tls_ca_file: Option<String>,
+    /// `ssl.keystore.certificate.chain` (text in PEM; unset by default): The client's own certificate in PEM, with those between it and its authority behind it, for brokers that ask for one (mTLS).
+    ///
+    /// Source: Kafka: ssl.keystore.certificate.chain (KIP-651).
+    pub tls_cert: Option<String>,
+    /// `ssl.certificate.location` (a string; unset by default): A file in PEM with the client's certificate chain. Read again for a new connection when it has changed.
+    ///
+    /// Source: librdkafka: ssl.certificate.location.
+    pub tls_cert_file: Option<String>,
+    /// `ssl.keystore.key` (a secret string; unset by default): The private key of the client's certificate in PEM: PKCS#8, also encrypted (PBES2), PKCS#1 or SEC1.
+    ///
+    /// Source: Kafka: ssl.keystore.key (KIP-651).
+    pub tls_key: Option<Secret>,
+    /// `ssl.key.location` (a string; unset by default): A file in PEM with the private key. Read again for a new connection when it has changed.
+    ///
+    /// Source: librdkafka: ssl.key.location.
+    pub tls_key_file: Option<String>,
+    /// `ssl.key.password` (a secret string; unset by default): Opens the private key when it is encrypted.
+    ///
+    /// Source: Kafka: ssl.key.password.
+    pub tls_passphrase: Option<Secret>,
+    /// `tls.server.name` (a string; unset by default): The name that the brokers' certificates are for, and that they are asked for (SNI), when it is not the host that is connected to: behind a tunnel or a proxy. Unset: the host.
+    ///
+    /// Source: Dohle.
+    pub tls_server_name: Option<String>,
+    /// `enable.ssl.certificate.verification` (true or false; default true): With false, whoever answers is believed to be the broker, and may read and change everything: for experiments only. It is logged as a warning.
+    ///
+    /// Source: librdkafka: enable.ssl.certificate.verification.
+    pub tls_verify: bool,
+    /// `ssl.endpoint.identification.algorithm` (one of https, none; default https): 'https': the broker's certificate must be for the host that was connected to. 'none' (or empty): any certificate of a trusted authority will do, of any host; it is logged as a warning.
+    ///
+    /// Source: Kafka: ssl.endpoint.identification.algorithm.
+    pub tls_endpoint_identification: SslEndpointIdentificationAlgorithm,
+    /// `sasl.mechanism` (one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER; unset by default): How the client proves who it is. PLAIN and the SCRAM mechanisms take a user name and a password, OAUTHBEARER a token. Needed for SASL; there is no default.
+    ///
+    /// Source: Kafka: sasl.mechanism.
+    pub sasl_mechanism: Option<SaslMechanism>,
+    /// `sasl.username` (a string; unset by default): The user, for PLAIN and SCRAM.
+    ///
+    /// Source: librdkafka: sasl.username.
+    pub sasl_username: Option<String>,
+    /// `sasl.password` (a secret string; unset by default): The user's password, for PLAIN and SCRAM.
+    ///
+    /// Source: librdkafka: sasl.password.
+    pub sasl_password: Option<Secret>,
+    /// `sasl.oauthbearer.token` (a secret string; unset by default): The token for OAUTHBEARER, as text. In TypeScript also a function that gives one whenever a new one is needed.
+    ///
+    /// Source: Dohle.
+    pub sasl_token: Option<Secret>,
+    /// `sasl.oauthbearer.extensions` (a list of strings; unset by default): SASL extensions that go to the broker beside the token of OAUTHBEARER, each as name=value.
+    ///
+    /// Source: KIP-342; librdkafka: sasl.oauthbearer.extensions.
+    pub sasl_extensions: Option<Vec<String>>,
+    /// `sasl.without.tls` (true or false; default false): Allows PLAIN and OAUTHBEARER on a connection without TLS, where everyone on the way can read the password or the token. Without it such a client is refused, for loopback addresses as well.
+    ///
+    /// Source: Dohle.
+    pub sasl_without_tls: bool,
     /// `io.threads` (a whole number 1 to 64; default 1): Threads that do all the sockets, timers and batches of the process, shared by all its clients. The first client decides; later ones find them running.
     ///
     /// Source: Dohle.
@@ -126,6 +199,24 @@ impl Default for ClientOptions {
             send_buffer_bytes: 0,
             receive_buffer_bytes: 0,
             receive_message_max_bytes: 100000000,
+            security_protocol: None,
+            tls: None,
+            tls_ca: None,
+            tls_ca_file: None,
+            tls_cert: None,
+            tls_cert_file: None,
+            tls_key: None,
+            tls_key_file: None,
+            tls_passphrase: None,
+            tls_server_name: None,
+            tls_verify: true,
+            tls_endpoint_identification: SslEndpointIdentificationAlgorithm::Https,
+            sasl_mechanism: None,
+            sasl_username: None,
+            sasl_password: None,
+            sasl_token: None,
+            sasl_extensions: None,
+            sasl_without_tls: false,
             io_threads: 1,
         }
     }
@@ -157,6 +248,26 @@ const CLIENT_SOCKET_KEEPALIVE_ENABLE: Row = Row { name: "socket.keepalive.enable
 const CLIENT_SEND_BUFFER_BYTES: Row = Row { name: "send.buffer.bytes", key: "sendBufferBytes" };
 const CLIENT_RECEIVE_BUFFER_BYTES: Row = Row { name: "receive.buffer.bytes", key: "receiveBufferBytes" };
 const CLIENT_RECEIVE_MESSAGE_MAX_BYTES: Row = Row { name: "receive.message.max.bytes", key: "receiveMessageMaxBytes" };
+const CLIENT_SECURITY_PROTOCOL: Row = Row { name: "security.protocol", key: "securityProtocol" };
+const CLIENT_TLS: Row = Row { name: "tls", key: "tls" };
+const CLIENT_SSL_TRUSTSTORE_CERTIFICATES: Row = Row { name: "ssl.truststore.certificates", key: "tls.ca" };
+const CLIENT_SSL_CA_LOCATION: Row = Row { name: "ssl.ca.location", key: "tls.caFile" };
+const CLIENT_SSL_KEYSTORE_CERTIFICATE_CHAIN: Row = Row { name: "ssl.keystore.certificate.chain", key: "tls.cert" };
+const CLIENT_SSL_CERTIFICATE_LOCATION: Row = Row { name: "ssl.certificate.location", key: "tls.certFile" };
+const CLIENT_SSL_KEYSTORE_KEY: Row = Row { name: "ssl.keystore.key", key: "tls.key" };
+const CLIENT_SSL_KEY_LOCATION: Row = Row { name: "ssl.key.location", key: "tls.keyFile" };
+const CLIENT_SSL_KEY_PASSWORD: Row = Row { name: "ssl.key.password", key: "tls.passphrase" };
+const CLIENT_TLS_SERVER_NAME: Row = Row { name: "tls.server.name", key: "tls.serverName" };
+const CLIENT_ENABLE_SSL_CERTIFICATE_VERIFICATION: Row =
+    Row { name: "enable.ssl.certificate.verification", key: "tls.verify" };
+const CLIENT_SSL_ENDPOINT_IDENTIFICATION_ALGORITHM: Row =
+    Row { name: "ssl.endpoint.identification.algorithm", key: "tls.endpointIdentification" };
+const CLIENT_SASL_MECHANISM: Row = Row { name: "sasl.mechanism", key: "sasl.mechanism" };
+const CLIENT_SASL_USERNAME: Row = Row { name: "sasl.username", key: "sasl.username" };
+const CLIENT_SASL_PASSWORD: Row = Row { name: "sasl.password", key: "sasl.password" };
+const CLIENT_SASL_OAUTHBEARER_TOKEN: Row = Row { name: "sasl.oauthbearer.token", key: "sasl.token" };
+const CLIENT_SASL_OAUTHBEARER_EXTENSIONS: Row = Row { name: "sasl.oauthbearer.extensions", key: "sasl.extensions" };
+const CLIENT_SASL_WITHOUT_TLS: Row = Row { name: "sasl.without.tls", key: "sasl.withoutTls" };
 const CLIENT_IO_THREADS: Row = Row { name: "io.threads", key: "ioThreads" };
 const CLIENT_ROWS: &[Row] = &[
     CLIENT_BOOTSTRAP_SERVERS,
@@ -180,6 +291,24 @@ const CLIENT_ROWS: &[Row] = &[
     CLIENT_SEND_BUFFER_BYTES,
     CLIENT_RECEIVE_BUFFER_BYTES,
     CLIENT_RECEIVE_MESSAGE_MAX_BYTES,
+    CLIENT_SECURITY_PROTOCOL,
+    CLIENT_TLS,
+    CLIENT_SSL_TRUSTSTORE_CERTIFICATES,
+    CLIENT_SSL_CA_LOCATION,
+    CLIENT_SSL_KEYSTORE_CERTIFICATE_CHAIN,
+    CLIENT_SSL_CERTIFICATE_LOCATION,
+    CLIENT_SSL_KEYSTORE_KEY,
+    CLIENT_SSL_KEY_LOCATION,
+    CLIENT_SSL_KEY_PASSWORD,
+    CLIENT_TLS_SERVER_NAME,
+    CLIENT_ENABLE_SSL_CERTIFICATE_VERIFICATION,
+    CLIENT_SSL_ENDPOINT_IDENTIFICATION_ALGORITHM,
+    CLIENT_SASL_MECHANISM,
+    CLIENT_SASL_USERNAME,
+    CLIENT_SASL_PASSWORD,
+    CLIENT_SASL_OAUTHBEARER_TOKEN,
+    CLIENT_SASL_OAUTHBEARER_EXTENSIONS,
+    CLIENT_SASL_WITHOUT_TLS,
     CLIENT_IO_THREADS,
 ];
 
@@ -252,6 +381,38 @@ impl ClientOptions {
                 .int(CLIENT_RECEIVE_MESSAGE_MAX_BYTES, 1024, 2147483647)?
                 .map(|bytes| bytes as usize)
                 .unwrap_or(default.receive_message_max_bytes),
+            security_protocol: source.one_of(
+                CLIENT_SECURITY_PROTOCOL,
+                &["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"],
+                SecurityProtocol::from_name,
+            )?,
+            tls: source.bool(CLIENT_TLS)?,
+            tls_ca: source.pem(CLIENT_SSL_TRUSTSTORE_CERTIFICATES)?,
+            tls_ca_file: source.string(CLIENT_SSL_CA_LOCATION)?,
+            tls_cert: source.pem(CLIENT_SSL_KEYSTORE_CERTIFICATE_CHAIN)?,
+            tls_cert_file: source.string(CLIENT_SSL_CERTIFICATE_LOCATION)?,
+            tls_key: source.secret(CLIENT_SSL_KEYSTORE_KEY)?,
+            tls_key_file: source.string(CLIENT_SSL_KEY_LOCATION)?,
+            tls_passphrase: source.secret(CLIENT_SSL_KEY_PASSWORD)?,
+            tls_server_name: source.string(CLIENT_TLS_SERVER_NAME)?,
+            tls_verify: source.bool(CLIENT_ENABLE_SSL_CERTIFICATE_VERIFICATION)?.unwrap_or(default.tls_verify),
+            tls_endpoint_identification: source
+                .one_of(
+                    CLIENT_SSL_ENDPOINT_IDENTIFICATION_ALGORITHM,
+                    &["https", "none"],
+                    SslEndpointIdentificationAlgorithm::from_name,
+                )?
+                .unwrap_or(default.tls_endpoint_identification),
+            sasl_mechanism: source.one_of(
+                CLIENT_SASL_MECHANISM,
+                &["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"],
+                SaslMechanism::from_name,
+            )?,
+            sasl_username: source.string(CLIENT_SASL_USERNAME)?,
+            sasl_password: source.secret(CLIENT_SASL_PASSWORD)?,
+            sasl_token: source.secret(CLIENT_SASL_OAUTHBEARER_TOKEN)?,
+            sasl_extensions: source.list(CLIENT_SASL_OAUTHBEARER_EXTENSIONS, &[])?,
+            sasl_without_tls: source.bool(CLIENT_SASL_WITHOUT_TLS)?.unwrap_or(default.sasl_without_tls),
             io_threads: source.int(CLIENT_IO_THREADS, 1, 64)?.map(|number| number as i32).unwrap_or(default.io_threads),
         })
     }
@@ -753,6 +914,106 @@ impl MetadataRecoveryStrategy {
         match self {
             Self::Rebootstrap => "rebootstrap",
             Self::None => "none",
+        }
+    }
+}
+
+/// Values of `security.protocol`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SecurityProtocol {
+    /// `PLAINTEXT`
+    Plaintext,
+    /// `SSL`
+    Ssl,
+    /// `SASL_PLAINTEXT`
+    SaslPlaintext,
+    /// `SASL_SSL`
+    SaslSsl,
+}
+
+impl SecurityProtocol {
+    /// The value of this name, if there is one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "PLAINTEXT" | "plaintext" => Some(Self::Plaintext),
+            "SSL" | "ssl" => Some(Self::Ssl),
+            "SASL_PLAINTEXT" | "sasl_plaintext" => Some(Self::SaslPlaintext),
+            "SASL_SSL" | "sasl_ssl" => Some(Self::SaslSsl),
+            _ => None,
+        }
+    }
+
+    /// Its name in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plaintext => "PLAINTEXT",
+            Self::Ssl => "SSL",
+            Self::SaslPlaintext => "SASL_PLAINTEXT",
+            Self::SaslSsl => "SASL_SSL",
+        }
+    }
+}
+
+/// Values of `ssl.endpoint.identification.algorithm`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SslEndpointIdentificationAlgorithm {
+    /// `https`
+    Https,
+    /// `none`
+    None,
+}
+
+impl SslEndpointIdentificationAlgorithm {
+    /// The value of this name, if there is one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "https" => Some(Self::Https),
+            "none" | "" => Some(Self::None),
+            _ => None,
+        }
+    }
+
+    /// Its name in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Https => "https",
+            Self::None => "none",
+        }
+    }
+}
+
+/// Values of `sasl.mechanism`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SaslMechanism {
+    /// `PLAIN`
+    Plain,
+    /// `SCRAM-SHA-256`
+    ScramSha256,
+    /// `SCRAM-SHA-512`
+    ScramSha512,
+    /// `OAUTHBEARER`
+    Oauthbearer,
+}
+
+impl SaslMechanism {
+    /// The value of this name, if there is one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "PLAIN" => Some(Self::Plain),
+            "SCRAM-SHA-256" => Some(Self::ScramSha256),
+            "SCRAM-SHA-512" => Some(Self::ScramSha512),
+            "OAUTHBEARER" => Some(Self::Oauthbearer),
+            _ => None,
+        }
+    }
+
+    /// Its name in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::ScramSha512 => "SCRAM-SHA-512",
+            Self::Oauthbearer => "OAUTHBEARER",
         }
     }
 }

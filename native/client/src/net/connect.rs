@@ -1,7 +1,8 @@
 //! From a host name to a socket on which both sides know what they speak.
 //!
-//! Resolves, tries the addresses side by side (RFC 8305: the next one after a failure or 250 ms), and asks ApiVersions, with
-//! the step down for brokers that do not know the version asked in. It keeps nothing; the pool decides when to try again.
+//! Resolves, tries the addresses side by side (RFC 8305: the next one after a failure or 250 ms), encrypts (TLS), asks
+//! ApiVersions, with the step down for brokers that do not know the version asked in, and tells who the client is (SASL).
+//! It keeps nothing; the pool decides when to try again.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,13 +13,16 @@ use dohle_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use dohle_protocol::{ErrorCode, Request, frame};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::io::AsyncWriteExt;
+use rustls::ClientConfig;
 use tokio::time::{sleep, timeout};
 
 use super::address::Endpoint;
-use super::frame_reader::{FrameReader, ReadError};
+use super::dialogue::{self, Dialogue, Unanswered};
+use super::frame_reader::FrameReader;
 use super::versions::ApiVersionTable;
 use crate::error::{Error, ErrorKind, Result};
+use crate::security::Security;
+use crate::security::sasl::Ready;
 use crate::world::{Socket, SocketOptions, World};
 
 /// How long one address may stay silent before the next is tried beside it.
@@ -39,6 +43,7 @@ pub(super) struct Target {
     pub(super) setup_timeout: Duration,
     pub(super) max_frame: usize,
     pub(super) socket_options: SocketOptions,
+    pub(super) security: Arc<Security>,
 }
 
 /// A connection that is ready for requests.
@@ -47,21 +52,33 @@ pub(super) struct Opened {
     pub(super) reader: FrameReader,
     pub(super) versions: ApiVersionTable,
     pub(super) next_correlation_id: i32,
+    /// How long the broker believes who the client is.
+    pub(super) session: Option<Duration>,
+}
+
+/// What every address is shown, made ready before any is asked.
+struct Papers {
+    tls: Option<Arc<ClientConfig>>,
+    sasl: Option<Ready>,
 }
 
 /// Opens a connection to any address of the target that answers like a Kafka broker.
-pub(super) async fn open(world: &dyn World, target: &Target) -> Result<Opened> {
+pub(super) async fn open(world: &Arc<dyn World>, target: &Target) -> Result<Opened> {
+    let papers = papers(world, target).await.map_err(|error| error.context(&target.endpoint))?;
+    let world = &**world;
     let mut addresses = resolve(world, target).await?;
     let mut doubted = false;
     loop {
         let (socket, address) = dial(world, target, &addresses).await?;
-        let failed = match negotiate(world, target, socket, address).await {
+        let failed = match negotiate(world, target, &papers, socket, address).await {
             // Believed when it is said twice: a bit that flips here would refuse calls for as long as the connection lives.
             Ok(opened) if !opened.versions.is_whole() && !doubted => {
                 doubted = true;
                 continue;
             }
             Ok(opened) => return Ok(opened),
+            // Whoever refuses the password is the broker, and one who is asked often locks the user out.
+            Err(error) if error.broker_code().is_some() => return Err(error),
             Err(error) => error,
         };
         // Another address of the same name may be the broker: another service may own the port on the other IP version.
@@ -70,6 +87,18 @@ pub(super) async fn open(world: &dyn World, target: &Target) -> Result<Opened> {
             return Err(failed);
         }
     }
+}
+
+async fn papers(world: &Arc<dyn World>, target: &Target) -> Result<Papers> {
+    let tls = match &target.security.tls {
+        Some(tls) => Some(tls.config(&**world).await?),
+        None => None,
+    };
+    let sasl = match &target.security.sasl {
+        Some(sasl) => Some(sasl.prepare(world).await?),
+        None => None,
+    };
+    Ok(Papers { tls, sasl })
 }
 
 async fn resolve(world: &dyn World, target: &Target) -> Result<Vec<SocketAddr>> {
@@ -142,21 +171,29 @@ async fn dial(world: &dyn World, target: &Target, addresses: &[SocketAddr]) -> R
     Err(Error::new(ErrorKind::BrokerUnreachable, text))
 }
 
-async fn negotiate(world: &dyn World, target: &Target, socket: Box<dyn Socket>, address: SocketAddr) -> Result<Opened> {
+async fn negotiate(
+    world: &dyn World,
+    target: &Target,
+    papers: &Papers,
+    socket: Box<dyn Socket>,
+    address: SocketAddr,
+) -> Result<Opened> {
+    let socket = encrypt(target, papers, socket).await?;
     let first = if target.taken_for.is_some() { CHECKED } else { UNCHECKED };
     let outcome = match timeout(target.setup_timeout, handshake(target, socket, first)).await {
-        Ok(Err(Handshake::HungUp)) => {
+        Ok(Err(Unanswered::HungUp)) => {
             // Some services (Azure Event Hubs) hang up on a version they do not know, instead of answering.
             let again = timeout(target.setup_timeout, world.connect(address, &target.socket_options)).await;
             let Ok(Ok(socket)) = again else { return Err(hung_up(target)) };
+            let socket = encrypt(target, papers, socket).await?;
             timeout(target.setup_timeout, handshake(target, socket, 0)).await
         }
         outcome => outcome,
     };
     match outcome {
-        Ok(Ok(opened)) => Ok(opened),
-        Ok(Err(Handshake::HungUp)) => Err(hung_up(target)),
-        Ok(Err(Handshake::Failed(error))) => Err(error.context(&target.endpoint)),
+        Ok(Ok(opened)) => authenticate(world, target, papers, opened).await,
+        Ok(Err(Unanswered::HungUp)) => Err(hung_up(target)),
+        Ok(Err(Unanswered::Failed(error))) => Err(error.context(&target.endpoint)),
         Err(_) => Err(Error::new(
             ErrorKind::BrokerUnreachable,
             format!(
@@ -168,28 +205,49 @@ async fn negotiate(world: &dyn World, target: &Target, socket: Box<dyn Socket>, 
     }
 }
 
+/// Puts TLS around the socket, if it is wanted.
+async fn encrypt(target: &Target, papers: &Papers, socket: Box<dyn Socket>) -> Result<Box<dyn Socket>> {
+    let (Some(tls), Some(config)) = (&target.security.tls, &papers.tls) else { return Ok(socket) };
+    match timeout(target.setup_timeout, tls.connect(config.clone(), &target.endpoint, socket)).await {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            let text = format!(
+                "{} took the connection but did not end the TLS handshake within {} ms; is it a listener with TLS?",
+                target.endpoint,
+                target.setup_timeout.as_millis()
+            );
+            Err(Error::new(ErrorKind::BrokerUnreachable, text))
+        }
+    }
+}
+
+/// Tells the broker who the client is, if it is to be told.
+async fn authenticate(world: &dyn World, target: &Target, papers: &Papers, mut opened: Opened) -> Result<Opened> {
+    let (Some(sasl), Some(ready)) = (&target.security.sasl, &papers.sasl) else { return Ok(opened) };
+    let mut dialogue = Dialogue::new(&target.client_id, &mut opened);
+    let outcome = match timeout(target.setup_timeout, sasl.run(world, ready.clone(), &mut dialogue)).await {
+        Ok(outcome) => outcome.map_err(|error| error.context(&target.endpoint)),
+        Err(_) => {
+            let limit = target.setup_timeout.as_millis();
+            let text = format!("{} did not end the SASL exchange within {limit} ms", target.endpoint);
+            Err(Error::new(ErrorKind::BrokerUnreachable, text))
+        }
+    };
+    opened.session = outcome?;
+    Ok(opened)
+}
+
 fn hung_up(target: &Target) -> Error {
+    let wants = if target.security.tls.is_some() { "a client certificate" } else { "TLS" };
     let text = format!(
-        "{} closed the connection before answering; a listener that wants TLS or SASL does this, so does a broker that is starting",
+        "{} closed the connection before answering; a listener that wants {wants} does this, so does a broker that is starting",
         target.endpoint
     );
     Error::new(ErrorKind::BrokerUnreachable, text)
 }
 
-enum Handshake {
-    /// The peer closed the connection without a word.
-    HungUp,
-    Failed(Error),
-}
-
-impl<E: Into<Error>> From<E> for Handshake {
-    fn from(error: E) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
 /// Asks ApiVersions in this version and, if the broker does not know it, in the one that its answer names.
-async fn handshake(target: &Target, mut socket: Box<dyn Socket>, first: i16) -> Result<Opened, Handshake> {
+async fn handshake(target: &Target, mut socket: Box<dyn Socket>, first: i16) -> Result<Opened, Unanswered> {
     let mut reader = FrameReader::new(target.max_frame);
     let mut version = first;
     let mut correlation_id = 0;
@@ -199,7 +257,7 @@ async fn handshake(target: &Target, mut socket: Box<dyn Socket>, first: i16) -> 
         if error_of(&answer) != ErrorCode::UNSUPPORTED_VERSION.0 {
             let (_, response) = frame::decode_response::<ApiVersionsRequest>(answer, version).map_err(Error::from)?;
             let versions = table(response)?;
-            return Ok(Opened { socket, reader, versions, next_correlation_id: correlation_id });
+            return Ok(Opened { socket, reader, versions, next_correlation_id: correlation_id, session: None });
         }
         if version == 0 {
             return Err(Error::broker(ErrorCode::UNSUPPORTED_VERSION, "ApiVersions version 0").into());
@@ -214,7 +272,7 @@ async fn ask(
     reader: &mut FrameReader,
     version: i16,
     correlation_id: i32,
-) -> Result<Bytes, Handshake> {
+) -> Result<Bytes, Unanswered> {
     let mut request = ApiVersionsRequest {
         client_software_name: SOFTWARE_NAME.to_owned(),
         client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -223,39 +281,13 @@ async fn ask(
     if let Some((cluster, node)) = &target.taken_for {
         (request.cluster_id, request.node_id) = (Some(cluster.to_string()), *node);
     }
-    let segments = frame::encode_request(version, correlation_id, Some(&target.client_id), &request)?;
-    for segment in &segments.0 {
-        socket.write_all(segment).await.map_err(io_error)?;
-    }
-    socket.flush().await.map_err(io_error)?;
-    let answer = match std::future::poll_fn(|cx| reader.poll_frame(cx, socket)).await {
-        Ok(answer) => answer,
-        Err(ReadError::Peer(error)) => return Err(error.into()),
-        Err(ReadError::Io(error)) => return Err(io_error(error)),
-        Err(ReadError::Closed { in_frame: false }) if !reader.has_read() => return Err(Handshake::HungUp),
-        Err(ReadError::Closed { .. }) => {
-            let text = "the connection was closed in the middle of the first answer";
-            return Err(Error::new(ErrorKind::BrokerUnreachable, text).into());
+    let answered_before = reader.has_read();
+    match dialogue::ask(&target.client_id, socket, reader, version, correlation_id, &request).await {
+        Err(Unanswered::HungUp) if answered_before => {
+            let text = "the connection was closed in the middle of the version negotiation";
+            Err(Error::new(ErrorKind::BrokerUnreachable, text).into())
         }
-    };
-    match frame::peek_correlation_id(&answer)? {
-        id if id == correlation_id => Ok(answer),
-        id => Err(Error::new(
-            ErrorKind::NotKafka,
-            format!("answers, but not as Kafka does (correlation id {id} instead of {correlation_id})"),
-        )
-        .into()),
-    }
-}
-
-/// A reset before the first answer counts as hanging up: that is what a close with unread bytes looks like.
-fn io_error(error: std::io::Error) -> Handshake {
-    match error.kind() {
-        std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe => Handshake::HungUp,
-        _ => {
-            let text = format!("the connection broke before the first answer: {error}");
-            Handshake::Failed(Error::new(ErrorKind::BrokerUnreachable, text).with_source(error))
-        }
+        outcome => outcome,
     }
 }
 

@@ -40,6 +40,10 @@ pub(super) struct Shared {
 #[derive(Default)]
 pub(super) struct Queue {
     pub(super) requests: Vec<Outgoing>,
+    /// Requests of the SASL exchange, which go first.
+    pub(super) urgent: Vec<Outgoing>,
+    /// An exchange is under way: the broker takes nothing else, so nothing else is written.
+    pub(super) held: bool,
     /// The broker asked for a pause (KIP-219): nothing is written before.
     pub(super) muted_until: Option<Instant>,
     pub(super) closed: Option<Error>,
@@ -126,6 +130,41 @@ impl Connection {
         Ok(Exchange { written, response, version, peer: self.0.clone(), request: PhantomData })
     }
 
+    /// As [`Self::send`], before all that is queued, also while the others are held.
+    pub(super) fn send_first<R: Request>(&self, version: i16, request: &R, timeout: Duration) -> Result<Exchange<R>> {
+        let (reply, response) = oneshot::channel();
+        let (outgoing, written) = self.outgoing(version, request, timeout, Some(reply))?;
+        self.push(outgoing, true)?;
+        Ok(Exchange { written, response, version, peer: self.0.clone(), request: PhantomData })
+    }
+
+    /// Writes nothing but what [`Self::send_first`] sends, until [`Self::release`]. What is on its way is answered.
+    pub(super) fn hold(&self) {
+        self.0.queue.lock().held = true;
+    }
+
+    /// Ends [`Self::hold`].
+    pub(super) fn release(&self) {
+        self.0.queue.lock().held = false;
+        self.0.waker.wake();
+    }
+
+    /// How many requests it has carried.
+    pub(super) fn carried(&self) -> i32 {
+        self.0.next_id.load(Ordering::Relaxed)
+    }
+
+    /// As [`Self::close`], unless anything was sent since [`Self::carried`] said so many.
+    pub(super) fn close_if_unused(&self, carried: i32, reason: Error) -> bool {
+        let mut queue = self.0.queue.lock();
+        let unused = queue.requests.is_empty() && self.in_flight() == 0 && self.carried() == carried;
+        if unused {
+            queue.closed.get_or_insert(reason);
+            self.0.waker.wake();
+        }
+        unused
+    }
+
     /// As [`Self::send`] for a request that is never answered (Produce with acks 0): resolves when its bytes were written.
     pub fn send_unanswered<R: Request>(&self, version: i16, request: &R, timeout: Duration) -> Result<Written> {
         Ok(Written(self.enqueue(version, request, timeout, None)?))
@@ -138,6 +177,18 @@ impl Connection {
         timeout: Duration,
         reply: Option<oneshot::Sender<Result<Bytes>>>,
     ) -> Result<oneshot::Receiver<Result<()>>> {
+        let (outgoing, on_written) = self.outgoing(version, request, timeout, reply)?;
+        self.push(outgoing, false)?;
+        Ok(on_written)
+    }
+
+    fn outgoing<R: Request>(
+        &self,
+        version: i16,
+        request: &R,
+        timeout: Duration,
+        reply: Option<oneshot::Sender<Result<Bytes>>>,
+    ) -> Result<(Outgoing, oneshot::Receiver<Result<()>>)> {
         let correlation_id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
         let segments = frame::encode_request::<R>(version, correlation_id, Some(&self.0.client_id), request)?;
         let (written, on_written) = oneshot::channel();
@@ -146,6 +197,10 @@ impl Connection {
         let unanswered = reply.is_none();
         let outgoing =
             Outgoing { segments, correlation_id, api: R::API_KEY, queued, deadline, written, reply, unanswered };
+        Ok((outgoing, on_written))
+    }
+
+    fn push(&self, outgoing: Outgoing, urgent: bool) -> Result<()> {
         {
             let mut queue = self.0.queue.lock();
             if let Some(error) = &queue.closed {
@@ -153,10 +208,11 @@ impl Connection {
             }
             self.0.in_flight.fetch_add(1, Ordering::Relaxed);
             self.0.counters.queued();
-            queue.requests.push(outgoing);
+            let queued = if urgent { &mut queue.urgent } else { &mut queue.requests };
+            queued.push(outgoing);
         }
         self.0.waker.wake();
-        Ok(on_written)
+        Ok(())
     }
 
     /// Requests queued or sent whose response has not come yet.

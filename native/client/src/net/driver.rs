@@ -46,6 +46,10 @@ pub(super) struct Driver {
     earliest_deadline: Option<Instant>,
     timer: Pin<Box<Sleep>>,
     wanted_end: bool,
+    /// Anything was answered since the connection was opened.
+    answered: bool,
+    /// The broker was not told who the client is.
+    anonymous: bool,
 }
 
 struct Writing {
@@ -66,8 +70,14 @@ struct Waiting {
 }
 
 impl Driver {
-    /// `idle` of zero keeps an idle connection open.
-    pub(super) fn new(shared: Arc<Shared>, socket: Box<dyn Socket>, reader: FrameReader, idle: Duration) -> Self {
+    /// `idle` of zero keeps an idle connection open; `anonymous` tells that there was no SASL.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        socket: Box<dyn Socket>,
+        reader: FrameReader,
+        idle: Duration,
+        anonymous: bool,
+    ) -> Self {
         let idle = if idle.is_zero() { NEVER } else { idle };
         let now = Instant::now();
         Self {
@@ -83,6 +93,8 @@ impl Driver {
             earliest_deadline: None,
             timer: Box::pin(tokio::time::sleep_until(now + idle)),
             wanted_end: false,
+            answered: false,
+            anonymous,
         }
     }
 
@@ -121,7 +133,13 @@ impl Driver {
             self.wanted_end = true;
             return Err(cause.clone());
         }
-        if queue.requests.is_empty() {
+        if !queue.urgent.is_empty() {
+            let urgent = std::mem::take(&mut queue.urgent);
+            drop(queue);
+            urgent.into_iter().for_each(|outgoing| self.accept_after_others(outgoing));
+            queue = self.shared.queue.lock();
+        }
+        if queue.requests.is_empty() || queue.held {
             return Ok(None);
         }
         if let Some(until) = queue.muted_until {
@@ -155,6 +173,15 @@ impl Driver {
         if self.earliest_deadline.is_none_or(|earliest| deadline < earliest) {
             self.earliest_deadline = Some(deadline);
         }
+    }
+
+    /// It may have to stand behind one that waits at the broker for long: its time counts from when that is answered.
+    fn accept_after_others(&mut self, mut outgoing: Outgoing) {
+        let patience = outgoing.deadline.saturating_duration_since(Instant::now());
+        if let Some(latest) = self.waiting.iter().map(|waiting| waiting.deadline).max() {
+            outgoing.deadline = outgoing.deadline.max(latest + patience);
+        }
+        self.accept(outgoing);
     }
 
     fn write(&mut self, cx: &mut Context<'_>) -> Result<()> {
@@ -234,6 +261,7 @@ impl Driver {
     fn answer(&mut self, frame: Bytes) -> Result<()> {
         self.last_traffic = Instant::now();
         let bytes = frame.len();
+        self.answered = true;
         let id = frame::peek_correlation_id(&frame)
             .map_err(|error| Error::from(error).context(&self.shared.peer).damaged())?;
         let answerable = self.waiting.len() - self.writing.len();
@@ -314,7 +342,9 @@ impl Driver {
         let queued = {
             let mut queue = self.shared.queue.lock();
             queue.closed.get_or_insert_with(|| cause.clone());
-            std::mem::take(&mut queue.requests)
+            let mut queued = std::mem::take(&mut queue.urgent);
+            queued.append(&mut queue.requests);
+            queued
         };
         for outgoing in queued {
             self.accept(outgoing);
@@ -340,7 +370,10 @@ impl Driver {
 
     fn hung_up(&self, in_frame: bool) -> Error {
         let middle = if in_frame { ", in the middle of a response" } else { "" };
-        let text = format!("{} closed the connection {}{middle}", self.shared.peer, self.under_way());
+        let mut text = format!("{} closed the connection {}{middle}", self.shared.peer, self.under_way());
+        if self.anonymous && !self.answered && !in_frame {
+            text.push_str("; a listener that wants SASL does this (sasl.mechanism)");
+        }
         Error::new(ErrorKind::Disconnected, text)
     }
 

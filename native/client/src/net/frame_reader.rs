@@ -162,7 +162,8 @@ fn another_protocol(prefix: [u8; 4]) -> Option<String> {
             Some("answers with HTTP, not Kafka: this is a web server's port; brokers usually listen on 9092".to_owned())
         }
         [0x14..=0x17, 3, 0..=4, _] => Some(
-            "answers with TLS: this listener wants an encrypted connection; use its plaintext port (Dohle has no TLS yet)"
+            "answers with TLS: this listener wants an encrypted connection; turn TLS on (tls: true, security.protocol SSL or \
+             SASL_SSL), or use its plaintext port"
                 .to_owned(),
         ),
         text if text.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') => Some(format!(

@@ -8,10 +8,12 @@ mod any;
 mod backoff;
 mod connect;
 mod connection;
+mod dialogue;
 mod driver;
 mod frame_reader;
 mod pool;
 mod routing;
+mod session;
 mod versions;
 
 pub use address::Endpoint;

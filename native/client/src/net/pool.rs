@@ -19,10 +19,12 @@ use super::backoff::Backoff;
 use super::connect::{self, Opened, Target};
 use super::driver::Driver;
 use super::routing::Routing;
+use super::session;
 use super::{ApiVersionTable, Connection, Endpoint, Lane};
 use crate::collections::Map;
 use crate::error::{Error, ErrorKind, Result};
 use crate::generated::options::ClientOptions;
+use crate::security::Security;
 use crate::statistics::{BrokerCounters, Tally};
 use crate::watch;
 use crate::world::{SocketOptions, World};
@@ -36,6 +38,7 @@ struct Inner {
     client_id: Arc<str>,
     options: ClientOptions,
     socket_options: SocketOptions,
+    security: Arc<Security>,
     bootstrap: Vec<i32>,
     nodes: Mutex<Map<i32, Arc<Node>>>,
     routing: Routing,
@@ -76,7 +79,12 @@ struct Health {
 
 impl Pool {
     /// A pool that knows the bootstrap servers as nodes −1, −2, … and opens nothing yet.
-    pub fn new(world: Arc<dyn World>, options: &ClientOptions, bootstrap: &[Endpoint]) -> Self {
+    pub(crate) fn new(
+        world: Arc<dyn World>,
+        options: &ClientOptions,
+        security: Arc<Security>,
+        bootstrap: &[Endpoint],
+    ) -> Self {
         let size = |bytes: usize| (bytes > 0).then_some(bytes);
         let socket_options = SocketOptions {
             no_delay: true,
@@ -93,6 +101,7 @@ impl Pool {
             client_id: options.client_id.as_str().into(),
             options: options.clone(),
             socket_options,
+            security,
             bootstrap: (1..).map(|n| -n).take(bootstrap.len()).collect(),
             nodes: Mutex::new(nodes),
             routing: Routing::new(options),
@@ -271,7 +280,7 @@ impl Inner {
     ) {
         let mut closed = self.closed.subscribe(); // held to the end: `close` waits for it
         let outcome = self.attempt(&node, &mut closed).await;
-        let Opened { socket, reader, versions, next_correlation_id } = match outcome {
+        let Opened { socket, reader, versions, next_correlation_id, session } = match outcome {
             Ok(opened) => opened,
             Err(error) => {
                 // Once, not at each of many attempts.
@@ -306,11 +315,17 @@ impl Inner {
         } else if !wanted {
             connection.close(Error::closed("consumer"));
         }
-        let driver = Driver::new(connection.shared().clone(), socket, reader, self.options.connections_max_idle);
-        let world = self.world.clone();
+        let anonymous = self.security.sasl.is_none();
+        let idle = self.options.connections_max_idle;
+        let driver = Driver::new(connection.shared().clone(), socket, reader, idle, anonymous);
+        let (world, security, patience) = (self.world.clone(), self.security.clone(), self.options.request_timeout);
         drop(self); // the client may go while the driver runs: that closes the connection
         let _ = done.send(Ok(connection.clone()));
-        let broke = driver.run().await;
+        let broke = tokio::select! {
+            biased;
+            broke = driver.run() => broke,
+            never = session::keep(&security, &world, &connection, session, patience) => match never {},
+        };
         node.ended(lane, &connection, broke, &*world);
         drop(closed);
     }
@@ -322,7 +337,7 @@ impl Inner {
                 sleep_until(until).await;
             }
             let target = self.target(node);
-            let opening = AssertUnwindSafe(connect::open(&*self.world, &target)).catch_unwind();
+            let opening = AssertUnwindSafe(connect::open(&self.world, &target)).catch_unwind();
             let panicked =
                 |payload: Box<dyn Any + Send>| Err(Error::panicked(format_args!("connecting to {node}"), &*payload));
             opening.await.unwrap_or_else(panicked)
@@ -356,6 +371,7 @@ impl Inner {
             setup_timeout,
             max_frame: self.options.receive_message_max_bytes,
             socket_options: self.socket_options.clone(),
+            security: self.security.clone(),
         }
     }
 }

@@ -10,4 +10,7 @@ mod metadata;
 mod panics;
 mod quotas;
 mod reaching;
+mod sasl;
+mod sessions;
 mod support;
+mod tls;

@@ -62,6 +62,8 @@ enum Kind {
     Bytes,
     Ms,
     Enum,
+    Pem,
+    Secret,
 }
 
 /// Everything that is rendered from the table.
@@ -93,6 +95,9 @@ impl Row {
         if usize::from(self.default.is_some()) + usize::from(self.optional) + usize::from(self.required) != 1 {
             bail!("{FROM}: {name}: needs just one of default, optional and required");
         }
+        if self.kind == Kind::Secret && !self.optional {
+            bail!("{FROM}: {name}: a secret has no default");
+        }
         if (self.kind == Kind::Enum) == self.values.is_empty() && self.kind != Kind::List {
             bail!("{FROM}: {name}: values go with an enum or a list");
         }
@@ -109,6 +114,12 @@ impl Row {
 
     fn field(&self) -> String {
         self.field.clone().unwrap_or_else(|| self.name.trim_end_matches(".ms").replace('.', "_"))
+    }
+
+    /// The nested object it is a member of, and its name there.
+    fn member(&self) -> Option<(String, String)> {
+        let key = self.key();
+        key.split_once('.').map(|(group, name)| (group.to_owned(), name.to_owned()))
     }
 
     fn constant(&self) -> String {
@@ -132,6 +143,8 @@ impl Row {
             Kind::Bytes => "usize".into(),
             Kind::Ms => "Duration".into(),
             Kind::Enum => self.enum_name(),
+            Kind::Pem => "String".into(),
+            Kind::Secret => "Secret".into(),
         }
     }
 
@@ -183,6 +196,8 @@ impl Row {
             Kind::Bytes => "bytes",
             Kind::Bool => "true or false",
             Kind::String => "a string",
+            Kind::Pem => "text in PEM",
+            Kind::Secret => "a secret string",
             Kind::List => "a list of strings",
             Kind::Enum => "one of",
             Kind::Int | Kind::Long => "a whole number",
@@ -195,11 +210,12 @@ fn capitalised(word: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// The Rust variant of a value: `read_committed` is `ReadCommitted`, `1` is `One`.
+/// The Rust variant of a value: `read_committed` is `ReadCommitted`, `SASL_SSL` is `SaslSsl`, `1` is `One`.
 fn variant(value: &str) -> String {
     match value {
         "0" => "Zero".into(),
         "1" => "One".into(),
-        _ => value.split(['_', '-', '.']).map(capitalised).collect(),
+        _ if value.chars().any(char::is_lowercase) => value.split(['_', '-', '.']).map(capitalised).collect(),
+        _ => variant(&value.to_lowercase()),
     }
 }

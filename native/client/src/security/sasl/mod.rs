@@ -1,0 +1,225 @@
+//! Who the client is: one SASL exchange at the beginning of a connection, and again before the session ends (KIP-368).
+//!
+//! It speaks through a [`Wire`], which is a bare socket at first and an open connection later. What it proves with (password,
+//! token) is made ready before, so that a slow token endpoint holds no connection. Driven by `net`.
+
+mod scram;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dohle_protocol::ErrorCode;
+use dohle_protocol::messages::{SaslAuthenticateResponse, SaslHandshakeResponse};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::generated::options::{ClientOptions, SaslMechanism};
+use crate::options::OptionError;
+use crate::security::Secret;
+use crate::security::token::{Fixed, Token, TokenSource, Tokens};
+use crate::world::World;
+use scram::{Scram, ScramKeys};
+
+/// What an exchange is spoken through.
+pub(crate) trait Wire {
+    /// Names the mechanism.
+    fn handshake(&mut self, mechanism: &str) -> impl Future<Output = Result<SaslHandshakeResponse>> + Send;
+    /// One message of the mechanism and the broker's answer to it.
+    fn authenticate(&mut self, message: Bytes) -> impl Future<Output = Result<SaslAuthenticateResponse>> + Send;
+}
+
+/// What a client proves itself with.
+pub(crate) struct Sasl {
+    mechanism: SaslMechanism,
+    proof: Proof,
+    patience: Duration,
+}
+
+enum Proof {
+    Password { user: String, password: Secret, keys: ScramKeys },
+    Token(Tokens),
+}
+
+/// A proof that is ready to be shown on one connection.
+#[derive(Clone)]
+pub(crate) enum Ready {
+    Password,
+    Token(Token),
+}
+
+impl Sasl {
+    pub(super) fn new(
+        mechanism: SaslMechanism,
+        options: &ClientOptions,
+        tokens: Option<Arc<dyn TokenSource>>,
+    ) -> Result<Self, OptionError> {
+        let proof = if mechanism == SaslMechanism::Oauthbearer {
+            Proof::Token(Tokens::new(token_source(options, tokens)?))
+        } else {
+            password(mechanism, options, tokens.is_some())?
+        };
+        Ok(Self { mechanism, proof, patience: options.request_timeout })
+    }
+
+    /// Gets ready what will be shown; that may take as long as a token takes to come.
+    pub(crate) async fn prepare(&self, world: &Arc<dyn World>) -> Result<Ready> {
+        match &self.proof {
+            Proof::Password { .. } => Ok(Ready::Password),
+            Proof::Token(tokens) => Ok(Ready::Token(tokens.current(world, self.patience).await?)),
+        }
+    }
+
+    /// Runs the exchange. Tells how long the broker believes it; none: as long as the connection lives.
+    pub(crate) async fn run(&self, world: &dyn World, ready: Ready, wire: &mut impl Wire) -> Result<Option<Duration>> {
+        let answer = wire.handshake(self.mechanism.name()).await?;
+        self.check_handshake(answer)?;
+        let last = match (&self.proof, ready) {
+            (Proof::Password { user, password, .. }, _) if self.mechanism == SaslMechanism::Plain => {
+                let message = format!("\0{user}\0{}", password.expose());
+                self.say(wire, message.into()).await?
+            }
+            (Proof::Password { user, password, keys }, _) => self.scram(world, wire, user, password, keys).await?,
+            (Proof::Token(_), Ready::Token(token)) => self.bearer(wire, &token).await?,
+            (Proof::Token(_), Ready::Password) => unreachable!("made ready by the same proof"),
+        };
+        let lifetime = u64::try_from(last.session_lifetime_ms).unwrap_or(0);
+        Ok((lifetime > 0).then(|| Duration::from_millis(lifetime)))
+    }
+
+    fn check_handshake(&self, answer: SaslHandshakeResponse) -> Result<()> {
+        let mechanism = self.mechanism.name();
+        match ErrorCode(answer.error_code) {
+            ErrorCode::NONE => Ok(()),
+            code @ ErrorCode::UNSUPPORTED_SASL_MECHANISM => {
+                let offered = answer.mechanisms.join(", ");
+                let text = format!("the broker does not offer sasl.mechanism {mechanism} here, but {offered}");
+                Err(Error::new(ErrorKind::Broker(code), text))
+            }
+            code @ ErrorCode::ILLEGAL_SASL_STATE => {
+                let text = "the broker asks for no SASL on this listener: leave sasl out (security.protocol PLAINTEXT or SSL), or \
+                            use its SASL port";
+                Err(Error::new(ErrorKind::Broker(code), text))
+            }
+            code => Err(Error::broker(code, format_args!("SASL handshake for {mechanism}"))),
+        }
+    }
+
+    async fn say(&self, wire: &mut impl Wire, message: Bytes) -> Result<SaslAuthenticateResponse> {
+        let answer = wire.authenticate(message).await?;
+        match ErrorCode(answer.error_code) {
+            ErrorCode::NONE => Ok(answer),
+            code => Err(self.refused(code, answer.error_message.as_deref())),
+        }
+    }
+
+    fn refused(&self, code: ErrorCode, said: Option<&str>) -> Error {
+        let who = match &self.proof {
+            Proof::Password { user, .. } => format!("user '{user}'"),
+            Proof::Token(_) => "the token".to_owned(),
+        };
+        Error::broker_with(code, format_args!("the broker refused {who} ({})", self.mechanism.name()), said)
+    }
+
+    async fn scram(
+        &self,
+        world: &dyn World,
+        wire: &mut impl Wire,
+        user: &str,
+        password: &Secret,
+        keys: &ScramKeys,
+    ) -> Result<SaslAuthenticateResponse> {
+        // What the server does wrong is a failed authentication too: it may be somebody else.
+        let wrong = |text: String| {
+            let text = format!("{} with user '{user}': {text}", self.mechanism.name());
+            Error::new(ErrorKind::Broker(ErrorCode::SASL_AUTHENTICATION_FAILED), text)
+        };
+        let mut scram = Scram::begin(user, scram::nonce());
+        let first = self.say(wire, scram.client_first()).await?;
+        let challenge = scram.challenge(&first.auth_bytes).map_err(wrong)?;
+        let salted = keys.derive(world, self.mechanism, password, &challenge).await?;
+        let proof = scram.client_final(&salted, &challenge);
+        let last = self.say(wire, proof).await?;
+        scram.check_server(&last.auth_bytes).map_err(wrong)?;
+        Ok(last)
+    }
+
+    /// RFC 7628. A refusal comes as a message of its own, which is acknowledged before the broker ends the exchange.
+    async fn bearer(&self, wire: &mut impl Wire, token: &Token) -> Result<SaslAuthenticateResponse> {
+        let mut message = format!("n,,\u{1}auth=Bearer {}", token.value.expose());
+        for (name, value) in &token.extensions {
+            message.push_str(&format!("\u{1}{name}={value}"));
+        }
+        message.push_str("\u{1}\u{1}");
+        let answer = self.say(wire, message.into()).await?;
+        if answer.auth_bytes.is_empty() {
+            return Ok(answer);
+        }
+        let said = String::from_utf8_lossy(&answer.auth_bytes).chars().take(300).collect::<String>();
+        let end = self.say(wire, Bytes::from_static(b"\x01")).await;
+        Err(end
+            .err()
+            .filter(|error| error.broker_code().is_some())
+            .unwrap_or_else(|| self.refused(ErrorCode::SASL_AUTHENTICATION_FAILED, Some(&said))))
+    }
+}
+
+fn token_source(
+    options: &ClientOptions,
+    tokens: Option<Arc<dyn TokenSource>>,
+) -> Result<Arc<dyn TokenSource>, OptionError> {
+    for (given, name) in
+        [(options.sasl_username.is_some(), "sasl.username"), (options.sasl_password.is_some(), "sasl.password")]
+    {
+        if given {
+            return Err(OptionError::new(
+                name,
+                "is given, but OAUTHBEARER takes a token: sasl.token (sasl.oauthbearer.token)",
+            ));
+        }
+    }
+    let extensions = extensions(options.sasl_extensions.as_deref().unwrap_or_default())?;
+    let token = "sasl.token (sasl.oauthbearer.token)";
+    match (&options.sasl_token, tokens) {
+        (Some(_), Some(_)) => Err(OptionError::new(token, "is given as text and as a function")),
+        (None, Some(source)) if extensions.is_empty() => Ok(source),
+        (None, Some(_)) => Err(OptionError::new(
+            "sasl.extensions (sasl.oauthbearer.extensions)",
+            "comes with the token when that is given by a function",
+        )),
+        (Some(value), None) => {
+            let fixed = Token { extensions, ..Token::new(value.clone()) };
+            fixed.check().map_err(|error| OptionError::new(token, error.message().to_owned()))?;
+            Ok(Arc::new(Fixed(fixed)))
+        }
+        (None, None) => Err(OptionError::new(token, "is needed for OAUTHBEARER")),
+    }
+}
+
+fn extensions(given: &[String]) -> Result<Vec<(String, String)>, OptionError> {
+    let pair = |one: &String| one.split_once('=').map(|(name, value)| (name.trim().to_owned(), value.to_owned()));
+    given.iter().map(pair).collect::<Option<_>>().ok_or_else(|| {
+        OptionError::new("sasl.extensions (sasl.oauthbearer.extensions)", "has an entry that is not name=value")
+    })
+}
+
+fn password(mechanism: SaslMechanism, options: &ClientOptions, has_source: bool) -> Result<Proof, OptionError> {
+    let name = mechanism.name();
+    if options.sasl_token.is_some() || has_source || options.sasl_extensions.is_some() {
+        let option = if options.sasl_extensions.is_some() {
+            "sasl.extensions (sasl.oauthbearer.extensions)"
+        } else {
+            "sasl.token (sasl.oauthbearer.token)"
+        };
+        return Err(OptionError::new(option, format!("is given, but {name} takes sasl.username and sasl.password")));
+    }
+    let needed = |option: &str| OptionError::new(option, format!("is needed for {name}"));
+    let user = options.sasl_username.clone().ok_or_else(|| needed("sasl.username"))?;
+    let password = options.sasl_password.clone().ok_or_else(|| needed("sasl.password"))?;
+    if user.is_empty() || user.contains('\0') {
+        return Err(OptionError::new("sasl.username", "is empty, or has a NUL in it"));
+    }
+    if password.expose().is_empty() || password.expose().contains('\0') {
+        return Err(OptionError::new("sasl.password", "is empty, or has a NUL in it"));
+    }
+    Ok(Proof::Password { user, password, keys: ScramKeys::default() })
+}

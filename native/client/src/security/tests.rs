@@ -1,0 +1,117 @@
+use super::*;
+use serde_json::{Value, json};
+
+fn made(mut options: Value) -> Result<Security> {
+    options["brokers"] = json!("a:1");
+    let Value::Object(options) = options else { unreachable!() };
+    Security::new(&ClientOptions::parse(&options)?, None)
+}
+
+fn refused(options: Value) -> String {
+    made(options.clone()).err().unwrap_or_else(|| panic!("{options}")).message().to_owned()
+}
+
+#[test]
+fn what_is_asked_for_is_what_is_done() {
+    let of =
+        |options: Value| made(options.clone()).map(|made| (made.tls.is_some(), made.sasl.is_some())).expect("fits");
+    let scram = || json!({ "mechanism": "SCRAM-SHA-256", "username": "u", "password": "p" });
+    assert_eq!(of(json!({})), (false, false));
+    assert_eq!(of(json!({ "tls": true })), (true, false));
+    assert_eq!(of(json!({ "tls": {} })), (true, false));
+    assert_eq!(of(json!({ "tls": null, "sasl": null })), (false, false));
+    assert_eq!(of(json!({ "tls": { "serverName": "kafka.example" } })), (true, false));
+    assert_eq!(of(json!({ "security.protocol": "ssl" })), (true, false));
+    assert_eq!(of(json!({ "security.protocol": "SASL_SSL", "sasl": scram() })), (true, true));
+    assert_eq!(of(json!({ "securityProtocol": "SASL_PLAINTEXT", "sasl": scram() })), (false, true));
+    assert_eq!(of(json!({ "sasl": scram(), "tls": "false" })), (false, true));
+    assert_eq!(of(json!({ "ssl.endpoint.identification.algorithm": "" })), (true, false));
+    let flat =
+        json!({ "sasl.mechanism": "PLAIN", "sasl.username": "u", "sasl.password": "p", "sasl.without.tls": true });
+    assert_eq!(of(flat), (false, true));
+}
+
+#[test]
+fn contradictions_are_named() {
+    let says = |options: Value, what: &str| {
+        let text = refused(options);
+        assert!(text.contains(what), "{text}");
+    };
+    says(
+        json!({ "tls": false, "ssl.key.password": "x" }),
+        "tls.passphrase (ssl.key.password): is given, but tls is false",
+    );
+    says(
+        json!({ "security.protocol": "PLAINTEXT", "tls": true }),
+        "tls: true: contradicts security.protocol PLAINTEXT",
+    );
+    says(json!({ "security.protocol": "SASL_PLAINTEXT", "tls": { "verify": false } }), "contradicts");
+    says(json!({ "security.protocol": "SASL_SSL" }), "sasl.mechanism: is needed, since security.protocol is SASL_SSL");
+    says(json!({ "sasl": { "username": "u" } }), "sasl.mechanism: is needed, since sasl.username is given");
+    says(
+        json!({ "security.protocol": "SSL", "sasl.username": "u" }),
+        "sasl.username: is given, but security.protocol is SSL",
+    );
+    let plain = json!({ "mechanism": "PLAIN", "username": "u", "password": "p" });
+    says(json!({ "sasl": plain }), "PLAIN sends the password readable");
+    says(json!({ "security.protocol": "SASL_PLAINTEXT", "sasl": plain }), "sasl.withoutTls");
+    says(json!({ "sasl": { "mechanism": "OAUTHBEARER", "token": "t" } }), "OAUTHBEARER sends the token readable");
+    says(json!({ "tls": true, "sasl": { "mechanism": "OAUTHBEARER" } }), "is needed for OAUTHBEARER");
+    says(
+        json!({ "tls": true, "sasl": { "mechanism": "OAUTHBEARER", "token": "t", "password": "p" } }),
+        "sasl.password: is given",
+    );
+    says(
+        json!({ "tls": true, "sasl": { "mechanism": "OAUTHBEARER", "token": "hunter 2" } }),
+        "characters that no token has",
+    );
+    says(
+        json!({ "sasl": { "mechanism": "SCRAM-SHA-512", "username": "u" } }),
+        "sasl.password: is needed for SCRAM-SHA-512",
+    );
+    says(
+        json!({ "sasl": { "mechanism": "SCRAM-SHA-512", "username": "", "password": "p" } }),
+        "sasl.username: is empty",
+    );
+    says(
+        json!({ "sasl": { "mechanism": "SCRAM-SHA-512", "username": "u", "password": "p", "token": "t" } }),
+        "sasl.token",
+    );
+    says(json!({ "tls": { "passphrase": "x" } }), "no key that it could open");
+    says(json!({ "tls": { "cert": "x" } }), "needs its private key");
+    says(json!({ "tls": { "key": "x" } }), "needs its certificate");
+    says(json!({ "tls": { "ca": "x", "caFile": "y" } }), "one is enough");
+    says(json!({ "tls": { "ca": "hunter2" } }), "tls.ca (ssl.truststore.certificates): has no certificate in it");
+    says(
+        json!({ "tls": { "caFile": "/no/such/file" } }),
+        "tls.caFile (ssl.ca.location): '/no/such/file' cannot be read",
+    );
+    says(json!({ "tls": { "serverName": "not a name" } }), "tls.serverName");
+}
+
+#[test]
+fn a_wrong_value_is_named_as_it_was_given_and_a_secret_is_never_shown() {
+    assert_eq!(refused(json!({ "tls": { "verify": "maybe" } })), "tls.verify: \"maybe\" is neither true nor false");
+    assert_eq!(
+        refused(json!({ "enable.ssl.certificate.verification": 3 })),
+        "enable.ssl.certificate.verification: 3 is neither true nor false"
+    );
+    assert_eq!(refused(json!({ "tls": { "cer": 1 } })), "tls.cer: is not an option here; did you mean tls.cert?");
+    for secret in [
+        json!({ "tls": "hunter2" }),
+        json!({ "tls": ["hunter2"] }),
+        json!({ "sasl": "hunter2" }),
+        json!({ "tls": { "key": ["hunter2"] } }),
+        json!({ "tls": { "ca": { "a": "hunter2" } } }),
+        json!({ "sasl": { "mechanism": "PLAIN", "password": { "a": "hunter2" } } }),
+        json!({ "sasl.oauthbearer.token": ["hunter2"] }),
+        json!({ "sasl": { "password": "hunter2" }, "sasl.password": "hunter2" }),
+        json!({ "tls": { "ca": "hunter2" }, "ssl.truststore.certificates": "hunter2" }),
+    ] {
+        assert!(!refused(secret.clone()).contains("hunter2"), "{secret}");
+    }
+    let options = json!({ "brokers": "a:1", "tls": { "passphrase": "hunter2" }, "sasl": { "password": "hunter2" } });
+    let options = ClientOptions::parse(options.as_object().unwrap()).unwrap();
+    assert_eq!(options.sasl_password.as_ref().unwrap().expose(), "hunter2");
+    assert!(!format!("{options:?} {options:#?}").contains("hunter2"));
+}

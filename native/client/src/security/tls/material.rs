@@ -1,0 +1,256 @@
+//! Certificates and keys: from options or files, as PEM, into what rustls takes.
+//!
+//! No error quotes what was read: it may be a key.
+
+use std::fs;
+#[allow(clippy::disallowed_types, reason = "the age of a file, which is no clock")]
+use std::time::SystemTime;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use pkcs8::EncryptedPrivateKeyInfoRef;
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Result};
+use crate::generated::options::ClientOptions;
+use crate::options::OptionError;
+use crate::security::Secret;
+
+/// Where certificates and keys come from.
+pub(super) struct Sources {
+    ca: Option<Source>,
+    chain: Option<Source>,
+    key: Option<Source>,
+    passphrase: Option<Secret>,
+}
+
+/// One of them, under the name of its option.
+struct Source {
+    option: &'static str,
+    from: From,
+}
+
+enum From {
+    Text(Secret),
+    File(String),
+}
+
+/// What tells that a file has changed; none: it could not be looked at.
+pub(super) type Stamp = Option<(SystemTime, u64)>;
+
+/// What was read.
+pub(super) struct Material {
+    ca: Option<(&'static str, Zeroizing<String>)>,
+    chain: Option<(&'static str, Zeroizing<String>)>,
+    key: Option<(&'static str, Zeroizing<String>)>,
+    passphrase: Option<Secret>,
+}
+
+const PASSPHRASE: &str = "tls.passphrase (ssl.key.password)";
+
+impl Sources {
+    pub(super) fn new(options: &ClientOptions) -> Result<Self, OptionError> {
+        let pem = |text: &Option<String>| text.as_deref().map(Secret::new);
+        let ca = source(
+            ("tls.ca (ssl.truststore.certificates)", pem(&options.tls_ca)),
+            ("tls.caFile (ssl.ca.location)", &options.tls_ca_file),
+        )?;
+        let chain = source(
+            ("tls.cert (ssl.keystore.certificate.chain)", pem(&options.tls_cert)),
+            ("tls.certFile (ssl.certificate.location)", &options.tls_cert_file),
+        )?;
+        let key = source(
+            ("tls.key (ssl.keystore.key)", options.tls_key.clone()),
+            ("tls.keyFile (ssl.key.location)", &options.tls_key_file),
+        )?;
+        match (&chain, &key) {
+            (Some(chain), None) => {
+                let text =
+                    "needs its private key beside it: tls.key (ssl.keystore.key) or tls.keyFile (ssl.key.location)";
+                return Err(OptionError::new(chain.option, text));
+            }
+            (None, Some(key)) => {
+                let text = "needs its certificate beside it: tls.cert (ssl.keystore.certificate.chain) or tls.certFile \
+                            (ssl.certificate.location)";
+                return Err(OptionError::new(key.option, text));
+            }
+            (None, None) if options.tls_passphrase.is_some() => {
+                return Err(OptionError::new(PASSPHRASE, "is given, but no key that it could open"));
+            }
+            _ => {}
+        }
+        Ok(Self { ca, chain, key, passphrase: options.tls_passphrase.clone() })
+    }
+
+    /// Whether everything is there and is PEM. Keys are not opened: that may take long.
+    pub(super) fn check(&self) -> Result<()> {
+        let material = self.read()?;
+        for (option, text) in [&material.ca, &material.chain].into_iter().flatten() {
+            certificates(option, text)?;
+        }
+        if let Some((option, text)) = &material.key
+            && !text.contains("PRIVATE KEY-----")
+        {
+            return Err(no_key(option).into());
+        }
+        Ok(())
+    }
+
+    pub(super) fn read(&self) -> Result<Material> {
+        let read = |source: &Option<Source>| source.as_ref().map(Source::read).transpose();
+        Ok(Material {
+            ca: read(&self.ca)?,
+            chain: read(&self.chain)?,
+            key: read(&self.key)?,
+            passphrase: self.passphrase.clone(),
+        })
+    }
+
+    /// Of the files among them; empty when there are none.
+    pub(super) fn stamps(&self) -> Vec<Stamp> {
+        let sources = [&self.ca, &self.chain, &self.key].into_iter().flatten();
+        let files = sources.filter_map(|source| match &source.from {
+            From::File(path) => Some(path),
+            From::Text(_) => None,
+        });
+        files.map(|path| fs::metadata(path).and_then(|facts| Ok((facts.modified()?, facts.len()))).ok()).collect()
+    }
+}
+
+fn source(
+    (text_option, text): (&'static str, Option<Secret>),
+    (file_option, file): (&'static str, &Option<String>),
+) -> Result<Option<Source>, OptionError> {
+    match (text, file) {
+        (Some(_), Some(_)) => {
+            Err(OptionError::new(text_option, format!("is given, and {file_option} too; one is enough")))
+        }
+        (Some(text), None) => Ok(Some(Source { option: text_option, from: From::Text(text) })),
+        (None, Some(path)) => Ok(Some(Source { option: file_option, from: From::File(path.clone()) })),
+        (None, None) => Ok(None),
+    }
+}
+
+impl Source {
+    fn read(&self) -> Result<(&'static str, Zeroizing<String>)> {
+        let text = match &self.from {
+            From::Text(text) => Zeroizing::new(text.expose().to_owned()),
+            From::File(path) => Zeroizing::new(fs::read_to_string(path).map_err(|error| {
+                let why = match error.kind() {
+                    std::io::ErrorKind::InvalidData => {
+                        "it is not text; PEM is wanted, not DER or a key store".to_owned()
+                    }
+                    _ => error.to_string(),
+                };
+                Error::from(OptionError::new(self.option, format!("'{path}' cannot be read: {why}"))).with_source(error)
+            })?),
+        };
+        Ok((self.option, text))
+    }
+}
+
+impl Material {
+    /// Whom to trust.
+    pub(super) fn roots(&self) -> Result<RootCertStore> {
+        let mut roots = RootCertStore::empty();
+        let Some((option, text)) = &self.ca else { return platform_roots() };
+        for certificate in certificates(option, text)? {
+            roots.add(certificate).map_err(|error| {
+                OptionError::new(*option, format!("has a certificate that cannot be used: {error}"))
+            })?;
+        }
+        Ok(roots)
+    }
+
+    /// Who the client is.
+    pub(super) fn identity(&self) -> Result<Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>> {
+        let (Some((chain_option, chain)), Some((key_option, key))) = (&self.chain, &self.key) else { return Ok(None) };
+        let chain = certificates(chain_option, chain)?;
+        Ok(Some((chain, private_key(key_option, key, self.passphrase.as_ref())?)))
+    }
+}
+
+fn certificates(option: &'static str, text: &str) -> Result<Vec<CertificateDer<'static>>, OptionError> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
+    match found {
+        Ok(certificates) if certificates.is_empty() => {
+            Err(OptionError::new(option, "has no certificate in it (-----BEGIN CERTIFICATE-----)"))
+        }
+        Ok(certificates) => Ok(certificates),
+        Err(_) => Err(OptionError::new(option, "is damaged: a section of the PEM cannot be read")),
+    }
+}
+
+const ENCRYPTED: (&str, &str) = ("-----BEGIN ENCRYPTED PRIVATE KEY-----", "-----END ENCRYPTED PRIVATE KEY-----");
+
+fn private_key(
+    option: &'static str,
+    text: &str,
+    passphrase: Option<&Secret>,
+) -> Result<PrivateKeyDer<'static>, OptionError> {
+    if let Some((_, rest)) = text.split_once(ENCRYPTED.0) {
+        let body = rest.split_once(ENCRYPTED.1).map_or("", |(body, _)| body);
+        return opened(option, body, passphrase);
+    }
+    if text.contains("Proc-Type: 4,ENCRYPTED") {
+        let how =
+            "is encrypted in OpenSSL's old way; `openssl pkcs8 -topk8 -in OLD -out NEW` makes one of PKCS#8 of it";
+        return Err(OptionError::new(option, how));
+    }
+    PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|_| no_key(option))
+}
+
+fn opened(
+    option: &'static str,
+    body: &str,
+    passphrase: Option<&Secret>,
+) -> Result<PrivateKeyDer<'static>, OptionError> {
+    let Some(passphrase) = passphrase else {
+        return Err(OptionError::new(PASSPHRASE, "is needed: the private key is encrypted"));
+    };
+    let body: Zeroizing<String> = Zeroizing::new(body.chars().filter(|c| !c.is_ascii_whitespace()).collect());
+    let damaged = || OptionError::new(option, "is damaged, or encrypted in a way that is not known (PBES2 is)");
+    let der = STANDARD.decode(&*body).map_err(|_| damaged())?;
+    let info = EncryptedPrivateKeyInfoRef::try_from(&der[..]).map_err(|_| damaged())?;
+    match info.decrypt(passphrase.expose()) {
+        Ok(document) => Ok(PrivatePkcs8KeyDer::from(document.as_bytes().to_vec()).into()),
+        Err(_) => Err(OptionError::new(
+            PASSPHRASE,
+            "does not open the private key: it is a wrong one, or the key is encrypted in a way that is not known (PBES2 with \
+             PBKDF2 or scrypt and AES is)",
+        )),
+    }
+}
+
+fn no_key(option: &'static str) -> OptionError {
+    OptionError::new(option, "has no private key in it (-----BEGIN PRIVATE KEY-----)")
+}
+
+/// Certificate and key do not go together, or not with TLS.
+pub(super) fn unfit(error: rustls::Error) -> Error {
+    let why = match error {
+        rustls::Error::InconsistentKeys(_) => "the private key is not that of the certificate".to_owned(),
+        other => format!("cannot be used: {other}"),
+    };
+    OptionError::new("tls.cert (ssl.keystore.certificate.chain)", why).into()
+}
+
+fn platform_roots() -> Result<RootCertStore> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    let (added, _) = roots.add_parsable_certificates(found.certs);
+    if added > 0 {
+        return Ok(roots);
+    }
+    let why = found.errors.first().map_or_else(String::new, |error| format!(" ({error})"));
+    Err(Error::invalid_config(format!(
+        "this machine has no certificates of authorities that it trusts{why}: install its package of them (ca-certificates), \
+         name a file in SSL_CERT_FILE, or give those of your brokers as tls.ca (ssl.truststore.certificates, ssl.ca.location)"
+    )))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,65 @@
+/**
+ * Options of security on their way to the engine: bytes become text, and the function that gives tokens stays here. No
+ * error quotes a value: it may be a secret.
+ */
+import type { Token, TokenProvider } from '../security.ts'
+import { bagOf, reading } from './arguments.ts'
+import { invalid, kindOf } from './failure.ts'
+
+/** Options whose values are PEM or secrets, by the beginning of their names. */
+const OURS = /^(ssl|sasl|tls)[.A-Z]/
+/** Both names of the option that may be a function. */
+const TOKENS = ['sasl.token', 'sasl.oauthbearer.token']
+/** What tells the engine that there is such a function: `native/bridge/src/tokens.rs`. */
+const GIVES_TOKENS = 'gives tokens'
+
+/** See the module. */
+export class Security {
+  /** The options, with text in place of bytes and without the function. */
+  readonly options: Record<string, unknown> = {}
+  #provider: TokenProvider | undefined
+
+  constructor(options: object) {
+    const bag = bagOf(options)
+    for (const name of reading('options', () => Object.keys(bag))) {
+      const value = reading(name, () => bag[name])
+      if (name === 'tls' || name === 'sasl') this.options[name] = this.#nested(value, name)
+      else if (OURS.test(name)) this.#set(this.options, name, value, name)
+      else this.options[name] = value
+    }
+    if (this.#provider !== undefined) this.options[GIVES_TOKENS] = true
+  }
+
+  /** Answers a question `token`. */
+  async token(): Promise<Token> {
+    if (this.#provider === undefined) throw new Error('there is no sasl.token to ask')
+    const given = await this.#provider()
+    if (typeof given === 'string') return { value: given }
+    if (typeof given !== 'object' || given === null) throw new Error(`sasl.token gave ${kindOf(given)}, not a token`)
+    const { value, expiresAt, extensions } = given
+    return { value, expiresAt, extensions }
+  }
+
+  #nested(value: unknown, path: string): unknown {
+    if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value) || Array.isArray(value)) return value
+    return reading(path, () => {
+      const members: Record<string, unknown> = {}
+      for (const [name, member] of Object.entries(value))
+        this.#set(members, name, member, `${path}.${name.slice(0, 60)}`)
+      return members
+    })
+  }
+
+  #set(target: Record<string, unknown>, name: string, value: unknown, path: string): void {
+    if (typeof value === 'function' && TOKENS.includes(path)) this.#provider = value as TokenProvider
+    else target[name] = value instanceof Uint8Array ? textOf(value, path) : value
+  }
+}
+
+function textOf(bytes: Uint8Array, path: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    throw invalid(path, 'is bytes that are no text in UTF-8; certificates and keys are wanted in PEM')
+  }
+}
