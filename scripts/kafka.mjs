@@ -89,15 +89,19 @@ export class KafkaServer {
 
   /**
    * Starts a broker and returns when it answers. `dir`: data and log (default: a temporary folder, removed by `stop`);
-   * `port` 0 takes a free one; `properties`: broker settings over the defaults of this file.
+   * `port` 0 takes a free one; `properties`: broker settings over the defaults of this file; `listeners`: more of them, as
+   * `NAME: protocol` (their addresses are in `address`); `scram`: users that are there from the beginning.
    */
-  static async start({ dir, port = 0, properties = {}, heap = '512m', detached = false, say } = {}) {
+  static async start(options = {}) {
+    const { dir, port = 0, properties = {}, listeners = {}, scram = {}, heap = '512m', detached = false, say } = options
     const lib = await jars(say)
     for (let attempt = 1; ; attempt++) {
       const place = dir ? resolve(dir) : mkdtempSync(join(tmpdir(), 'dohle-kafka-'))
-      const [free, controller] = await freePorts(2)
+      const [free, controller, ...more] = await freePorts(2 + Object.keys(listeners).length)
       const server = new KafkaServer({ dir: place, port: port || free, lib, detached, temporary: !dir })
-      await server.configure({ controller, properties })
+      const named = Object.entries(listeners).map(([name, protocol], at) => ({ name, protocol, port: more[at] }))
+      server.address = Object.fromEntries(named.map(listener => [listener.name, `127.0.0.1:${listener.port}`]))
+      await server.configure({ controller, properties, listeners: named, scram })
       try {
         await server.launch({ heap })
         return server
@@ -150,7 +154,11 @@ export class KafkaServer {
    * Writes the settings and formats the data, unless that was done before. `controller`: its port; in a cluster (see
    * kafka-cluster.mjs) `id`, the `voters` and the `cluster`'s id are given too.
    */
-  async configure({ controller, properties, id = 1, voters = `1@127.0.0.1:${controller}`, cluster = clusterId() }) {
+  async configure(options) {
+    const { controller, properties, listeners = [], scram = {}, id = 1, cluster = clusterId() } = options
+    const { voters = `${id}@127.0.0.1:${controller}` } = options
+    const also = (text, one) => [text, ...listeners.map(one)].join(',')
+    const own = also(`PLAINTEXT://127.0.0.1:${this.port}`, ({ name, port }) => `${name}://127.0.0.1:${port}`)
     const file = join(this.dir, 'server.properties')
     mkdirSync(this.dir, { recursive: true })
     const settings = {
@@ -159,9 +167,12 @@ export class KafkaServer {
       'log.dirs': join(this.dir, 'data'),
       'controller.quorum.voters': voters,
       'controller.listener.names': 'CONTROLLER',
-      listeners: `PLAINTEXT://127.0.0.1:${this.port},CONTROLLER://127.0.0.1:${controller}`,
-      'advertised.listeners': `PLAINTEXT://127.0.0.1:${this.port}`,
-      'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+      listeners: `${own},CONTROLLER://127.0.0.1:${controller}`,
+      'advertised.listeners': own,
+      'listener.security.protocol.map': also(
+        'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+        ({ name, protocol }) => `${name}:${protocol}`,
+      ),
       'num.network.threads': 2,
       'num.io.threads': 4,
       'num.partitions': 3,
@@ -189,9 +200,14 @@ export class KafkaServer {
         .join(''),
     )
     if (existsSync(join(this.dir, 'data', 'meta.properties'))) return
-    await run(javaCommand, javaArgs(this.#lib, 'kafka.tools.StorageTool', ['format', '-c', file, '-t', cluster]), {
-      capture: true,
-    })
+    const users = Object.entries(scram).flatMap(([name, password]) =>
+      ['SCRAM-SHA-256', 'SCRAM-SHA-512'].flatMap(kind => [
+        '--add-scram',
+        `${kind}=[name=${name},password=${password}]`,
+      ]),
+    )
+    const format = ['format', '-c', file, '-t', cluster, ...users]
+    await run(javaCommand, javaArgs(this.#lib, 'kafka.tools.StorageTool', format), { capture: true })
   }
 
   /** Starts the process, and returns when it answers and knows `brokers` brokers, itself included. */

@@ -238,7 +238,7 @@ async fn authenticate(world: &dyn World, target: &Target, papers: &Papers, mut o
 }
 
 fn hung_up(target: &Target) -> Error {
-    let wants = if target.security.tls.is_some() { "a client certificate" } else { "TLS" };
+    let wants = if target.security.tls.is_some() { "a client certificate" } else { "TLS or SASL" };
     let text = format!(
         "{} closed the connection before answering; a listener that wants {wants} does this, so does a broker that is starting",
         target.endpoint

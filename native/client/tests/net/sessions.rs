@@ -58,10 +58,11 @@ async fn a_session_is_renewed_before_it_ends_and_no_request_is_lost() {
     })
     .await;
     let client = client_with(with_sasl(&server, SaslMechanism::Plain));
+    let question = MetadataRequest::default();
     let mut answered = 0;
     let asking = async {
         while renewals.load(Ordering::Relaxed) < 3 {
-            let one = || client.request(-1, Lane::General, &MetadataRequest::default(), Duration::from_secs(8));
+            let one = || client.request(-1, Lane::General, &question, Duration::from_secs(8));
             // Several at once, so that some are on their way when the session is renewed.
             let outcomes = tokio::join!(one(), one(), one());
             outcomes.0.and(outcomes.1).and(outcomes.2).expect("no request is lost");
@@ -112,7 +113,8 @@ async fn when_the_broker_no_longer_believes_requests_under_way_may_be_repeated_a
     })
     .await;
     let client = client_with(with_sasl(&server, SaslMechanism::Plain));
-    let ask = || client.request(-1, Lane::General, &MetadataRequest::default(), Duration::from_secs(8));
+    let question = MetadataRequest::default();
+    let ask = || client.request(-1, Lane::General, &question, Duration::from_secs(8));
     soon(ask()).await.unwrap();
     let connection = client.open_connection(-1, Lane::General).unwrap();
     let begun = Instant::now();

@@ -163,14 +163,17 @@ async fn an_unknown_authority_is_refused_and_can_be_overruled_loudly() {
 #[tokio::test]
 async fn a_name_that_does_not_fit_is_told_with_those_that_would() {
     let authority = Authority::new();
-    let broker = TlsBroker::start(&authority.issue(&["kafka.example", "*.internal", "10.0.0.1"])).await;
+    let broker = TlsBroker::start(&authority.issue(&["kafka.example", "*.internal.example", "10.0.0.1"])).await;
     let ca = authority.pem();
-    let words = ["not for '127.0.0.1', but for kafka.example, *.internal, 10.0.0.1", "tls.serverName"];
+    let words = ["not for '127.0.0.1', but for kafka.example, *.internal.example, 10.0.0.1", "tls.serverName"];
     refused(outcome(&broker, json!({ "ca": ca })).await, &words);
-    for name in ["kafka.example", "kafka.example.", "b1.internal", "10.0.0.1"] {
+    for name in ["kafka.example", "kafka.example.", "b1.internal.example", "10.0.0.1"] {
         outcome(&broker, json!({ "ca": ca, "serverName": name })).await.unwrap();
     }
-    refused(outcome(&broker, json!({ "ca": ca, "serverName": "a.b.internal" })).await, &["not for 'a.b.internal'"]);
+    refused(
+        outcome(&broker, json!({ "ca": ca, "serverName": "a.b.internal.example" })).await,
+        &["not for 'a.b.internal.example'"],
+    );
     outcome(&broker, json!({ "ca": ca, "endpointIdentification": "none" })).await.unwrap();
 }
 

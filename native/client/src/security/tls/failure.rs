@@ -44,7 +44,8 @@ pub(crate) fn explain(error: &io::Error) -> Option<Error> {
 
 fn certificate(problem: &CertificateError) -> String {
     match problem {
-        CertificateError::UnknownIssuer => "the broker's certificate is of an authority that is not trusted: give that \
+        // A signature that does not fit: an authority of the same name, with another key.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => "the broker's certificate is of an authority that is not trusted: give that \
                                             authority's certificate as tls.ca (ssl.truststore.certificates, ssl.ca.location)"
             .to_owned(),
         CertificateError::ExpiredContext { time, not_after } => {
@@ -86,7 +87,10 @@ fn refused(alert: AlertDescription) -> String {
              ssl.keystore.key) give one"
                 .to_owned()
         }
-        AlertDescription::UnknownCA | AlertDescription::CertificateUnknown | AlertDescription::UnsupportedCertificate => {
+        AlertDescription::UnknownCA
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::UnsupportedCertificate
+        | AlertDescription::DecryptError => {
             "the broker does not trust the client's certificate (tls.cert): it is of an authority that the broker does not know"
                 .to_owned()
         }

@@ -1,0 +1,112 @@
+// A real Apache Kafka with every kind of secured listener, for tests: SSL, MTLS (a client certificate is required), SASL_PLAINTEXT
+// and SASL_SSL with PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and OAUTHBEARER (unsecured JWTs), beside PLAINTEXT. Its certificates
+// are made by openssl, in the broker's folder, valid from now on.
+
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { KafkaServer } from './kafka.mjs'
+import { run } from './lib/run.mjs'
+
+/** An authority and what it issues, as PEM files in a folder. */
+export class Authority {
+  constructor(dir, name = 'ca') {
+    this.dir = dir
+    this.name = name
+    mkdirSync(dir, { recursive: true })
+    this.#config = join(dir, 'openssl.cnf')
+    writeFileSync(this.#config, '[req]\ndistinguished_name=dn\n[dn]\n')
+  }
+
+  #config
+
+  /** Makes the authority itself. */
+  async make() {
+    const what = ['basicConstraints=critical,CA:TRUE', 'keyUsage=critical,keyCertSign,cRLSign']
+    await this.#request(this.name, `Dohle's tests, ${this.name}`, what)
+    return this
+  }
+
+  /** Issues a certificate: NAME.pem and NAME.key (PKCS#8). `names` are those of a server: `DNS:localhost`, `IP:127.0.0.1`. */
+  async issue(name, names = []) {
+    const what = ['basicConstraints=critical,CA:FALSE']
+    if (names.length > 0) what.push(`subjectAltName=${names.join(',')}`)
+    const by = ['-CA', this.path(`${this.name}.pem`), '-CAkey', this.path(`${this.name}.key`)]
+    await this.#request(name, name, what, by)
+    return { cert: this.read(`${name}.pem`), key: this.read(`${name}.key`) }
+  }
+
+  async #request(name, subject, extensions, more = []) {
+    const files = ['-keyout', this.path(`${name}.key`), '-out', this.path(`${name}.pem`)]
+    const kind = ['-newkey', 'rsa:2048', '-nodes', '-days', '3', '-subj', `/CN=${subject}`]
+    const added = extensions.flatMap(extension => ['-addext', extension])
+    const args = ['req', '-x509', '-config', this.#config, ...kind, ...files, ...added, ...more]
+    await run('openssl', args, { capture: true })
+  }
+
+  path(file) {
+    return join(this.dir, file)
+  }
+
+  read(file) {
+    return readFileSync(this.path(file), 'utf8')
+  }
+}
+
+const LOGIN = 'org.apache.kafka.common.security'
+const USERS = { alice: 'secret-of-alice' }
+
+/** A broker and what its clients need. */
+export class SecureKafka {
+  /** Starts it. `properties`: broker settings, over those that make it secure. */
+  static async start({ properties = {} } = {}) {
+    const dir = mkdtempSync(join(tmpdir(), 'dohle-tls-'))
+    const authority = await new Authority(dir).make()
+    const server = await authority.issue('server', ['DNS:localhost', 'IP:127.0.0.1'])
+    const client = await authority.issue('client')
+    const ca = authority.read('ca.pem')
+    writeFileSync(authority.path('keystore.pem'), server.key + server.cert + ca)
+    const listeners = { SSL: 'SSL', MTLS: 'SSL', SASL_PLAINTEXT: 'SASL_PLAINTEXT', SASL_SSL: 'SASL_SSL' }
+    const kafka = await KafkaServer.start({
+      listeners,
+      scram: USERS,
+      properties: { ...settings(authority), ...properties },
+    })
+    return Object.assign(new SecureKafka(), { kafka, authority, ca, client, users: USERS, address: kafka.address })
+  }
+
+  /** Stops it and removes its files. */
+  async stop() {
+    await this.kafka.stop()
+    rmSync(this.authority.dir, { recursive: true, force: true })
+  }
+}
+
+function settings(authority) {
+  const users = Object.entries(USERS).map(([name, password]) => `user_${name}="${password}"`)
+  const sasl = ['sasl_plaintext', 'sasl_ssl'].flatMap(name => {
+    const of = `listener.name.${name}`
+    return [
+      [`${of}.sasl.enabled.mechanisms`, 'PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER'],
+      [`${of}.plain.sasl.jaas.config`, `${LOGIN}.plain.PlainLoginModule required ${users.join(' ')};`],
+      [`${of}.scram-sha-256.sasl.jaas.config`, `${LOGIN}.scram.ScramLoginModule required;`],
+      [`${of}.scram-sha-512.sasl.jaas.config`, `${LOGIN}.scram.ScramLoginModule required;`],
+      [`${of}.oauthbearer.sasl.jaas.config`, `${LOGIN}.oauthbearer.OAuthBearerLoginModule required;`],
+    ]
+  })
+  return {
+    'ssl.keystore.type': 'PEM',
+    'ssl.keystore.location': authority.path('keystore.pem'),
+    'ssl.truststore.type': 'PEM',
+    'ssl.truststore.location': authority.path('ca.pem'),
+    'listener.name.mtls.ssl.client.auth': 'required',
+    ...Object.fromEntries(sasl),
+  }
+}
+
+/** A token that a broker of `SecureKafka` accepts: a JWT without a signature. */
+export function unsecuredToken(subject, lifetimeMs) {
+  const part = value => Buffer.from(JSON.stringify(value)).toString('base64url')
+  const now = Date.now() / 1000
+  return `${part({ alg: 'none' })}.${part({ sub: subject, iat: now, exp: now + lifetimeMs / 1000 })}.`
+}

@@ -1,0 +1,77 @@
+/**
+ * The program of the canary test in security.test.ts: fails in every way that has to do with a secret, and prints all that a
+ * program could print of it. What the test looks for in the output are the secrets in the environment variable SECRETS.
+ */
+import { inspect } from 'node:util'
+import { type ClientOptions, Kafka } from 'dohle'
+import { unique } from './servers.ts'
+
+const { password, token, passphrase, key, address, ca } = JSON.parse(process.env.SECRETS!) as Record<string, string>
+const listeners = JSON.parse(address!) as Record<string, string>
+
+function show(what: string, value: unknown): void {
+  console.log(what, value)
+  console.log(inspect(value, { depth: 20, showHidden: true, getters: true }))
+  console.log(JSON.stringify(value), String(value), (value as Error | undefined)?.stack)
+}
+
+/** Everything that a program may do first, with options that are taken. */
+async function fails(what: string, listener: string, options: object): Promise<void> {
+  const timeouts = { defaultApiTimeoutMs: 2_000, requestTimeoutMs: 2_000 }
+  const given = { brokers: listeners[listener], ...timeouts, ...options } as unknown as ClientOptions
+  const kafka = new Kafka(given)
+  show(`${what}: client`, kafka)
+  const producer = kafka.producer({ maxBlockMs: 2_000, deliveryTimeoutMs: 3_000 })
+  const consumer = kafka.consumer({ groupId: unique('canary') })
+  consumer.on('retrying', event => show('retrying', event))
+  await consumer.subscribe('canary')
+  show(`${what}: producer`, producer)
+  show(`${what}: consumer`, consumer)
+  const outcomes = await Promise.allSettled([
+    producer.send({ topic: 'canary', value: 'v' }),
+    consumer[Symbol.asyncIterator]().next(),
+    kafka.admin().listTopics(),
+  ])
+  for (const outcome of outcomes) show(what, outcome)
+  await Promise.allSettled([kafka.close({ timeout: 500 })])
+  show(`${what}: closed`, kafka)
+}
+
+/** Options that are refused. */
+function refused(what: string, options: object): void {
+  try {
+    show(what, new Kafka({ brokers: 'localhost:1', ...options } as ClientOptions))
+    console.log(`NOT REFUSED: ${what}`)
+  } catch (error) {
+    show(what, error)
+  }
+}
+
+const sasl = (mechanism: string) => ({ mechanism, username: 'alice', password, withoutTls: true })
+for (const mechanism of ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512']) {
+  await fails(`wrong password, ${mechanism}`, 'SASL_PLAINTEXT', { sasl: sasl(mechanism) })
+}
+const bearer = (value: unknown) => ({ mechanism: 'OAUTHBEARER', token: value, withoutTls: true })
+await fails('wrong token', 'SASL_PLAINTEXT', { sasl: bearer(token) })
+await fails('token of a function', 'SASL_PLAINTEXT', {
+  sasl: bearer(() => ({ value: token, expiresAt: Date.now() + 1e6 })),
+})
+await fails('no token', 'SASL_PLAINTEXT', { sasl: bearer(() => ({ value: `${token} with blanks` })) })
+await fails('an odd answer', 'SASL_PLAINTEXT', { sasl: bearer(() => ({ value: token, expiresAt: token })) })
+await fails('SASL at a listener with TLS', 'SSL', { sasl: sasl('PLAIN') })
+await fails('SASL at a listener without', 'PLAINTEXT', { sasl: sasl('PLAIN') })
+await fails('TLS at a listener without', 'SASL_PLAINTEXT', { tls: { ca }, sasl: sasl('PLAIN') })
+await fails('wrong passphrase', 'MTLS', { tls: { ca, cert: ca, key, passphrase } })
+
+refused('tls is a key', { tls: key })
+refused('a key without a certificate', { tls: { key, passphrase } })
+refused('a key in the place of a certificate', { tls: { ca: key } })
+refused('a key as the name of a mechanism', { sasl: { mechanism: 'PLAIN', username: 'u', password: [password] } })
+refused('sasl is a password', { sasl: password })
+refused('password without TLS', { sasl: { mechanism: 'PLAIN', username: 'u', password } })
+refused('a password and a token', { tls: true, sasl: { mechanism: 'OAUTHBEARER', token, password } })
+refused('a token with blanks', { tls: true, sasl: { mechanism: 'OAUTHBEARER', token: `${token} ${token}` } })
+refused('given twice', { sasl: { password }, 'sasl.password': password })
+refused('a JAAS configuration', { 'sasl.jaas.config': `password="${password}"` })
+refused('half a surrogate', { sasl: { mechanism: 'PLAIN', username: 'u', password: `${password}\ud800` } })
+console.log('DONE')
