@@ -58,6 +58,19 @@ const USERS = { alice: 'secret-of-alice' }
 
 /** A broker and what its clients need. */
 export class SecureKafka {
+  constructor(kafka, authority, client) {
+    this.kafka = kafka
+    this.authority = authority
+    /** The authority's certificate. */
+    this.ca = authority.read('ca.pem')
+    /** A certificate that the listener MTLS accepts, and its key. */
+    this.client = client
+    /** Names and passwords. */
+    this.users = USERS
+    /** `host:port` of each listener. */
+    this.address = kafka.address
+  }
+
   /** Starts it. `properties`: broker settings, over those that make it secure. */
   static async start({ properties = {} } = {}) {
     const dir = mkdtempSync(join(tmpdir(), 'dohle-tls-'))
@@ -72,7 +85,7 @@ export class SecureKafka {
       scram: USERS,
       properties: { ...settings(authority), ...properties },
     })
-    return Object.assign(new SecureKafka(), { kafka, authority, ca, client, users: USERS, address: kafka.address })
+    return new SecureKafka(kafka, authority, client)
   }
 
   /** Stops it and removes its files. */

@@ -85,6 +85,8 @@ export class KafkaServer {
     this.#lib = lib
     this.#detached = detached
     this.#temporary = temporary
+    /** `host:port` of the listeners that `start` was given. */
+    this.address = {}
   }
 
   /**

@@ -17,7 +17,8 @@ function show(what: string, value: unknown): void {
 
 /** Everything that a program may do first, with options that are taken. */
 async function fails(what: string, listener: string, options: object): Promise<void> {
-  const timeouts = { defaultApiTimeoutMs: 2_000, requestTimeoutMs: 2_000 }
+  const told = { logLevel: 'debug', statisticsIntervalMs: 100, onStats: (stats: unknown) => show('statistics', stats) }
+  const timeouts = { defaultApiTimeoutMs: 2_000, requestTimeoutMs: 2_000, ...told }
   const given = { brokers: listeners[listener], ...timeouts, ...options } as unknown as ClientOptions
   const kafka = new Kafka(given)
   show(`${what}: client`, kafka)
