@@ -17,7 +17,7 @@ use crate::environment::{Environment, Poison, poisoning};
 use crate::failure::Failure;
 use crate::handles::Handle;
 use crate::logs::Logs;
-use crate::queue::{Entry, Kind, Queue};
+use crate::queue::{Entry, Kind};
 use crate::{runtime, tokens};
 
 /// A client and what became of its tasks.

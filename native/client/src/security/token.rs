@@ -71,7 +71,7 @@ fn expiry_of_jwt(token: &str) -> Option<i64> {
     let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?.trim_end_matches('=')).ok()?;
     let claims: Value = serde_json::from_slice(&claims).ok()?;
     let seconds = claims.get("exp")?.as_f64()?;
-    (0.0..9e12).contains(&seconds).then(|| (seconds * 1000.0) as i64)
+    (0.0..9e12).contains(&seconds).then_some((seconds * 1000.0) as i64)
 }
 
 /// The token of a client.

@@ -123,7 +123,7 @@ async fn a_mechanism_that_is_not_offered_is_told_with_those_that_are() {
         greet(&mut conn).await?;
         let request = conn.next().await?;
         let mechanisms = vec!["GSSAPI".to_owned(), "SCRAM-SHA-512".to_owned()];
-        let response = SaslHandshakeResponse { error_code: 33, mechanisms, ..Default::default() };
+        let response = SaslHandshakeResponse { error_code: 33, mechanisms };
         conn.reply::<SaslHandshakeRequest>(&request.header, &response).await
     })
     .await;

@@ -39,6 +39,7 @@ enum From {
 }
 
 /// What tells that a file has changed; none: it could not be looked at.
+#[allow(clippy::disallowed_types, reason = "the age of a file, which is no clock")]
 pub(super) type Stamp = Option<(SystemTime, u64)>;
 
 /// What was read.
