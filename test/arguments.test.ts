@@ -286,9 +286,82 @@ add('async', {
   'admin.listTopics({ signal: x })': ({ admin }, v) => admin.listTopics({ signal: v }),
   'admin.listTopics({ timeoutMs: x })': ({ admin }, v) => admin.listTopics({ timeoutMs: v }),
   'admin.describeCluster(x)': ({ admin }, v) => admin.describeCluster(v),
+  'admin.deleteTopicsById([x])': ({ admin }, v) => admin.deleteTopicsById([v]),
+  'admin.describeTopics([], { partitionsPerRequest: x })': ({ admin, topic }, v) =>
+    admin.describeTopics([topic], { partitionsPerRequest: v }),
+  'admin.createPartitions([x])': ({ admin }, v) => admin.createPartitions([v]),
+  'admin.createPartitions([{ count: x }])': ({ admin }, v) =>
+    admin.createPartitions([{ topic: unique('none'), count: v }], { validateOnly: true }),
+  'admin.deleteRecords([x])': ({ admin }, v) => admin.deleteRecords([v]),
+  'admin.deleteRecords([{ beforeOffset: x }])': ({ admin }, v) =>
+    admin.deleteRecords([{ topic: 'none', partition: 0, beforeOffset: v }], { timeoutMs: 1 }),
+  'admin.listOffsets([x])': ({ admin }, v) => admin.listOffsets([v]),
+  'admin.listOffsets([{ offset: x }])': ({ admin, topic }, v) =>
+    admin.listOffsets([{ topic, partition: 0, offset: v }]),
+  'admin.listOffsets([{ offset: { timestamp: x } }])': ({ admin, topic }, v) =>
+    admin.listOffsets([{ topic, partition: 0, offset: { kind: 'timestamp', timestamp: v } }]),
+  'admin.electLeaders(x)': ({ admin }, v) => admin.electLeaders(v),
+  'admin.electLeaders(election, { partitions: [x] })': ({ admin }, v) =>
+    admin.electLeaders('preferred', { partitions: [v] }),
+  'admin.describeConfigs([x])': ({ admin }, v) => admin.describeConfigs([v]),
+  'admin.describeConfigs([{ type: x }])': ({ admin, topic }, v) => admin.describeConfigs([{ type: v, name: topic }]),
+  'admin.describeConfigs([{ name: x }])': ({ admin }, v) => admin.describeConfigs([{ type: 'BROKER', name: v }]),
+  'admin.incrementalAlterConfigs([x])': ({ admin }, v) => admin.incrementalAlterConfigs([v]),
+  'admin.incrementalAlterConfigs([{ configs: [x] }])': ({ admin, topic }, v) =>
+    admin.incrementalAlterConfigs([{ type: 'TOPIC', name: topic, configs: [v] }]),
+  'admin.listConfigResources({ types: [x] })': ({ admin }, v) => admin.listConfigResources({ types: [v] }),
   'Broker.start(x)': (_, v) => started(Broker.start(v)),
   'Broker.start({}, x)': (_, v) => started(Broker.start({}, v)),
   'Broker.start({}, { signal: x })': (_, v) => started(Broker.start({}, { signal: v })),
+})
+// Short: the embedded broker does not serve all of them, and a name that is taken need not be waited for.
+const brief = { timeoutMs: 2_000 }
+add('async', {
+  'admin.describeGroups(x)': ({ admin }, v) => admin.describeGroups(v, brief),
+  'admin.describeGroups([x])': ({ admin }, v) => admin.describeGroups([v], brief),
+  'admin.listGroups({ states: x })': ({ admin }, v) => admin.listGroups({ ...brief, states: v }),
+  'admin.deleteGroups([x])': ({ admin }, v) => admin.deleteGroups([v], brief),
+  'admin.listConsumerGroupOffsets([x])': ({ admin }, v) => admin.listConsumerGroupOffsets([v], brief),
+  'admin.listConsumerGroupOffsets([{ partitions: x }])': ({ admin }, v) =>
+    admin.listConsumerGroupOffsets([{ groupId: 'g', partitions: v }], brief),
+  'admin.alterConsumerGroupOffsets(x)': ({ admin }, v) => admin.alterConsumerGroupOffsets(v, [], brief),
+  'admin.alterConsumerGroupOffsets(group, [x])': ({ admin }, v) => admin.alterConsumerGroupOffsets('g', [v], brief),
+  'admin.deleteConsumerGroupOffsets(group, [x])': ({ admin }, v) => admin.deleteConsumerGroupOffsets('g', [v], brief),
+  'admin.removeMembersFromConsumerGroup(x)': ({ admin }, v) => admin.removeMembersFromConsumerGroup(v, brief),
+  'admin.removeMembersFromConsumerGroup(group, { members: [x] })': ({ admin }, v) =>
+    admin.removeMembersFromConsumerGroup('g', { ...brief, members: [v] }),
+  'admin.createAcls([x])': ({ admin }, v) => admin.createAcls([v], brief),
+  'admin.describeAcls(x)': ({ admin }, v) => admin.describeAcls(v, brief),
+  'admin.describeAcls({ operation: x })': ({ admin }, v) => admin.describeAcls({ operation: v }, brief),
+  'admin.deleteAcls([x])': ({ admin }, v) => admin.deleteAcls([v], brief),
+  'admin.describeClientQuotas([x])': ({ admin }, v) => admin.describeClientQuotas([v], brief),
+  'admin.alterClientQuotas([x])': ({ admin }, v) => admin.alterClientQuotas([v], brief),
+  'admin.alterClientQuotas([{ set: x }])': ({ admin }, v) => admin.alterClientQuotas([{ entity: [], set: v }], brief),
+  'admin.describeUserScramCredentials({ users: x })': ({ admin }, v) =>
+    admin.describeUserScramCredentials({ ...brief, users: v }),
+  'admin.alterUserScramCredentials([x])': ({ admin }, v) => admin.alterUserScramCredentials([v], brief),
+  'admin.alterUserScramCredentials([{ password: x }])': ({ admin }, v) =>
+    admin.alterUserScramCredentials([{ user: 'u', mechanism: 'SCRAM-SHA-256', password: v }], brief),
+  'admin.createDelegationToken({ lifetimeMs: x })': ({ admin }, v) =>
+    admin.createDelegationToken({ ...brief, lifetimeMs: v }),
+  'admin.renewDelegationToken(x)': ({ admin }, v) => admin.renewDelegationToken(v, brief),
+  'admin.expireDelegationToken(x)': ({ admin }, v) => admin.expireDelegationToken(v, brief),
+  'admin.describeLogDirs({ brokers: x })': ({ admin }, v) => admin.describeLogDirs({ ...brief, brokers: v }),
+  'admin.alterReplicaLogDirs([x])': ({ admin }, v) => admin.alterReplicaLogDirs([v], brief),
+  'admin.alterPartitionReassignments([x])': ({ admin }, v) => admin.alterPartitionReassignments([v], brief),
+  'admin.listPartitionReassignments({ partitions: [x] })': ({ admin }, v) =>
+    admin.listPartitionReassignments({ ...brief, partitions: [v] }),
+  'admin.listTransactions({ states: x })': ({ admin }, v) => admin.listTransactions({ ...brief, states: v }),
+  'admin.describeTransactions([x])': ({ admin }, v) => admin.describeTransactions([v], brief),
+  'admin.describeProducers([x])': ({ admin }, v) => admin.describeProducers([v], brief),
+  'admin.abortTransaction(x)': ({ admin }, v) => admin.abortTransaction(v, brief),
+  'admin.fenceProducers([x])': ({ admin }, v) => admin.fenceProducers([v], brief),
+  'admin.updateFeatures([x])': ({ admin }, v) => admin.updateFeatures([v], brief),
+  'admin.addRaftVoter(x)': ({ admin }, v) => admin.addRaftVoter(v, [], brief),
+  'admin.addRaftVoter(voter, [x])': ({ admin }, v) =>
+    admin.addRaftVoter({ id: 1, directory: 'AAAAAAAAAAAAAAAAAAAAAQ' }, [v], brief),
+  'admin.removeRaftVoter(x)': ({ admin }, v) => admin.removeRaftVoter(v, brief),
+  'admin.unregisterBroker(x)': ({ admin }, v) => admin.unregisterBroker(v, brief),
 })
 for (const field of ['topic', 'partition', 'offset', 'leaderEpoch', 'metadata'] as const) {
   add('async', {
@@ -327,7 +400,7 @@ async function outcome({ kind, call }: Row, world: World, value: unknown): Promi
 }
 
 const ENGINE =
-  /topic name|topic's name|at least one topic|not assigned to this consumer|an offset to commit|metadata is too long/
+  /topic name|topic's name|coordinator of (group|transactional id) |at least one topic|not assigned to this consumer|an offset to commit|metadata is too long/
 
 function fault(error: unknown): string | undefined {
   if (!(error instanceof KafkaError)) return `not a KafkaError: ${error instanceof Error ? error.stack : typeof error}`

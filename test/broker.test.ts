@@ -158,7 +158,7 @@ describe('admin', () => {
     const c = unique('c')
     await assert.rejects(
       admin.createTopics([{ topic: a }, { topic: c }, { topic: b }]),
-      expected('TOPIC_ALREADY_EXISTS', /2 of 3 topics failed/),
+      expected('TOPIC_ALREADY_EXISTS', /2 of 3 failed/),
     )
     assert.deepEqual(
       (await admin.listTopics()).map(({ topic }) => topic),

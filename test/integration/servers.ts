@@ -1,4 +1,5 @@
 /** The brokers that the tests run against: a real Apache Kafka and the embedded one. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Broker } from 'dohle/broker'
 import { KafkaServer } from '../../scripts/kafka.mjs'
 
@@ -27,6 +28,17 @@ export const servers: readonly (readonly [name: string, start: () => Promise<Ser
   ['Apache Kafka', realKafka],
   ['the embedded broker', embedded],
 ]
+
+/** Waits until `read` gives what `check` wants: what a controller has decided reaches the brokers a little later. */
+export async function eventually<T>(read: () => Promise<T>, check: (value: T) => boolean): Promise<T> {
+  const end = Date.now() + 60_000 // for what never comes, not for what is slow
+  for (;;) {
+    const value = await read()
+    if (check(value)) return value
+    if (Date.now() > end) throw new Error(`it is still ${JSON.stringify(value)}`)
+    await sleep(50)
+  }
+}
 
 let counter = 0
 const run = `${Date.now().toString(36)}${process.pid.toString(36)}`

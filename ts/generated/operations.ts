@@ -19,8 +19,206 @@ import {
   variants,
   whole,
 } from '../internal/encoders.ts'
+import type { KafkaError } from '../errors.ts'
+import { failureFrom as decodeFailure } from '../internal/failure.ts'
 import { decodeBytes, decodeDouble, decodeInt64, mapWire, type Wire } from '../internal/values.ts'
 import type { BrokerErrorCode } from './errors.ts'
+
+/** Aborts a transaction in one partition, on its leader (KIP-664): only for one that hangs because its coordinator has forgotten it. What was written in a transaction that lives would be split. */
+export interface AbortTransaction {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+  /** The transaction. */
+  transaction: HangingTransaction
+}
+
+/** A rule: who may do what with what, or may not. */
+export interface Acl {
+  /** From which host; `*` is any. */
+  host: string
+  /** To do what. */
+  operation: AclOperation
+  /** How the name is meant. */
+  patternType: AclPatternType
+  /** Whether they may. */
+  permission: AclPermission
+  /** For whom, such as `User:alice`; `User:*` is everybody. */
+  principal: string
+  /** The name of that; of the cluster `kafka-cluster`, and `*` is any. */
+  resourceName: string
+  /** What it protects. */
+  resourceType: AclResourceType
+}
+
+/** Which rules are looked for. What is absent may be anything. */
+export interface AclFilter {
+  /** From which host. */
+  host?: string | null | undefined
+  /** To do what. */
+  operation?: AclOperation | null | undefined
+  /** How the name is meant; `MATCH` finds all rules that concern the name. */
+  patternType?: AclPatternType | null | undefined
+  /** Whether they allow. */
+  permission?: AclPermission | null | undefined
+  /** For whom. */
+  principal?: string | null | undefined
+  /** The name of that. */
+  resourceName?: string | null | undefined
+  /** What they protect. */
+  resourceType?: AclResourceType | null | undefined
+}
+
+/** What somebody may do, or not. `ANY` is only to look for. `UNKNOWN(n)`: one of a newer broker. */
+export type AclOperation =
+  | 'ANY'
+  | 'ALL'
+  | 'READ'
+  | 'WRITE'
+  | 'CREATE'
+  | 'DELETE'
+  | 'ALTER'
+  | 'DESCRIBE'
+  | 'CLUSTER_ACTION'
+  | 'DESCRIBE_CONFIGS'
+  | 'ALTER_CONFIGS'
+  | 'IDEMPOTENT_WRITE'
+  | 'CREATE_TOKENS'
+  | 'DESCRIBE_TOKENS'
+  | 'TWO_PHASE_COMMIT'
+  | (string & {})
+
+/** How the name in a rule is meant. `ANY` and `MATCH` are only to look for. */
+export type AclPatternType =
+  | 'ANY'
+  | 'MATCH'
+  | 'LITERAL'
+  | 'PREFIXED'
+  | (string & {})
+
+/** Whether a rule allows or forbids. `ANY` is only to look for. */
+export type AclPermission =
+  | 'ANY'
+  | 'DENY'
+  | 'ALLOW'
+  | (string & {})
+
+/** What a rule protects. `ANY` is only to look for. */
+export type AclResourceType =
+  | 'ANY'
+  | 'TOPIC'
+  | 'GROUP'
+  | 'CLUSTER'
+  | 'TRANSACTIONAL_ID'
+  | 'DELEGATION_TOKEN'
+  | 'USER'
+  | (string & {})
+
+/** A producer as a partition knows it. */
+export interface ActiveProducer {
+  /** The epoch of the coordinator of its transactions; none without any. */
+  coordinatorEpoch: number | null
+  /** The sequence of its last record; none if there is none. */
+  lastSequence: number | null
+  /** When it last wrote, in milliseconds since 1970; none if it has not. */
+  lastTimestamp: number | null
+  /** Its epoch. */
+  producerEpoch: number
+  /** Its id. */
+  producerId: number
+  /** The offset where its open transaction begins; none if none is open. */
+  transactionStart: number | null
+}
+
+/** Lets a controller vote in the metadata quorum (KIP-853; Kafka 3.9 or newer, with a quorum that can change). */
+export interface AddRaftVoter {
+  /** Where it listens. */
+  endpoints: VoterEndpoint[]
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+  /** The controller. */
+  voter: RaftVoter
+}
+
+/** Changes quotas and leaves those that are not named as they are (KIP-546; Kafka 2.6 or newer). When some cannot be changed the others are, and the call fails. */
+export interface AlterClientQuotas {
+  /** The changes, by what they are for. */
+  changes: QuotaChanges[]
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+  /**
+   * Only check whether they could be made.
+   * @defaultValue false
+   */
+  validateOnly?: boolean | null | undefined
+}
+
+/** What is done to a setting. `APPEND` and `SUBTRACT` are for lists. */
+export type AlterConfigOp =
+  | 'SET'
+  | 'DELETE'
+  | 'APPEND'
+  | 'SUBTRACT'
+  | (string & {})
+
+/** Sets what a group has committed (KIP-396). It must be empty. When some offsets cannot be set the others are, and the call fails. */
+export interface AlterConsumerGroupOffsets {
+  /** The group's id. */
+  groupId: string
+  /** The offsets. */
+  offsets: PartitionOffset[]
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Begins to move copies of partitions to other brokers, or stops that (KIP-455; Kafka 2.4 or newer). It returns when the moves have begun. When some cannot be moved the others are, and the call fails. */
+export interface AlterPartitionReassignments {
+  /**
+   * The number of copies may change (KIP-860); `false` from Kafka 4.1 on.
+   * @defaultValue true
+   */
+  allowReplicationFactorChange?: boolean | null | undefined
+  /** The partitions, with the nodes. */
+  partitions: PartitionReassignment[]
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Moves copies of partitions to other folders of their brokers (KIP-113). It returns when the moves have begun. When some cannot be moved the others are, and the call fails. */
+export interface AlterReplicaLogDirs {
+  /** The copies, with the folders. */
+  replicas: ReplicaMove[]
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Changes how users log in with SCRAM (KIP-554; Kafka 2.7 or newer). A password is hashed here, beside the program's own thread; the broker never gets it. When some cannot be changed the others are, and the call fails. */
+export interface AlterUserScramCredentials {
+  /** The changes. */
+  changes: ScramChange[]
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
 
 /** Where a batch was written. */
 export interface AppendedBatch {
@@ -59,6 +257,8 @@ export type BrokerClearFaults = Record<string, never>
 
 /** A broker of the cluster. */
 export interface BrokerDescription {
+  /** Whether the controller keeps it out: it is not up, or not yet. Never without `includeFencedBrokers`. */
+  fenced: boolean
   /** The host that clients reach it by. */
   host: string
   /** Its node id. */
@@ -73,6 +273,16 @@ export interface BrokerDescription {
 export interface BrokerFaultHits {
   /** The rule's id. */
   id: number
+}
+
+/** The folders of one broker. */
+export interface BrokerLogDirs {
+  /** Its node id. */
+  broker: number
+  /** Why it does not tell. */
+  error: KafkaError | null
+  /** The folders. */
+  logDirs: LogDir[]
 }
 
 /** Removes a fault rule; false when it is not there. */
@@ -217,12 +427,122 @@ export type ClientStatistics = Record<string, never>
 
 /** The cluster. */
 export interface ClusterDescription {
+  /** What this client may do with it, if that was asked for. */
+  authorizedOperations: AclOperation[] | null
   /** The brokers that are up, by node id. */
   brokers: BrokerDescription[]
   /** Its id, where the broker tells it. */
   clusterId: string | null
   /** The node that takes admin requests; with KRaft any broker, which passes them on. */
   controller: number | null
+}
+
+/** A change of one setting. */
+export interface ConfigChange {
+  /** The setting's name, such as `retention.ms`. */
+  name: string
+  /**
+   * What is done.
+   * @defaultValue `SET`
+   */
+  operation?: AlterConfigOp | null | undefined
+  /** Its value, or what is added to a list or taken out of it; absent for `DELETE`. */
+  value?: string | null | undefined
+}
+
+/** A thing whose settings are changed. */
+export interface ConfigChanges {
+  /** The changes; settings that are not named stay as they are. */
+  configs: ConfigChange[]
+  /** Its name; of a broker its node id as text, or empty for all brokers. */
+  name: string
+  /** What it is. */
+  type: ConfigKind
+}
+
+/** A setting. */
+export interface ConfigEntry {
+  /** What it is for, if that was asked for. */
+  documentation: string | null
+  /** Its name. */
+  name: string
+  /** Whether it cannot be altered while the broker runs. */
+  readOnly: boolean
+  /** Whether it is a secret. */
+  sensitive: boolean
+  /** Where the value comes from; none if the broker does not tell. */
+  source: ConfigSource | null
+  /** Where it has a value, if that was asked for: the first one wins. */
+  synonyms: ConfigSynonym[]
+  /** Its value; none for secrets. */
+  value: string | null
+  /** The type of its value; none with brokers older than 2.6. */
+  valueType: ConfigType | null
+}
+
+/** What a configuration is of. */
+export type ConfigKind =
+  | 'TOPIC'
+  | 'BROKER'
+  | 'BROKER_LOGGER'
+  | 'CLIENT_METRICS'
+  | 'GROUP'
+  | (string & {})
+
+/** Something with settings of its own. */
+export interface ConfigResource {
+  /** What it is. */
+  kind: ConfigKind
+  /** Its name. */
+  name: string
+}
+
+/** Where the value of a setting comes from. */
+export type ConfigSource =
+  | 'DYNAMIC_TOPIC_CONFIG'
+  | 'DYNAMIC_BROKER_CONFIG'
+  | 'DYNAMIC_DEFAULT_BROKER_CONFIG'
+  | 'STATIC_BROKER_CONFIG'
+  | 'DEFAULT_CONFIG'
+  | 'DYNAMIC_BROKER_LOGGER_CONFIG'
+  | 'DYNAMIC_CLIENT_METRICS_CONFIG'
+  | 'DYNAMIC_GROUP_CONFIG'
+  | (string & {})
+
+/** A place where a setting has a value. */
+export interface ConfigSynonym {
+  /** What it is called there. */
+  name: string
+  /** Where. */
+  source: ConfigSource
+  /** Its value there; none for secrets. */
+  value: string | null
+}
+
+/** The type of a setting's value. */
+export type ConfigType =
+  | 'BOOLEAN'
+  | 'STRING'
+  | 'INT'
+  | 'SHORT'
+  | 'LONG'
+  | 'DOUBLE'
+  | 'LIST'
+  | 'CLASS'
+  | 'PASSWORD'
+  | (string & {})
+
+/** A thing whose settings are asked for. */
+export interface ConfigsOf {
+  /**
+   * Only these settings.
+   * @defaultValue all
+   */
+  keys?: string[] | null | undefined
+  /** Its name; of a broker its node id as text, or empty for what is set for all brokers. */
+  name: string
+  /** What it is. */
+  type: ConfigKind
 }
 
 /** Reads these partitions, without a group's assignment. */
@@ -343,6 +663,57 @@ export interface ConsumerWatermarks {
   topic: string
 }
 
+/** Makes access rules (KIP-140, KIP-290); those that are there already stay. When some cannot be made the others are, and the call fails. */
+export interface CreateAcls {
+  /** The rules. */
+  acls: Acl[]
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Makes a token to log in with (KIP-48). This client must have logged in, not with a token. */
+export interface CreateDelegationToken {
+  /**
+   * After how many milliseconds it ends in any case.
+   * @defaultValue the broker's `delegation.token.max.lifetime.ms`
+   */
+  lifetimeMs?: number | null | undefined
+  /**
+   * Whose log-in it is (KIP-373); from Kafka 3.3 on.
+   * @defaultValue this client's own
+   */
+  owner?: PrincipalName | null | undefined
+  /**
+   * Who may make it last longer beside its owner.
+   * @defaultValue nobody
+   */
+  renewers?: PrincipalName[] | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Adds partitions to topics (KIP-195). Keys go to other partitions from then on. When some topics cannot be changed the others are, and the call fails. */
+export interface CreatePartitions {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+  /** The topics. */
+  topics: NewPartitions[]
+  /**
+   * Only check whether they could be added.
+   * @defaultValue false
+   */
+  validateOnly?: boolean | null | undefined
+}
+
 /** Creates topics. When some cannot be created the others are, and the call fails. */
 export interface CreateTopics {
   /**
@@ -371,6 +742,72 @@ export interface CreatedTopic {
   topic: string
 }
 
+/** A token to log in with. */
+export interface DelegationToken {
+  /** When it ends unless it is renewed, in milliseconds since 1970. */
+  expires: number
+  /** When it ends in any case, in milliseconds since 1970. */
+  expiresFinally: number
+  /** Its secret: in base64 the password to log in with. */
+  hmac: Uint8Array
+  /** When it was made, in milliseconds since 1970. */
+  issued: number
+  /** Whose log-in it is. */
+  owner: Principal
+  /** Who may make it last longer beside its owner. */
+  renewers: Principal[]
+  /** Who made it; none with brokers older than 3.3. */
+  requester: Principal | null
+  /** Its id: the user name to log in with. */
+  tokenId: string
+}
+
+/** Deletes the access rules that filters find (KIP-140, KIP-290), and tells which those were. When some cannot be deleted the others are, and the call fails. */
+export interface DeleteAcls {
+  /** Which; an empty one finds all. */
+  filters: AclFilter[]
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Forgets what a group has committed for partitions (KIP-496; Kafka 2.4 or newer). Nobody in the group may subscribe to them. When some cannot be forgotten the others are, and the call fails. */
+export interface DeleteConsumerGroupOffsets {
+  /** The group's id. */
+  groupId: string
+  /** The partitions. */
+  partitions: TopicPartition[]
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Deletes groups with their offsets (KIP-229). They must be empty. When some cannot be deleted the others are, and the call fails. */
+export interface DeleteGroups {
+  /** Their ids. */
+  groups: string[]
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Deletes the first records of partitions (KIP-107). When some cannot be deleted the others are, and the call fails. */
+export interface DeleteRecords {
+  /** The partitions. */
+  partitions: RecordsBefore[]
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
 /** Deletes topics with all their records. When some cannot be deleted the others are, and the call fails. */
 export interface DeleteTopics {
   /**
@@ -382,8 +819,10 @@ export interface DeleteTopics {
   topics: string[]
 }
 
-/** Describes the cluster: its id, its controller and its brokers. */
-export interface DescribeCluster {
+/** Deletes topics by their ids, so that one created again under the same name is safe (KIP-516; Kafka 2.8 or newer). When some cannot be deleted the others are, and the call fails. */
+export interface DeleteTopicsById {
+  /** Their ids, as `createTopics` and `listTopics` tell them. */
+  ids: string[]
   /**
    * How long the call may take in milliseconds, retries included.
    * @defaultValue `defaultApiTimeoutMs` of the client
@@ -391,8 +830,178 @@ export interface DescribeCluster {
   timeoutMs?: number | null | undefined
 }
 
-/** Describes topics and their partitions. Fails when one of them does not exist. */
+/** A partition whose first records were deleted. */
+export interface DeletedRecords {
+  /** The first offset that is left. */
+  lowWatermark: number
+  /** The partition's number. */
+  partition: number
+  /** The topic's name. */
+  topic: string
+}
+
+/** The access rules that a filter finds (KIP-140, KIP-290). */
+export interface DescribeAcls {
+  /** Which; an empty one finds all. */
+  filter: AclFilter
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** The quotas of users, client ids and addresses (KIP-546; Kafka 2.6 or newer). */
+export interface DescribeClientQuotas {
+  /** Of which; without one: all. */
+  filters: QuotaFilter[]
+  /**
+   * Not of what has parts of other kinds too.
+   * @defaultValue false
+   */
+  strict?: boolean | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Describes the cluster: its id, its controller and its brokers. */
+export interface DescribeCluster {
+  /**
+   * What this client may do with the cluster (KIP-430); from Kafka 2.3 on.
+   * @defaultValue false
+   */
+  includeAuthorizedOperations?: boolean | null | undefined
+  /**
+   * Brokers that the controller keeps out too (KIP-1073); from Kafka 4.0 on.
+   * @defaultValue false
+   */
+  includeFencedBrokers?: boolean | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** The settings of topics, brokers, log levels, groups or metrics subscriptions (KIP-133, KIP-226, KIP-569). Fails when one of them does not exist. A broker's are answered by that broker. */
+export interface DescribeConfigs {
+  /**
+   * What each setting is for; from Kafka 2.6 on.
+   * @defaultValue false
+   */
+  includeDocumentation?: boolean | null | undefined
+  /**
+   * Where else each setting has a value.
+   * @defaultValue false
+   */
+  includeSynonyms?: boolean | null | undefined
+  /** The things. */
+  resources: ConfigsOf[]
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** The tokens that this client may see (KIP-48). */
+export interface DescribeDelegationTokens {
+  /**
+   * Only those of these owners.
+   * @defaultValue of all
+   */
+  owners?: PrincipalName[] | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** The features in force, and those that the broker could do (KIP-584; Kafka 2.7 or newer). */
+export interface DescribeFeatures {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Describes groups of every type: classic, consumer (KIP-848), share (KIP-932) and streams (KIP-1071), with their members. One that does not exist has the `error` GROUP_ID_NOT_FOUND, the others are told. */
+export interface DescribeGroups {
+  /** Their ids. */
+  groups: string[]
+  /**
+   * What this client may do with each; from Kafka 2.3 on.
+   * @defaultValue false
+   */
+  includeAuthorizedOperations?: boolean | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** The folders where brokers keep logs, and the logs in them (KIP-113). A broker that cannot be asked has an `error`, the others are told. */
+export interface DescribeLogDirs {
+  /**
+   * Only these brokers, by node id.
+   * @defaultValue all
+   */
+  brokers?: number[] | null | undefined
+  /**
+   * Only the logs of these partitions.
+   * @defaultValue all
+   */
+  partitions?: TopicPartition[] | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** The metadata quorum of a cluster with KRaft (KIP-595, KIP-836; Kafka 3.3 or newer). */
+export interface DescribeMetadataQuorum {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** The producers that partitions know, and their open transactions (KIP-664; Kafka 2.8 or newer). A partition that cannot be told has an `error`, the others are told. */
+export interface DescribeProducers {
+  /**
+   * The node id of the broker that is asked.
+   * @defaultValue the leader of each
+   */
+  broker?: number | null | undefined
+  /** The partitions. */
+  partitions: TopicPartition[]
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Describes topics and their partitions, however many: page by page with Kafka 3.8 or newer (KIP-966). Fails when one of them does not exist. */
 export interface DescribeTopics {
+  /**
+   * What this client may do with each; from Kafka 2.3 on.
+   * @defaultValue false
+   */
+  includeAuthorizedOperations?: boolean | null | undefined
+  /**
+   * How many partitions the broker may tell at once. The result is the same.
+   * @defaultValue 2000
+   */
+  partitionsPerRequest?: number | null | undefined
   /**
    * How long the call may take in milliseconds, retries included.
    * @defaultValue `defaultApiTimeoutMs` of the client
@@ -402,6 +1011,64 @@ export interface DescribeTopics {
   topics: string[]
 }
 
+/** Describes transactions (KIP-664; Kafka 3.0 or newer). One that does not exist has an `error`, the others are told. */
+export interface DescribeTransactions {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+  /** Their transactional ids. */
+  transactionalIds: string[]
+}
+
+/** How users log in with SCRAM (KIP-554; Kafka 2.7 or newer), by name. A user that cannot be told has an `error`. */
+export interface DescribeUserScramCredentials {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+  /**
+   * Only these.
+   * @defaultValue all that use SCRAM
+   */
+  users?: string[] | null | undefined
+}
+
+/** Elects leaders of partitions (KIP-183, KIP-460). When some cannot be elected the others are, and the call fails. Without `partitions` only those that have a new leader are told. */
+export interface ElectLeaders {
+  /** Which leader; `unclean` may lose records and needs Kafka 2.4 or newer. */
+  election: ElectionType
+  /**
+   * The partitions.
+   * @defaultValue all that need an election
+   */
+  partitions?: TopicPartition[] | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** A partition whose leader was to be elected. */
+export interface ElectedLeader {
+  /** Whether it has a new leader; false: it had the right one. */
+  elected: boolean
+  /** The partition's number. */
+  partition: number
+  /** The topic's name. */
+  topic: string
+}
+
+/** Which leader is elected. */
+export type ElectionType =
+  /** The first of the replicas, if it is in sync. */
+  | 'preferred'
+  /** One that is not in sync if no other is there: records may be lost. */
+  | 'unclean'
+
 /** Answers a question of the engine. Unknown and late ids are ignored. */
 export interface EnvironmentAnswer {
   /** The answer as JSON; none is `null`. */
@@ -410,6 +1077,22 @@ export interface EnvironmentAnswer {
   error?: string | null | undefined
   /** The question's id. */
   id: number
+}
+
+/** Lets a token end (KIP-48), and tells when it does, in milliseconds since 1970. */
+export interface ExpireDelegationToken {
+  /** The token's secret. */
+  hmac: Uint8Array
+  /**
+   * After how many milliseconds from now.
+   * @defaultValue at once
+   */
+  periodMs?: number | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
 }
 
 /** What a fault rule does to a request. */
@@ -501,6 +1184,7 @@ export type FaultApi =
   | 'UpdateFeatures'
   | 'DescribeCluster'
   | 'DescribeProducers'
+  | 'UnregisterBroker'
   | 'DescribeTransactions'
   | 'ListTransactions'
   | 'ConsumerGroupHeartbeat'
@@ -513,6 +1197,9 @@ export type FaultApi =
   | 'ShareGroupDescribe'
   | 'ShareFetch'
   | 'ShareAcknowledge'
+  | 'AddRaftVoter'
+  | 'RemoveRaftVoter'
+  | 'StreamsGroupDescribe'
   | 'DescribeShareGroupOffsets'
   | 'AlterShareGroupOffsets'
   | 'DeleteShareGroupOffsets'
@@ -537,6 +1224,60 @@ export type FaultWhen =
   | 'before'
   /** The request takes effect. */
   | 'after'
+
+/** The levels of a feature. */
+export interface FeatureRange {
+  /** The highest. */
+  max: number
+  /** The lowest. */
+  min: number
+  /** Its name, such as `metadata.version`. */
+  name: string
+}
+
+/** A change of a feature's level. */
+export interface FeatureUpdate {
+  /** The level; 0 takes it out of force. */
+  level: number
+  /** Its name, such as `transaction.version`. */
+  name: string
+  /**
+   * In which direction.
+   * @defaultValue `upgrade`
+   */
+  upgrade?: UpgradeType | null | undefined
+}
+
+/** The features of a cluster. */
+export interface Features {
+  /** When that was last changed; none if the broker does not tell. */
+  epoch: number | null
+  /** What is in force, by name. */
+  finalized: FeatureRange[]
+  /** What the broker that was asked could do, by name. */
+  supported: FeatureRange[]
+}
+
+/** Takes transactional ids from the producers that have them; open transactions are aborted (KIP-664). When some cannot be taken the others are, and the call fails. */
+export interface FenceProducers {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+  /** The transactional ids. */
+  transactionalIds: string[]
+}
+
+/** A transactional id that was taken from its producer. */
+export interface FencedProducer {
+  /** The epoch that a producer would have to have. */
+  producerEpoch: number
+  /** The producer's id. */
+  producerId: number
+  /** The transactional id. */
+  transactionalId: string
+}
 
 /** A record up to which its partition is done. */
 export interface FinishedRecord {
@@ -566,6 +1307,32 @@ export interface FoundOffset {
   topic: string
 }
 
+/** A group in full. */
+export interface GroupDescription {
+  /** The epoch of its target assignment; none for a classic group. */
+  assignmentEpoch: number | null
+  /** The assignor in use, or the protocol of a classic group; none while there is none. */
+  assignor: string | null
+  /** What this client may do with it, if that was asked for. */
+  authorizedOperations: AclOperation[] | null
+  /** The node id of the broker that coordinates it. */
+  coordinator: number | null
+  /** Its epoch; none for a classic group. */
+  epoch: number | null
+  /** Why nothing more is known of it. */
+  error: KafkaError | null
+  /** Its id. */
+  groupId: string
+  /** `classic`, `consumer` (KIP-848), `share` (KIP-932) or `streams` (KIP-1071); none with an error. */
+  kind: string | null
+  /** Its members. */
+  members: GroupMember[]
+  /** Of a classic group: `consumer`, `connect`, … */
+  protocolType: string | null
+  /** Its state as Kafka writes it, such as `Stable` or `Empty`; none with an error. */
+  state: string | null
+}
+
 /** Who a consumer is in its group. */
 export interface GroupIdentity {
   /** The group's generation; none outside of one. */
@@ -576,6 +1343,76 @@ export interface GroupIdentity {
   groupInstanceId?: string | null | undefined
   /** The member's id; none outside of a generation. */
   memberId?: string | null | undefined
+}
+
+/** A group in a list. */
+export interface GroupListing {
+  /** The node id of the broker that coordinates it. */
+  coordinator: number
+  /** Its id. */
+  groupId: string
+  /** `classic`, `consumer`, `share` or `streams`; none with brokers older than 3.8. */
+  kind: string | null
+  /** `consumer`, `connect`, `share`, …; empty for a group that only has offsets. */
+  protocolType: string
+  /** Its state as Kafka writes it, such as `Stable` or `Empty`; none with brokers older than 2.6. */
+  state: string | null
+}
+
+/** A member of a group. */
+export interface GroupMember {
+  /** The partitions that it has. */
+  assignment: TopicPartition[]
+  /** Its client id. */
+  clientId: string
+  /** Its epoch; none in a classic group. */
+  epoch: number | null
+  /** Where it connects from. */
+  host: string
+  /** The name by which it is known across restarts (`group.instance.id`), if it has one. */
+  instanceId: string | null
+  /** Its id. */
+  memberId: string
+  /** Of a classic group: what the member told, in the form of its protocol. */
+  metadata: Uint8Array | null
+  /** Its rack, if it told one. */
+  rackId: string | null
+  /** Of a classic group: what the member was told, in the form of its protocol. */
+  rawAssignment: Uint8Array | null
+  /** The pattern that it subscribes to, if there is one. */
+  subscribedPattern: string | null
+  /** The topics that it subscribes to by name. */
+  subscribedTopics: string[]
+  /** The partitions that it shall have; none where the group has no such thing. */
+  targetAssignment: TopicPartition[] | null
+  /** The tasks that it runs, in a streams group. */
+  tasks: StreamsTask[]
+}
+
+/** What a group has committed for a partition. */
+export interface GroupOffset {
+  /** Why it cannot be told. */
+  error: KafkaError | null
+  /** Leader epoch of the record before, if it is known. */
+  leaderEpoch: number | null
+  /** The text that it was committed with; empty without one. */
+  metadata: string | null
+  /** Offset of the next record to read; none with an error. */
+  offset: number | null
+  /** The partition's number. */
+  partition: number
+  /** The topic's name. */
+  topic: string
+}
+
+/** What a group has committed. */
+export interface GroupOffsets {
+  /** Why they cannot be told. */
+  error: KafkaError | null
+  /** Its id. */
+  groupId: string
+  /** The offsets; partitions without one are left out. */
+  offsets: GroupOffset[]
 }
 
 /** A consumer's group. */
@@ -590,6 +1427,23 @@ export interface GroupStatistics {
   rebalance_cnt: number
   /** `up` as a member of a generation, else `init`. */
   state: string
+}
+
+/** A transaction to abort in one partition, as `describeProducers` tells it. */
+export interface HangingTransaction {
+  /**
+   * The coordinator's epoch.
+   * @defaultValue 0
+   */
+  coordinatorEpoch?: number | null | undefined
+  /** The partition's number, from 0. */
+  partition: number
+  /** Its producer's epoch. */
+  producerEpoch: number
+  /** Its producer's id. */
+  producerId: number
+  /** The topic's name. */
+  topic: string
 }
 
 /** A header of a record to append. */
@@ -614,6 +1468,115 @@ export interface IdentityStatistics {
   txn_state: string
 }
 
+/** Changes settings and leaves the others as they are (KIP-339; Kafka 2.3 or newer). When some things cannot be changed the others are, and the call fails. */
+export interface IncrementalAlterConfigs {
+  /** The things, with what is changed. */
+  resources: ConfigChanges[]
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+  /**
+   * Only check whether they could be changed.
+   * @defaultValue false
+   */
+  validateOnly?: boolean | null | undefined
+}
+
+/** The names of the subscriptions to metrics of clients (KIP-714; Kafka 3.7 or newer). */
+export interface ListClientMetricsResources {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Lists what has settings of its own (KIP-1142; Kafka 4.1 or newer), by kind and name. */
+export interface ListConfigResources {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+  /**
+   * Only these kinds.
+   * @defaultValue all
+   */
+  types?: ConfigKind[] | null | undefined
+}
+
+/** What groups have committed (KIP-222, KIP-709). A group or partition that cannot be told has an `error`, the others are told. */
+export interface ListConsumerGroupOffsets {
+  /** The groups. */
+  groups: OffsetsOf[]
+  /**
+   * Waits for open transactions that commit offsets (KIP-447); from Kafka 2.5 on.
+   * @defaultValue false
+   */
+  requireStable?: boolean | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Lists the groups of the cluster by id: every broker is asked (KIP-518, KIP-848). */
+export interface ListGroups {
+  /**
+   * Only those of one of these protocol types, such as `connect`.
+   * @defaultValue all
+   */
+  protocolTypes?: string[] | null | undefined
+  /**
+   * Only those in one of these states, such as `Empty`; from Kafka 2.6 on.
+   * @defaultValue all
+   */
+  states?: string[] | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+  /**
+   * Only those of one of these types, such as `consumer`; from Kafka 3.8 on.
+   * @defaultValue all
+   */
+  types?: string[] | null | undefined
+}
+
+/** Looks up offsets of partitions (KIP-396), asking their leaders. A partition that cannot be looked up has an `error`, the others are told. */
+export interface ListOffsets {
+  /** The partitions, with the offset wanted of each. */
+  partitions: OffsetOf[]
+  /**
+   * Records of open transactions are not there yet.
+   * @defaultValue false
+   */
+  readCommitted?: boolean | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** The partitions whose copies are being moved (KIP-455; Kafka 2.4 or newer). */
+export interface ListPartitionReassignments {
+  /**
+   * Only these.
+   * @defaultValue all
+   */
+  partitions?: TopicPartition[] | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
 /** Lists all topics that this client may see, by name. */
 export interface ListTopics {
   /**
@@ -626,6 +1589,92 @@ export interface ListTopics {
    * @defaultValue `defaultApiTimeoutMs` of the client
    */
   timeoutMs?: number | null | undefined
+}
+
+/** Lists the transactional ids of the cluster: every broker is asked (KIP-664; Kafka 3.0 or newer). */
+export interface ListTransactions {
+  /**
+   * Only ids that this regular expression (RE2) matches as a whole (KIP-1152); from Kafka 4.1 on.
+   * @defaultValue all
+   */
+  pattern?: string | null | undefined
+  /**
+   * Only those of these producers.
+   * @defaultValue all
+   */
+  producerIds?: number[] | null | undefined
+  /**
+   * Only those that have been open for more milliseconds (KIP-994); from Kafka 3.8 on.
+   * @defaultValue all
+   */
+  runningLongerMs?: number | null | undefined
+  /**
+   * Only those in one of these states, such as `Ongoing`.
+   * @defaultValue all
+   */
+  states?: string[] | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** An offset that was looked up. */
+export interface ListedOffset {
+  /** Why there is none for this partition. */
+  error: KafkaError | null
+  /** The epoch of the leader that wrote it; none if the broker does not tell. */
+  leaderEpoch: number | null
+  /** The offset; none if no record is like that, or with an error. */
+  offset: number | null
+  /** The partition's number. */
+  partition: number
+  /** The record's timestamp in milliseconds since 1970, where one was looked for. */
+  timestamp: number | null
+  /** The topic's name. */
+  topic: string
+}
+
+/** A folder where a broker keeps logs. */
+export interface LogDir {
+  /** Why it cannot be used, if so. */
+  error: KafkaError | null
+  /** Its path. */
+  path: string
+  /** The logs in it, by topic and partition. */
+  replicas: LogDirReplica[]
+  /** The size of its disk in bytes (KIP-827); none with brokers older than 3.3. */
+  totalBytes: number | null
+  /** The bytes that are free on it (KIP-827); none with brokers older than 3.3. */
+  usableBytes: number | null
+}
+
+/** The log of a partition in a folder. */
+export interface LogDirReplica {
+  /** Whether it is being moved here. */
+  future: boolean
+  /** How many offsets it is behind: while it is being moved here behind the log elsewhere. */
+  offsetLag: number
+  /** The partition's number. */
+  partition: number
+  /** Its size in bytes. */
+  size: number
+  /** The topic's name. */
+  topic: string
+}
+
+/** More partitions for a topic. */
+export interface NewPartitions {
+  /**
+   * For each new partition the nodes that hold it, the preferred leader first.
+   * @defaultValue the broker chooses
+   */
+  assignments?: number[][] | null | undefined
+  /** How many it has then. */
+  count: number
+  /** The topic's name. */
+  topic: string
 }
 
 /** A topic to create. */
@@ -654,6 +1703,62 @@ export interface NewTopic {
   topic: string
 }
 
+/** An offset to look up. */
+export interface OffsetOf {
+  /** Which one. */
+  offset: OffsetSpec
+  /** The partition's number, from 0. */
+  partition: number
+  /** The topic's name. */
+  topic: string
+}
+
+/** Which offset of a partition. */
+export type OffsetSpec =
+  /** The first there is. */
+  | {
+      /** Which of them this is. */
+      kind: 'earliest'
+    }
+  /** The next to be written; with `readCommitted` the last stable one. */
+  | {
+      /** Which of them this is. */
+      kind: 'latest'
+    }
+  /** The first whose timestamp is this or later. */
+  | {
+      /** Which of them this is. */
+      kind: 'timestamp'
+      /** Milliseconds since 1970. */
+      timestamp: number
+    }
+  /** That of the record with the largest timestamp (KIP-734; Kafka 3.0 or newer). */
+  | {
+      /** Which of them this is. */
+      kind: 'maxTimestamp'
+    }
+  /** The first on the leader's own disk (KIP-405; Kafka 3.4 or newer). */
+  | {
+      /** Which of them this is. */
+      kind: 'earliestLocal'
+    }
+  /** The last in remote storage (KIP-1005; Kafka 3.9 or newer). */
+  | {
+      /** Which of them this is. */
+      kind: 'latestTiered'
+    }
+
+/** A group whose offsets are asked for. */
+export interface OffsetsOf {
+  /** Its id. */
+  groupId: string
+  /**
+   * Only these partitions.
+   * @defaultValue all for which it has an offset
+   */
+  partitions?: TopicPartition[] | null | undefined
+}
+
 /** Offsets to be committed by a transaction, and as whom. */
 export interface OffsetsOfGroup {
   /** As whom. */
@@ -662,10 +1767,28 @@ export interface OffsetsOfGroup {
   offsets: PartitionOffset[]
 }
 
+/** A partition whose copies are being moved. */
+export interface OngoingReassignment {
+  /** Nodes that are to get one. */
+  adding: number[]
+  /** The partition's number. */
+  partition: number
+  /** Nodes whose copy goes. */
+  removing: number[]
+  /** Nodes with a copy now, those that come and those that go included. */
+  replicas: number[]
+  /** The topic's name. */
+  topic: string
+}
+
 /** A partition in full. */
 export interface PartitionDescription {
+  /** Nodes that are not in sync and may lead without a loss all the same (KIP-966); none if the broker does not tell. */
+  eligible: number[] | null
   /** Nodes whose copy is in sync. */
   inSync: number[]
+  /** Nodes that were eligible when the last of them went (KIP-966); none if the broker does not tell. */
+  lastKnownEligible: number[] | null
   /** The leader's node id; none while there is none. */
   leader: number | null
   /** The leader's epoch; none if the broker does not tell. */
@@ -740,6 +1863,28 @@ export interface PartitionProduce {
   topic: string
 }
 
+/** The producers that a partition knows. */
+export interface PartitionProducers {
+  /** Why they cannot be told. */
+  error: KafkaError | null
+  /** The partition's number. */
+  partition: number
+  /** The producers. */
+  producers: ActiveProducer[]
+  /** The topic's name. */
+  topic: string
+}
+
+/** A partition and the nodes that shall hold it. */
+export interface PartitionReassignment {
+  /** The partition's number, from 0. */
+  partition: number
+  /** The nodes, the preferred leader first; absent: stops what was begun. */
+  replicas?: number[] | null | undefined
+  /** The topic's name. */
+  topic: string
+}
+
 /** A partition and where to read it from. */
 export interface PartitionStart {
   /** The partition's number, from 0. */
@@ -806,6 +1951,25 @@ export interface PartitionStatistics {
   xmit_msgq_cnt: number
 }
 
+/** Somebody. */
+export interface Principal {
+  /** The kind: `User`. */
+  kind: string
+  /** The name. */
+  name: string
+}
+
+/** Somebody. */
+export interface PrincipalName {
+  /**
+   * The kind.
+   * @defaultValue `User`
+   */
+  kind?: string | null | undefined
+  /** The name. */
+  name: string
+}
+
 /** Aborts the transaction. */
 export type ProducerAbortTransaction = Record<string, never>
 
@@ -834,6 +1998,95 @@ export type ProducerFlush = Record<string, never>
 
 /** What a producer has done and holds now. Its windows cover the time since the last call. */
 export type ProducerStatistics = Record<string, never>
+
+/** The metadata quorum. */
+export interface Quorum {
+  /** Up to where its log is agreed upon. */
+  highWatermark: number
+  /** The node that leads it; none while there is none. */
+  leader: number | null
+  /** The leader's epoch. */
+  leaderEpoch: number
+  /** The nodes that only read. */
+  observers: QuorumReplica[]
+  /** The nodes that vote. */
+  voters: QuorumReplica[]
+}
+
+/** A node of the metadata quorum. */
+export interface QuorumReplica {
+  /** The id of its folder; none with brokers older than 3.9. */
+  directory: string | null
+  /** Its node id. */
+  id: number
+  /** When it last had everything, in milliseconds since 1970; none if the broker does not tell. */
+  lastCaughtUp: number | null
+  /** When it last fetched, in milliseconds since 1970; none if the broker does not tell. */
+  lastFetch: number | null
+  /** The end of its log. */
+  logEndOffset: number
+}
+
+/** A quota. */
+export interface Quota {
+  /** Its name. */
+  name: string
+  /** Its value: bytes per second, percent, … by its name. */
+  value: number
+}
+
+/** A change of the quotas of one entity. */
+export interface QuotaChanges {
+  /** What they are for, such as a user with a client id. */
+  entity: QuotaEntity[]
+  /**
+   * Names of those that go.
+   * @defaultValue none
+   */
+  remove?: string[] | null | undefined
+  /**
+   * New values by name, such as `producer_byte_rate`.
+   * @defaultValue none
+   */
+  set?: Record<string, number> | null | undefined
+}
+
+/** A part of what a quota is for. */
+export interface QuotaEntity {
+  /** `user`, `client-id` or `ip`. */
+  kind: string
+  /** Its name; none: all that have no quota of their own. */
+  name?: string | null | undefined
+}
+
+/** Which quotas are looked for. Without `name` and `byDefault`: those of any. */
+export interface QuotaFilter {
+  /**
+   * The one for all that have none of their own.
+   * @defaultValue false
+   */
+  byDefault?: boolean | null | undefined
+  /** `user`, `client-id` or `ip`. */
+  kind: string
+  /** The one of this name. */
+  name?: string | null | undefined
+}
+
+/** The quotas of one entity. */
+export interface Quotas {
+  /** What they are for, such as a user with a client id. */
+  entity: QuotaEntity[]
+  /** By name, such as `producer_byte_rate`. */
+  quotas: Quota[]
+}
+
+/** A voter of the metadata quorum. */
+export interface RaftVoter {
+  /** The id of its folder, as `describeMetadataQuorum` tells it. */
+  directory: string
+  /** Its node id. */
+  id: number
+}
 
 /** A record as it was read. */
 export interface ReadRecord {
@@ -883,6 +2136,97 @@ export interface RecordToAppend {
   value?: Uint8Array | null | undefined
 }
 
+/** Records to delete. */
+export interface RecordsBefore {
+  /**
+   * All records before this offset go.
+   * @defaultValue all that are there
+   */
+  beforeOffset?: number | null | undefined
+  /** The partition's number, from 0. */
+  partition: number
+  /** The topic's name. */
+  topic: string
+}
+
+/** Takes members out of a group (KIP-345; Kafka 2.4 or newer). A static member can join again, others join by themselves. When some cannot be removed the others are, and the call fails. */
+export interface RemoveMembersFromConsumerGroup {
+  /** The group's id. */
+  groupId: string
+  /**
+   * The members.
+   * @defaultValue all of them
+   */
+  members?: RemovedMember[] | null | undefined
+  /**
+   * Why, for the broker's log.
+   * @defaultValue none
+   */
+  reason?: string | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Takes a controller's vote in the metadata quorum (KIP-853; Kafka 3.9 or newer, with a quorum that can change). */
+export interface RemoveRaftVoter {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+  /** The controller. */
+  voter: RaftVoter
+}
+
+/** A member of a group, by one of its names. */
+export interface RemovedMember {
+  /** The name by which it is known across restarts (`group.instance.id`). */
+  instanceId?: string | null | undefined
+  /** The id that the coordinator gave it. */
+  memberId?: string | null | undefined
+}
+
+/** Makes a token last longer (KIP-48), and tells when it ends then, in milliseconds since 1970. */
+export interface RenewDelegationToken {
+  /** The token's secret. */
+  hmac: Uint8Array
+  /**
+   * For how many milliseconds from now.
+   * @defaultValue the broker's `delegation.token.expiry.time.ms`
+   */
+  periodMs?: number | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** A copy of a partition to move to another folder of its broker. */
+export interface ReplicaMove {
+  /** The broker's node id. */
+  broker: number
+  /** The partition's number, from 0. */
+  partition: number
+  /** The folder's path. */
+  path: string
+  /** The topic's name. */
+  topic: string
+}
+
+/** The settings of one thing. */
+export interface ResourceConfigs {
+  /** Its settings, in the broker's order. */
+  configs: ConfigEntry[]
+  /** Its name. */
+  name: string
+  /** What it is. */
+  type: ConfigKind
+}
+
 /** A broker that runs. */
 export interface RunningBroker {
   /** Host and port that it listens on. */
@@ -890,6 +2234,40 @@ export interface RunningBroker {
   /** Its handle. */
   handle: number
 }
+
+/** A change of how a user logs in. */
+export interface ScramChange {
+  /**
+   * How often the password is hashed: 4096 to 16384.
+   * @defaultValue 4096
+   */
+  iterations?: number | null | undefined
+  /** The mechanism. */
+  mechanism: ScramMechanism
+  /** The new password; absent: the user can no longer log in with the mechanism. It never leaves this process, and never shows in a log or an error. */
+  password?: string | null | undefined
+  /**
+   * The salt.
+   * @defaultValue a random one
+   */
+  salt?: Uint8Array | null | undefined
+  /** The user's name. */
+  user: string
+}
+
+/** A way to log in. */
+export interface ScramCredential {
+  /** How often the password is hashed. */
+  iterations: number
+  /** The mechanism. */
+  mechanism: ScramMechanism
+}
+
+/** How a user proves to know the password. */
+export type ScramMechanism =
+  | 'SCRAM-SHA-256'
+  | 'SCRAM-SHA-512'
+  | (string & {})
 
 /** Why a partition stands still: see `Stall.reason`. */
 export type StallReason =
@@ -992,6 +2370,16 @@ export interface Statistics {
   type: string
 }
 
+/** Tasks of one subtopology that a member of a streams group has. */
+export interface StreamsTask {
+  /** Its partitions. */
+  partitions: number[]
+  /** `active`, `standby` or `warmup`. */
+  role: string
+  /** The subtopology's id. */
+  subtopology: string
+}
+
 /** Asks the language a question named `test`, and gives its answer back. */
 export interface TestAsk {
   /** How long it has, in milliseconds. */
@@ -1049,6 +2437,8 @@ export interface TestValues {
 
 /** A topic in full. */
 export interface TopicDescription {
+  /** What this client may do with it, if that was asked for. */
+  authorizedOperations: AclOperation[] | null
   /** Its id; none with brokers older than 2.8. */
   id: string | null
   /** Whether it is Kafka's own. */
@@ -1097,6 +2487,96 @@ export interface TopicStatistics {
   topic: string
 }
 
+/** A transaction in full. */
+export interface TransactionDescription {
+  /** The node id of the broker that coordinates it. */
+  coordinator: number | null
+  /** Why nothing more is known of it. */
+  error: KafkaError | null
+  /** The partitions in it. */
+  partitions: TopicPartition[]
+  /** Its producer's epoch; none with an error. */
+  producerEpoch: number | null
+  /** Its producer's id; none with an error. */
+  producerId: number | null
+  /** When it began, in milliseconds since 1970; none if none is open. */
+  startTime: number | null
+  /** Its state as Kafka writes it, such as `Ongoing`; none with an error. */
+  state: string | null
+  /** After how many milliseconds it is aborted; none with an error. */
+  timeoutMs: number | null
+  /** Its transactional id. */
+  transactionalId: string
+}
+
+/** A transactional id in a list. */
+export interface TransactionListing {
+  /** The node id of the broker that coordinates it. */
+  coordinator: number
+  /** Its producer's id. */
+  producerId: number
+  /** The state of its transaction as Kafka writes it, such as `Ongoing` or `CompleteCommit`. */
+  state: string
+  /** The id. */
+  transactionalId: string
+}
+
+/** Forgets a broker that is gone for good, in a cluster with KRaft (KIP-631; Kafka 2.8 or newer). */
+export interface UnregisterBroker {
+  /** Its node id. */
+  broker: number
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Changes the levels of features (KIP-584, KIP-778; Kafka 2.7 or newer): all or none. */
+export interface UpdateFeatures {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+  /** The changes. */
+  updates: FeatureUpdate[]
+  /**
+   * Only check whether they could be made; from Kafka 3.3 on.
+   * @defaultValue false
+   */
+  validateOnly?: boolean | null | undefined
+}
+
+/** How a feature's level may change. */
+export type UpgradeType =
+  /** Only up. */
+  | 'upgrade'
+  /** Down, if nothing is lost. */
+  | 'safeDowngrade'
+  /** Down, even if something is lost. */
+  | 'unsafeDowngrade'
+
+/** How a user logs in. */
+export interface UserScramCredentials {
+  /** The ways there are. */
+  credentials: ScramCredential[]
+  /** Why they cannot be told. */
+  error: KafkaError | null
+  /** The user's name. */
+  user: string
+}
+
+/** Where a voter listens. */
+export interface VoterEndpoint {
+  /** Its host. */
+  host: string
+  /** The listener's name, such as `CONTROLLER`. */
+  name: string
+  /** Its port. */
+  port: number
+}
+
 /** Values of a window of time: their number, and how they are spread. Percentiles are at most 6 % too high. */
 export interface Window {
   /** The mean. */
@@ -1127,9 +2607,51 @@ export interface Window {
 export interface Operations {
   'admin.createTopics': { request: CreateTopics; response: CreatedTopic[] }
   'admin.deleteTopics': { request: DeleteTopics; response: void }
+  'admin.deleteTopicsById': { request: DeleteTopicsById; response: void }
   'admin.listTopics': { request: ListTopics; response: TopicListing[] }
   'admin.describeTopics': { request: DescribeTopics; response: TopicDescription[] }
+  'admin.createPartitions': { request: CreatePartitions; response: void }
+  'admin.deleteRecords': { request: DeleteRecords; response: DeletedRecords[] }
+  'admin.listOffsets': { request: ListOffsets; response: ListedOffset[] }
+  'admin.electLeaders': { request: ElectLeaders; response: ElectedLeader[] }
+  'admin.describeConfigs': { request: DescribeConfigs; response: ResourceConfigs[] }
+  'admin.incrementalAlterConfigs': { request: IncrementalAlterConfigs; response: void }
+  'admin.listConfigResources': { request: ListConfigResources; response: ConfigResource[] }
+  'admin.listClientMetricsResources': { request: ListClientMetricsResources; response: string[] }
   'admin.describeCluster': { request: DescribeCluster; response: ClusterDescription }
+  'admin.describeFeatures': { request: DescribeFeatures; response: Features }
+  'admin.updateFeatures': { request: UpdateFeatures; response: void }
+  'admin.describeMetadataQuorum': { request: DescribeMetadataQuorum; response: Quorum }
+  'admin.addRaftVoter': { request: AddRaftVoter; response: void }
+  'admin.removeRaftVoter': { request: RemoveRaftVoter; response: void }
+  'admin.unregisterBroker': { request: UnregisterBroker; response: void }
+  'admin.listGroups': { request: ListGroups; response: GroupListing[] }
+  'admin.describeGroups': { request: DescribeGroups; response: GroupDescription[] }
+  'admin.deleteGroups': { request: DeleteGroups; response: void }
+  'admin.listConsumerGroupOffsets': { request: ListConsumerGroupOffsets; response: GroupOffsets[] }
+  'admin.alterConsumerGroupOffsets': { request: AlterConsumerGroupOffsets; response: void }
+  'admin.deleteConsumerGroupOffsets': { request: DeleteConsumerGroupOffsets; response: void }
+  'admin.removeMembersFromConsumerGroup': { request: RemoveMembersFromConsumerGroup; response: void }
+  'admin.createAcls': { request: CreateAcls; response: void }
+  'admin.describeAcls': { request: DescribeAcls; response: Acl[] }
+  'admin.deleteAcls': { request: DeleteAcls; response: Acl[] }
+  'admin.describeClientQuotas': { request: DescribeClientQuotas; response: Quotas[] }
+  'admin.alterClientQuotas': { request: AlterClientQuotas; response: void }
+  'admin.describeUserScramCredentials': { request: DescribeUserScramCredentials; response: UserScramCredentials[] }
+  'admin.alterUserScramCredentials': { request: AlterUserScramCredentials; response: void }
+  'admin.createDelegationToken': { request: CreateDelegationToken; response: DelegationToken }
+  'admin.renewDelegationToken': { request: RenewDelegationToken; response: number }
+  'admin.expireDelegationToken': { request: ExpireDelegationToken; response: number }
+  'admin.describeDelegationTokens': { request: DescribeDelegationTokens; response: DelegationToken[] }
+  'admin.describeLogDirs': { request: DescribeLogDirs; response: BrokerLogDirs[] }
+  'admin.alterReplicaLogDirs': { request: AlterReplicaLogDirs; response: void }
+  'admin.alterPartitionReassignments': { request: AlterPartitionReassignments; response: void }
+  'admin.listPartitionReassignments': { request: ListPartitionReassignments; response: OngoingReassignment[] }
+  'admin.listTransactions': { request: ListTransactions; response: TransactionListing[] }
+  'admin.describeTransactions': { request: DescribeTransactions; response: TransactionDescription[] }
+  'admin.describeProducers': { request: DescribeProducers; response: PartitionProducers[] }
+  'admin.abortTransaction': { request: AbortTransaction; response: void }
+  'admin.fenceProducers': { request: FenceProducers; response: FencedProducer[] }
   'client.close': { request: ClientClose; response: void }
   'partition.produce': { request: PartitionProduce; response: AppendedBatch }
   'partition.fetch': { request: PartitionFetch; response: ReadRecords }
@@ -1181,6 +2703,112 @@ export interface Operations {
 /** The name of an operation. */
 export type OperationName = keyof Operations
 
+const encodeHangingTransaction = exact({
+  coordinatorEpoch: maybe(whole(-2147483648, 2147483647)),
+  partition: whole(0, 2147483647),
+  producerEpoch: whole(-32768, 32767),
+  producerId: int64,
+  topic: text,
+})
+const encodeAbortTransaction = exact({
+  timeoutMs: maybe(whole(0, 4294967295)),
+  transaction: encodeHangingTransaction,
+})
+const encodeAclOperation = text
+const encodeAclPatternType = text
+const encodeAclPermission = text
+const encodeAclResourceType = text
+const encodeAcl = exact({
+  host: text,
+  operation: encodeAclOperation,
+  patternType: encodeAclPatternType,
+  permission: encodeAclPermission,
+  principal: text,
+  resourceName: text,
+  resourceType: encodeAclResourceType,
+})
+const encodeAclFilter = exact({
+  host: maybe(text),
+  operation: maybe(encodeAclOperation),
+  patternType: maybe(encodeAclPatternType),
+  permission: maybe(encodeAclPermission),
+  principal: maybe(text),
+  resourceName: maybe(text),
+  resourceType: maybe(encodeAclResourceType),
+})
+const encodeRaftVoter = exact({
+  directory: text,
+  id: whole(0, 2147483647),
+})
+const encodeVoterEndpoint = exact({
+  host: text,
+  name: text,
+  port: whole(0, 65535),
+})
+const encodeAddRaftVoter = exact({
+  endpoints: list(encodeVoterEndpoint),
+  timeoutMs: maybe(whole(0, 4294967295)),
+  voter: encodeRaftVoter,
+})
+const encodeQuotaEntity = exact({
+  kind: text,
+  name: maybe(text),
+})
+const encodeQuotaChanges = exact({
+  entity: list(encodeQuotaEntity),
+  remove: maybe(list(text)),
+  set: maybe(map(double)),
+})
+const encodeAlterClientQuotas = exact({
+  changes: list(encodeQuotaChanges),
+  timeoutMs: maybe(whole(0, 4294967295)),
+  validateOnly: maybe(flag),
+})
+const encodeAlterConfigOp = text
+const encodePartitionOffset = object({
+  leaderEpoch: maybe(whole(0, 2147483647)),
+  metadata: maybe(text),
+  offset: int64,
+  partition: whole(0, 2147483647),
+  topic: text,
+})
+const encodeAlterConsumerGroupOffsets = exact({
+  groupId: text,
+  offsets: list(encodePartitionOffset),
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
+const encodePartitionReassignment = exact({
+  partition: whole(0, 2147483647),
+  replicas: maybe(list(whole(-2147483648, 2147483647))),
+  topic: text,
+})
+const encodeAlterPartitionReassignments = exact({
+  allowReplicationFactorChange: maybe(flag),
+  partitions: list(encodePartitionReassignment),
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
+const encodeReplicaMove = exact({
+  broker: whole(-2147483648, 2147483647),
+  partition: whole(0, 2147483647),
+  path: text,
+  topic: text,
+})
+const encodeAlterReplicaLogDirs = exact({
+  replicas: list(encodeReplicaMove),
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
+const encodeScramMechanism = text
+const encodeScramChange = exact({
+  iterations: maybe(whole(-2147483648, 2147483647)),
+  mechanism: encodeScramMechanism,
+  password: maybe(text),
+  salt: maybe(bytes),
+  user: text,
+})
+const encodeAlterUserScramCredentials = exact({
+  changes: list(encodeScramChange),
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
 const encodeFaultCode = named(-32768, 32767)
 const encodeFaultWhen = oneOf('before', 'after')
 const encodeFaultAction = variants({
@@ -1240,6 +2868,22 @@ const encodeBrokerStop = object({})
 const encodeClientClose = object({})
 const encodeClientMetrics = object({})
 const encodeClientStatistics = object({})
+const encodeConfigChange = exact({
+  name: text,
+  operation: maybe(encodeAlterConfigOp),
+  value: maybe(text),
+})
+const encodeConfigKind = text
+const encodeConfigChanges = exact({
+  configs: list(encodeConfigChange),
+  name: text,
+  type: encodeConfigKind,
+})
+const encodeConfigsOf = exact({
+  keys: maybe(list(text)),
+  name: text,
+  type: encodeConfigKind,
+})
 const encodeStart = variants({
   offset: object({
     kind: oneOf('offset'),
@@ -1273,13 +2917,6 @@ const encodeConsumerClose = object({
   timeoutMs: maybe(whole(0, 4294967295)),
 })
 const encodeConsumerCloseTimeout = object({})
-const encodePartitionOffset = object({
-  leaderEpoch: maybe(whole(0, 2147483647)),
-  metadata: maybe(text),
-  offset: int64,
-  partition: whole(0, 2147483647),
-  topic: text,
-})
 const encodeConsumerCommit = object({
   offsets: maybe(list(encodePartitionOffset)),
 })
@@ -1341,6 +2978,30 @@ const encodeConsumerWatermarks = object({
   partition: whole(0, 2147483647),
   topic: text,
 })
+const encodeCreateAcls = exact({
+  acls: list(encodeAcl),
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
+const encodePrincipalName = exact({
+  kind: maybe(text),
+  name: text,
+})
+const encodeCreateDelegationToken = exact({
+  lifetimeMs: maybe(int64),
+  owner: maybe(encodePrincipalName),
+  renewers: maybe(list(encodePrincipalName)),
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
+const encodeNewPartitions = exact({
+  assignments: maybe(list(list(whole(-2147483648, 2147483647)))),
+  count: whole(1, 2147483647),
+  topic: text,
+})
+const encodeCreatePartitions = exact({
+  timeoutMs: maybe(whole(0, 4294967295)),
+  topics: list(encodeNewPartitions),
+  validateOnly: maybe(flag),
+})
 const encodeNewTopic = exact({
   assignments: maybe(list(list(whole(-2147483648, 2147483647)))),
   configs: maybe(map(text)),
@@ -1353,21 +3014,125 @@ const encodeCreateTopics = exact({
   topics: list(encodeNewTopic),
   validateOnly: maybe(flag),
 })
+const encodeDeleteAcls = exact({
+  filters: list(encodeAclFilter),
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
+const encodeDeleteConsumerGroupOffsets = exact({
+  groupId: text,
+  partitions: list(encodeTopicPartition),
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
+const encodeDeleteGroups = exact({
+  groups: list(text),
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
+const encodeRecordsBefore = exact({
+  beforeOffset: maybe(int64),
+  partition: whole(0, 2147483647),
+  topic: text,
+})
+const encodeDeleteRecords = exact({
+  partitions: list(encodeRecordsBefore),
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
 const encodeDeleteTopics = exact({
   timeoutMs: maybe(whole(0, 4294967295)),
   topics: list(text),
 })
+const encodeDeleteTopicsById = exact({
+  ids: list(text),
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
+const encodeDescribeAcls = exact({
+  filter: encodeAclFilter,
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
+const encodeQuotaFilter = exact({
+  byDefault: maybe(flag),
+  kind: text,
+  name: maybe(text),
+})
+const encodeDescribeClientQuotas = exact({
+  filters: list(encodeQuotaFilter),
+  strict: maybe(flag),
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
 const encodeDescribeCluster = exact({
+  includeAuthorizedOperations: maybe(flag),
+  includeFencedBrokers: maybe(flag),
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
+const encodeDescribeConfigs = exact({
+  includeDocumentation: maybe(flag),
+  includeSynonyms: maybe(flag),
+  resources: list(encodeConfigsOf),
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
+const encodeDescribeDelegationTokens = exact({
+  owners: maybe(list(encodePrincipalName)),
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
+const encodeDescribeFeatures = exact({
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
+const encodeDescribeGroups = exact({
+  groups: list(text),
+  includeAuthorizedOperations: maybe(flag),
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
+const encodeDescribeLogDirs = exact({
+  brokers: maybe(list(whole(-2147483648, 2147483647))),
+  partitions: maybe(list(encodeTopicPartition)),
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
+const encodeDescribeMetadataQuorum = exact({
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
+const encodeDescribeProducers = exact({
+  broker: maybe(whole(-2147483648, 2147483647)),
+  partitions: list(encodeTopicPartition),
   timeoutMs: maybe(whole(0, 4294967295)),
 })
 const encodeDescribeTopics = exact({
+  includeAuthorizedOperations: maybe(flag),
+  partitionsPerRequest: maybe(whole(1, 2147483647)),
   timeoutMs: maybe(whole(0, 4294967295)),
   topics: list(text),
+})
+const encodeDescribeTransactions = exact({
+  timeoutMs: maybe(whole(0, 4294967295)),
+  transactionalIds: list(text),
+})
+const encodeDescribeUserScramCredentials = exact({
+  timeoutMs: maybe(whole(0, 4294967295)),
+  users: maybe(list(text)),
+})
+const encodeElectionType = oneOf('preferred', 'unclean')
+const encodeElectLeaders = exact({
+  election: encodeElectionType,
+  partitions: maybe(list(encodeTopicPartition)),
+  timeoutMs: maybe(whole(0, 4294967295)),
 })
 const encodeEnvironmentAnswer = object({
   answer: maybe(text),
   error: maybe(text),
   id: int64,
+})
+const encodeExpireDelegationToken = exact({
+  hmac: bytes,
+  periodMs: maybe(int64),
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
+const encodeUpgradeType = oneOf('upgrade', 'safeDowngrade', 'unsafeDowngrade')
+const encodeFeatureUpdate = exact({
+  level: whole(-32768, 32767),
+  name: text,
+  upgrade: maybe(encodeUpgradeType),
+})
+const encodeFenceProducers = exact({
+  timeoutMs: maybe(whole(0, 4294967295)),
+  transactionalIds: list(text),
 })
 const encodeGroupIdentity = object({
   generation: maybe(whole(-2147483648, 2147483647)),
@@ -1379,8 +3144,77 @@ const encodeHeaderToAppend = object({
   name: text,
   value: maybe(bytes),
 })
+const encodeIncrementalAlterConfigs = exact({
+  resources: list(encodeConfigChanges),
+  timeoutMs: maybe(whole(0, 4294967295)),
+  validateOnly: maybe(flag),
+})
+const encodeListClientMetricsResources = exact({
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
+const encodeListConfigResources = exact({
+  timeoutMs: maybe(whole(0, 4294967295)),
+  types: maybe(list(encodeConfigKind)),
+})
+const encodeOffsetsOf = exact({
+  groupId: text,
+  partitions: maybe(list(encodeTopicPartition)),
+})
+const encodeListConsumerGroupOffsets = exact({
+  groups: list(encodeOffsetsOf),
+  requireStable: maybe(flag),
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
+const encodeListGroups = exact({
+  protocolTypes: maybe(list(text)),
+  states: maybe(list(text)),
+  timeoutMs: maybe(whole(0, 4294967295)),
+  types: maybe(list(text)),
+})
+const encodeOffsetSpec = variants({
+  earliest: exact({
+    kind: oneOf('earliest'),
+  }),
+  latest: exact({
+    kind: oneOf('latest'),
+  }),
+  timestamp: exact({
+    kind: oneOf('timestamp'),
+    timestamp: int64,
+  }),
+  maxTimestamp: exact({
+    kind: oneOf('maxTimestamp'),
+  }),
+  earliestLocal: exact({
+    kind: oneOf('earliestLocal'),
+  }),
+  latestTiered: exact({
+    kind: oneOf('latestTiered'),
+  }),
+})
+const encodeOffsetOf = exact({
+  offset: encodeOffsetSpec,
+  partition: whole(0, 2147483647),
+  topic: text,
+})
+const encodeListOffsets = exact({
+  partitions: list(encodeOffsetOf),
+  readCommitted: maybe(flag),
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
+const encodeListPartitionReassignments = exact({
+  partitions: maybe(list(encodeTopicPartition)),
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
 const encodeListTopics = exact({
   includeInternal: maybe(flag),
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
+const encodeListTransactions = exact({
+  pattern: maybe(text),
+  producerIds: maybe(list(int64)),
+  runningLongerMs: maybe(whole(0, 4294967295)),
+  states: maybe(list(text)),
   timeoutMs: maybe(whole(0, 4294967295)),
 })
 const encodePartitionFetch = object({
@@ -1416,6 +3250,25 @@ const encodeProducerCommitOffsets = object({
 const encodeProducerCommitTransaction = object({})
 const encodeProducerFlush = object({})
 const encodeProducerStatistics = object({})
+const encodeRemovedMember = exact({
+  instanceId: maybe(text),
+  memberId: maybe(text),
+})
+const encodeRemoveMembersFromConsumerGroup = exact({
+  groupId: text,
+  members: maybe(list(encodeRemovedMember)),
+  reason: maybe(text),
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
+const encodeRemoveRaftVoter = exact({
+  timeoutMs: maybe(whole(0, 4294967295)),
+  voter: encodeRaftVoter,
+})
+const encodeRenewDelegationToken = exact({
+  hmac: bytes,
+  periodMs: maybe(int64),
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
 const encodeTestAsk = object({
   deadlineMs: whole(0, 4294967295),
   of: whole(0, 4294967295),
@@ -1440,10 +3293,39 @@ const encodeTestEcho = object({
 const encodeTestPanic = object({})
 const encodeTestPanicInEngine = object({})
 const encodeTestPanicLater = object({})
+const encodeUnregisterBroker = exact({
+  broker: whole(-2147483648, 2147483647),
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
+const encodeUpdateFeatures = exact({
+  timeoutMs: maybe(whole(0, 4294967295)),
+  updates: list(encodeFeatureUpdate),
+  validateOnly: maybe(flag),
+})
+
+function decodeActiveProducer(wire: unknown): ActiveProducer {
+  const value = wire as Wire<ActiveProducer>
+  return { ...value, lastTimestamp: value.lastTimestamp == null ? null : decodeInt64(value.lastTimestamp), producerId: decodeInt64(value.producerId), transactionStart: value.transactionStart == null ? null : decodeInt64(value.transactionStart) } as never
+}
 
 function decodeAppendedBatch(wire: unknown): AppendedBatch {
   const value = wire as Wire<AppendedBatch>
   return { ...value, appendTime: value.appendTime == null ? null : decodeInt64(value.appendTime), offset: decodeInt64(value.offset) } as never
+}
+
+function decodeBrokerLogDirs(wire: unknown): BrokerLogDirs {
+  const value = wire as Wire<BrokerLogDirs>
+  return { ...value, error: value.error == null ? null : decodeFailure(value.error), logDirs: mapWire(value.logDirs, element => decodeLogDir(element)) } as never
+}
+
+function decodeDelegationToken(wire: unknown): DelegationToken {
+  const value = wire as Wire<DelegationToken>
+  return { ...value, expires: decodeInt64(value.expires), expiresFinally: decodeInt64(value.expiresFinally), hmac: decodeBytes(value.hmac), issued: decodeInt64(value.issued) } as never
+}
+
+function decodeDeletedRecords(wire: unknown): DeletedRecords {
+  const value = wire as Wire<DeletedRecords>
+  return { ...value, lowWatermark: decodeInt64(value.lowWatermark) } as never
 }
 
 function decodeFaultHits(wire: unknown): FaultHits {
@@ -1451,9 +3333,54 @@ function decodeFaultHits(wire: unknown): FaultHits {
   return { ...value, fired: decodeInt64(value.fired), matched: decodeInt64(value.matched) } as never
 }
 
+function decodeFeatures(wire: unknown): Features {
+  const value = wire as Wire<Features>
+  return { ...value, epoch: value.epoch == null ? null : decodeInt64(value.epoch) } as never
+}
+
+function decodeFencedProducer(wire: unknown): FencedProducer {
+  const value = wire as Wire<FencedProducer>
+  return { ...value, producerId: decodeInt64(value.producerId) } as never
+}
+
 function decodeFoundOffset(wire: unknown): FoundOffset {
   const value = wire as Wire<FoundOffset>
   return { ...value, offset: value.offset == null ? null : decodeInt64(value.offset) } as never
+}
+
+function decodeGroupDescription(wire: unknown): GroupDescription {
+  const value = wire as Wire<GroupDescription>
+  return { ...value, error: value.error == null ? null : decodeFailure(value.error), members: mapWire(value.members, element => decodeGroupMember(element)) } as never
+}
+
+function decodeGroupMember(wire: unknown): GroupMember {
+  const value = wire as Wire<GroupMember>
+  return { ...value, metadata: value.metadata == null ? null : decodeBytes(value.metadata), rawAssignment: value.rawAssignment == null ? null : decodeBytes(value.rawAssignment) } as never
+}
+
+function decodeGroupOffset(wire: unknown): GroupOffset {
+  const value = wire as Wire<GroupOffset>
+  return { ...value, error: value.error == null ? null : decodeFailure(value.error), offset: value.offset == null ? null : decodeInt64(value.offset) } as never
+}
+
+function decodeGroupOffsets(wire: unknown): GroupOffsets {
+  const value = wire as Wire<GroupOffsets>
+  return { ...value, error: value.error == null ? null : decodeFailure(value.error), offsets: mapWire(value.offsets, element => decodeGroupOffset(element)) } as never
+}
+
+function decodeListedOffset(wire: unknown): ListedOffset {
+  const value = wire as Wire<ListedOffset>
+  return { ...value, error: value.error == null ? null : decodeFailure(value.error), offset: value.offset == null ? null : decodeInt64(value.offset), timestamp: value.timestamp == null ? null : decodeInt64(value.timestamp) } as never
+}
+
+function decodeLogDir(wire: unknown): LogDir {
+  const value = wire as Wire<LogDir>
+  return { ...value, error: value.error == null ? null : decodeFailure(value.error), replicas: mapWire(value.replicas, element => decodeLogDirReplica(element)), totalBytes: value.totalBytes == null ? null : decodeInt64(value.totalBytes), usableBytes: value.usableBytes == null ? null : decodeInt64(value.usableBytes) } as never
+}
+
+function decodeLogDirReplica(wire: unknown): LogDirReplica {
+  const value = wire as Wire<LogDirReplica>
+  return { ...value, offsetLag: decodeInt64(value.offsetLag), size: decodeInt64(value.size) } as never
 }
 
 function decodeOffsetsOfGroup(wire: unknown): OffsetsOfGroup {
@@ -1469,6 +3396,31 @@ function decodePartitionEnds(wire: unknown): PartitionEnds {
 function decodePartitionOffset(wire: unknown): PartitionOffset {
   const value = wire as Wire<PartitionOffset>
   return { ...value, offset: decodeInt64(value.offset) } as never
+}
+
+function decodePartitionProducers(wire: unknown): PartitionProducers {
+  const value = wire as Wire<PartitionProducers>
+  return { ...value, error: value.error == null ? null : decodeFailure(value.error), producers: mapWire(value.producers, element => decodeActiveProducer(element)) } as never
+}
+
+function decodeQuorum(wire: unknown): Quorum {
+  const value = wire as Wire<Quorum>
+  return { ...value, highWatermark: decodeInt64(value.highWatermark), observers: mapWire(value.observers, element => decodeQuorumReplica(element)), voters: mapWire(value.voters, element => decodeQuorumReplica(element)) } as never
+}
+
+function decodeQuorumReplica(wire: unknown): QuorumReplica {
+  const value = wire as Wire<QuorumReplica>
+  return { ...value, lastCaughtUp: value.lastCaughtUp == null ? null : decodeInt64(value.lastCaughtUp), lastFetch: value.lastFetch == null ? null : decodeInt64(value.lastFetch), logEndOffset: decodeInt64(value.logEndOffset) } as never
+}
+
+function decodeQuota(wire: unknown): Quota {
+  const value = wire as Wire<Quota>
+  return { ...value, value: decodeDouble(value.value) } as never
+}
+
+function decodeQuotas(wire: unknown): Quotas {
+  const value = wire as Wire<Quotas>
+  return { ...value, quotas: mapWire(value.quotas, element => decodeQuota(element)) } as never
 }
 
 function decodeReadRecord(wire: unknown): ReadRecord {
@@ -1491,6 +3443,21 @@ function decodeTestValues(wire: unknown): TestValues {
   return { ...value, bytes: decodeBytes(value.bytes), double: decodeDouble(value.double), long: decodeInt64(value.long), longs: mapWire(value.longs, element => decodeInt64(element)), maybe: value.maybe == null ? null : decodeInt64(value.maybe) } as never
 }
 
+function decodeTransactionDescription(wire: unknown): TransactionDescription {
+  const value = wire as Wire<TransactionDescription>
+  return { ...value, error: value.error == null ? null : decodeFailure(value.error), producerId: value.producerId == null ? null : decodeInt64(value.producerId), startTime: value.startTime == null ? null : decodeInt64(value.startTime) } as never
+}
+
+function decodeTransactionListing(wire: unknown): TransactionListing {
+  const value = wire as Wire<TransactionListing>
+  return { ...value, producerId: decodeInt64(value.producerId) } as never
+}
+
+function decodeUserScramCredentials(wire: unknown): UserScramCredentials {
+  const value = wire as Wire<UserScramCredentials>
+  return { ...value, error: value.error == null ? null : decodeFailure(value.error) } as never
+}
+
 /** How an operation's request becomes JSON, and its response a value. @internal */
 export interface Codec<Name extends OperationName> {
   encode(request: Operations[Name]['request']): string
@@ -1507,6 +3474,10 @@ export const codecs: { readonly [Name in OperationName]: Codec<Name> } = {
     encode: encoding(encodeDeleteTopics),
     decode: JSON.parse,
   },
+  'admin.deleteTopicsById': {
+    encode: encoding(encodeDeleteTopicsById),
+    decode: JSON.parse,
+  },
   'admin.listTopics': {
     encode: encoding(encodeListTopics),
     decode: JSON.parse,
@@ -1515,9 +3486,173 @@ export const codecs: { readonly [Name in OperationName]: Codec<Name> } = {
     encode: encoding(encodeDescribeTopics),
     decode: JSON.parse,
   },
+  'admin.createPartitions': {
+    encode: encoding(encodeCreatePartitions),
+    decode: JSON.parse,
+  },
+  'admin.deleteRecords': {
+    encode: encoding(encodeDeleteRecords),
+    decode: text => mapWire(JSON.parse(text), element => decodeDeletedRecords(element)),
+  },
+  'admin.listOffsets': {
+    encode: encoding(encodeListOffsets),
+    decode: text => mapWire(JSON.parse(text), element => decodeListedOffset(element)),
+  },
+  'admin.electLeaders': {
+    encode: encoding(encodeElectLeaders),
+    decode: JSON.parse,
+  },
+  'admin.describeConfigs': {
+    encode: encoding(encodeDescribeConfigs),
+    decode: JSON.parse,
+  },
+  'admin.incrementalAlterConfigs': {
+    encode: encoding(encodeIncrementalAlterConfigs),
+    decode: JSON.parse,
+  },
+  'admin.listConfigResources': {
+    encode: encoding(encodeListConfigResources),
+    decode: JSON.parse,
+  },
+  'admin.listClientMetricsResources': {
+    encode: encoding(encodeListClientMetricsResources),
+    decode: JSON.parse,
+  },
   'admin.describeCluster': {
     encode: encoding(encodeDescribeCluster),
     decode: JSON.parse,
+  },
+  'admin.describeFeatures': {
+    encode: encoding(encodeDescribeFeatures),
+    decode: text => decodeFeatures(JSON.parse(text)),
+  },
+  'admin.updateFeatures': {
+    encode: encoding(encodeUpdateFeatures),
+    decode: JSON.parse,
+  },
+  'admin.describeMetadataQuorum': {
+    encode: encoding(encodeDescribeMetadataQuorum),
+    decode: text => decodeQuorum(JSON.parse(text)),
+  },
+  'admin.addRaftVoter': {
+    encode: encoding(encodeAddRaftVoter),
+    decode: JSON.parse,
+  },
+  'admin.removeRaftVoter': {
+    encode: encoding(encodeRemoveRaftVoter),
+    decode: JSON.parse,
+  },
+  'admin.unregisterBroker': {
+    encode: encoding(encodeUnregisterBroker),
+    decode: JSON.parse,
+  },
+  'admin.listGroups': {
+    encode: encoding(encodeListGroups),
+    decode: JSON.parse,
+  },
+  'admin.describeGroups': {
+    encode: encoding(encodeDescribeGroups),
+    decode: text => mapWire(JSON.parse(text), element => decodeGroupDescription(element)),
+  },
+  'admin.deleteGroups': {
+    encode: encoding(encodeDeleteGroups),
+    decode: JSON.parse,
+  },
+  'admin.listConsumerGroupOffsets': {
+    encode: encoding(encodeListConsumerGroupOffsets),
+    decode: text => mapWire(JSON.parse(text), element => decodeGroupOffsets(element)),
+  },
+  'admin.alterConsumerGroupOffsets': {
+    encode: encoding(encodeAlterConsumerGroupOffsets),
+    decode: JSON.parse,
+  },
+  'admin.deleteConsumerGroupOffsets': {
+    encode: encoding(encodeDeleteConsumerGroupOffsets),
+    decode: JSON.parse,
+  },
+  'admin.removeMembersFromConsumerGroup': {
+    encode: encoding(encodeRemoveMembersFromConsumerGroup),
+    decode: JSON.parse,
+  },
+  'admin.createAcls': {
+    encode: encoding(encodeCreateAcls),
+    decode: JSON.parse,
+  },
+  'admin.describeAcls': {
+    encode: encoding(encodeDescribeAcls),
+    decode: JSON.parse,
+  },
+  'admin.deleteAcls': {
+    encode: encoding(encodeDeleteAcls),
+    decode: JSON.parse,
+  },
+  'admin.describeClientQuotas': {
+    encode: encoding(encodeDescribeClientQuotas),
+    decode: text => mapWire(JSON.parse(text), element => decodeQuotas(element)),
+  },
+  'admin.alterClientQuotas': {
+    encode: encoding(encodeAlterClientQuotas),
+    decode: JSON.parse,
+  },
+  'admin.describeUserScramCredentials': {
+    encode: encoding(encodeDescribeUserScramCredentials),
+    decode: text => mapWire(JSON.parse(text), element => decodeUserScramCredentials(element)),
+  },
+  'admin.alterUserScramCredentials': {
+    encode: encoding(encodeAlterUserScramCredentials),
+    decode: JSON.parse,
+  },
+  'admin.createDelegationToken': {
+    encode: encoding(encodeCreateDelegationToken),
+    decode: text => decodeDelegationToken(JSON.parse(text)),
+  },
+  'admin.renewDelegationToken': {
+    encode: encoding(encodeRenewDelegationToken),
+    decode: text => decodeInt64(JSON.parse(text)),
+  },
+  'admin.expireDelegationToken': {
+    encode: encoding(encodeExpireDelegationToken),
+    decode: text => decodeInt64(JSON.parse(text)),
+  },
+  'admin.describeDelegationTokens': {
+    encode: encoding(encodeDescribeDelegationTokens),
+    decode: text => mapWire(JSON.parse(text), element => decodeDelegationToken(element)),
+  },
+  'admin.describeLogDirs': {
+    encode: encoding(encodeDescribeLogDirs),
+    decode: text => mapWire(JSON.parse(text), element => decodeBrokerLogDirs(element)),
+  },
+  'admin.alterReplicaLogDirs': {
+    encode: encoding(encodeAlterReplicaLogDirs),
+    decode: JSON.parse,
+  },
+  'admin.alterPartitionReassignments': {
+    encode: encoding(encodeAlterPartitionReassignments),
+    decode: JSON.parse,
+  },
+  'admin.listPartitionReassignments': {
+    encode: encoding(encodeListPartitionReassignments),
+    decode: JSON.parse,
+  },
+  'admin.listTransactions': {
+    encode: encoding(encodeListTransactions),
+    decode: text => mapWire(JSON.parse(text), element => decodeTransactionListing(element)),
+  },
+  'admin.describeTransactions': {
+    encode: encoding(encodeDescribeTransactions),
+    decode: text => mapWire(JSON.parse(text), element => decodeTransactionDescription(element)),
+  },
+  'admin.describeProducers': {
+    encode: encoding(encodeDescribeProducers),
+    decode: text => mapWire(JSON.parse(text), element => decodePartitionProducers(element)),
+  },
+  'admin.abortTransaction': {
+    encode: encoding(encodeAbortTransaction),
+    decode: JSON.parse,
+  },
+  'admin.fenceProducers': {
+    encode: encoding(encodeFenceProducers),
+    decode: text => mapWire(JSON.parse(text), element => decodeFencedProducer(element)),
   },
   'client.close': {
     encode: encoding(encodeClientClose),
@@ -1740,6 +3875,15 @@ export interface DeleteTopicsOptions extends CallOptions {
   timeoutMs?: number | null | undefined
 }
 
+/** Options of {@link Admin.deleteTopicsById}. */
+export interface DeleteTopicsByIdOptions extends CallOptions {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
 /** Options of {@link Admin.listTopics}. */
 export interface ListTopicsOptions extends CallOptions {
   /**
@@ -1757,6 +3901,123 @@ export interface ListTopicsOptions extends CallOptions {
 /** Options of {@link Admin.describeTopics}. */
 export interface DescribeTopicsOptions extends CallOptions {
   /**
+   * What this client may do with each; from Kafka 2.3 on.
+   * @defaultValue false
+   */
+  includeAuthorizedOperations?: boolean | null | undefined
+  /**
+   * How many partitions the broker may tell at once. The result is the same.
+   * @defaultValue 2000
+   */
+  partitionsPerRequest?: number | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.createPartitions}. */
+export interface CreatePartitionsOptions extends CallOptions {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+  /**
+   * Only check whether they could be added.
+   * @defaultValue false
+   */
+  validateOnly?: boolean | null | undefined
+}
+
+/** Options of {@link Admin.deleteRecords}. */
+export interface DeleteRecordsOptions extends CallOptions {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.listOffsets}. */
+export interface ListOffsetsOptions extends CallOptions {
+  /**
+   * Records of open transactions are not there yet.
+   * @defaultValue false
+   */
+  readCommitted?: boolean | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.electLeaders}. */
+export interface ElectLeadersOptions extends CallOptions {
+  /**
+   * The partitions.
+   * @defaultValue all that need an election
+   */
+  partitions?: TopicPartition[] | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.describeConfigs}. */
+export interface DescribeConfigsOptions extends CallOptions {
+  /**
+   * What each setting is for; from Kafka 2.6 on.
+   * @defaultValue false
+   */
+  includeDocumentation?: boolean | null | undefined
+  /**
+   * Where else each setting has a value.
+   * @defaultValue false
+   */
+  includeSynonyms?: boolean | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.incrementalAlterConfigs}. */
+export interface IncrementalAlterConfigsOptions extends CallOptions {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+  /**
+   * Only check whether they could be changed.
+   * @defaultValue false
+   */
+  validateOnly?: boolean | null | undefined
+}
+
+/** Options of {@link Admin.listConfigResources}. */
+export interface ListConfigResourcesOptions extends CallOptions {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+  /**
+   * Only these kinds.
+   * @defaultValue all
+   */
+  types?: ConfigKind[] | null | undefined
+}
+
+/** Options of {@link Admin.listClientMetricsResources}. */
+export interface ListClientMetricsResourcesOptions extends CallOptions {
+  /**
    * How long the call may take in milliseconds, retries included.
    * @defaultValue `defaultApiTimeoutMs` of the client
    */
@@ -1765,6 +4026,443 @@ export interface DescribeTopicsOptions extends CallOptions {
 
 /** Options of {@link Admin.describeCluster}. */
 export interface DescribeClusterOptions extends CallOptions {
+  /**
+   * What this client may do with the cluster (KIP-430); from Kafka 2.3 on.
+   * @defaultValue false
+   */
+  includeAuthorizedOperations?: boolean | null | undefined
+  /**
+   * Brokers that the controller keeps out too (KIP-1073); from Kafka 4.0 on.
+   * @defaultValue false
+   */
+  includeFencedBrokers?: boolean | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.describeFeatures}. */
+export interface DescribeFeaturesOptions extends CallOptions {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.updateFeatures}. */
+export interface UpdateFeaturesOptions extends CallOptions {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+  /**
+   * Only check whether they could be made; from Kafka 3.3 on.
+   * @defaultValue false
+   */
+  validateOnly?: boolean | null | undefined
+}
+
+/** Options of {@link Admin.describeMetadataQuorum}. */
+export interface DescribeMetadataQuorumOptions extends CallOptions {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.addRaftVoter}. */
+export interface AddRaftVoterOptions extends CallOptions {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.removeRaftVoter}. */
+export interface RemoveRaftVoterOptions extends CallOptions {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.unregisterBroker}. */
+export interface UnregisterBrokerOptions extends CallOptions {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.listGroups}. */
+export interface ListGroupsOptions extends CallOptions {
+  /**
+   * Only those of one of these protocol types, such as `connect`.
+   * @defaultValue all
+   */
+  protocolTypes?: string[] | null | undefined
+  /**
+   * Only those in one of these states, such as `Empty`; from Kafka 2.6 on.
+   * @defaultValue all
+   */
+  states?: string[] | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+  /**
+   * Only those of one of these types, such as `consumer`; from Kafka 3.8 on.
+   * @defaultValue all
+   */
+  types?: string[] | null | undefined
+}
+
+/** Options of {@link Admin.describeGroups}. */
+export interface DescribeGroupsOptions extends CallOptions {
+  /**
+   * What this client may do with each; from Kafka 2.3 on.
+   * @defaultValue false
+   */
+  includeAuthorizedOperations?: boolean | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.deleteGroups}. */
+export interface DeleteGroupsOptions extends CallOptions {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.listConsumerGroupOffsets}. */
+export interface ListConsumerGroupOffsetsOptions extends CallOptions {
+  /**
+   * Waits for open transactions that commit offsets (KIP-447); from Kafka 2.5 on.
+   * @defaultValue false
+   */
+  requireStable?: boolean | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.alterConsumerGroupOffsets}. */
+export interface AlterConsumerGroupOffsetsOptions extends CallOptions {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.deleteConsumerGroupOffsets}. */
+export interface DeleteConsumerGroupOffsetsOptions extends CallOptions {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.removeMembersFromConsumerGroup}. */
+export interface RemoveMembersFromConsumerGroupOptions extends CallOptions {
+  /**
+   * The members.
+   * @defaultValue all of them
+   */
+  members?: RemovedMember[] | null | undefined
+  /**
+   * Why, for the broker's log.
+   * @defaultValue none
+   */
+  reason?: string | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.createAcls}. */
+export interface CreateAclsOptions extends CallOptions {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.describeAcls}. */
+export interface DescribeAclsOptions extends CallOptions {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.deleteAcls}. */
+export interface DeleteAclsOptions extends CallOptions {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.describeClientQuotas}. */
+export interface DescribeClientQuotasOptions extends CallOptions {
+  /**
+   * Not of what has parts of other kinds too.
+   * @defaultValue false
+   */
+  strict?: boolean | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.alterClientQuotas}. */
+export interface AlterClientQuotasOptions extends CallOptions {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+  /**
+   * Only check whether they could be made.
+   * @defaultValue false
+   */
+  validateOnly?: boolean | null | undefined
+}
+
+/** Options of {@link Admin.describeUserScramCredentials}. */
+export interface DescribeUserScramCredentialsOptions extends CallOptions {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+  /**
+   * Only these.
+   * @defaultValue all that use SCRAM
+   */
+  users?: string[] | null | undefined
+}
+
+/** Options of {@link Admin.alterUserScramCredentials}. */
+export interface AlterUserScramCredentialsOptions extends CallOptions {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.createDelegationToken}. */
+export interface CreateDelegationTokenOptions extends CallOptions {
+  /**
+   * After how many milliseconds it ends in any case.
+   * @defaultValue the broker's `delegation.token.max.lifetime.ms`
+   */
+  lifetimeMs?: number | null | undefined
+  /**
+   * Whose log-in it is (KIP-373); from Kafka 3.3 on.
+   * @defaultValue this client's own
+   */
+  owner?: PrincipalName | null | undefined
+  /**
+   * Who may make it last longer beside its owner.
+   * @defaultValue nobody
+   */
+  renewers?: PrincipalName[] | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.renewDelegationToken}. */
+export interface RenewDelegationTokenOptions extends CallOptions {
+  /**
+   * For how many milliseconds from now.
+   * @defaultValue the broker's `delegation.token.expiry.time.ms`
+   */
+  periodMs?: number | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.expireDelegationToken}. */
+export interface ExpireDelegationTokenOptions extends CallOptions {
+  /**
+   * After how many milliseconds from now.
+   * @defaultValue at once
+   */
+  periodMs?: number | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.describeDelegationTokens}. */
+export interface DescribeDelegationTokensOptions extends CallOptions {
+  /**
+   * Only those of these owners.
+   * @defaultValue of all
+   */
+  owners?: PrincipalName[] | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.describeLogDirs}. */
+export interface DescribeLogDirsOptions extends CallOptions {
+  /**
+   * Only these brokers, by node id.
+   * @defaultValue all
+   */
+  brokers?: number[] | null | undefined
+  /**
+   * Only the logs of these partitions.
+   * @defaultValue all
+   */
+  partitions?: TopicPartition[] | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.alterReplicaLogDirs}. */
+export interface AlterReplicaLogDirsOptions extends CallOptions {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.alterPartitionReassignments}. */
+export interface AlterPartitionReassignmentsOptions extends CallOptions {
+  /**
+   * The number of copies may change (KIP-860); `false` from Kafka 4.1 on.
+   * @defaultValue true
+   */
+  allowReplicationFactorChange?: boolean | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.listPartitionReassignments}. */
+export interface ListPartitionReassignmentsOptions extends CallOptions {
+  /**
+   * Only these.
+   * @defaultValue all
+   */
+  partitions?: TopicPartition[] | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.listTransactions}. */
+export interface ListTransactionsOptions extends CallOptions {
+  /**
+   * Only ids that this regular expression (RE2) matches as a whole (KIP-1152); from Kafka 4.1 on.
+   * @defaultValue all
+   */
+  pattern?: string | null | undefined
+  /**
+   * Only those of these producers.
+   * @defaultValue all
+   */
+  producerIds?: number[] | null | undefined
+  /**
+   * Only those that have been open for more milliseconds (KIP-994); from Kafka 3.8 on.
+   * @defaultValue all
+   */
+  runningLongerMs?: number | null | undefined
+  /**
+   * Only those in one of these states, such as `Ongoing`.
+   * @defaultValue all
+   */
+  states?: string[] | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.describeTransactions}. */
+export interface DescribeTransactionsOptions extends CallOptions {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.describeProducers}. */
+export interface DescribeProducersOptions extends CallOptions {
+  /**
+   * The node id of the broker that is asked.
+   * @defaultValue the leader of each
+   */
+  broker?: number | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.abortTransaction}. */
+export interface AbortTransactionOptions extends CallOptions {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.fenceProducers}. */
+export interface FenceProducersOptions extends CallOptions {
   /**
    * How long the call may take in milliseconds, retries included.
    * @defaultValue `defaultApiTimeoutMs` of the client
@@ -1801,6 +4499,16 @@ export abstract class AdminOperations {
     return await this.operate('admin.deleteTopics', { ...rest, topics }, signal)
   }
 
+  /**
+   * Deletes topics by their ids, so that one created again under the same name is safe (KIP-516; Kafka 2.8 or newer). When some cannot be deleted the others are, and the call fails.
+   *
+   * @param ids - Their ids, as `createTopics` and `listTopics` tell them.
+   */
+  async deleteTopicsById(ids: string[], options: DeleteTopicsByIdOptions = {}): Promise<void> {
+    const { signal, ...rest } = optionsOf(options, ['timeoutMs', 'signal'])
+    return await this.operate('admin.deleteTopicsById', { ...rest, ids }, signal)
+  }
+
   /** Lists all topics that this client may see, by name. */
   async listTopics(options: ListTopicsOptions = {}): Promise<TopicListing[]> {
     const { signal, ...rest } = optionsOf(options, ['includeInternal', 'timeoutMs', 'signal'])
@@ -1808,18 +4516,387 @@ export abstract class AdminOperations {
   }
 
   /**
-   * Describes topics and their partitions. Fails when one of them does not exist.
+   * Describes topics and their partitions, however many: page by page with Kafka 3.8 or newer (KIP-966). Fails when one of them does not exist.
    *
    * @param topics - Their names.
    */
   async describeTopics(topics: string[], options: DescribeTopicsOptions = {}): Promise<TopicDescription[]> {
-    const { signal, ...rest } = optionsOf(options, ['timeoutMs', 'signal'])
+    const { signal, ...rest } = optionsOf(options, ['includeAuthorizedOperations', 'partitionsPerRequest', 'timeoutMs', 'signal'])
     return await this.operate('admin.describeTopics', { ...rest, topics }, signal)
+  }
+
+  /**
+   * Adds partitions to topics (KIP-195). Keys go to other partitions from then on. When some topics cannot be changed the others are, and the call fails.
+   *
+   * @param topics - The topics.
+   */
+  async createPartitions(topics: NewPartitions[], options: CreatePartitionsOptions = {}): Promise<void> {
+    const { signal, ...rest } = optionsOf(options, ['timeoutMs', 'validateOnly', 'signal'])
+    return await this.operate('admin.createPartitions', { ...rest, topics }, signal)
+  }
+
+  /**
+   * Deletes the first records of partitions (KIP-107). When some cannot be deleted the others are, and the call fails.
+   *
+   * @param partitions - The partitions.
+   */
+  async deleteRecords(partitions: RecordsBefore[], options: DeleteRecordsOptions = {}): Promise<DeletedRecords[]> {
+    const { signal, ...rest } = optionsOf(options, ['timeoutMs', 'signal'])
+    return await this.operate('admin.deleteRecords', { ...rest, partitions }, signal)
+  }
+
+  /**
+   * Looks up offsets of partitions (KIP-396), asking their leaders. A partition that cannot be looked up has an `error`, the others are told.
+   *
+   * @param partitions - The partitions, with the offset wanted of each.
+   */
+  async listOffsets(partitions: OffsetOf[], options: ListOffsetsOptions = {}): Promise<ListedOffset[]> {
+    const { signal, ...rest } = optionsOf(options, ['readCommitted', 'timeoutMs', 'signal'])
+    return await this.operate('admin.listOffsets', { ...rest, partitions }, signal)
+  }
+
+  /**
+   * Elects leaders of partitions (KIP-183, KIP-460). When some cannot be elected the others are, and the call fails. Without `partitions` only those that have a new leader are told.
+   *
+   * @param election - Which leader; `unclean` may lose records and needs Kafka 2.4 or newer.
+   */
+  async electLeaders(election: ElectionType, options: ElectLeadersOptions = {}): Promise<ElectedLeader[]> {
+    const { signal, ...rest } = optionsOf(options, ['partitions', 'timeoutMs', 'signal'])
+    return await this.operate('admin.electLeaders', { ...rest, election }, signal)
+  }
+
+  /**
+   * The settings of topics, brokers, log levels, groups or metrics subscriptions (KIP-133, KIP-226, KIP-569). Fails when one of them does not exist. A broker's are answered by that broker.
+   *
+   * @param resources - The things.
+   */
+  async describeConfigs(resources: ConfigsOf[], options: DescribeConfigsOptions = {}): Promise<ResourceConfigs[]> {
+    const { signal, ...rest } = optionsOf(options, ['includeDocumentation', 'includeSynonyms', 'timeoutMs', 'signal'])
+    return await this.operate('admin.describeConfigs', { ...rest, resources }, signal)
+  }
+
+  /**
+   * Changes settings and leaves the others as they are (KIP-339; Kafka 2.3 or newer). When some things cannot be changed the others are, and the call fails.
+   *
+   * @param resources - The things, with what is changed.
+   */
+  async incrementalAlterConfigs(resources: ConfigChanges[], options: IncrementalAlterConfigsOptions = {}): Promise<void> {
+    const { signal, ...rest } = optionsOf(options, ['timeoutMs', 'validateOnly', 'signal'])
+    return await this.operate('admin.incrementalAlterConfigs', { ...rest, resources }, signal)
+  }
+
+  /** Lists what has settings of its own (KIP-1142; Kafka 4.1 or newer), by kind and name. */
+  async listConfigResources(options: ListConfigResourcesOptions = {}): Promise<ConfigResource[]> {
+    const { signal, ...rest } = optionsOf(options, ['timeoutMs', 'types', 'signal'])
+    return await this.operate('admin.listConfigResources', rest, signal)
+  }
+
+  /** The names of the subscriptions to metrics of clients (KIP-714; Kafka 3.7 or newer). */
+  async listClientMetricsResources(options: ListClientMetricsResourcesOptions = {}): Promise<string[]> {
+    const { signal, ...rest } = optionsOf(options, ['timeoutMs', 'signal'])
+    return await this.operate('admin.listClientMetricsResources', rest, signal)
   }
 
   /** Describes the cluster: its id, its controller and its brokers. */
   async describeCluster(options: DescribeClusterOptions = {}): Promise<ClusterDescription> {
-    const { signal, ...rest } = optionsOf(options, ['timeoutMs', 'signal'])
+    const { signal, ...rest } = optionsOf(options, ['includeAuthorizedOperations', 'includeFencedBrokers', 'timeoutMs', 'signal'])
     return await this.operate('admin.describeCluster', rest, signal)
+  }
+
+  /** The features in force, and those that the broker could do (KIP-584; Kafka 2.7 or newer). */
+  async describeFeatures(options: DescribeFeaturesOptions = {}): Promise<Features> {
+    const { signal, ...rest } = optionsOf(options, ['timeoutMs', 'signal'])
+    return await this.operate('admin.describeFeatures', rest, signal)
+  }
+
+  /**
+   * Changes the levels of features (KIP-584, KIP-778; Kafka 2.7 or newer): all or none.
+   *
+   * @param updates - The changes.
+   */
+  async updateFeatures(updates: FeatureUpdate[], options: UpdateFeaturesOptions = {}): Promise<void> {
+    const { signal, ...rest } = optionsOf(options, ['timeoutMs', 'validateOnly', 'signal'])
+    return await this.operate('admin.updateFeatures', { ...rest, updates }, signal)
+  }
+
+  /** The metadata quorum of a cluster with KRaft (KIP-595, KIP-836; Kafka 3.3 or newer). */
+  async describeMetadataQuorum(options: DescribeMetadataQuorumOptions = {}): Promise<Quorum> {
+    const { signal, ...rest } = optionsOf(options, ['timeoutMs', 'signal'])
+    return await this.operate('admin.describeMetadataQuorum', rest, signal)
+  }
+
+  /**
+   * Lets a controller vote in the metadata quorum (KIP-853; Kafka 3.9 or newer, with a quorum that can change).
+   *
+   * @param voter - The controller.
+   * @param endpoints - Where it listens.
+   */
+  async addRaftVoter(voter: RaftVoter, endpoints: VoterEndpoint[], options: AddRaftVoterOptions = {}): Promise<void> {
+    const { signal, ...rest } = optionsOf(options, ['timeoutMs', 'signal'])
+    return await this.operate('admin.addRaftVoter', { ...rest, voter, endpoints }, signal)
+  }
+
+  /**
+   * Takes a controller's vote in the metadata quorum (KIP-853; Kafka 3.9 or newer, with a quorum that can change).
+   *
+   * @param voter - The controller.
+   */
+  async removeRaftVoter(voter: RaftVoter, options: RemoveRaftVoterOptions = {}): Promise<void> {
+    const { signal, ...rest } = optionsOf(options, ['timeoutMs', 'signal'])
+    return await this.operate('admin.removeRaftVoter', { ...rest, voter }, signal)
+  }
+
+  /**
+   * Forgets a broker that is gone for good, in a cluster with KRaft (KIP-631; Kafka 2.8 or newer).
+   *
+   * @param broker - Its node id.
+   */
+  async unregisterBroker(broker: number, options: UnregisterBrokerOptions = {}): Promise<void> {
+    const { signal, ...rest } = optionsOf(options, ['timeoutMs', 'signal'])
+    return await this.operate('admin.unregisterBroker', { ...rest, broker }, signal)
+  }
+
+  /** Lists the groups of the cluster by id: every broker is asked (KIP-518, KIP-848). */
+  async listGroups(options: ListGroupsOptions = {}): Promise<GroupListing[]> {
+    const { signal, ...rest } = optionsOf(options, ['protocolTypes', 'states', 'timeoutMs', 'types', 'signal'])
+    return await this.operate('admin.listGroups', rest, signal)
+  }
+
+  /**
+   * Describes groups of every type: classic, consumer (KIP-848), share (KIP-932) and streams (KIP-1071), with their members. One that does not exist has the `error` GROUP_ID_NOT_FOUND, the others are told.
+   *
+   * @param groups - Their ids.
+   */
+  async describeGroups(groups: string[], options: DescribeGroupsOptions = {}): Promise<GroupDescription[]> {
+    const { signal, ...rest } = optionsOf(options, ['includeAuthorizedOperations', 'timeoutMs', 'signal'])
+    return await this.operate('admin.describeGroups', { ...rest, groups }, signal)
+  }
+
+  /**
+   * Deletes groups with their offsets (KIP-229). They must be empty. When some cannot be deleted the others are, and the call fails.
+   *
+   * @param groups - Their ids.
+   */
+  async deleteGroups(groups: string[], options: DeleteGroupsOptions = {}): Promise<void> {
+    const { signal, ...rest } = optionsOf(options, ['timeoutMs', 'signal'])
+    return await this.operate('admin.deleteGroups', { ...rest, groups }, signal)
+  }
+
+  /**
+   * What groups have committed (KIP-222, KIP-709). A group or partition that cannot be told has an `error`, the others are told.
+   *
+   * @param groups - The groups.
+   */
+  async listConsumerGroupOffsets(groups: OffsetsOf[], options: ListConsumerGroupOffsetsOptions = {}): Promise<GroupOffsets[]> {
+    const { signal, ...rest } = optionsOf(options, ['requireStable', 'timeoutMs', 'signal'])
+    return await this.operate('admin.listConsumerGroupOffsets', { ...rest, groups }, signal)
+  }
+
+  /**
+   * Sets what a group has committed (KIP-396). It must be empty. When some offsets cannot be set the others are, and the call fails.
+   *
+   * @param groupId - The group's id.
+   * @param offsets - The offsets.
+   */
+  async alterConsumerGroupOffsets(groupId: string, offsets: PartitionOffset[], options: AlterConsumerGroupOffsetsOptions = {}): Promise<void> {
+    const { signal, ...rest } = optionsOf(options, ['timeoutMs', 'signal'])
+    return await this.operate('admin.alterConsumerGroupOffsets', { ...rest, groupId, offsets }, signal)
+  }
+
+  /**
+   * Forgets what a group has committed for partitions (KIP-496; Kafka 2.4 or newer). Nobody in the group may subscribe to them. When some cannot be forgotten the others are, and the call fails.
+   *
+   * @param groupId - The group's id.
+   * @param partitions - The partitions.
+   */
+  async deleteConsumerGroupOffsets(groupId: string, partitions: TopicPartition[], options: DeleteConsumerGroupOffsetsOptions = {}): Promise<void> {
+    const { signal, ...rest } = optionsOf(options, ['timeoutMs', 'signal'])
+    return await this.operate('admin.deleteConsumerGroupOffsets', { ...rest, groupId, partitions }, signal)
+  }
+
+  /**
+   * Takes members out of a group (KIP-345; Kafka 2.4 or newer). A static member can join again, others join by themselves. When some cannot be removed the others are, and the call fails.
+   *
+   * @param groupId - The group's id.
+   */
+  async removeMembersFromConsumerGroup(groupId: string, options: RemoveMembersFromConsumerGroupOptions = {}): Promise<void> {
+    const { signal, ...rest } = optionsOf(options, ['members', 'reason', 'timeoutMs', 'signal'])
+    return await this.operate('admin.removeMembersFromConsumerGroup', { ...rest, groupId }, signal)
+  }
+
+  /**
+   * Makes access rules (KIP-140, KIP-290); those that are there already stay. When some cannot be made the others are, and the call fails.
+   *
+   * @param acls - The rules.
+   */
+  async createAcls(acls: Acl[], options: CreateAclsOptions = {}): Promise<void> {
+    const { signal, ...rest } = optionsOf(options, ['timeoutMs', 'signal'])
+    return await this.operate('admin.createAcls', { ...rest, acls }, signal)
+  }
+
+  /**
+   * The access rules that a filter finds (KIP-140, KIP-290).
+   *
+   * @param filter - Which; an empty one finds all.
+   */
+  async describeAcls(filter: AclFilter, options: DescribeAclsOptions = {}): Promise<Acl[]> {
+    const { signal, ...rest } = optionsOf(options, ['timeoutMs', 'signal'])
+    return await this.operate('admin.describeAcls', { ...rest, filter }, signal)
+  }
+
+  /**
+   * Deletes the access rules that filters find (KIP-140, KIP-290), and tells which those were. When some cannot be deleted the others are, and the call fails.
+   *
+   * @param filters - Which; an empty one finds all.
+   */
+  async deleteAcls(filters: AclFilter[], options: DeleteAclsOptions = {}): Promise<Acl[]> {
+    const { signal, ...rest } = optionsOf(options, ['timeoutMs', 'signal'])
+    return await this.operate('admin.deleteAcls', { ...rest, filters }, signal)
+  }
+
+  /**
+   * The quotas of users, client ids and addresses (KIP-546; Kafka 2.6 or newer).
+   *
+   * @param filters - Of which; without one: all.
+   */
+  async describeClientQuotas(filters: QuotaFilter[], options: DescribeClientQuotasOptions = {}): Promise<Quotas[]> {
+    const { signal, ...rest } = optionsOf(options, ['strict', 'timeoutMs', 'signal'])
+    return await this.operate('admin.describeClientQuotas', { ...rest, filters }, signal)
+  }
+
+  /**
+   * Changes quotas and leaves those that are not named as they are (KIP-546; Kafka 2.6 or newer). When some cannot be changed the others are, and the call fails.
+   *
+   * @param changes - The changes, by what they are for.
+   */
+  async alterClientQuotas(changes: QuotaChanges[], options: AlterClientQuotasOptions = {}): Promise<void> {
+    const { signal, ...rest } = optionsOf(options, ['timeoutMs', 'validateOnly', 'signal'])
+    return await this.operate('admin.alterClientQuotas', { ...rest, changes }, signal)
+  }
+
+  /** How users log in with SCRAM (KIP-554; Kafka 2.7 or newer), by name. A user that cannot be told has an `error`. */
+  async describeUserScramCredentials(options: DescribeUserScramCredentialsOptions = {}): Promise<UserScramCredentials[]> {
+    const { signal, ...rest } = optionsOf(options, ['timeoutMs', 'users', 'signal'])
+    return await this.operate('admin.describeUserScramCredentials', rest, signal)
+  }
+
+  /**
+   * Changes how users log in with SCRAM (KIP-554; Kafka 2.7 or newer). A password is hashed here, beside the program's own thread; the broker never gets it. When some cannot be changed the others are, and the call fails.
+   *
+   * @param changes - The changes.
+   */
+  async alterUserScramCredentials(changes: ScramChange[], options: AlterUserScramCredentialsOptions = {}): Promise<void> {
+    const { signal, ...rest } = optionsOf(options, ['timeoutMs', 'signal'])
+    return await this.operate('admin.alterUserScramCredentials', { ...rest, changes }, signal)
+  }
+
+  /** Makes a token to log in with (KIP-48). This client must have logged in, not with a token. */
+  async createDelegationToken(options: CreateDelegationTokenOptions = {}): Promise<DelegationToken> {
+    const { signal, ...rest } = optionsOf(options, ['lifetimeMs', 'owner', 'renewers', 'timeoutMs', 'signal'])
+    return await this.operate('admin.createDelegationToken', rest, signal)
+  }
+
+  /**
+   * Makes a token last longer (KIP-48), and tells when it ends then, in milliseconds since 1970.
+   *
+   * @param hmac - The token's secret.
+   */
+  async renewDelegationToken(hmac: Uint8Array, options: RenewDelegationTokenOptions = {}): Promise<number> {
+    const { signal, ...rest } = optionsOf(options, ['periodMs', 'timeoutMs', 'signal'])
+    return await this.operate('admin.renewDelegationToken', { ...rest, hmac }, signal)
+  }
+
+  /**
+   * Lets a token end (KIP-48), and tells when it does, in milliseconds since 1970.
+   *
+   * @param hmac - The token's secret.
+   */
+  async expireDelegationToken(hmac: Uint8Array, options: ExpireDelegationTokenOptions = {}): Promise<number> {
+    const { signal, ...rest } = optionsOf(options, ['periodMs', 'timeoutMs', 'signal'])
+    return await this.operate('admin.expireDelegationToken', { ...rest, hmac }, signal)
+  }
+
+  /** The tokens that this client may see (KIP-48). */
+  async describeDelegationTokens(options: DescribeDelegationTokensOptions = {}): Promise<DelegationToken[]> {
+    const { signal, ...rest } = optionsOf(options, ['owners', 'timeoutMs', 'signal'])
+    return await this.operate('admin.describeDelegationTokens', rest, signal)
+  }
+
+  /** The folders where brokers keep logs, and the logs in them (KIP-113). A broker that cannot be asked has an `error`, the others are told. */
+  async describeLogDirs(options: DescribeLogDirsOptions = {}): Promise<BrokerLogDirs[]> {
+    const { signal, ...rest } = optionsOf(options, ['brokers', 'partitions', 'timeoutMs', 'signal'])
+    return await this.operate('admin.describeLogDirs', rest, signal)
+  }
+
+  /**
+   * Moves copies of partitions to other folders of their brokers (KIP-113). It returns when the moves have begun. When some cannot be moved the others are, and the call fails.
+   *
+   * @param replicas - The copies, with the folders.
+   */
+  async alterReplicaLogDirs(replicas: ReplicaMove[], options: AlterReplicaLogDirsOptions = {}): Promise<void> {
+    const { signal, ...rest } = optionsOf(options, ['timeoutMs', 'signal'])
+    return await this.operate('admin.alterReplicaLogDirs', { ...rest, replicas }, signal)
+  }
+
+  /**
+   * Begins to move copies of partitions to other brokers, or stops that (KIP-455; Kafka 2.4 or newer). It returns when the moves have begun. When some cannot be moved the others are, and the call fails.
+   *
+   * @param partitions - The partitions, with the nodes.
+   */
+  async alterPartitionReassignments(partitions: PartitionReassignment[], options: AlterPartitionReassignmentsOptions = {}): Promise<void> {
+    const { signal, ...rest } = optionsOf(options, ['allowReplicationFactorChange', 'timeoutMs', 'signal'])
+    return await this.operate('admin.alterPartitionReassignments', { ...rest, partitions }, signal)
+  }
+
+  /** The partitions whose copies are being moved (KIP-455; Kafka 2.4 or newer). */
+  async listPartitionReassignments(options: ListPartitionReassignmentsOptions = {}): Promise<OngoingReassignment[]> {
+    const { signal, ...rest } = optionsOf(options, ['partitions', 'timeoutMs', 'signal'])
+    return await this.operate('admin.listPartitionReassignments', rest, signal)
+  }
+
+  /** Lists the transactional ids of the cluster: every broker is asked (KIP-664; Kafka 3.0 or newer). */
+  async listTransactions(options: ListTransactionsOptions = {}): Promise<TransactionListing[]> {
+    const { signal, ...rest } = optionsOf(options, ['pattern', 'producerIds', 'runningLongerMs', 'states', 'timeoutMs', 'signal'])
+    return await this.operate('admin.listTransactions', rest, signal)
+  }
+
+  /**
+   * Describes transactions (KIP-664; Kafka 3.0 or newer). One that does not exist has an `error`, the others are told.
+   *
+   * @param transactionalIds - Their transactional ids.
+   */
+  async describeTransactions(transactionalIds: string[], options: DescribeTransactionsOptions = {}): Promise<TransactionDescription[]> {
+    const { signal, ...rest } = optionsOf(options, ['timeoutMs', 'signal'])
+    return await this.operate('admin.describeTransactions', { ...rest, transactionalIds }, signal)
+  }
+
+  /**
+   * The producers that partitions know, and their open transactions (KIP-664; Kafka 2.8 or newer). A partition that cannot be told has an `error`, the others are told.
+   *
+   * @param partitions - The partitions.
+   */
+  async describeProducers(partitions: TopicPartition[], options: DescribeProducersOptions = {}): Promise<PartitionProducers[]> {
+    const { signal, ...rest } = optionsOf(options, ['broker', 'timeoutMs', 'signal'])
+    return await this.operate('admin.describeProducers', { ...rest, partitions }, signal)
+  }
+
+  /**
+   * Aborts a transaction in one partition, on its leader (KIP-664): only for one that hangs because its coordinator has forgotten it. What was written in a transaction that lives would be split.
+   *
+   * @param transaction - The transaction.
+   */
+  async abortTransaction(transaction: HangingTransaction, options: AbortTransactionOptions = {}): Promise<void> {
+    const { signal, ...rest } = optionsOf(options, ['timeoutMs', 'signal'])
+    return await this.operate('admin.abortTransaction', { ...rest, transaction }, signal)
+  }
+
+  /**
+   * Takes transactional ids from the producers that have them; open transactions are aborted (KIP-664). When some cannot be taken the others are, and the call fails.
+   *
+   * @param transactionalIds - The transactional ids.
+   */
+  async fenceProducers(transactionalIds: string[], options: FenceProducersOptions = {}): Promise<FencedProducer[]> {
+    const { signal, ...rest } = optionsOf(options, ['timeoutMs', 'signal'])
+    return await this.operate('admin.fenceProducers', { ...rest, transactionalIds }, signal)
   }
 }

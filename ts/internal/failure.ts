@@ -33,7 +33,11 @@ const classes = {
 
 /** The error of a failure's JSON. */
 export function failureOf(json: string, persistence?: Persistence): KafkaError {
-  const failure = JSON.parse(json) as Failure
+  return failureFrom(JSON.parse(json) as Failure, persistence)
+}
+
+/** The error of a failure as JSON has it. */
+export function failureFrom(failure: Failure, persistence?: Persistence): KafkaError {
   const { code, retriable, fatal, abortable = false } = failure
   const options: KafkaErrorOptions = { code, retriable, fatal, abortable, persistence }
   const cause = (failure.causes ?? []).reduceRight<Error | undefined>(

@@ -18,8 +18,7 @@ const JARS: [&str; 4] =
     ["kafka-clients", "kafka-group-coordinator", "kafka-transaction-coordinator", "kafka-share-coordinator"];
 
 /// APIs that only brokers and controllers call each other with, and those of Kafka Streams.
-const SKIPPED_APIS: &[i16] =
-    &[52, 53, 54, 56, 58, 59, 62, 63, 64, 67, 70, 73, 80, 81, 82, 83, 84, 85, 86, 87, 88, 89, 93, 94];
+const SKIPPED_APIS: &[i16] = &[52, 53, 54, 56, 58, 59, 62, 63, 67, 70, 73, 82, 83, 84, 85, 86, 87, 88, 93, 94];
 
 /// Messages that are not part of an API: group metadata, control and index records, offsets, groups, transactions.
 const DATA: &[&str] = &[

@@ -110,11 +110,53 @@ impl Row {
 
 /// All operations.
 pub const OPERATIONS: &[Row] = &[
-    Row::later::<admin::CreateTopics>(),
-    Row::later::<admin::DeleteTopics>(),
-    Row::later::<admin::ListTopics>(),
-    Row::later::<admin::DescribeTopics>(),
-    Row::later::<admin::DescribeCluster>(),
+    Row::later::<admin::topics::CreateTopics>(),
+    Row::later::<admin::topics::DeleteTopics>(),
+    Row::later::<admin::topics::DeleteTopicsById>(),
+    Row::later::<admin::topics::ListTopics>(),
+    Row::later::<admin::describe_topics::DescribeTopics>(),
+    Row::later::<admin::partitions::CreatePartitions>(),
+    Row::later::<admin::partitions::DeleteRecords>(),
+    Row::later::<admin::partitions::ListOffsets>(),
+    Row::later::<admin::partitions::ElectLeaders>(),
+    Row::later::<admin::configs::DescribeConfigs>(),
+    Row::later::<admin::configs::IncrementalAlterConfigs>(),
+    Row::later::<admin::configs::ListConfigResources>(),
+    Row::later::<admin::configs::ListClientMetricsResources>(),
+    Row::later::<admin::cluster::DescribeCluster>(),
+    Row::later::<admin::cluster::DescribeFeatures>(),
+    Row::later::<admin::cluster::UpdateFeatures>(),
+    Row::later::<admin::cluster::DescribeMetadataQuorum>(),
+    Row::later::<admin::cluster::AddRaftVoter>(),
+    Row::later::<admin::cluster::RemoveRaftVoter>(),
+    Row::later::<admin::cluster::UnregisterBroker>(),
+    Row::later::<admin::groups::ListGroups>(),
+    Row::later::<admin::groups::DescribeGroups>(),
+    Row::later::<admin::groups::DeleteGroups>(),
+    Row::later::<admin::groups::ListConsumerGroupOffsets>(),
+    Row::later::<admin::groups::AlterConsumerGroupOffsets>(),
+    Row::later::<admin::groups::DeleteConsumerGroupOffsets>(),
+    Row::later::<admin::groups::RemoveMembersFromConsumerGroup>(),
+    Row::later::<admin::acls::CreateAcls>(),
+    Row::later::<admin::acls::DescribeAcls>(),
+    Row::later::<admin::acls::DeleteAcls>(),
+    Row::later::<admin::quotas::DescribeClientQuotas>(),
+    Row::later::<admin::quotas::AlterClientQuotas>(),
+    Row::later::<admin::security::DescribeUserScramCredentials>(),
+    Row::later::<admin::security::AlterUserScramCredentials>(),
+    Row::later::<admin::security::CreateDelegationToken>(),
+    Row::later::<admin::security::RenewDelegationToken>(),
+    Row::later::<admin::security::ExpireDelegationToken>(),
+    Row::later::<admin::security::DescribeDelegationTokens>(),
+    Row::later::<admin::replicas::DescribeLogDirs>(),
+    Row::later::<admin::replicas::AlterReplicaLogDirs>(),
+    Row::later::<admin::replicas::AlterPartitionReassignments>(),
+    Row::later::<admin::replicas::ListPartitionReassignments>(),
+    Row::later::<admin::transactions::ListTransactions>(),
+    Row::later::<admin::transactions::DescribeTransactions>(),
+    Row::later::<admin::transactions::DescribeProducers>(),
+    Row::later::<admin::transactions::AbortTransaction>(),
+    Row::later::<admin::transactions::FenceProducers>(),
     Row::later::<client::Close>(),
     Row::later::<partition::Produce>(),
     Row::later::<partition::Fetch>(),
@@ -238,7 +280,7 @@ mod tests {
     #[test]
     fn a_wrong_request_is_named_by_its_path_and_never_quoted() {
         let wrong = r#"{"topics":[{"topic":"a"},{"topic":{"password":"hunter2"}}]}"#;
-        let failure = read::<admin::CreateTopics>("admin.createTopics", wrong).err().unwrap();
+        let failure = read::<admin::topics::CreateTopics>("admin.createTopics", wrong).err().unwrap();
         assert_eq!(failure.code, "INVALID_ARGUMENT");
         assert!(failure.message.starts_with("admin.createTopics: topics[1].topic: "), "{failure}");
         assert!(!failure.message.contains("hunter2"));
@@ -252,7 +294,7 @@ mod tests {
         assert_eq!(said(r#"{"port":"x"}"#), "start: port: has a wrong type");
         assert_eq!(said(r#"{"prot":1}"#), "start: prot: there is no such field");
         assert_eq!(
-            read::<admin::CreateTopics>("create", r#"{"topics":[{}]}"#).err().unwrap().message,
+            read::<admin::topics::CreateTopics>("create", r#"{"topics":[{}]}"#).err().unwrap().message,
             "create: topics[0]: lacks a field that is needed"
         );
         assert_eq!(said("{"), "start: is not JSON");

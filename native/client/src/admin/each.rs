@@ -1,71 +1,244 @@
-//! Calls about several items that go to the controller, each item with a result of its own.
+//! Calls about several items, each with a result of its own.
 //!
-//! Items whose answer is "not now" or "not here" are asked for again, alone; the others keep what they were told. It knows
-//! nothing of topics.
+//! Every item goes to the broker that is responsible for it: the controller, the leader of a partition, the coordinator of a
+//! group, a broker by its id. Items whose answer is "not now" or "not here" are asked for again, alone; the others keep what
+//! they were told. It knows nothing of what is asked.
 
+use std::fmt::Display;
+use std::hash::Hash;
 use std::time::Duration;
 
 use dohle_protocol::{ErrorCode, Request};
+use futures_util::future::join_all;
+use tokio::time::Instant;
 
+pub(super) use super::answer::{Answer, unanswered, whole};
+use super::since::explain;
 use super::{Admin, Attempts, Item};
+use crate::client::CoordinatorKind;
+use crate::collections::{Map, Set};
+use crate::consumer::TopicPartition;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::Lane;
 
-/// What a response says of one item.
-pub(super) struct Answer<T> {
-    pub(super) name: String,
-    pub(super) code: ErrorCode,
-    pub(super) message: Option<String>,
-    pub(super) value: T,
+/// A topic that was just created may be unknown to some broker for a moment: only then is it an error.
+const BECOMES_KNOWN_WITHIN: Duration = Duration::from_secs(1);
+
+/// Who is responsible for an item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    /// Whoever answers.
+    Any,
+    /// The controller; with KRaft any broker, which passes it on.
+    Controller,
+    /// This broker.
+    Node(i32),
+    /// The leader of the partition.
+    Leader(TopicPartition),
+    /// The coordinator of a group or transactional id.
+    Coordinator(CoordinatorKind, String),
 }
 
-/// The error of an item that the response does not mention.
-pub(super) fn unanswered(doing: &str) -> Error {
-    Error::new(ErrorKind::Protocol, format!("{doing}: the broker's answer leaves it out"))
+/// A call about several items.
+pub(super) struct Call<'a, K> {
+    /// Its name, for errors.
+    pub(super) doing: &'static str,
+    /// The items.
+    pub(super) keys: Vec<K>,
+    /// Where each goes.
+    pub(super) route: &'a (dyn Fn(&K) -> Route + Sync),
+    /// A request holds one item only.
+    pub(super) single: bool,
+    /// No version above it: newer ones name topics by ids only.
+    pub(super) cap: i16,
+    /// Its time limit; none: `default.api.timeout.ms`.
+    pub(super) timeout: Option<Duration>,
+}
+
+impl<'a, K> Call<'a, K> {
+    pub(super) fn new(
+        doing: &'static str,
+        keys: Vec<K>,
+        route: &'a (dyn Fn(&K) -> Route + Sync),
+        timeout: Option<Duration>,
+    ) -> Self {
+        Self { doing, keys, route, single: false, cap: i16::MAX, timeout }
+    }
+}
+
+/// Where a request of this round goes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Place {
+    Any,
+    Node(i32),
 }
 
 impl Admin {
-    /// Asks the controller about all items, and again about those that must wait or went to the wrong broker. `make` gets
-    /// the version, the positions still to be asked for, and the `timeout_ms` for the broker.
-    pub(super) async fn each_on_controller<R: Request, T>(
+    /// As [`Self::each`], for items that go to the controller by their names.
+    pub(super) async fn each_on_controller<R: Request, T: Clone>(
         &self,
         doing: &'static str,
-        names: Vec<String>,
+        keys: Vec<String>,
         timeout: Option<Duration>,
         make: impl Fn(i16, &[usize], i32) -> Result<R>,
         answers: impl Fn(R::Response) -> Vec<Answer<T>>,
     ) -> Result<Vec<Item<T>>> {
-        let mut attempts = self.start(doing, timeout);
-        let mut results: Vec<Option<Result<T>>> = names.iter().map(|_| None).collect();
+        self.each(Call::new(doing, keys, &|_| Route::Controller, timeout), make, |response| Ok(answers(response))).await
+    }
+
+    /// Asks about all items, and again about those that must wait or went to the wrong broker. `make` gets the version, the
+    /// positions of the items to ask for, and the `timeout_ms` for the broker; `answers` fails when the response does as a whole.
+    pub(super) async fn each<K, R, T>(
+        &self,
+        call: Call<'_, K>,
+        make: impl Fn(i16, &[usize], i32) -> Result<R>,
+        answers: impl Fn(R::Response) -> Result<Vec<Answer<T, K>>>,
+    ) -> Result<Vec<Item<T, K>>>
+    where
+        K: Clone + Eq + Hash + Display,
+        R: Request,
+        T: Clone,
+    {
+        let begun = Instant::now();
+        let mut attempts = self.start(call.doing, call.timeout);
+        let mut results: Vec<Option<Result<T>>> = call.keys.iter().map(|_| None).collect();
         loop {
-            let pending: Vec<usize> = (0..names.len()).filter(|index| results[*index].is_none()).collect();
+            let pending: Vec<usize> = (0..results.len()).filter(|index| results[*index].is_none()).collect();
             if pending.is_empty() {
                 break;
             }
-            let timeout_ms = attempts.left_ms();
-            let ask = self.ask_controller(attempts.left(), |version| make(version, &pending, timeout_ms));
-            let error = match attempts.limit(ask).await {
-                Ok(Ok(response)) => match settle(doing, &names, &pending, answers(response), &mut results) {
-                    None => continue,
-                    Some(error) => error,
-                },
-                Ok(Err(error)) | Err(error) => error,
+            let untouched = pending.len() == results.len();
+            let mut round = Round { again: None, results: &mut results };
+            let requests = match attempts.limit(self.places(&call, &pending, begun)).await {
+                Ok(Ok((requests, failed))) => {
+                    failed.into_iter().for_each(|(index, error, again)| round.failed(&[index], &error, again));
+                    requests
+                }
+                Ok(Err(error)) | Err(error) => {
+                    round.failed(&pending, &error, error.retriable());
+                    Vec::new()
+                }
             };
-            if let Err(error) = self.try_again(&mut attempts, error).await {
-                if pending.len() == names.len() && results.iter().all(Option::is_none) {
+            let (left, timeout_ms) = (attempts.left(), attempts.left_ms());
+            let asked = requests.iter().map(|(place, indices)| {
+                let make = |version| make(version, indices, timeout_ms);
+                async move { self.ask_at(*place, call.cap, make, left).await }
+            });
+            let told = join_all(asked).await;
+            let mut refused = None;
+            for ((place, indices), response) in requests.iter().zip(told) {
+                match response.and_then(&answers) {
+                    Ok(answers) => {
+                        if round.settle(&call, indices, answers, begun) {
+                            self.forget(&call, *place, indices);
+                        }
+                    }
+                    Err(error) => {
+                        if error.retriable() {
+                            self.forget(&call, *place, indices);
+                        } else if error.broker_code().is_none() {
+                            refused = Some(error.clone());
+                        }
+                        round.failed(indices, &error, error.retriable());
+                    }
+                }
+            }
+            // Not of the items: the request could not be made, or not for this broker.
+            if let Some(error) = refused.filter(|_| untouched && requests.len() == 1) {
+                return Err(error.context(call.doing));
+            }
+            let Some(error) = round.again.take() else { continue };
+            if let Err(error) = self.try_again(&mut attempts, &call, error).await {
+                if results.iter().all(Option::is_none) {
                     return Err(error);
                 }
-                results
-                    .iter_mut()
-                    .filter(|result| result.is_none())
-                    .for_each(|result| *result = Some(Err(error.clone())));
+                let missing = results.iter_mut().filter(|result| result.is_none());
+                missing.for_each(|result| *result = Some(Err(error.clone())));
             }
         }
-        let items = names.into_iter().zip(results.into_iter().flatten());
+        let items = call.keys.into_iter().zip(results.into_iter().flatten());
         Ok(items.map(|(name, result)| Item { name, result }).collect())
     }
 
-    async fn ask_controller<R: Request>(&self, left: Duration, make: impl Fn(i16) -> Result<R>) -> Result<R::Response> {
+    /// The requests of a round: which items go where; and the items that cannot go anywhere.
+    #[allow(clippy::type_complexity)]
+    async fn places<K: Clone>(
+        &self,
+        call: &Call<'_, K>,
+        pending: &[usize],
+        begun: Instant,
+    ) -> Result<(Vec<(Place, Vec<usize>)>, Vec<(usize, Error, bool)>)> {
+        let routes: Vec<Route> = pending.iter().map(|index| (call.route)(&call.keys[*index])).collect();
+        self.know_leaders(&routes).await?;
+        let found = join_all(routes.iter().map(|route| self.place(route, begun))).await;
+        let mut requests: Vec<(Place, Vec<usize>)> = Vec::new();
+        let mut at: Map<Place, usize> = Map::default();
+        let mut failed = Vec::new();
+        for (index, place) in pending.iter().zip(found) {
+            match place {
+                Err((error, again)) => failed.push((*index, error, again)),
+                Ok(place) if call.single => requests.push((place, vec![*index])),
+                Ok(place) => {
+                    let request = *at.entry(place).or_insert_with(|| {
+                        requests.push((place, Vec::new()));
+                        requests.len() - 1
+                    });
+                    requests[request].1.push(*index);
+                }
+            }
+        }
+        Ok((requests, failed))
+    }
+
+    /// Asks for the topics whose leaders are needed and not known.
+    async fn know_leaders(&self, routes: &[Route]) -> Result<()> {
+        let snapshot = self.client.metadata().snapshot();
+        let unknown = |route: &Route| match route {
+            Route::Leader(tp) if snapshot.leader(&tp.topic, tp.partition).is_none() => Some(tp.topic.clone()),
+            _ => None,
+        };
+        let topics: Set<_> = routes.iter().filter_map(unknown).collect();
+        if !topics.is_empty() {
+            let topics: Vec<&str> = topics.iter().map(|topic| &**topic).collect();
+            self.client.metadata().refresh_topics(&topics).await?;
+        }
+        Ok(())
+    }
+
+    /// Where an item goes, or why nowhere and whether that may pass.
+    async fn place(&self, route: &Route, begun: Instant) -> Result<Place, (Error, bool)> {
+        let found = match route {
+            Route::Any => Ok(Place::Any),
+            Route::Node(node) => Ok(Place::Node(*node)),
+            Route::Controller => self.controller().await.map(Place::Node),
+            Route::Coordinator(kind, key) => self.client.coordinator(*kind, key).await.map(Place::Node),
+            Route::Leader(tp) => {
+                return self.leader(tp).map(Place::Node).map_err(|code| {
+                    let again = passes(code, route, begun) || (code.is_retriable() && !known_by_now(code, begun));
+                    (Error::broker(code, tp), again)
+                });
+            }
+        };
+        found.map_err(|error| {
+            let again = error.retriable();
+            (error, again)
+        })
+    }
+
+    fn leader(&self, tp: &TopicPartition) -> Result<i32, ErrorCode> {
+        let snapshot = self.client.metadata().snapshot();
+        if let Some((leader, _)) = snapshot.leader(&tp.topic, tp.partition) {
+            return Ok(leader);
+        }
+        let partitions = snapshot.topic(&tp.topic).map(|topic| topic.partitions.len());
+        if partitions.is_some_and(|count| usize::try_from(tp.partition).is_ok_and(|p| p < count)) {
+            return Err(ErrorCode::LEADER_NOT_AVAILABLE);
+        }
+        Err(snapshot.topic_error(&tp.topic).unwrap_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION))
+    }
+
+    /// The node to send what is the controller's.
+    pub(super) async fn controller(&self) -> Result<i32> {
         let metadata = self.client.metadata();
         let mut controller = metadata.snapshot().controller;
         if controller < 0 {
@@ -74,51 +247,140 @@ impl Admin {
         if controller < 0 {
             return Err(Error::broker(ErrorCode::NOT_CONTROLLER, "the cluster names no controller"));
         }
-        self.client.request_with(controller, Lane::General, make, left).await
+        Ok(controller)
     }
 
-    /// Waits a little before the next try and, where the controller may be another now, looks it up.
-    async fn try_again(&self, attempts: &mut Attempts, error: Error) -> Result<()> {
+    async fn ask_at<R: Request>(
+        &self,
+        at: Place,
+        cap: i16,
+        make: impl Fn(i16) -> Result<R>,
+        left: Duration,
+    ) -> Result<R::Response> {
+        let response = match at {
+            Place::Any => self.client.request_any(make, left).await,
+            Place::Node(node) => {
+                let cap = cap.min(R::MAX_STABLE_VERSION);
+                self.client.request_up_to(node, Lane::General, cap, make, left).await
+            }
+        };
+        response.map_err(explain::<R>)
+    }
+
+    /// The coordinators that were asked may be others now.
+    fn forget<K>(&self, call: &Call<'_, K>, at: Place, indices: &[usize]) {
+        let Place::Node(node) = at else { return };
+        for index in indices {
+            if let Route::Coordinator(kind, key) = (call.route)(&call.keys[*index]) {
+                self.client.forget_coordinator(kind, &key, node);
+            }
+        }
+    }
+
+    /// Waits a little before the next try and, where another broker may be responsible now, looks it up.
+    async fn try_again<K>(&self, attempts: &mut Attempts, call: &Call<'_, K>, error: Error) -> Result<()> {
         let elsewhere = matches!(
             error.kind(),
-            ErrorKind::Broker(ErrorCode::NOT_CONTROLLER) | ErrorKind::BrokerUnreachable | ErrorKind::Disconnected
+            ErrorKind::Broker(
+                ErrorCode::NOT_CONTROLLER
+                    | ErrorCode::NOT_LEADER_OR_FOLLOWER
+                    | ErrorCode::LEADER_NOT_AVAILABLE
+                    | ErrorCode::FENCED_LEADER_EPOCH
+                    | ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+            ) | ErrorKind::BrokerUnreachable
+                | ErrorKind::Disconnected
         );
         // A controller that moved is answered at once by the next broker; the first failure is no reason to wait.
         attempts.pause(&self.client, error).await?;
         if elsewhere {
+            let routes = call.keys.iter().map(|key| (call.route)(key));
+            let topics = routes.filter_map(|route| match route {
+                Route::Leader(tp) => Some(tp.topic),
+                _ => None,
+            });
+            let topics: Set<_> = topics.collect();
+            let topics: Vec<&str> = topics.iter().map(|topic| &**topic).collect();
             // Should it fail, the next try fails alike and says why.
-            let _ = attempts.limit(self.client.metadata().refresh()).await?;
+            let metadata = self.client.metadata();
+            let _ = match topics.as_slice() {
+                [] => attempts.limit(metadata.refresh()).await?,
+                topics => attempts.limit(metadata.refresh_topics(topics)).await?,
+            };
         }
         Ok(())
     }
 }
 
-/// Takes over what was answered. The error of those to be asked for again, if there are any.
-fn settle<T>(
-    doing: &str,
-    names: &[String],
-    pending: &[usize],
-    answers: Vec<Answer<T>>,
-    results: &mut [Option<Result<T>>],
-) -> Option<Error> {
-    let mut again = None;
-    let mut waiting: Vec<usize> = pending.to_vec();
-    for Answer { name, code, message, value } in answers {
-        let Some(position) = waiting.iter().position(|index| names[*index] == name) else { continue };
-        let index = waiting.remove(position);
-        if code.is_none() {
-            results[index] = Some(Ok(value));
-            continue;
-        }
-        let error = Error::broker_with(code, format_args!("{doing}: {name}"), message.as_deref());
-        if matches!(code, ErrorCode::NOT_CONTROLLER | ErrorCode::THROTTLING_QUOTA_EXCEEDED) {
-            again = Some(error);
-        } else {
-            results[index] = Some(Err(error));
-        }
+/// Whether a topic that is not known would be known by now if it were there.
+fn known_by_now(code: ErrorCode, begun: Instant) -> bool {
+    code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION && begun.elapsed() >= BECOMES_KNOWN_WITHIN
+}
+
+/// Whether the same item may be answered otherwise in a moment.
+fn passes(code: ErrorCode, route: &Route, begun: Instant) -> bool {
+    match code {
+        ErrorCode::NOT_CONTROLLER
+        | ErrorCode::THROTTLING_QUOTA_EXCEEDED
+        | ErrorCode::NOT_COORDINATOR
+        | ErrorCode::COORDINATOR_NOT_AVAILABLE
+        | ErrorCode::COORDINATOR_LOAD_IN_PROGRESS
+        | ErrorCode::UNSTABLE_OFFSET_COMMIT
+        | ErrorCode::CONCURRENT_TRANSACTIONS
+        | ErrorCode::NOT_LEADER_OR_FOLLOWER
+        | ErrorCode::LEADER_NOT_AVAILABLE
+        | ErrorCode::FENCED_LEADER_EPOCH
+        | ErrorCode::UNKNOWN_LEADER_EPOCH
+        | ErrorCode::OFFSET_NOT_AVAILABLE => true,
+        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => matches!(route, Route::Leader(_)) && !known_by_now(code, begun),
+        _ => false,
     }
-    for index in waiting {
-        results[index] = Some(Err(unanswered(&format!("{doing}: {}", names[index]))));
+}
+
+/// What came of one round of requests.
+struct Round<'a, T> {
+    /// Why some must be asked for again.
+    again: Option<Error>,
+    results: &'a mut [Option<Result<T>>],
+}
+
+impl<T: Clone> Round<'_, T> {
+    /// These items were not answered.
+    fn failed(&mut self, indices: &[usize], error: &Error, again: bool) {
+        if again {
+            self.again = Some(error.clone());
+            return;
+        }
+        indices.iter().for_each(|index| self.results[*index] = Some(Err(error.clone())));
     }
-    again
+
+    /// Takes over what was answered. Whether the coordinator may be another one.
+    fn settle<K>(&mut self, call: &Call<'_, K>, indices: &[usize], answers: Vec<Answer<T, K>>, begun: Instant) -> bool
+    where
+        K: Clone + Eq + Hash + Display,
+    {
+        let (doing, mut moved) = (call.doing, false);
+        let mut told: Map<K, Answer<T, K>> = Map::default();
+        for answer in answers {
+            told.entry(answer.key.clone()).or_insert(answer);
+        }
+        for index in indices {
+            let key = &call.keys[*index];
+            let Some(answer) = told.get(key) else {
+                self.results[*index] = Some(Err(unanswered(&format!("{doing}: {key}"))));
+                continue;
+            };
+            if answer.code.is_none() {
+                self.results[*index] = Some(Ok(answer.value.clone()));
+                continue;
+            }
+            let error = Error::broker_with(answer.code, format_args!("{doing}: {key}"), answer.message.as_deref());
+            if passes(answer.code, &(call.route)(key), begun) {
+                moved |= matches!(answer.code, ErrorCode::NOT_COORDINATOR | ErrorCode::COORDINATOR_NOT_AVAILABLE);
+                self.again = Some(error);
+            } else {
+                self.results[*index] = Some(Err(error));
+            }
+        }
+        moved
+    }
 }

@@ -3,11 +3,31 @@
 //! They keep no state of their own and cross no language border; `bridge` renders them for every language. Each has a time
 //! limit in all, retries included: the one given, else `default.api.timeout.ms`.
 //!
-//! File map: `topics` create, delete, list, describe · `cluster` describe · `each` calls with a result per item.
+//! File map: `topics`, `describe_topics`, `partitions`, `configs`, `groups`, `describe_groups`, `group_offsets`, `acls`, `quotas`,
+//! `scram`, `tokens`, `cluster`, `features`, `log_dirs`, `reassignments`, `transactions` what they say · `each`, `one`, `answer` who is
+//! asked, and again · `names` Kafka's open enums · `since` which Kafka is needed.
 
+mod acls;
+mod answer;
 mod cluster;
+mod configs;
+mod describe_groups;
+mod describe_topics;
 mod each;
+mod features;
+mod group_offsets;
+mod groups;
+mod log_dirs;
+mod names;
+mod one;
+mod partitions;
+mod quotas;
+mod reassignments;
+mod scram;
+mod since;
+mod tokens;
 mod topics;
+mod transactions;
 
 use std::time::Duration;
 
@@ -18,8 +38,28 @@ use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::Backoff;
 
+pub use acls::{Acl, AclFilter};
 pub use cluster::{Broker, ClusterDescription};
-pub use topics::{CreatedTopic, NewTopic, PartitionDescription, TopicDescription, TopicListing};
+pub use configs::{AlterConfig, ConfigEntry, ConfigResource, ConfigSynonym};
+pub use describe_groups::{GroupDescription, GroupMember, StreamsTask};
+pub use describe_topics::{PartitionDescription, TopicDescription};
+pub use features::{FeatureRange, FeatureUpdate, Features, Quorum, QuorumReplica, UpgradeType, VoterEndpoint};
+pub use group_offsets::{GroupOffset, GroupPartitions, MemberToRemove};
+pub use groups::{GroupFilter, GroupListing};
+pub use log_dirs::{LogDir, LogDirReplica, Replica};
+pub use names::{
+    AclOperation, AclPatternType, AclPermission, AclResourceType, AlterConfigOp, ConfigKind, ConfigSource, ConfigType,
+    ScramMechanism,
+};
+pub use partitions::{ElectionType, MorePartitions, OffsetInfo, OffsetSpec};
+pub use quotas::{AlterQuotas, QuotaEntity, QuotaFilter, QuotaMatch, Quotas};
+pub use reassignments::Reassignment;
+pub use scram::{AlterScram, ScramCredential};
+pub use tokens::{DelegationToken, Principal};
+pub use topics::{CreatedTopic, NewTopic, TopicListing};
+pub use transactions::{
+    ActiveProducer, Fenced, TransactionDescription, TransactionFilter, TransactionListing, TransactionToAbort,
+};
 
 /// Admin calls of one client. Cheap to make.
 ///
@@ -43,9 +83,9 @@ pub struct Admin {
 
 /// What came of one item of a call about several.
 #[derive(Clone, Debug)]
-pub struct Item<T> {
-    /// The topic, group, … as it was asked for.
-    pub name: String,
+pub struct Item<T, K = String> {
+    /// The topic, group, partition, … as it was asked for.
+    pub name: K,
     /// Its own success or error; others of the same call may differ.
     pub result: Result<T>,
 }

@@ -1,7 +1,7 @@
-//! Creating, deleting, listing and describing topics.
+//! Creating, deleting and listing topics.
 //!
 //! Creation and deletion go to the controller and are tried again, for the items concerned, when it has moved or a quota
-//! asks for a pause. The other two are Metadata requests that any broker answers.
+//! asks for a pause. The list is a Metadata request that any broker answers.
 
 use std::time::Duration;
 
@@ -11,15 +11,14 @@ use dohle_protocol::messages::create_topics_request::{
 use dohle_protocol::messages::create_topics_response::CreatableTopicResult;
 use dohle_protocol::messages::delete_topics_request::DeleteTopicState;
 use dohle_protocol::messages::metadata_request::MetadataRequestTopic;
-use dohle_protocol::messages::metadata_response::{MetadataResponsePartition, MetadataResponseTopic};
 use dohle_protocol::messages::{
     CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse, MetadataRequest,
 };
 use dohle_protocol::{ErrorCode, Uuid};
 
-use super::each::{Answer, unanswered};
+use super::each::{Answer, Call, Route};
+use super::since::needs;
 use super::{Admin, Item};
-use crate::collections::Map;
 use crate::error::{Error, ErrorKind, Result};
 
 /// From this version on the broker fills in its defaults for partitions and replicas.
@@ -66,36 +65,6 @@ pub struct TopicListing {
     pub internal: bool,
 }
 
-/// A topic in full.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TopicDescription {
-    /// Its name.
-    pub name: String,
-    /// Its id; none with brokers older than 2.8.
-    pub id: Option<Uuid>,
-    /// Whether it is Kafka's own.
-    pub internal: bool,
-    /// Its partitions, by number.
-    pub partitions: Vec<PartitionDescription>,
-}
-
-/// A partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PartitionDescription {
-    /// Its number.
-    pub partition: i32,
-    /// The leader's node id; none while there is none.
-    pub leader: Option<i32>,
-    /// The leader's epoch; none if the broker does not tell.
-    pub leader_epoch: Option<i32>,
-    /// Nodes with a copy, the preferred leader first.
-    pub replicas: Vec<i32>,
-    /// Nodes whose copy is in sync.
-    pub in_sync: Vec<i32>,
-    /// Nodes with a copy that are down.
-    pub offline: Vec<i32>,
-}
-
 impl Admin {
     /// Creates topics, or with `validate_only` checks whether it could. One result per topic, in the order given.
     pub async fn create_topics(
@@ -111,7 +80,7 @@ impl Admin {
         };
         self.each_on_controller("createTopics", names, timeout, make, |response: CreateTopicsResponse| {
             let answers = response.topics.into_iter().map(|topic| Answer {
-                name: topic.name.clone(),
+                key: topic.name.clone(),
                 code: ErrorCode(topic.error_code),
                 message: topic.error_message.clone(),
                 value: created(&topic),
@@ -135,12 +104,30 @@ impl Admin {
         };
         self.each_on_controller("deleteTopics", names, timeout, make, |response: DeleteTopicsResponse| {
             let answers = response.responses.into_iter().map(|topic| Answer {
-                name: topic.name.unwrap_or_default(),
+                key: topic.name.unwrap_or_default(),
                 code: ErrorCode(topic.error_code),
                 message: topic.error_message,
                 value: (),
             });
             answers.collect()
+        })
+        .await
+    }
+
+    /// Deletes topics by their ids (KIP-516). One result per topic, in the order given.
+    pub async fn delete_topics_by_id(&self, ids: Vec<Uuid>, timeout: Option<Duration>) -> Result<Vec<Item<(), Uuid>>> {
+        let wanted = ids.clone();
+        let make = |version, pending: &[usize], timeout_ms| {
+            needs(true, version, DELETE_BY_STATE, "deleting topics by id", "2.8")?;
+            let by_id = |index: &usize| DeleteTopicState { topic_id: wanted[*index], ..Default::default() };
+            let topics = pending.iter().map(by_id).collect();
+            Ok(DeleteTopicsRequest { topics, timeout_ms, ..Default::default() })
+        };
+        let call = Call::new("deleteTopics", ids, &|_| Route::Controller, timeout);
+        self.each(call, make, |response: DeleteTopicsResponse| {
+            let answer = response.responses.into_iter();
+            let answer = answer.map(|of| Answer::new(of.topic_id, of.error_code, ()).saying(of.error_message));
+            Ok(answer.collect())
         })
         .await
     }
@@ -158,31 +145,6 @@ impl Admin {
             .collect();
         listings.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Ok(listings)
-    }
-
-    /// Topics in full. One result per topic, in the order given; asking creates none.
-    pub async fn describe_topics(
-        &self,
-        names: Vec<String>,
-        timeout: Option<Duration>,
-    ) -> Result<Vec<Item<TopicDescription>>> {
-        if names.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut attempts = self.start("describeTopics", timeout);
-        let response = self.ask_any(&mut attempts, |version| Ok(metadata_request(version, Some(&names)))).await?;
-        let mut told: Map<String, MetadataResponseTopic> = Map::default();
-        told.extend(response.topics.into_iter().filter_map(|topic| Some((topic.name.clone()?, topic))));
-        let describe = |name: String| {
-            let doing = format!("describeTopics: {name}");
-            let result = match told.get(&name) {
-                None => Err(unanswered(&doing)),
-                Some(topic) if topic.error_code == 0 => Ok(described(&name, topic)),
-                Some(topic) => Err(Error::broker(ErrorCode(topic.error_code), doing)),
-            };
-            Item { name, result }
-        };
-        Ok(names.into_iter().map(describe).collect())
     }
 }
 
@@ -227,7 +189,7 @@ fn created(topic: &CreatableTopicResult) -> CreatedTopic {
     }
 }
 
-fn metadata_request(version: i16, names: Option<&[String]>) -> MetadataRequest {
+pub(super) fn metadata_request(version: i16, names: Option<&[String]>) -> MetadataRequest {
     let by_name = |name: &String| MetadataRequestTopic { name: Some(name.clone()), ..Default::default() };
     let topics = names.map(|names| names.iter().map(by_name).collect());
     // In version 0 an empty list means all topics; later ones write null for that.
@@ -235,23 +197,6 @@ fn metadata_request(version: i16, names: Option<&[String]>) -> MetadataRequest {
     MetadataRequest { topics, allow_auto_topic_creation: version < AUTO_CREATE_FLAG, ..Default::default() }
 }
 
-fn described(name: &str, topic: &MetadataResponseTopic) -> TopicDescription {
-    let mut partitions: Vec<PartitionDescription> = topic.partitions.iter().map(partition).collect();
-    partitions.sort_unstable_by_key(|partition| partition.partition);
-    TopicDescription { name: name.to_owned(), id: known_id(topic.topic_id), internal: topic.is_internal, partitions }
-}
-
-fn partition(partition: &MetadataResponsePartition) -> PartitionDescription {
-    PartitionDescription {
-        partition: partition.partition_index,
-        leader: (partition.leader_id >= 0).then_some(partition.leader_id),
-        leader_epoch: (partition.leader_epoch >= 0).then_some(partition.leader_epoch),
-        replicas: partition.replica_nodes.clone(),
-        in_sync: partition.isr_nodes.clone(),
-        offline: partition.offline_replicas.clone(),
-    }
-}
-
-fn known_id(id: Uuid) -> Option<Uuid> {
+pub(super) fn known_id(id: Uuid) -> Option<Uuid> {
     (id != Uuid::ZERO).then_some(id)
 }

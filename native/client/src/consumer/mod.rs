@@ -21,7 +21,7 @@ mod commit;
 mod committed;
 mod fetch;
 mod fetcher;
-mod group;
+pub(crate) mod group;
 mod handover;
 pub(crate) mod log;
 mod offsets;

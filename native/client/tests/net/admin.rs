@@ -34,7 +34,7 @@ async fn topics_come_and_go_on_the_embedded_broker() {
     let names: Vec<String> = soon(admin.list_topics(false, None)).await.unwrap().into_iter().map(|t| t.name).collect();
     assert_eq!(names, ["a", "b", "c"]);
 
-    let described = soon(admin.describe_topics(vec!["a".into(), "nope".into()], None)).await.unwrap();
+    let described = soon(admin.describe_topics(vec!["a".into(), "nope".into()], false, None, None)).await.unwrap();
     let a = described[0].result.as_ref().unwrap();
     assert_eq!(a.partitions.iter().map(|p| p.partition).collect::<Vec<_>>(), [0, 1, 2]);
     assert!(a.partitions.iter().all(|p| p.leader.is_some()));
@@ -59,14 +59,14 @@ async fn checking_a_topic_does_not_create_it() {
 async fn describing_a_topic_does_not_create_it() {
     let broker = Broker::start_default(BrokerOptions::default()).await.unwrap();
     let admin = Admin::new(&client_of(broker.address()));
-    soon(admin.describe_topics(vec!["a".into()], None)).await.unwrap();
+    soon(admin.describe_topics(vec!["a".into()], false, None, None)).await.unwrap();
     assert!(soon(admin.list_topics(true, None)).await.unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn the_cluster_is_described() {
     let broker = Broker::start_default(BrokerOptions::default()).await.unwrap();
-    let described = soon(Admin::new(&client_of(broker.address())).describe_cluster(None)).await.unwrap();
+    let described = soon(Admin::new(&client_of(broker.address())).describe_cluster(false, false, None)).await.unwrap();
     assert_eq!(described.cluster_id.as_deref(), Some(broker.cluster_id()));
     assert_eq!(described.brokers.len(), 1);
     assert_eq!(described.brokers[0].port, i32::from(broker.address().port()));
@@ -78,7 +78,7 @@ async fn nothing_asked_is_nothing_answered() {
     let broker = Broker::start_default(BrokerOptions::default()).await.unwrap();
     let admin = Admin::new(&client_of(broker.address()));
     assert!(soon(admin.create_topics(Vec::new(), false, None)).await.unwrap().is_empty());
-    assert!(soon(admin.describe_topics(Vec::new(), None)).await.unwrap().is_empty());
+    assert!(soon(admin.describe_topics(Vec::new(), false, None, None)).await.unwrap().is_empty());
 }
 
 /// Answers CreateTopics for each topic with the code that `answer` gives for the nth request.

@@ -106,6 +106,8 @@ impl ApiKey {
     pub const DESCRIBE_CLUSTER: ApiKey = ApiKey(60);
     /// DescribeProducers.
     pub const DESCRIBE_PRODUCERS: ApiKey = ApiKey(61);
+    /// UnregisterBroker.
+    pub const UNREGISTER_BROKER: ApiKey = ApiKey(64);
     /// DescribeTransactions.
     pub const DESCRIBE_TRANSACTIONS: ApiKey = ApiKey(65);
     /// ListTransactions.
@@ -130,6 +132,12 @@ impl ApiKey {
     pub const SHARE_FETCH: ApiKey = ApiKey(78);
     /// ShareAcknowledge.
     pub const SHARE_ACKNOWLEDGE: ApiKey = ApiKey(79);
+    /// AddRaftVoter.
+    pub const ADD_RAFT_VOTER: ApiKey = ApiKey(80);
+    /// RemoveRaftVoter.
+    pub const REMOVE_RAFT_VOTER: ApiKey = ApiKey(81);
+    /// StreamsGroupDescribe.
+    pub const STREAMS_GROUP_DESCRIBE: ApiKey = ApiKey(89);
     /// DescribeShareGroupOffsets.
     pub const DESCRIBE_SHARE_GROUP_OFFSETS: ApiKey = ApiKey(90);
     /// AlterShareGroupOffsets.
@@ -192,6 +200,7 @@ impl ApiKey {
             57 => "UpdateFeatures",
             60 => "DescribeCluster",
             61 => "DescribeProducers",
+            64 => "UnregisterBroker",
             65 => "DescribeTransactions",
             66 => "ListTransactions",
             68 => "ConsumerGroupHeartbeat",
@@ -204,6 +213,9 @@ impl ApiKey {
             77 => "ShareGroupDescribe",
             78 => "ShareFetch",
             79 => "ShareAcknowledge",
+            80 => "AddRaftVoter",
+            81 => "RemoveRaftVoter",
+            89 => "StreamsGroupDescribe",
             90 => "DescribeShareGroupOffsets",
             91 => "AlterShareGroupOffsets",
             92 => "DeleteShareGroupOffsets",

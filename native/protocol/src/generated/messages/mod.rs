@@ -6,6 +6,8 @@ pub mod add_offsets_to_txn_request;
 pub mod add_offsets_to_txn_response;
 pub mod add_partitions_to_txn_request;
 pub mod add_partitions_to_txn_response;
+pub mod add_raft_voter_request;
+pub mod add_raft_voter_response;
 pub mod alter_client_quotas_request;
 pub mod alter_client_quotas_response;
 pub mod alter_configs_request;
@@ -122,6 +124,8 @@ pub mod produce_request;
 pub mod produce_response;
 pub mod push_telemetry_request;
 pub mod push_telemetry_response;
+pub mod remove_raft_voter_request;
+pub mod remove_raft_voter_response;
 pub mod renew_delegation_token_request;
 pub mod renew_delegation_token_response;
 pub mod request_header;
@@ -138,12 +142,16 @@ pub mod share_group_describe_request;
 pub mod share_group_describe_response;
 pub mod share_group_heartbeat_request;
 pub mod share_group_heartbeat_response;
+pub mod streams_group_describe_request;
+pub mod streams_group_describe_response;
 pub mod sync_group_request;
 pub mod sync_group_response;
 pub mod transaction_log_key;
 pub mod transaction_log_value;
 pub mod txn_offset_commit_request;
 pub mod txn_offset_commit_response;
+pub mod unregister_broker_request;
+pub mod unregister_broker_response;
 pub mod update_features_request;
 pub mod update_features_response;
 pub mod write_txn_markers_request;
@@ -154,6 +162,8 @@ pub use add_offsets_to_txn_request::AddOffsetsToTxnRequest;
 pub use add_offsets_to_txn_response::AddOffsetsToTxnResponse;
 pub use add_partitions_to_txn_request::AddPartitionsToTxnRequest;
 pub use add_partitions_to_txn_response::AddPartitionsToTxnResponse;
+pub use add_raft_voter_request::AddRaftVoterRequest;
+pub use add_raft_voter_response::AddRaftVoterResponse;
 pub use alter_client_quotas_request::AlterClientQuotasRequest;
 pub use alter_client_quotas_response::AlterClientQuotasResponse;
 pub use alter_configs_request::AlterConfigsRequest;
@@ -270,6 +280,8 @@ pub use produce_request::ProduceRequest;
 pub use produce_response::ProduceResponse;
 pub use push_telemetry_request::PushTelemetryRequest;
 pub use push_telemetry_response::PushTelemetryResponse;
+pub use remove_raft_voter_request::RemoveRaftVoterRequest;
+pub use remove_raft_voter_response::RemoveRaftVoterResponse;
 pub use renew_delegation_token_request::RenewDelegationTokenRequest;
 pub use renew_delegation_token_response::RenewDelegationTokenResponse;
 pub use request_header::RequestHeader;
@@ -286,12 +298,16 @@ pub use share_group_describe_request::ShareGroupDescribeRequest;
 pub use share_group_describe_response::ShareGroupDescribeResponse;
 pub use share_group_heartbeat_request::ShareGroupHeartbeatRequest;
 pub use share_group_heartbeat_response::ShareGroupHeartbeatResponse;
+pub use streams_group_describe_request::StreamsGroupDescribeRequest;
+pub use streams_group_describe_response::StreamsGroupDescribeResponse;
 pub use sync_group_request::SyncGroupRequest;
 pub use sync_group_response::SyncGroupResponse;
 pub use transaction_log_key::TransactionLogKey;
 pub use transaction_log_value::TransactionLogValue;
 pub use txn_offset_commit_request::TxnOffsetCommitRequest;
 pub use txn_offset_commit_response::TxnOffsetCommitResponse;
+pub use unregister_broker_request::UnregisterBrokerRequest;
+pub use unregister_broker_response::UnregisterBrokerResponse;
 pub use update_features_request::UpdateFeaturesRequest;
 pub use update_features_response::UpdateFeaturesResponse;
 pub use write_txn_markers_request::WriteTxnMarkersRequest;
@@ -352,6 +368,7 @@ pub fn flexible(api: crate::ApiKey, version: i16) -> Option<bool> {
         57 => true,
         60 => true,
         61 => true,
+        64 => true,
         65 => true,
         66 => true,
         68 => true,
@@ -364,6 +381,9 @@ pub fn flexible(api: crate::ApiKey, version: i16) -> Option<bool> {
         77 => true,
         78 => true,
         79 => true,
+        80 => true,
+        81 => true,
+        89 => true,
         90 => true,
         91 => true,
         92 => true,
@@ -425,6 +445,7 @@ pub const APIS: &[(crate::ApiKey, i16, i16)] = &[
     (crate::ApiKey(57), 0, 2), // UpdateFeatures
     (crate::ApiKey(60), 0, 2), // DescribeCluster
     (crate::ApiKey(61), 0, 0), // DescribeProducers
+    (crate::ApiKey(64), 0, 0), // UnregisterBroker
     (crate::ApiKey(65), 0, 0), // DescribeTransactions
     (crate::ApiKey(66), 0, 2), // ListTransactions
     (crate::ApiKey(68), 0, 1), // ConsumerGroupHeartbeat
@@ -437,6 +458,9 @@ pub const APIS: &[(crate::ApiKey, i16, i16)] = &[
     (crate::ApiKey(77), 1, 1), // ShareGroupDescribe
     (crate::ApiKey(78), 1, 2), // ShareFetch
     (crate::ApiKey(79), 1, 2), // ShareAcknowledge
+    (crate::ApiKey(80), 0, 1), // AddRaftVoter
+    (crate::ApiKey(81), 0, 0), // RemoveRaftVoter
+    (crate::ApiKey(89), 0, 1), // StreamsGroupDescribe
     (crate::ApiKey(90), 0, 1), // DescribeShareGroupOffsets
     (crate::ApiKey(91), 0, 0), // AlterShareGroupOffsets
     (crate::ApiKey(92), 0, 0), // DeleteShareGroupOffsets
@@ -452,6 +476,8 @@ macro_rules! for_each_message {
             AddOffsetsToTxnResponse
             AddPartitionsToTxnRequest
             AddPartitionsToTxnResponse
+            AddRaftVoterRequest
+            AddRaftVoterResponse
             AlterClientQuotasRequest
             AlterClientQuotasResponse
             AlterConfigsRequest
@@ -568,6 +594,8 @@ macro_rules! for_each_message {
             ProduceResponse
             PushTelemetryRequest
             PushTelemetryResponse
+            RemoveRaftVoterRequest
+            RemoveRaftVoterResponse
             RenewDelegationTokenRequest
             RenewDelegationTokenResponse
             RequestHeader
@@ -584,12 +612,16 @@ macro_rules! for_each_message {
             ShareGroupDescribeResponse
             ShareGroupHeartbeatRequest
             ShareGroupHeartbeatResponse
+            StreamsGroupDescribeRequest
+            StreamsGroupDescribeResponse
             SyncGroupRequest
             SyncGroupResponse
             TransactionLogKey
             TransactionLogValue
             TxnOffsetCommitRequest
             TxnOffsetCommitResponse
+            UnregisterBrokerRequest
+            UnregisterBrokerResponse
             UpdateFeaturesRequest
             UpdateFeaturesResponse
             WriteTxnMarkersRequest
@@ -655,6 +687,7 @@ macro_rules! for_each_request {
             UpdateFeaturesRequest
             DescribeClusterRequest
             DescribeProducersRequest
+            UnregisterBrokerRequest
             DescribeTransactionsRequest
             ListTransactionsRequest
             ConsumerGroupHeartbeatRequest
@@ -667,6 +700,9 @@ macro_rules! for_each_request {
             ShareGroupDescribeRequest
             ShareFetchRequest
             ShareAcknowledgeRequest
+            AddRaftVoterRequest
+            RemoveRaftVoterRequest
+            StreamsGroupDescribeRequest
             DescribeShareGroupOffsetsRequest
             AlterShareGroupOffsetsRequest
             DeleteShareGroupOffsetsRequest

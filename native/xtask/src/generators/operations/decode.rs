@@ -14,7 +14,8 @@ fn special(table: &Table, schema: &Value) -> bool {
     fn look(table: &Table, schema: &Value, seen: &mut BTreeSet<String>) -> bool {
         match schema {
             Value::Object(members) => {
-                if matches!(format(schema), "int64" | "base64" | "double") && has_type(schema, "string") {
+                let text = matches!(format(schema), "int64" | "base64" | "double") && has_type(schema, "string");
+                if text || format(schema) == "failure" {
                     return true;
                 }
                 let there = reference(schema).filter(|name| seen.insert((*name).to_owned()));
@@ -38,6 +39,7 @@ fn convert(table: &Table, schema: &Value, value: &str) -> String {
         (_, "int64") => format!("decodeInt64({value})"),
         (_, "base64") => format!("decodeBytes({value})"),
         (_, "double") => format!("decodeDouble({value})"),
+        (_, "failure") => format!("decodeFailure({value})"),
         _ => format!("mapWire({value}, element => {})", convert(table, &schema["items"], "element")),
     };
     if nullable(schema) { format!("{value} == null ? null : {plain}") } else { plain }

@@ -8,7 +8,7 @@ use super::schema::{description, properties, type_of};
 use super::types::{doc, property, response_type};
 use super::{Operation, Table};
 
-/// The methods. The only required member of a request is the method's argument, the others are options.
+/// The methods. The required members of a request are the method's arguments, in the order declared; the others are options.
 pub fn methods(table: &Table, target: &str, class: &str) -> Result<String> {
     let prefix = format!("{target}.");
     let own: Vec<&Operation> = table.operations.iter().filter(|o| o.waits && o.name.starts_with(&prefix)).collect();
@@ -49,20 +49,25 @@ fn method(operation: &Operation) -> &str {
 /// `async`, so that whatever is wrong with an argument rejects instead of being thrown.
 fn one_method(table: &Table, operation: &Operation) -> Result<String> {
     let schema = table.schema(&operation.request);
-    let (required, optional): (Vec<_>, Vec<_>) = properties(schema).into_iter().partition(|(.., required)| *required);
-    ensure!(required.len() <= 1, "{}: a method has at most one argument beside its options", operation.name);
+    let (mut required, optional): (Vec<_>, Vec<_>) =
+        properties(schema).into_iter().partition(|(.., required)| *required);
+    let declared = |name: &str| schema["required"].as_array()?.iter().position(|one| one == name);
+    required.sort_by_key(|(name, ..)| declared(name));
+    ensure!(required.len() <= 2, "{}: a method has at most two arguments beside its options", operation.name);
     let mut out = String::from("\n");
     let tags: Vec<String> =
         required.iter().map(|(name, schema, _)| format!("@param {name} - {}", description(schema))).collect();
     doc(&mut out, "  ", description(schema), &tags);
-    let (argument, request) = match required.first() {
-        Some((name, schema, _)) => (format!("{name}: {}, ", type_of(schema)?), format!("{{ ...rest, {name} }}")),
-        None => (String::new(), "rest".to_owned()),
-    };
+    let mut arguments = String::new();
+    for (name, schema, _) in &required {
+        write!(arguments, "{name}: {}, ", type_of(schema)?)?;
+    }
+    let names: Vec<&str> = required.iter().map(|(name, ..)| name.as_str()).collect();
+    let request = if names.is_empty() { "rest".to_owned() } else { format!("{{ ...rest, {} }}", names.join(", ")) };
     let response = response_type(operation)?;
     let known: Vec<String> = optional.iter().map(|(name, ..)| format!("'{name}', ")).collect();
     let options = format!("{}Options", operation.request);
-    writeln!(out, "  async {}({argument}options: {options} = {{}}): Promise<{response}> {{", method(operation))?;
+    writeln!(out, "  async {}({arguments}options: {options} = {{}}): Promise<{response}> {{", method(operation))?;
     writeln!(out, "    const {{ signal, ...rest }} = optionsOf(options, [{}'signal'])", known.concat())?;
     writeln!(out, "    return await this.operate('{}', {request}, signal)\n  }}", operation.name)?;
     Ok(out)

@@ -88,6 +88,8 @@ fn typescript(table: &Table) -> Result<String> {
         writeln!(out, "  {name},")?;
     }
     out.push_str("} from '../internal/encoders.ts'\n");
+    out.push_str("import type { KafkaError } from '../errors.ts'\n");
+    out.push_str("import { failureFrom as decodeFailure } from '../internal/failure.ts'\n");
     out.push_str(
         "import { decodeBytes, decodeDouble, decodeInt64, mapWire, type Wire } from '../internal/values.ts'\n",
     );

@@ -62,6 +62,7 @@ pub fn type_of(schema: &Value) -> Result<String> {
         "int64" if has_type(schema, "string") => "number".into(),
         "base64" => "Uint8Array".into(),
         "double" => "number".into(),
+        "failure" => "KafkaError".into(),
         _ if has_type(schema, "string") => "string".into(),
         _ if has_type(schema, "integer") || has_type(schema, "number") => "number".into(),
         _ if has_type(schema, "boolean") => "boolean".into(),
