@@ -124,17 +124,13 @@ impl Admin {
         let doing = "deleteConsumerGroupOffsets";
         let wanted = partitions.clone();
         let make = |_, pending: &[usize], _| {
-            let partition = |index: usize| OffsetDeleteRequestPartition {
-                partition_index: wanted[index].partition,
-                ..Default::default()
-            };
+            let partition = |index: usize| OffsetDeleteRequestPartition { partition_index: wanted[index].partition };
             let topic = |(name, indices): (&str, Vec<usize>)| OffsetDeleteRequestTopic {
                 name: name.to_owned(),
                 partitions: indices.into_iter().map(partition).collect(),
-                ..Default::default()
             };
             let topics = by_topic(&wanted, pending).into_iter().map(topic).collect();
-            Ok(OffsetDeleteRequest { group_id: group.to_owned(), topics, ..Default::default() })
+            Ok(OffsetDeleteRequest { group_id: group.to_owned(), topics })
         };
         let route = |_: &TopicPartition| to_coordinator(group);
         let call = Call::new(doing, partitions, &route, timeout);
