@@ -1,14 +1,18 @@
 /**
  * One partition as a log, for those who keep their own offsets.
  */
-import type { AppendedBatch, ReadRecord } from './generated/operations.ts'
-import { type Bytes, type HeadersInit, pairs } from './internal/arena.ts'
-import { arrayOf, objectOf, optionsOf, reading, refuseUnknown, textAt } from './internal/arguments.ts'
+import { InvalidConfigurationError, KafkaError } from './errors.ts'
+import type { AppendedBatch } from './generated/operations.ts'
+import { ARENA_BYTES, Arena, type Bytes, type HeadersInit, lasting } from './internal/arena.ts'
+import { arrayOf, objectOf, optionsOf, refuseUnknown, textAt, unreadable } from './internal/arguments.ts'
+import { Chunk } from './internal/chunk.ts'
 import type { Environment } from './internal/environment.ts'
-import { aborted, invalid, kindOf } from './internal/failure.ts'
-import { Headers } from './message.ts'
+import { aborted, invalid, kindOf, thrown } from './internal/failure.ts'
+import { type Message, view } from './message.ts'
 
 const RECORD = ['key', 'value', 'headers', 'timestamp'] as const
+/** An arena's places are i32. */
+const MOST_BYTES = 0x7fffffff
 
 /** A record to append. */
 export interface RecordToProduce {
@@ -44,19 +48,8 @@ export interface PartitionFetchOptions {
   signal?: AbortSignal | undefined
 }
 
-/** A record as it was read. */
-export interface PartitionRecord {
-  /** Its offset. */
-  offset: number
-  /** Milliseconds since the epoch; −1: it has none. */
-  timestamp: number
-  /** The key. */
-  key: Buffer | null
-  /** The value. */
-  value: Buffer | null
-  /** The headers, in order. */
-  headers: Headers
-}
+/** A record as it was read: the view that consumers give too. `done()` means nothing here. */
+export type PartitionRecord = Message
 
 /** What was read. */
 export interface PartitionFetched {
@@ -100,22 +93,24 @@ export class Partition {
    * Appends the records as one batch, and resolves to its first offset when all replicas in sync have it. Tried again, within
    * `defaultApiTimeoutMs`, only where nothing was written; after any other failure the batch may be in the log or not, and the error says so:
    * who keeps the offsets can find out by reading.
+   *
+   * @throws KafkaError with `persistence`: whether the batch is in the log all the same
    */
   async produce(records: readonly RecordToProduce[], options: PartitionProduceOptions = {}): Promise<AppendedBatch> {
-    const { signal, compression } = optionsOf(options, ['compression', 'signal'])
-    if (signal?.aborted) throw aborted(signal, 'aborted before it began')
-    const { topic, partition } = this
-    const given = arrayOf(records, 'records')
-    const written = Array.from({ length: given.length }, (_, index) => {
-      const path = `records[${index}]`
-      return writable(
-        reading(path, () => given[index]),
-        path,
-        index,
-      )
-    })
-    const request = { topic, partition, records: written, compression }
-    return await this.#environment.call(this.#client, 'partition.produce', request, signal)
+    let begun = false
+    try {
+      const { signal, compression } = optionsOf(options, ['compression', 'signal'])
+      if (signal?.aborted) throw aborted(signal, 'aborted before it began')
+      const { topic, partition } = this
+      const arena = written(arrayOf(records, 'records'))
+      begun = true
+      const request = { topic, partition, compression }
+      const done = this.#environment.callWith(this.#client, 'partition.produce', request, arena, signal)
+      if (arena.buffer.length === ARENA_BYTES) spare = arena
+      return await done
+    } catch (error) {
+      throw fated(error, begun)
+    }
   }
 
   /**
@@ -128,34 +123,64 @@ export class Partition {
     if (signal?.aborted) throw aborted(signal, 'aborted before it began')
     const { topic, partition } = this
     const request = { topic, partition, offset, ...limits }
-    const { records, ...ends } = await this.#environment.call(this.#client, 'partition.fetch', request, signal)
-    return { records: records.map(readable), ...ends }
+    const environment = this.#environment
+    const { response, chunks } = await environment.callForChunks(this.#client, 'partition.fetch', request, signal)
+    const read: Message[] = []
+    for (const given of chunks) {
+      const chunk = new Chunk(environment.native, given)
+      for (let position = 0; position < chunk.count; position++) read.push(view(chunk, position))
+    }
+    return { records: read, ...response }
   }
 }
 
-/** A record as the engine takes it. */
-function writable(given: RecordToProduce | undefined, path: string, index: number) {
-  const record = objectOf(given as RecordToProduce, path)
-  refuseUnknown(record, RECORD, path)
-  return reading(path, () => {
-    const { key, value, headers, timestamp } = record
-    if (value === undefined) throw invalid(`${path}.value`, 'is missing; null is a tombstone')
-    const list = headers === undefined ? [] : [...pairs(headers, index)]
-    return {
-      key: bytesOf(key ?? null, `${path}.key`),
-      value: bytesOf(value, `${path}.value`),
-      headers: list.map(([name, of]) => ({ name, value: bytesOf(of, `${path}.headers`) })),
-      timestamp: timestamp instanceof Date ? timestamp.getTime() : timestamp,
+/** One that no call uses: written, lent to the engine, then written anew. */
+let spare: Arena | undefined
+
+/** The records in an arena. */
+function written(records: readonly RecordToProduce[]): Arena {
+  for (let bytes = ARENA_BYTES; ; bytes *= 2) {
+    const arena = bytes === ARENA_BYTES && spare !== undefined ? spare : new Arena(bytes)
+    // A getter of a record may make another call.
+    spare = undefined
+    arena.reset()
+    let place = 0
+    while (place < records.length && write(records, place, arena)) place++
+    if (place === records.length) return arena
+    if (bytes > MOST_BYTES / 2) {
+      const problem = 'records: they have more than 1 GiB together, which no broker takes'
+      throw new KafkaError(problem, { code: 'MESSAGE_TOO_LARGE' })
     }
-  })
+  }
 }
 
-/** What is no text goes as it is: the encoder looks whether it is bytes. */
-function bytesOf(value: Bytes | null, path: string): Uint8Array | null {
-  return typeof value === 'string' ? Buffer.from(textAt(value, path), 'utf8') : value
+/** Writes one record; false when the arena has no room for it. */
+function write(records: readonly RecordToProduce[], place: number, arena: Arena): boolean {
+  const path = `records[${place}]`
+  const used = arena.used
+  try {
+    const record = lasting(objectOf(records[place]!, path) as RecordToProduce)
+    refuseUnknown(record, RECORD, path)
+    if (record.value === undefined) throw invalid(`${path}.value`, 'is missing; null is a tombstone')
+    return arena.write(0, record, place)
+  } catch (error) {
+    arena.used = used
+    throw named(error, path, place)
+  }
 }
 
-function readable({ headers, key, value, ...record }: ReadRecord): PartitionRecord {
-  const list = headers.map(({ name, value: of }): [string, Buffer | null] => [name, of as Buffer | null])
-  return { ...record, key: key as Buffer | null, value: value as Buffer | null, headers: new Headers(list) }
+/** Arenas call what they are given messages. */
+function named(error: unknown, path: string, place: number): KafkaError {
+  const found = unreadable(path, error)
+  const own = `messages[${place}]`
+  if (!found.message.startsWith(own)) return found
+  return new InvalidConfigurationError(path + found.message.slice(own.length), found)
+}
+
+/** The error of a batch that says whether the batch is in the log, where the engine has not said so. */
+function fated(error: unknown, begun: boolean): KafkaError {
+  const found = thrown(error, 'not-persisted')
+  if (found.persistence !== undefined) return found
+  const unknown = begun && (found.code === 'ABORTED' || found.code === 'PANIC')
+  return Object.assign(found, { persistence: unknown ? 'possibly-persisted' : 'not-persisted' })
 }

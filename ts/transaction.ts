@@ -94,8 +94,9 @@ export class Transaction implements AsyncDisposable {
       }
       const { reader, after } = sourceOf(from as Consumer | Message | Batch)
       this.#readers.add(reader)
-      const { offsets, group } = offsetsOf(reader, after)
-      const call = () => environment.call(handle, 'producer.commitOffsets', { offsets, group }, signal)
+      const { offsets, group, owned } = offsetsOf(reader, after)
+      const member = { consumer: reader.handle, owned }
+      const call = () => environment.call(handle, 'producer.commitOffsets', { offsets, group, member }, signal)
       await (commit.hasSubscribers ? commit.tracePromise(call, { ...reader.origin, offsets }) : call())
       this.#offsets.push([reader, offsets])
     } catch (error) {

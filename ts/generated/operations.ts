@@ -1446,14 +1446,6 @@ export interface HangingTransaction {
   topic: string
 }
 
-/** A header of a record to append. */
-export interface HeaderToAppend {
-  /** Its name. */
-  name: string
-  /** Its value; none is null. */
-  value?: Uint8Array | null | undefined
-}
-
 /** A producer's identity. */
 export interface IdentityStatistics {
   /** `Assigned` with a producer id, `RequestPID` while one is asked for, `Init` before. */
@@ -1765,6 +1757,8 @@ export interface OffsetsOfGroup {
   group: GroupIdentity
   /** The offsets. */
   offsets: PartitionOffset[]
+  /** Since which of the consumer's epochs it has each partition. */
+  owned: number[]
 }
 
 /** A partition whose copies are being moved. */
@@ -1779,6 +1773,14 @@ export interface OngoingReassignment {
   replicas: number[]
   /** The topic's name. */
   topic: string
+}
+
+/** A consumer whose offsets a transaction commits. */
+export interface OwningMember {
+  /** Its handle. */
+  consumer: number
+  /** Since which of its epochs it has each partition, in the order of the offsets. */
+  owned: number[]
 }
 
 /** A partition in full. */
@@ -1811,7 +1813,7 @@ export interface PartitionEnds {
   logStart: number | null
 }
 
-/** Reads records of a partition from an offset on. */
+/** Reads records of a partition from an offset on. They come as chunks beside the response. */
 export interface PartitionFetch {
   /** Most bytes asked for, before decompression; the first batch comes whole. Default: 1 MiB. */
   maxBytes?: number | null | undefined
@@ -1851,14 +1853,12 @@ export interface PartitionOffset {
   topic: string
 }
 
-/** Appends records to a partition as one batch. */
+/** Appends the records of an arena to a partition as one batch. */
 export interface PartitionProduce {
   /** `none`, `gzip`, `snappy`, `lz4` or `zstd`. Default: `none`. */
   compression?: string | null | undefined
   /** The partition's number, from 0. */
   partition: number
-  /** At least one. */
-  records: RecordToAppend[]
   /** The topic's name. */
   topic: string
 }
@@ -1986,6 +1986,8 @@ export interface ProducerClose {
 export interface ProducerCommitOffsets {
   /** As whom. */
   group: GroupIdentity
+  /** Whose offsets they are, if that is a consumer here: then they are committed with its new epoch when it has one. */
+  member?: OwningMember | null | undefined
   /** The offsets. */
   offsets: PartitionOffset[]
 }
@@ -2088,20 +2090,6 @@ export interface RaftVoter {
   id: number
 }
 
-/** A record as it was read. */
-export interface ReadRecord {
-  /** In order; names may repeat. */
-  headers: RecordHeader[]
-  /** The key; none is null. */
-  key: Uint8Array | null
-  /** Its offset. */
-  offset: number
-  /** Milliseconds since the epoch; −1: it has none. */
-  timestamp: number
-  /** The value; none is null. */
-  value: Uint8Array | null
-}
-
 /** What was read of a partition. */
 export interface ReadRecords {
   /** One more than the last offset that may be read. */
@@ -2112,28 +2100,6 @@ export interface ReadRecords {
   logStart: number
   /** Where to read on: one more than the last offset that was read or passed over. */
   nextOffset: number
-  /** In offset order; none when nothing came in time, or nothing but markers of transactions. */
-  records: ReadRecord[]
-}
-
-/** A header of a record. */
-export interface RecordHeader {
-  /** Its name. */
-  name: string
-  /** Its value; none is null. */
-  value: Uint8Array | null
-}
-
-/** A record to append. */
-export interface RecordToAppend {
-  /** In order; names may repeat. */
-  headers?: HeaderToAppend[] | null | undefined
-  /** The key; none is null. */
-  key?: Uint8Array | null | undefined
-  /** Milliseconds since the epoch; none: now. */
-  timestamp?: number | null | undefined
-  /** The value; none is null. */
-  value?: Uint8Array | null | undefined
 }
 
 /** Records to delete. */
@@ -2402,6 +2368,16 @@ export interface TestEcho {
   secret?: string | null | undefined
   /** What is given back. */
   values: TestValues
+}
+
+/** Fails as an answer of a broker lets calls fail. */
+export interface TestFail {
+  /** Whether it ends a transaction. */
+  abortable: boolean
+  /** Kafka's error code. */
+  code: number
+  /** Whether it ends whatever gave it. */
+  fatal: boolean
 }
 
 /** Panics on the language's thread. */
@@ -2695,6 +2671,7 @@ export interface Operations {
   'broker.faultHits': { request: BrokerFaultHits; response: FaultHits }
   'testing.echo': { request: TestEcho; response: TestValues }
   'testing.ask': { request: TestAsk; response: string }
+  'testing.fail': { request: TestFail; response: void }
   'testing.panic': { request: TestPanic; response: void }
   'testing.panicLater': { request: TestPanicLater; response: void }
   'testing.panicInEngine': { request: TestPanicInEngine; response: void }
@@ -3140,10 +3117,6 @@ const encodeGroupIdentity = object({
   groupInstanceId: maybe(text),
   memberId: maybe(text),
 })
-const encodeHeaderToAppend = object({
-  name: text,
-  value: maybe(bytes),
-})
 const encodeIncrementalAlterConfigs = exact({
   resources: list(encodeConfigChanges),
   timeoutMs: maybe(whole(0, 4294967295)),
@@ -3217,6 +3190,10 @@ const encodeListTransactions = exact({
   states: maybe(list(text)),
   timeoutMs: maybe(whole(0, 4294967295)),
 })
+const encodeOwningMember = object({
+  consumer: whole(0, 4294967295),
+  owned: list(whole(0, 4294967295)),
+})
 const encodePartitionFetch = object({
   maxBytes: maybe(whole(1, 2147483647)),
   maxWaitMs: maybe(whole(0, 4294967295)),
@@ -3226,16 +3203,9 @@ const encodePartitionFetch = object({
   readCommitted: maybe(flag),
   topic: text,
 })
-const encodeRecordToAppend = object({
-  headers: maybe(list(encodeHeaderToAppend)),
-  key: maybe(bytes),
-  timestamp: maybe(int64),
-  value: maybe(bytes),
-})
 const encodePartitionProduce = object({
   compression: maybe(text),
   partition: whole(0, 2147483647),
-  records: list(encodeRecordToAppend),
   topic: text,
 })
 const encodeProducerAbortTransaction = object({})
@@ -3245,6 +3215,7 @@ const encodeProducerClose = object({
 })
 const encodeProducerCommitOffsets = object({
   group: encodeGroupIdentity,
+  member: maybe(encodeOwningMember),
   offsets: list(encodePartitionOffset),
 })
 const encodeProducerCommitTransaction = object({})
@@ -3289,6 +3260,11 @@ const encodeTestValues = object({
 const encodeTestEcho = object({
   secret: maybe(text),
   values: encodeTestValues,
+})
+const encodeTestFail = object({
+  abortable: flag,
+  code: whole(-32768, 32767),
+  fatal: flag,
 })
 const encodeTestPanic = object({})
 const encodeTestPanicInEngine = object({})
@@ -3423,19 +3399,9 @@ function decodeQuotas(wire: unknown): Quotas {
   return { ...value, quotas: mapWire(value.quotas, element => decodeQuota(element)) } as never
 }
 
-function decodeReadRecord(wire: unknown): ReadRecord {
-  const value = wire as Wire<ReadRecord>
-  return { ...value, headers: mapWire(value.headers, element => decodeRecordHeader(element)), key: value.key == null ? null : decodeBytes(value.key), offset: decodeInt64(value.offset), timestamp: decodeInt64(value.timestamp), value: value.value == null ? null : decodeBytes(value.value) } as never
-}
-
 function decodeReadRecords(wire: unknown): ReadRecords {
   const value = wire as Wire<ReadRecords>
-  return { ...value, highWatermark: decodeInt64(value.highWatermark), lastStable: decodeInt64(value.lastStable), logStart: decodeInt64(value.logStart), nextOffset: decodeInt64(value.nextOffset), records: mapWire(value.records, element => decodeReadRecord(element)) } as never
-}
-
-function decodeRecordHeader(wire: unknown): RecordHeader {
-  const value = wire as Wire<RecordHeader>
-  return { ...value, value: value.value == null ? null : decodeBytes(value.value) } as never
+  return { ...value, highWatermark: decodeInt64(value.highWatermark), lastStable: decodeInt64(value.lastStable), logStart: decodeInt64(value.logStart), nextOffset: decodeInt64(value.nextOffset) } as never
 }
 
 function decodeTestValues(wire: unknown): TestValues {
@@ -3830,6 +3796,10 @@ export const codecs: { readonly [Name in OperationName]: Codec<Name> } = {
   },
   'testing.ask': {
     encode: encoding(encodeTestAsk),
+    decode: JSON.parse,
+  },
+  'testing.fail': {
+    encode: encoding(encodeTestFail),
     decode: JSON.parse,
   },
   'testing.panic': {

@@ -6,10 +6,11 @@
  */
 import type { KafkaError } from '../errors.ts'
 import { codecs, type OperationName, type Operations } from '../generated/operations.ts'
+import type { Arena } from './arena.ts'
 import { checkSignal, textOf } from './arguments.ts'
 import { request as operations } from './channels.ts'
 import { aborted, failureOf, thrown } from './failure.ts'
-import { load, type NativeEdge } from './native.ts'
+import { load, type NativeChunk, type NativeEdge } from './native.ts'
 import { onAbort } from './signals.ts'
 
 /** Words of one entry of the queue; their meaning is in `native/bridge/src/queue.rs`. */
@@ -19,6 +20,8 @@ const ENTRIES = 512
 const DRAIN_MS = 4
 /** How often it is looked whether the event loop turns, in milliseconds: often enough, and not at each of many wake-ups. */
 const LOOK_MS = 1
+
+const NO_CHUNKS: readonly NativeChunk[] = []
 
 const DELIVERY = 1
 const SPACE = 2
@@ -56,7 +59,7 @@ interface Question {
 
 interface Pending {
   handle: number
-  settle(failed: boolean, text: string): void
+  settle(failed: boolean, text: string, chunks: readonly NativeChunk[]): void
   fail(error: unknown): void
 }
 
@@ -128,16 +131,42 @@ export class Environment {
     request: Operations[Name]['request'],
     signal?: AbortSignal,
   ): Promise<Operations[Name]['response']> {
-    if (!operations.hasSubscribers) return this.#call(handle, name, request, signal)
-    return operations.tracePromise(() => this.#call(handle, name, request, signal), { operation: name })
+    const call = () => this.#call(handle, name, request, signal, undefined, response => response)
+    return operations.hasSubscribers ? operations.tracePromise(call, { operation: name }) : call()
   }
 
-  #call<Name extends OperationName>(
+  /** As `call`, with records: those of the arena go with the request, and may be written anew when this has returned. */
+  callWith<Name extends OperationName>(
+    handle: number,
+    name: Name,
+    request: Operations[Name]['request'],
+    arena: Arena,
+    signal?: AbortSignal,
+  ): Promise<Operations[Name]['response']> {
+    const call = () => this.#call(handle, name, request, signal, arena, response => response)
+    return operations.hasSubscribers ? operations.tracePromise(call, { operation: name }) : call()
+  }
+
+  /** As `call`, and the chunks that go with the response. */
+  callForChunks<Name extends OperationName>(
     handle: number,
     name: Name,
     request: Operations[Name]['request'],
     signal?: AbortSignal,
-  ): Promise<Operations[Name]['response']> {
+  ): Promise<{ response: Operations[Name]['response']; chunks: readonly NativeChunk[] }> {
+    const call = () =>
+      this.#call(handle, name, request, signal, undefined, (response, chunks) => ({ response, chunks }))
+    return operations.hasSubscribers ? operations.tracePromise(call, { operation: name }) : call()
+  }
+
+  #call<Name extends OperationName, T>(
+    handle: number,
+    name: Name,
+    request: Operations[Name]['request'],
+    signal: AbortSignal | undefined,
+    arena: Arena | undefined,
+    made: (response: Operations[Name]['response'], chunks: readonly NativeChunk[]) => T,
+  ): Promise<T> {
     return new Promise((resolve, reject) => {
       const codec = codecs[name]
       const text = codec.encode(request)
@@ -155,11 +184,11 @@ export class Environment {
         end()
         reject(error)
       }
-      const settle = (failed: boolean, answer: string) => {
+      const settle = (failed: boolean, answer: string, chunks: readonly NativeChunk[]) => {
         end()
         try {
           if (failed) reject(failureOf(answer))
-          else resolve(codec.decode(answer))
+          else resolve(made(codec.decode(answer), chunks))
         } catch (error) {
           reject(error)
         }
@@ -173,7 +202,8 @@ export class Environment {
       }
       this.hold()
       try {
-        this.native.call(id, handle, name, text)
+        if (arena === undefined) this.native.call(id, handle, name, text)
+        else this.native.callWith(id, handle, name, text, arena.buffer, arena.used)
       } catch (error) {
         fail(thrown(error))
       }
@@ -250,8 +280,12 @@ export class Environment {
         return this.#receivers.get(handle)?.space?.()
       case CHUNKS:
         return this.#receivers.get(handle)?.chunks?.()
-      case COMPLETION:
-        return this.#calls.get(words[at + 2]! >>> 0)?.settle(words[at + 3] !== 0, text ?? 'null')
+      case COMPLETION: {
+        const id = words[at + 2]! >>> 0
+        // Taken also when nobody waits any more: the engine keeps them until then.
+        const chunks = words[at + 4] === 0 ? NO_CHUNKS : this.native.chunks(id)
+        return this.#calls.get(id)?.settle(words[at + 3] !== 0, text ?? 'null', chunks)
+      }
       case QUESTION:
         void this.#ask(handle, text!)
         return

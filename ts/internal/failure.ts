@@ -19,6 +19,7 @@ interface Failure {
   retriable: boolean
   fatal: boolean
   abortable?: boolean
+  persistence?: Persistence
   causes?: string[]
 }
 
@@ -39,7 +40,13 @@ export function failureOf(json: string, persistence?: Persistence): KafkaError {
 /** The error of a failure as JSON has it. */
 export function failureFrom(failure: Failure, persistence?: Persistence): KafkaError {
   const { code, retriable, fatal, abortable = false } = failure
-  const options: KafkaErrorOptions = { code, retriable, fatal, abortable, persistence }
+  const options: KafkaErrorOptions = {
+    code,
+    retriable,
+    fatal,
+    abortable,
+    persistence: failure.persistence ?? persistence,
+  }
   const cause = (failure.causes ?? []).reduceRight<Error | undefined>(
     (inner, message) => new Error(message, inner && { cause: inner }),
     undefined,

@@ -24,6 +24,8 @@ export interface NativeEdge {
   open(kind: 'client' | 'producer' | 'consumer', parent: number, options: string): number
   invoke(handle: number, operation: string, request: string): string
   call(id: number, handle: number, operation: string, request: string): void
+  callWith(id: number, handle: number, operation: string, request: string, arena: Uint8Array, end: number): void
+  chunks(id: number): NativeChunk[]
   cancel(id: number): void
   drain(words: Int32Array): number
   texts(): string[]

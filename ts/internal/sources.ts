@@ -19,6 +19,7 @@ export function sourceOf(from: object): { reader: Reader; after?: FinishedRecord
   if (!(message instanceof Message)) throw invalid('from', `is ${kindOf(from)}, not a consumer, a message or a batch`)
   const { topic, partition, offset, leaderEpoch } = message
   const progress = progressOf(message)
+  if (progress.owner === undefined) throw invalid('from', 'is a message of a partition that no consumer has read')
   return {
     reader: progress.owner as Reader,
     after: [{ topic, partition, offset, leaderEpoch, chunkEpoch: progress.epoch }],

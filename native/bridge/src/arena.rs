@@ -26,6 +26,10 @@
 //! refused (index: its place in the list of this call's errors), `0xFFFF_FFFE` that it was skipped. The number of records
 //! taken may be less than the arena holds: memory is full, the rest is to be offered again after the `space` entry.
 
+use dohle_protocol::records::{Headers, PackedHeaders, RecordRef};
+
+use crate::failure::Failure;
+
 /// Length of the fixed part of a record.
 pub const RECORD_HEADER: usize = 28;
 /// Topic id of a record that its sender has taken back.
@@ -50,6 +54,20 @@ pub struct ArenaRecord<'a> {
     pub value: Option<&'a [u8]>,
     /// The packed headers; empty: none.
     pub headers: &'a [u8],
+}
+
+impl<'a> ArenaRecord<'a> {
+    /// The record as the engine appends it. `now` is the time of one that has none.
+    #[inline]
+    pub(crate) fn to_append(self, now: i64) -> Result<RecordRef<'a>, Failure> {
+        let headers = match PackedHeaders::parse(self.headers) {
+            _ if self.headers.is_empty() => Headers::None,
+            Ok(packed) => Headers::Packed(packed),
+            Err(_) => return Err(Failure::argument("headers", "are not packed as they should be")),
+        };
+        let timestamp = if self.timestamp == -1 { now } else { self.timestamp };
+        Ok(RecordRef { timestamp, key: self.key, value: self.value, headers })
+    }
 }
 
 /// An arena that does not hold what its lengths say: a defect of the language's writer, never of its user.
@@ -127,8 +145,6 @@ impl<'a> Iterator for ArenaReader<'a> {
 
 #[cfg(test)]
 mod tests {
-    use dohle_protocol::records::PackedHeaders;
-
     use super::*;
 
     fn write(record: &ArenaRecord, out: &mut Vec<u8>) {

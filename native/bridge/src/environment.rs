@@ -4,7 +4,7 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use futures_util::FutureExt;
 use parking_lot::Mutex;
@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 use tokio::task::AbortHandle;
 
 use crate::client::ClientResource;
-use crate::cold::{self, Call, Later};
-use crate::consumer::ConsumerResource;
+use crate::cold::{self, Call, Done, Later};
+use crate::consumer::{Chunk, ConsumerResource};
 use crate::failure::{Failure, panic_text};
 use crate::handles::{Handle, Handles};
 use crate::producer::ProducerResource;
@@ -93,10 +93,13 @@ struct State {
     closed: bool,
     handles: Handles<Resource>,
     calls: Vec<(u32, AbortHandle)>,
+    /// Records that go with completions, by call, until the language takes them.
+    chunks: Vec<(u32, Vec<Chunk>)>,
 }
 
 /// See the module.
 pub struct Environment {
+    itself: Weak<Self>,
     queue: Arc<Queue>,
     questions: Arc<Questions>,
     state: Mutex<State>,
@@ -106,7 +109,12 @@ impl Environment {
     /// An environment whose language is woken by `wake`.
     pub fn new(wake: Box<dyn Wake>) -> Arc<Self> {
         let queue = Arc::new(Queue::new(wake));
-        Arc::new(Self { questions: Questions::new(queue.clone()), queue, state: Mutex::default() })
+        let questions = Questions::new(queue.clone());
+        Arc::new_cyclic(|itself| Self { itself: itself.clone(), questions, queue, state: Mutex::default() })
+    }
+
+    pub(crate) fn weak(&self) -> Weak<Self> {
+        self.itself.clone()
     }
 
     /// What the engine has to say.
@@ -129,7 +137,7 @@ impl Environment {
 
     /// A producer of a client, from its options as a JSON object.
     pub fn open_producer(&self, client: Handle, options: &str) -> Result<Handle, Failure> {
-        let producer = ProducerResource::new(self.client(client)?, &object(options)?, self.queue.clone())?;
+        let producer = ProducerResource::new(self.client(client)?, &object(options)?, self)?;
         let handle = self.insert(Resource::Producer(producer.clone()))?;
         producer.named(handle);
         Ok(handle)
@@ -207,28 +215,35 @@ impl Environment {
     }
 
     /// Starts an operation; its completion comes through the queue under `id`, also when it cannot be started.
-    pub fn call(self: &Arc<Self>, id: u32, handle: Handle, operation: &str, request: &str) {
-        match self.start(handle, operation, request) {
+    /// `arena`: records that go with it, lent for this call.
+    pub fn call(self: &Arc<Self>, id: u32, handle: Handle, operation: &str, request: &str, arena: Option<&[u8]>) {
+        match self.start(handle, operation, request, arena) {
             Ok(later) => self.run(id, handle, later),
             Err(failure) => self.complete(id, handle, Err(failure)),
         }
     }
 
-    fn start(self: &Arc<Self>, handle: Handle, operation: &str, request: &str) -> Result<Later, Failure> {
+    fn start(
+        self: &Arc<Self>,
+        handle: Handle,
+        operation: &str,
+        request: &str,
+        arena: Option<&[u8]>,
+    ) -> Result<Later, Failure> {
         let row = cold::operation(operation)?;
         let Call::Later(start) = row.call else {
             return Err(Failure::argument("operation", "never waits: it is to be invoked, not called"));
         };
         if row.closes && self.state.lock().handles.at(handle).is_none() {
-            return Ok(Box::pin(async { Ok("null".to_owned()) }));
+            return Ok(Box::pin(async { Ok(Done::nothing()) }));
         }
         let later = match self.resource(handle) {
             // A poisoned client cannot be waited for, but it can be closed.
             Err(_) if row.closes => {
                 self.remove(handle);
-                return Ok(Box::pin(async { Ok("null".to_owned()) }));
+                return Ok(Box::pin(async { Ok(Done::nothing()) }));
             }
-            resource => start(&resource?, request)?,
+            resource => start(&resource?, request, arena)?,
         };
         if !row.closes {
             return Ok(later);
@@ -257,12 +272,28 @@ impl Environment {
         }
     }
 
-    fn complete(&self, id: u32, handle: Handle, outcome: Result<String, Failure>) {
-        let (failed, text) = match outcome {
-            Ok(response) => (0, response),
-            Err(failure) => (1, failure.to_json()),
+    fn complete(&self, id: u32, handle: Handle, outcome: Result<Done, Failure>) {
+        let (failed, text, chunks) = match outcome {
+            Ok(Done { text, chunks }) => (0, text, chunks),
+            Err(failure) => (1, failure.to_json(), Vec::new()),
         };
-        self.queue.push(Entry::new(Kind::Completion, handle).word(2, id as i32).word(3, failed).text(Some(text)));
+        let count = chunks.len() as i32;
+        if count > 0 {
+            let mut state = self.state.lock();
+            if state.closed {
+                return;
+            }
+            state.chunks.push((id, chunks));
+        }
+        let entry = Entry::new(Kind::Completion, handle).word(2, id as i32).word(3, failed).word(4, count);
+        self.queue.push(entry.text(Some(text)));
+    }
+
+    /// The records that go with a completion whose word 4 is not 0. To be taken also when nobody waits for them any more.
+    pub fn take_chunks(&self, id: u32) -> Vec<Chunk> {
+        let mut state = self.state.lock();
+        let at = state.chunks.iter().position(|(other, _)| *other == id);
+        at.map(|at| state.chunks.swap_remove(at).1).unwrap_or_default()
     }
 
     /// Stops a call whose language no longer waits. What it has done stays done; its completion does not come.
@@ -280,7 +311,9 @@ impl Environment {
         let mut state = self.state.lock();
         state.closed = true;
         let (calls, resources) = (std::mem::take(&mut state.calls), state.handles.drain());
+        let chunks = std::mem::take(&mut state.chunks);
         drop(state);
+        drop(chunks);
         calls.into_iter().for_each(|(_, task)| task.abort());
         if !resources.is_empty() {
             runtime::handle().spawn(async move { drop(resources) });
@@ -289,7 +322,7 @@ impl Environment {
 }
 
 /// A panic in a call is that call's failure.
-async fn guarded(later: Later) -> Result<String, Failure> {
+async fn guarded(later: Later) -> Result<Done, Failure> {
     match AssertUnwindSafe(later).catch_unwind().await {
         Ok(outcome) => outcome,
         Err(payload) => Err(Failure::panic(&panic_text(&*payload))),

@@ -3,6 +3,7 @@
 //! It adds no meaning to the engine's errors; the few made here are about the crossing itself (a handle that is closed,
 //! a request that does not have its operation's form, a panic).
 
+use dohle_client::partition as engine;
 use dohle_protocol::ErrorClass;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -27,6 +28,9 @@ pub struct Failure {
     /// Whether it ended a transaction, which is aborted or must be.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub abortable: bool,
+    /// For records that were not acknowledged: whether they are in the log all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub persistence: Option<Persistence>,
     /// What it came from, nearest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<String>,
@@ -50,6 +54,18 @@ pub enum Class {
     Other,
 }
 
+/// Whether records are in the log, as far as can be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Persistence {
+    /// They may be sent again without making duplicates.
+    NotPersisted,
+    /// They left, and no answer told their fate.
+    PossiblyPersisted,
+    /// They are acknowledged.
+    Persisted,
+}
+
 impl Failure {
     /// The object was closed.
     pub fn closed(what: &str) -> Self {
@@ -69,7 +85,16 @@ impl Failure {
 
     /// Any other, neither retriable nor fatal.
     pub fn new(code: &str, class: Class, message: String) -> Self {
-        Self { code: code.into(), class, message, retriable: false, fatal: false, abortable: false, causes: Vec::new() }
+        Self {
+            code: code.into(),
+            class,
+            message,
+            retriable: false,
+            fatal: false,
+            abortable: false,
+            persistence: None,
+            causes: Vec::new(),
+        }
     }
 
     /// Its JSON.
@@ -93,6 +118,7 @@ impl From<&dohle_client::Error> for Failure {
             retriable: error.retriable(),
             fatal: error.fatal(),
             abortable: error.abortable(),
+            persistence: None,
             causes,
         }
     }
@@ -111,6 +137,23 @@ fn readable(message: &str) -> String {
 impl From<dohle_client::Error> for Failure {
     fn from(error: dohle_client::Error) -> Self {
         Self::from(&error)
+    }
+}
+
+impl From<engine::NotProduced> for Failure {
+    fn from(of: engine::NotProduced) -> Self {
+        Self { persistence: Some(of.persistence.into()), ..Self::from(&of.error) }
+    }
+}
+
+impl From<dohle_client::producer::Persistence> for Persistence {
+    fn from(of: dohle_client::producer::Persistence) -> Self {
+        use dohle_client::producer::Persistence as Engine;
+        match of {
+            Engine::NotPersisted => Self::NotPersisted,
+            Engine::PossiblyPersisted => Self::PossiblyPersisted,
+            Engine::Persisted => Self::Persisted,
+        }
     }
 }
 

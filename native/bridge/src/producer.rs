@@ -2,15 +2,16 @@
 //!
 //! It allocates nothing per record. A language's own thread drives `append`; the engine drives the sink.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use dohle_client::producer::{AppendError, Delivery, DeliverySink, Producer, ProducerOptions, TopicId};
 use dohle_client::{Error, producer::Placed};
-use dohle_protocol::records::{Headers, PackedHeaders, RecordRef};
 use serde_json::{Map, Value};
 
 use crate::arena::{ArenaReader, ArenaRecord, REFUSED, SKIPPED, WITHDRAWN};
 use crate::client::ClientResource;
+use crate::consumer::ConsumerResource;
+use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::handles::Handle;
 use crate::queue::{Entry, Kind, Queue};
@@ -23,6 +24,7 @@ pub struct ProducerResource {
     /// Its client.
     pub client: Arc<ClientResource>,
     sink: Arc<Sink>,
+    environment: Weak<Environment>,
 }
 
 /// What became of a run of records.
@@ -40,17 +42,22 @@ impl ProducerResource {
     pub(crate) fn new(
         client: Arc<ClientResource>,
         options: &Map<String, Value>,
-        queue: Arc<Queue>,
+        environment: &Environment,
     ) -> Result<Arc<Self>, Failure> {
         let options = ProducerOptions::parse(options).map_err(Error::from)?;
-        let sink = Arc::new(Sink { queue, handle: OnceLock::new() });
+        let sink = Arc::new(Sink { queue: environment.queue().clone(), handle: OnceLock::new() });
         let _runtime = runtime::handle().enter();
         let producer = Producer::new(&client.client, options, sink.clone())?;
-        Ok(Arc::new(Self { producer, client, sink }))
+        Ok(Arc::new(Self { producer, client, sink, environment: environment.weak() }))
     }
 
     pub(crate) fn named(&self, handle: Handle) {
         let _ = self.sink.handle.set(handle);
+    }
+
+    /// A consumer of the same environment, unless it is closed.
+    pub(crate) fn consumer(&self, handle: Handle) -> Option<Arc<ConsumerResource>> {
+        self.environment.upgrade()?.consumer(handle).ok()
     }
 
     /// The number of a topic in arenas.
@@ -91,13 +98,10 @@ impl ProducerResource {
             errors.push(failure);
             Some((REFUSED, errors.len() as u32 - 1))
         };
-        let headers = match PackedHeaders::parse(record.headers) {
-            _ if record.headers.is_empty() => Headers::None,
-            Ok(packed) => Headers::Packed(packed),
-            Err(_) => return refused(errors, Failure::argument("headers", "are not packed as they should be")),
+        let reference = match record.to_append(now) {
+            Ok(reference) => reference,
+            Err(failure) => return refused(errors, failure),
         };
-        let timestamp = if record.timestamp == -1 { now } else { record.timestamp };
-        let reference = RecordRef { timestamp, key: record.key, value: record.value, headers };
         match self.producer.append(TopicId(record.topic), record.partition, &reference) {
             Ok(Placed { group, index }) => Some((group, index)),
             Err(AppendError::Full) => None,

@@ -13,7 +13,7 @@
 //! | 1 | producer | producer | consumer | handle | handle | handle | client |
 //! | 2 | group | | | call id | question id | | |
 //! | 3 | first index | | | 0 done, 1 failed | | | |
-//! | 4 | count | | | | | | |
+//! | 4 | count | | | chunks | | | |
 //! | 5 | partition | | | | | | |
 //! | 6 | persistence: 0 not, 1 possibly, 2 persisted | | | | | | |
 //! | 7 | text | | | text | text | text | text |
@@ -21,7 +21,7 @@
 //! | 10, 11 | append time, −1 none | | | | | | |
 //!
 //! Word 7 is the index of the entry's text among the texts of the same drain, −1 when it has none. The text of a
-//! delivery is its error; without one it has succeeded.
+//! delivery is its error; without one it has succeeded. Chunks of a completion are to be taken with `take_chunks`.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};

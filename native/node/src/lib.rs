@@ -82,7 +82,31 @@ impl Edge {
     /// Starts an operation; its completion comes through the queue.
     #[napi(catch_unwind)]
     pub fn call(&self, id: u32, handle: u32, operation: String, request: String) {
-        self.environment.call(id, handle, &operation, &request);
+        self.environment.call(id, handle, &operation, &request, None);
+    }
+
+    /// As `call`, with the records of an arena up to `end`.
+    #[napi(catch_unwind)]
+    pub fn call_with(
+        &self,
+        id: u32,
+        handle: u32,
+        operation: String,
+        request: String,
+        arena: &[u8],
+        end: u32,
+    ) -> Result<()> {
+        let Some(arena) = arena.get(..end as usize) else {
+            return Err(thrown(Failure::argument("arena", "ends before the place given")));
+        };
+        self.environment.call(id, handle, &operation, &request, Some(arena));
+        Ok(())
+    }
+
+    /// The chunks that go with a completion.
+    #[napi(catch_unwind)]
+    pub fn chunks<'env>(&self, env: &'env Env, id: u32) -> Result<Vec<ChunkData<'env>>> {
+        self.environment.take_chunks(id).into_iter().map(|chunk| ChunkData::new(env, chunk, &self.copies)).collect()
     }
 
     /// Stops an operation; its completion does not come.

@@ -4,7 +4,8 @@
 //! renders the types and methods of every language from the schemas, docstrings included.
 //!
 //! The contract: 64-bit integers are decimal strings, bytes are base64, doubles outside JSON are strings, enums are open,
-//! absent and `null` are both none (see [`values`]). A secret is never shown, and serde's own text, which quotes what it
+//! absent and `null` are both none (see [`values`]). Records in bulk go beside the JSON: an arena with the request, chunks with the
+//! response. A secret is never shown, and serde's own text, which quotes what it
 //! read, never reaches an error.
 
 use std::future::Future;
@@ -14,6 +15,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::consumer::Chunk;
 use crate::environment::Resource;
 use crate::failure::Failure;
 
@@ -33,8 +35,24 @@ pub mod testing;
 pub mod transactions;
 pub mod values;
 
+/// What came of an operation.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// The response's JSON.
+    pub text: String,
+    /// Records that go with it.
+    pub chunks: Vec<Chunk>,
+}
+
+impl Done {
+    /// Nothing to tell.
+    pub fn nothing() -> Self {
+        Self { text: "null".to_owned(), chunks: Vec::new() }
+    }
+}
+
 /// A future of one operation.
-pub type Later = Pin<Box<dyn Future<Output = Result<String, Failure>> + Send>>;
+pub type Later = Pin<Box<dyn Future<Output = Result<Done, Failure>> + Send>>;
 
 /// What an operation needs: taken out of the handle's resource, or an error when it is of another kind.
 pub trait Target: Sized + Send {
@@ -56,8 +74,18 @@ pub trait Operation: DeserializeOwned + JsonSchema + Send + 'static {
     /// What comes of it.
     type Response: Serialize + JsonSchema;
 
+    /// Reads the records of an arena that goes with the request, which is lent for this call only.
+    fn lend(&mut self, _arena: &[u8], _target: &Self::Target) -> Result<(), Failure> {
+        Err(Failure::argument("arena", "goes with no request of this operation"))
+    }
+
     /// Does it.
     fn run(self, target: Self::Target) -> impl Future<Output = Result<Self::Response, Failure>> + Send;
+
+    /// Takes out of a response the records that go beside its JSON.
+    fn chunks(_response: &mut Self::Response) -> Vec<Chunk> {
+        Vec::new()
+    }
 }
 
 /// An operation that never waits; it may be called on the language's own thread.
@@ -73,11 +101,14 @@ pub trait Immediate: DeserializeOwned + JsonSchema + Send + 'static {
     fn run(self, target: Self::Target) -> Result<Self::Response, Failure>;
 }
 
+/// Starts an operation, with its request and, if there is one, the arena that goes with it.
+pub type Start = fn(&Resource, &str, Option<&[u8]>) -> Result<Later, Failure>;
+
 /// How a row of the table is called.
 #[derive(Clone, Copy)]
 pub enum Call {
     /// Completes later.
-    Later(fn(&Resource, &str) -> Result<Later, Failure>),
+    Later(Start),
     /// Returns at once.
     Now(fn(&Resource, &str) -> Result<String, Failure>),
 }
@@ -206,6 +237,7 @@ pub const OPERATIONS: &[Row] = &[
     Row::now::<broker::FaultHits>(),
     Row::later::<testing::Echo>(),
     Row::later::<testing::Ask>(),
+    Row::later::<testing::Fail>(),
     Row::now::<testing::Panic>(),
     Row::later::<testing::PanicLater>(),
     Row::now::<testing::PanicInEngine>(),
@@ -221,9 +253,16 @@ fn target<T: Target>(resource: &Resource) -> Result<T, Failure> {
     T::of(resource).ok_or_else(|| Failure::argument("handle", &format!("is not one of these: {}", T::NAME)))
 }
 
-fn start<T: Operation>(resource: &Resource, request: &str) -> Result<Later, Failure> {
-    let (target, request) = (target(resource)?, read::<T>(T::NAME, request)?);
-    Ok(Box::pin(async move { Ok(write(&request.run(target).await?)) }))
+fn start<T: Operation>(resource: &Resource, request: &str, arena: Option<&[u8]>) -> Result<Later, Failure> {
+    let (target, mut request) = (target(resource)?, read::<T>(T::NAME, request)?);
+    if let Some(arena) = arena {
+        request.lend(arena, &target)?;
+    }
+    Ok(Box::pin(async move {
+        let mut response = request.run(target).await?;
+        let chunks = T::chunks(&mut response);
+        Ok(Done { text: write(&response), chunks })
+    }))
 }
 
 fn run<T: Immediate>(resource: &Resource, request: &str) -> Result<String, Failure> {

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use dohle_client::Client;
 use dohle_client::partition as engine;
 use dohle_protocol::compress::Compression;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::values::{Base64, Int64};
+use super::values::Int64;
 use super::{Operation, Target};
+use crate::arena::ArenaReader;
 use crate::client::ClientResource;
+use crate::consumer::Chunk;
 use crate::environment::Resource;
 use crate::failure::Failure;
 
@@ -36,52 +37,6 @@ impl Partitions {
     }
 }
 
-/// A header of a record to append.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-pub struct HeaderToAppend {
-    /// Its name.
-    pub name: String,
-    /// Its value; none is null.
-    pub value: Option<Base64>,
-}
-
-/// A header of a record.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct RecordHeader {
-    /// Its name.
-    pub name: String,
-    /// Its value; none is null.
-    pub value: Option<Base64>,
-}
-
-/// A record to append.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-pub struct RecordToAppend {
-    /// The key; none is null.
-    pub key: Option<Base64>,
-    /// The value; none is null.
-    pub value: Option<Base64>,
-    /// In order; names may repeat.
-    pub headers: Option<Vec<HeaderToAppend>>,
-    /// Milliseconds since the epoch; none: now.
-    pub timestamp: Option<Int64>,
-}
-
-/// A record as it was read.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct ReadRecord {
-    /// Its offset.
-    pub offset: Int64,
-    /// Milliseconds since the epoch; −1: it has none.
-    pub timestamp: Int64,
-    /// The key; none is null.
-    pub key: Option<Base64>,
-    /// The value; none is null.
-    pub value: Option<Base64>,
-    /// In order; names may repeat.
-    pub headers: Vec<RecordHeader>,
-}
-
 /// Where a batch was written.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -92,7 +47,7 @@ pub struct AppendedBatch {
     pub append_time: Option<Int64>,
 }
 
-/// Appends records to a partition as one batch.
+/// Appends the records of an arena to a partition as one batch.
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "PartitionProduce")]
 pub struct Produce {
@@ -101,16 +56,29 @@ pub struct Produce {
     /// The partition's number, from 0.
     #[schemars(range(min = 0))]
     pub partition: i32,
-    /// At least one.
-    pub records: Vec<RecordToAppend>,
     /// `none`, `gzip`, `snappy`, `lz4` or `zstd`. Default: `none`.
     pub compression: Option<String>,
+    /// The records of the arena that goes with the request; their topic and partition there mean nothing.
+    #[serde(skip)]
+    #[schemars(skip)]
+    records: Option<engine::Batch>,
 }
 
 impl Operation for Produce {
     const NAME: &'static str = "partition.produce";
     type Target = Partitions;
     type Response = AppendedBatch;
+
+    fn lend(&mut self, arena: &[u8], target: &Partitions) -> Result<(), Failure> {
+        let now = target.client().world().wall_clock_ms();
+        let mut batch = engine::Batch::new(arena.len());
+        for record in ArenaReader::new(arena, 0) {
+            let record = record.map_err(|defect| Failure::panic(&defect.to_string()))?;
+            batch.push(&record.to_append(now)?);
+        }
+        self.records = Some(batch);
+        Ok(())
+    }
 
     async fn run(self, target: Partitions) -> Result<AppendedBatch, Failure> {
         let mut log = engine::Partition::new(target.client(), &self.topic, self.partition)?;
@@ -121,21 +89,8 @@ impl Operation for Produce {
             })?;
             log = log.with_compression(codec);
         }
-        let records: Vec<engine::Record> = self.records.into_iter().map(record).collect();
-        let produced = log.produce(&records).await?;
+        let produced = log.produce_batch(self.records.unwrap_or_else(|| engine::Batch::new(0))).await?;
         Ok(AppendedBatch { offset: Int64(produced.offset), append_time: produced.append_time.map(Int64) })
-    }
-}
-
-fn record(of: RecordToAppend) -> engine::Record {
-    let bytes = |part: Option<Base64>| part.map(|part| Bytes::from(part.0));
-    let headers = of.headers.unwrap_or_default().into_iter();
-    engine::Record {
-        offset: 0,
-        timestamp: of.timestamp.map(|ms| ms.0),
-        key: bytes(of.key),
-        value: bytes(of.value),
-        headers: headers.map(|header| (Bytes::from(header.name), bytes(header.value))).collect(),
     }
 }
 
@@ -143,8 +98,10 @@ fn record(of: RecordToAppend) -> engine::Record {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReadRecords {
-    /// In offset order; none when nothing came in time, or nothing but markers of transactions.
-    pub records: Vec<ReadRecord>,
+    /// Records in offset order; none when nothing came in time, or nothing but markers of transactions.
+    #[serde(skip)]
+    #[schemars(skip)]
+    chunks: Vec<Chunk>,
     /// Where to read on: one more than the last offset that was read or passed over.
     pub next_offset: Int64,
     /// One more than the last offset that may be read.
@@ -155,7 +112,7 @@ pub struct ReadRecords {
     pub log_start: Int64,
 }
 
-/// Reads records of a partition from an offset on.
+/// Reads records of a partition from an offset on. They come as chunks beside the response.
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "PartitionFetch")]
 #[serde(rename_all = "camelCase")]
@@ -195,28 +152,17 @@ impl Operation for Fetch {
             max_bytes: self.max_bytes.unwrap_or(default.max_bytes),
             max_wait: self.max_wait_ms.map_or(default.max_wait, |ms| Duration::from_millis(ms.into())),
         };
-        let fetched = log.fetch(self.offset.0, limits).await?;
-        let base64 = |part: &Bytes| Base64(part.to_vec());
-        let one = |of: &engine::Record| ReadRecord {
-            offset: Int64(of.offset),
-            timestamp: Int64(of.timestamp.unwrap_or(-1)),
-            key: of.key.as_ref().map(base64),
-            value: of.value.as_ref().map(base64),
-            headers: of
-                .headers
-                .iter()
-                .map(|(name, value)| RecordHeader {
-                    name: String::from_utf8_lossy(name).into_owned(),
-                    value: value.as_ref().map(base64),
-                })
-                .collect(),
-        };
+        let fetched = log.fetch_chunks(self.offset.0, limits).await?;
         Ok(ReadRecords {
-            records: fetched.records.iter().map(one).collect(),
+            chunks: fetched.chunks,
             next_offset: Int64(fetched.next_offset),
             high_watermark: Int64(fetched.high_watermark),
             last_stable: Int64(fetched.last_stable),
             log_start: Int64(fetched.log_start),
         })
+    }
+
+    fn chunks(response: &mut ReadRecords) -> Vec<Chunk> {
+        std::mem::take(&mut response.chunks)
     }
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dohle_client::Error;
+use dohle_protocol::ErrorCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -97,6 +99,34 @@ impl Operation for Ask {
             Outcome::TimedOut => Err(failed("no answer in time")),
             Outcome::Closed => Err(failed("closed")),
         }
+    }
+}
+
+/// Fails as an answer of a broker lets calls fail.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "TestFail")]
+pub struct Fail {
+    /// Kafka's error code.
+    pub code: i16,
+    /// Whether it ends a transaction.
+    pub abortable: bool,
+    /// Whether it ends whatever gave it.
+    pub fatal: bool,
+}
+
+impl Operation for Fail {
+    const NAME: &'static str = "testing.fail";
+    type Target = Arc<Environment>;
+    type Response = ();
+
+    async fn run(self, _: Self::Target) -> Result<(), Failure> {
+        let error = Error::broker(ErrorCode(self.code), "asked for by a test");
+        Err(match (self.abortable, self.fatal) {
+            (_, true) => error.into_fatal(),
+            (true, false) => error.into_abortable(),
+            (false, false) => error,
+        }
+        .into())
     }
 }
 

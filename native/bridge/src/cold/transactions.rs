@@ -55,6 +55,17 @@ pub struct CommitOffsets {
     pub offsets: Vec<PartitionOffset>,
     /// As whom.
     pub group: GroupIdentity,
+    /// Whose offsets they are, if that is a consumer here: then they are committed with its new epoch when it has one.
+    pub member: Option<OwningMember>,
+}
+
+/// A consumer whose offsets a transaction commits.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct OwningMember {
+    /// Its handle.
+    pub consumer: u32,
+    /// Since which of its epochs it has each partition, in the order of the offsets.
+    pub owned: Vec<u32>,
 }
 
 impl Operation for CommitOffsets {
@@ -64,7 +75,15 @@ impl Operation for CommitOffsets {
 
     async fn run(self, target: Self::Target) -> Result<(), Failure> {
         let offsets = self.offsets.into_iter().map(PartitionOffset::place).collect();
-        Ok(target.producer.commit_offsets(offsets, self.group.into()).await?)
+        let group = self.group.into();
+        // A consumer that is closed is in no group any more.
+        match self.member.and_then(|member| Some((target.consumer(member.consumer)?, member.owned))) {
+            Some((consumer, owned)) => {
+                let given = engine::TransactionOffsets { offsets, group, owned };
+                Ok(target.producer.commit_offsets_of(&consumer.consumer, given).await?)
+            }
+            None => Ok(target.producer.commit_offsets(offsets, group).await?),
+        }
     }
 }
 
@@ -93,6 +112,8 @@ pub struct OffsetsOfGroup {
     pub offsets: Vec<PartitionOffset>,
     /// As whom.
     pub group: GroupIdentity,
+    /// Since which of the consumer's epochs it has each partition.
+    pub owned: Vec<u32>,
 }
 
 /// What a transaction has to commit for a consumer.
@@ -116,7 +137,8 @@ impl Immediate for TransactionOffsets {
             chunk_epoch: of.chunk_epoch,
         };
         let after: Option<Vec<_>> = self.after.map(|records| records.into_iter().map(record).collect());
-        let (offsets, group) = target.consumer.transaction_offsets(after.as_deref())?;
+        let engine::TransactionOffsets { offsets, group, owned } =
+            target.consumer.transaction_offsets(after.as_deref())?;
         let offset = |(tp, at): (engine::TopicPartition, engine::CommittedOffset)| PartitionOffset {
             topic: tp.topic.to_string(),
             partition: tp.partition,
@@ -124,7 +146,7 @@ impl Immediate for TransactionOffsets {
             leader_epoch: (at.leader_epoch >= 0).then_some(at.leader_epoch),
             metadata: None,
         };
-        Ok(OffsetsOfGroup { offsets: offsets.into_iter().map(offset).collect(), group: group.into() })
+        Ok(OffsetsOfGroup { offsets: offsets.into_iter().map(offset).collect(), group: group.into(), owned })
     }
 }
 

@@ -50,7 +50,7 @@ pub use pattern::TopicMatcher;
 pub use re2::re2_of;
 use shared::Shared;
 use subscription::Interest;
-pub use transactional::FinishedRecord;
+pub use transactional::{FinishedRecord, TransactionOffsets};
 pub use types::{
     Ask, Assignment, CommittedOffset, ConsumerEvent, ConsumerSink, GroupExit, GroupMetadata, PartitionStatistics,
     Question, Stall, StallReason, StartAt, Watermarks,

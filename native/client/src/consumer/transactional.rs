@@ -25,6 +25,17 @@ pub struct FinishedRecord {
     pub chunk_epoch: u32,
 }
 
+/// Offsets to be committed by a transaction, and as whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransactionOffsets {
+    /// The offsets.
+    pub offsets: Vec<(TopicPartition, CommittedOffset)>,
+    /// As whom.
+    pub group: GroupMetadata,
+    /// Since which epoch of it the consumer has each partition.
+    pub owned: Vec<u32>,
+}
+
 impl Consumer {
     /// What a transaction has to commit: after these records or (none) what is finished everywhere and not committed; and as
     /// whom (KIP-447).
@@ -32,7 +43,7 @@ impl Consumer {
     /// # Errors
     /// No `group.id`; offsets are committed automatically; `ILLEGAL_GENERATION`: a partition went to another member, which
     /// reads its records again, so that nothing made of them may be committed.
-    pub fn transaction_offsets(&self, after: Option<&[FinishedRecord]>) -> Result<(Offsets, GroupMetadata)> {
+    pub fn transaction_offsets(&self, after: Option<&[FinishedRecord]>) -> Result<TransactionOffsets> {
         self.check_open()?;
         let shared = self.shared();
         shared.group_id()?;
@@ -43,22 +54,59 @@ impl Consumer {
         }
         // Before the offsets: what was collected as a member of one generation is never sent as one of the next.
         let group = self.group_metadata()?;
-        let offsets = shared.with(|s| match after {
-            None => match s.gone.keys().min() {
-                Some(tp) => Err(went(tp)),
-                None => Ok(s.uncommitted(None).into_iter().map(|(tp, at)| (tp, at.into())).collect()),
-            },
-            Some(records) => records
-                .iter()
-                .map(|record| {
-                    let tp = &record.partition;
-                    let owned = s.get(tp).is_some_and(|partition| record.chunk_epoch >= partition.owned);
-                    let at = Position { offset: record.offset + 1, leader_epoch: record.leader_epoch };
-                    if owned { Ok((tp.clone(), at.into())) } else { Err(went(tp)) }
-                })
-                .collect(),
+        let (offsets, owned) = shared.with(|s| {
+            let offsets: Offsets = match after {
+                None => match s.gone.keys().min() {
+                    Some(tp) => return Err(went(tp)),
+                    None => s.uncommitted(None).into_iter().map(|(tp, at)| (tp, at.into())).collect(),
+                },
+                Some(records) => {
+                    let of = |record: &FinishedRecord| {
+                        let tp = &record.partition;
+                        let owned = s.get(tp).is_some_and(|partition| record.chunk_epoch >= partition.owned);
+                        let at = Position { offset: record.offset + 1, leader_epoch: record.leader_epoch };
+                        if owned { Ok((tp.clone(), at.into())) } else { Err(went(tp)) }
+                    };
+                    records.iter().map(of).collect::<Result<_>>()?
+                }
+            };
+            let owned = offsets.iter().filter_map(|(tp, _)| Some(s.get(tp)?.owned)).collect();
+            Ok((offsets, owned))
         })?;
-        Ok((offsets, group))
+        Ok(TransactionOffsets { offsets, group, owned })
+    }
+
+    /// As whom to commit offsets that the coordinator has refused to who we were: none when we are not in the group any
+    /// more, or a partition was lost meanwhile, be it ours again: whoever had it may have gone on.
+    pub(crate) async fn renewed(
+        &self,
+        given: &TransactionOffsets,
+        refused: &GroupMetadata,
+        in_vain: impl Fn() -> bool,
+    ) -> Option<GroupMetadata> {
+        let shared = self.shared();
+        let mut backoff = shared.backoff();
+        loop {
+            // Before the look at the partitions: who we are now has them still.
+            let identity = shared.group.identity();
+            let ours = shared.with(|s| {
+                let mut pairs = given.offsets.iter().zip(&given.owned);
+                given.owned.len() == given.offsets.len()
+                    && pairs.all(|((tp, _), since)| s.get(tp).is_some_and(|partition| partition.owned == *since))
+            });
+            if !ours || !identity.is_member() || identity.member_id != refused.member_id || self.check_open().is_err() {
+                return None;
+            }
+            if identity.generation != refused.generation {
+                return Some(GroupMetadata { generation: identity.generation, ..refused.clone() });
+            }
+            // By KIP-848 the next heartbeat brings the epoch that is meant, or the end of the membership. A classic group
+            // goes on to no generation without its members.
+            if !identity.modern || in_vain() {
+                return None;
+            }
+            tokio::time::sleep(backoff.next(&**shared.client.world())).await;
+        }
     }
 
     /// A transaction has committed these offsets.

@@ -1,29 +1,27 @@
 //! One partition as a log, for those who keep their own offsets: append a batch, read from an offset.
 //! Not a producer nor a consumer: no group, no position, nothing gathered, nothing read ahead, no sequence numbers.
 //! Driven by its callers: each call is one request at a time, asked again only while that cannot do anything twice.
+//!
+//! File map: `produce` · `fetch` · `lanes` connections of fetches · `record` a record with its own parts · here what both need.
 
+mod fetch;
 mod lanes;
+mod produce;
 mod record;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use dohle_protocol::compress::{Compression, Compressor, Decompressor};
-use dohle_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
-use dohle_protocol::messages::fetch_response::PartitionData;
-use dohle_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use dohle_protocol::messages::produce_response::PartitionProduceResponse;
-use dohle_protocol::messages::{FetchRequest, ProduceRequest};
-use dohle_protocol::records::BatchBuilder;
+use dohle_protocol::compress::Compression;
 use dohle_protocol::{ErrorCode, Request, Uuid};
-use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::consumer::log::{self, Rules};
 use crate::net::Backoff;
 use crate::{Client, Error, ErrorKind, Lane, Result};
 
+pub use fetch::{FetchLimits, Fetched, FetchedChunks};
 pub(crate) use lanes::Lanes;
+pub use produce::{Batch, NotProduced, Produced};
 pub use record::Record;
 
 /// From this version on Produce and Fetch name topics by id only.
@@ -62,47 +60,6 @@ pub struct Partition {
     read_committed: bool,
 }
 
-/// How much [`Partition::fetch`] waits for and takes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FetchLimits {
-    /// The broker answers when it has so many bytes. Default 1.
-    pub min_bytes: i32,
-    /// Most bytes asked for, before decompression. The first batch comes whole even if it is larger. Default 1 MiB.
-    pub max_bytes: i32,
-    /// The broker answers at the latest after this time, even with nothing. Default 500 ms.
-    pub max_wait: Duration,
-}
-
-impl Default for FetchLimits {
-    fn default() -> Self {
-        Self { min_bytes: 1, max_bytes: 1 << 20, max_wait: Duration::from_millis(500) }
-    }
-}
-
-/// Where a batch was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Produced {
-    /// Offset of its first record; the others follow without gaps.
-    pub offset: i64,
-    /// The time that the broker gave all of them, when the topic has `message.timestamp.type=LogAppendTime`.
-    pub append_time: Option<i64>,
-}
-
-/// What was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fetched {
-    /// In offset order; none when nothing came within `max_wait`, or nothing but markers of transactions.
-    pub records: Vec<Record>,
-    /// Where to read on: one more than the last offset that was read or passed over.
-    pub next_offset: i64,
-    /// One more than the last offset that may be read.
-    pub high_watermark: i64,
-    /// Up to where transactions are decided.
-    pub last_stable: i64,
-    /// The first offset of the log.
-    pub log_start: i64,
-}
-
 impl Partition {
     /// A partition. Errors: a name that no topic can have, a negative number. Nothing is sent.
     pub fn new(client: &Client, topic: &str, partition: i32) -> Result<Self> {
@@ -124,156 +81,6 @@ impl Partition {
     #[must_use]
     pub fn read_committed(self) -> Self {
         Self { read_committed: true, ..self }
-    }
-
-    /// Appends the records as one batch and waits for all replicas in sync (`acks=all`).
-    ///
-    /// Asked again, within `default.api.timeout.ms`, where the answer says that nothing was written (the leader has moved),
-    /// and where nothing was sent. After any other failure (a lost connection, a timeout) the batch may have been written
-    /// or not, and only who keeps the offsets can tell, by reading: the error says so.
-    pub async fn produce(&self, records: &[Record]) -> Result<Produced> {
-        if records.is_empty() {
-            return Err(Error::invalid_argument("records: at least one is needed"));
-        }
-        let now = self.client.world().wall_clock_ms();
-        let mut builder = BatchBuilder::new(records.iter().map(Record::size).sum::<usize>() + 128);
-        records.iter().for_each(|record| record.append_to(&mut builder, now));
-        let mut compressor = Compressor::new(self.compression, None)
-            .map_err(|error| Error::invalid_argument(format!("compression: {error}")))?;
-        let mut sealed = builder.seal(&mut compressor, false);
-        sealed.stamp(-1, -1, -1);
-        let bytes = sealed.bytes();
-        let mut attempts = self.attempts();
-        loop {
-            let (leader, topic_id, _) = self.leader(&mut attempts).await?;
-            let request = ProduceRequest {
-                acks: -1,
-                timeout_ms: millis(self.client.options().request_timeout),
-                topic_data: vec![TopicProduceData {
-                    name: self.topic.to_string(),
-                    topic_id,
-                    partition_data: vec![PartitionProduceData {
-                        index: self.partition,
-                        records: Some(bytes.clone()),
-                        ..PartitionProduceData::default()
-                    }],
-                    ..TopicProduceData::default()
-                }],
-                ..ProduceRequest::default()
-            };
-            // Failing to connect is before anything was sent.
-            if let Err(error) = self.client.connection(leader, Lane::Produce).await {
-                attempts.again(&self.client, error).await?;
-                continue;
-            }
-            let answer = self.ask(leader, Lane::Produce, topic_id, request, Duration::ZERO).await;
-            let response = answer.map_err(|error| error.context("the batch may have been written"))?;
-            let answers = response.responses.into_iter().flat_map(|topic| topic.partition_responses);
-            let Some(answer) = answers.into_iter().find(|answer| answer.index == self.partition) else {
-                return Err(self.not_about_us("Produce"));
-            };
-            match ErrorCode(answer.error_code) {
-                ErrorCode::NONE => {
-                    let append_time = (answer.log_append_time_ms >= 0).then_some(answer.log_append_time_ms);
-                    return Ok(Produced { offset: answer.base_offset, append_time });
-                }
-                code if was_not_written(code) => attempts.again(&self.client, self.refused(code, &answer)).await?,
-                code if code.is_retriable() => {
-                    return Err(self.refused(code, &answer).context("the batch may have been written"));
-                }
-                code => return Err(self.refused(code, &answer)),
-            }
-        }
-    }
-
-    /// Reads from an offset on. Asked again after failures that may pass, within `default.api.timeout.ms`. An offset that is
-    /// not in the log is the error `OFFSET_OUT_OF_RANGE`; at its end the records are none.
-    pub async fn fetch(&self, offset: i64, limits: FetchLimits) -> Result<Fetched> {
-        if offset < 0 {
-            return Err(Error::invalid_argument(format!("offset: {offset} is below 0")));
-        }
-        if limits.min_bytes < 0 || limits.max_bytes < 1 {
-            let FetchLimits { min_bytes, max_bytes, .. } = limits;
-            return Err(Error::invalid_argument(format!(
-                "min_bytes is 0 or more and max_bytes 1 or more, not {min_bytes} and {max_bytes}"
-            )));
-        }
-        let mut attempts = self.attempts();
-        loop {
-            let (leader, topic_id, leader_epoch) = self.leader(&mut attempts).await?;
-            let request = FetchRequest {
-                replica_id: -1,
-                max_wait_ms: millis(limits.max_wait),
-                min_bytes: limits.min_bytes,
-                max_bytes: limits.max_bytes,
-                isolation_level: i8::from(self.read_committed),
-                session_epoch: -1,
-                topics: vec![FetchTopic {
-                    topic: self.topic.to_string(),
-                    topic_id,
-                    partitions: vec![FetchPartition {
-                        partition: self.partition,
-                        current_leader_epoch: leader_epoch,
-                        fetch_offset: offset,
-                        partition_max_bytes: limits.max_bytes,
-                        ..FetchPartition::default()
-                    }],
-                    ..FetchTopic::default()
-                }],
-                ..FetchRequest::default()
-            };
-            let taken = self.client.fetch_lanes().take(self.client.world(), limits.max_wait);
-            let answer = self.ask(leader, taken.lane(), topic_id, request, limits.max_wait).await;
-            taken.answered();
-            let response = match answer {
-                Ok(response) => response,
-                Err(error) => {
-                    attempts.again(&self.client, error).await?;
-                    continue;
-                }
-            };
-            let whole = ErrorCode(response.error_code);
-            let answers = response.responses.into_iter().flat_map(|topic| topic.partitions);
-            let data = match answers.into_iter().find(|data| data.partition_index == self.partition) {
-                Some(data) if whole.is_none() => data,
-                _ if whole.is_error() => {
-                    attempts.again(&self.client, Error::broker(whole, self.name())).await?;
-                    continue;
-                }
-                _ => return Err(self.not_about_us("Fetch")),
-            };
-            match ErrorCode(data.error_code) {
-                ErrorCode::NONE => return self.read(offset, data, limits.max_bytes).await,
-                code => attempts.again(&self.client, Error::broker(code, self.name())).await?,
-            }
-        }
-    }
-
-    /// Unpacks off the I/O thread.
-    async fn read(&self, offset: i64, data: PartitionData, max_bytes: i32) -> Result<Fetched> {
-        let (high_watermark, last_stable, log_start) =
-            (data.high_watermark, data.last_stable_offset, data.log_start_offset);
-        let options = crate::consumer::ConsumerOptions::default();
-        let rules = Rules {
-            read_committed: self.read_committed,
-            check_crcs: options.check_crcs,
-            max_decompressed: options.max_decompressed_bytes,
-        };
-        let (send, receive) = oneshot::channel();
-        let (topic, partition) = (self.topic.clone(), self.partition);
-        let job = Box::new(move || {
-            // Data packs well; what unpacks to more comes with the next call.
-            let budget = (max_bytes as usize).saturating_mul(16).max(1 << 20);
-            let cut = log::cut(topic, partition, offset, data, rules, budget, &mut Decompressor::new());
-            let _ = send.send(cut);
-        });
-        self.client.world().blocking(job).await;
-        let (chunks, next_offset) = receive
-            .await
-            .map_err(|_| Error::new(ErrorKind::Panic, "unpacking a fetch response panicked"))?
-            .map_err(|error| Error::new(ErrorKind::Protocol, format!("{} at {offset}: {error}", self.name())))?;
-        let records = chunks.iter().flat_map(record::records_of).collect();
-        Ok(Fetched { records, next_offset, high_watermark, last_stable, log_start })
     }
 
     /// Sends one request and waits for its answer, and `wait` longer than for others.
@@ -330,10 +137,6 @@ impl Partition {
         }
     }
 
-    fn refused(&self, code: ErrorCode, answer: &PartitionProduceResponse) -> Error {
-        Error::broker_with(code, self.name(), answer.error_message.as_deref())
-    }
-
     fn not_about_us(&self, api: &str) -> Error {
         Error::new(ErrorKind::Protocol, format!("the answer to {api} is not about {}", self.name()))
     }
@@ -341,22 +144,6 @@ impl Partition {
     fn name(&self) -> String {
         format!("{}-{}", self.topic, self.partition)
     }
-}
-
-/// Answers after which nothing of the batch is in the log.
-fn was_not_written(code: ErrorCode) -> bool {
-    matches!(
-        code,
-        ErrorCode::NOT_LEADER_OR_FOLLOWER
-            | ErrorCode::LEADER_NOT_AVAILABLE
-            | ErrorCode::FENCED_LEADER_EPOCH
-            | ErrorCode::UNKNOWN_LEADER_EPOCH
-            | ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
-            | ErrorCode::UNKNOWN_TOPIC_ID
-            | ErrorCode::NOT_ENOUGH_REPLICAS
-            | ErrorCode::CORRUPT_MESSAGE
-            | ErrorCode::THROTTLING_QUOTA_EXCEEDED
-    )
 }
 
 fn millis(of: Duration) -> i32 {

@@ -1,8 +1,9 @@
 //! A record that owns its parts, and how it is written and read.
 
 use bytes::Bytes;
-use dohle_protocol::records::{BatchBuilder, Headers, RecordRef, WireHeaders};
+use dohle_protocol::records::{Headers, RecordRef, WireHeaders};
 
+use super::Batch;
 use crate::consumer::{Chunk, INDEX_WORDS};
 
 /// A record. Its parts may be slices of one larger piece of memory.
@@ -33,10 +34,10 @@ impl Record {
         32 + of(&self.key) + of(&self.value) + headers
     }
 
-    pub(super) fn append_to(&self, builder: &mut BatchBuilder, now: i64) {
+    pub(super) fn append_to(&self, batch: &mut Batch, now: i64) {
         let headers: Vec<(&[u8], Option<&[u8]>)> =
             self.headers.iter().map(|(name, value)| (&name[..], value.as_deref())).collect();
-        builder.append(&RecordRef {
+        batch.push(&RecordRef {
             timestamp: self.timestamp.unwrap_or(now),
             key: self.key.as_deref(),
             value: self.value.as_deref(),

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::client::Client;
-use crate::consumer::{CommittedOffset, GroupMetadata, TopicPartition};
+use crate::consumer::{CommittedOffset, Consumer, GroupMetadata, TopicPartition, TransactionOffsets};
 use crate::error::{Error, Result};
 use crate::statistics::Instance;
 
@@ -37,6 +37,7 @@ mod waiting_room;
 pub use crate::generated::options::ProducerOptions;
 use accumulator::Accumulator;
 use config::Config;
+pub(crate) use sender::may_be_kept;
 use sender::{Command, Sender};
 use transactions::Transactions;
 
@@ -254,7 +255,17 @@ impl Producer {
         offsets: Vec<(TopicPartition, CommittedOffset)>,
         group: GroupMetadata,
     ) -> Result<()> {
-        self.transactional()?.commit_offsets(offsets, group).await
+        let given = TransactionOffsets { offsets, group, owned: Vec::new() };
+        self.transactional()?.commit_offsets(given, None).await
+    }
+
+    /// As [`Producer::commit_offsets`], for a consumer that is at hand: when its epoch has changed meanwhile and it still has
+    /// the partitions, the offsets are committed with the new one.
+    ///
+    /// # Errors
+    /// The transaction has failed then, and can only be aborted.
+    pub async fn commit_offsets_of(&self, consumer: &Consumer, given: TransactionOffsets) -> Result<()> {
+        self.transactional()?.commit_offsets(given, Some(consumer.clone())).await
     }
 
     fn transactional(&self) -> Result<&Transactions> {

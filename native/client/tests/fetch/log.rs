@@ -1,13 +1,19 @@
 //! One partition as a log: no group, no position, nothing gathered.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use dohle_broker::{Action, Rule, When};
 use dohle_client::partition::{FetchLimits, Partition, Record};
+use dohle_client::producer::Persistence;
 use dohle_protocol::compress::Compression;
+use dohle_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use dohle_protocol::messages::{MetadataRequest, ProduceRequest, ProduceResponse};
 use dohle_protocol::{ApiKey, ErrorCode};
 
+use crate::scripted::{Peer, api, client_with, cluster, options};
 use crate::support::*;
 
 async fn log(topic: &str) -> (Cluster, Partition) {
@@ -151,8 +157,50 @@ async fn a_batch_whose_answer_was_lost_is_not_written_a_second_time() {
         cluster.broker.faults().add(Rule::new(action).api(ApiKey::PRODUCE.0));
         let error = log.produce(&[Record::new("k", "v")]).await.unwrap_err();
         assert!(error.to_string().contains("may have been written"), "{error}");
+        assert_eq!(error.persistence, Persistence::PossiblyPersisted);
         assert_eq!(log.fetch(before, FetchLimits::default()).await.unwrap().records.len(), 1);
     }
+}
+
+/// A leader that gives up its place while it waits for its followers says what one says that never was leader, but with the
+/// offset of the batch.
+#[tokio::test]
+async fn a_batch_that_was_written_by_a_leader_that_is_none_any_more_is_not_written_a_second_time() {
+    let produces = Arc::new(AtomicUsize::new(0));
+    let counted = produces.clone();
+    let peer = Peer::start(move |_, mut conn| {
+        let produces = counted.clone();
+        async move {
+            conn.handshake_with(vec![api::<ProduceRequest>(3, 12)]).await?;
+            loop {
+                let request = conn.next().await?;
+                if request.header.api_key == ApiKey::METADATA {
+                    conn.reply::<MetadataRequest>(&request.header, &cluster(conn.address, &["t"])).await?;
+                    continue;
+                }
+                // First it is not leader; then it was, and has written.
+                let base_offset = if produces.fetch_add(1, Ordering::SeqCst) == 0 { -1 } else { 5 };
+                let answer = PartitionProduceResponse {
+                    error_code: ErrorCode::NOT_LEADER_OR_FOLLOWER.0,
+                    base_offset,
+                    ..Default::default()
+                };
+                let topic = TopicProduceResponse {
+                    name: "t".to_owned(),
+                    partition_responses: vec![answer],
+                    ..Default::default()
+                };
+                let answer = ProduceResponse { responses: vec![topic], ..Default::default() };
+                conn.reply::<ProduceRequest>(&request.header, &answer).await?;
+            }
+        }
+    })
+    .await;
+    let log = Partition::new(&client_with(options(&[peer.address.to_string()])), "t", 0).unwrap();
+    let error = log.produce(&[Record::new("k", "v")]).await.unwrap_err();
+    assert_eq!(error.persistence, Persistence::PossiblyPersisted);
+    assert_eq!(error.error.broker_code(), Some(ErrorCode::NOT_LEADER_OR_FOLLOWER));
+    assert_eq!(produces.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
@@ -161,6 +209,8 @@ async fn a_batch_that_is_refused_is_an_error_without_doubt() {
     let action = Action::Error { code: ErrorCode::TOPIC_AUTHORIZATION_FAILED.0, when: When::Before };
     cluster.broker.faults().add(Rule::new(action).api(ApiKey::PRODUCE.0));
     let error = log.produce(&[Record::new("k", "v")]).await.unwrap_err();
-    assert_eq!(error.broker_code(), Some(ErrorCode::TOPIC_AUTHORIZATION_FAILED));
+    assert_eq!(error.error.broker_code(), Some(ErrorCode::TOPIC_AUTHORIZATION_FAILED));
     assert!(!error.to_string().contains("may have been written"), "{error}");
+    assert_eq!(error.persistence, Persistence::NotPersisted);
+    assert_eq!(log.produce(&[]).await.unwrap_err().persistence, Persistence::NotPersisted);
 }

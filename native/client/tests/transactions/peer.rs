@@ -1,24 +1,31 @@
 //! A scripted cluster of one broker that coordinates everything, keeps what it was asked, and answers with the errors it is told to.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use dohle_client::consumer::{CommittedOffset, GroupMetadata, TopicPartition};
+use dohle_client::consumer::{
+    CommittedOffset, Consumer, ConsumerEvent, ConsumerOptions, ConsumerSink, FinishedRecord, GroupMetadata,
+    GroupProtocol, Question, TopicPartition,
+};
 use dohle_client::producer::{Placed, Producer, ProducerOptions, TopicId};
 use dohle_client::{Client, Error};
 use dohle_protocol::messages::add_partitions_to_txn_response::{
     AddPartitionsToTxnPartitionResult, AddPartitionsToTxnTopicResult,
 };
 use dohle_protocol::messages::api_versions_response::FinalizedFeatureKey;
+use dohle_protocol::messages::consumer_group_heartbeat_response::{Assignment, TopicPartitions};
 use dohle_protocol::messages::find_coordinator_response::Coordinator;
+use dohle_protocol::messages::offset_fetch_response::{
+    OffsetFetchResponseGroup, OffsetFetchResponsePartitions, OffsetFetchResponseTopics,
+};
 use dohle_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use dohle_protocol::messages::txn_offset_commit_response::{
     TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
 };
 use dohle_protocol::messages::*;
 use dohle_protocol::records::{RawBatch, batches};
-use dohle_protocol::{ApiKey, ErrorCode};
+use dohle_protocol::{ApiKey, ErrorCode, Uuid};
 use parking_lot::Mutex;
 
 use crate::common::{Ledger, producer_on, record};
@@ -57,10 +64,21 @@ pub struct Script {
     pub init_max: i16,
     /// The highest version of TxnOffsetCommit; below 3 it knows no members (KIP-447).
     pub offsets_max: i16,
+    /// Topics have no ids.
+    pub no_ids: bool,
     pub faults: Mutex<Vec<(ApiKey, Fault)>>,
     pub asked: Mutex<Vec<Asked>>,
     pub epoch: Mutex<i16>,
+    /// The epoch of the group's only member (KIP-848); 0: there is none.
+    pub member_epoch: Mutex<i32>,
+    /// At the next commit of offsets the member's epoch is this, before the member knows.
+    pub next_member_epoch: Mutex<Option<i32>>,
+    /// The next heartbeat is told that the group does not know the member.
+    pub forget_member: AtomicBool,
 }
+
+/// Of the topic `in`.
+pub const TOPIC_ID: Uuid = Uuid([7; 16]);
 
 impl Script {
     pub fn new(v2: bool) -> Arc<Self> {
@@ -92,19 +110,22 @@ impl Script {
             api::<AddOffsetsToTxnRequest>(0, 4),
             api::<TxnOffsetCommitRequest>(0, self.offsets_max),
             api::<EndTxnRequest>(0, 5),
+            api::<ConsumerGroupHeartbeatRequest>(0, 1),
+            api::<OffsetFetchRequest>(8, 9),
+            api::<FetchRequest>(4, 12),
         ]
     }
 
     async fn serve(self: Arc<Self>, mut conn: Conn) -> Option<()> {
         let request = conn.next().await?;
         let mut answer = versions(self.apis());
-        if self.v2.load(Ordering::SeqCst) {
-            let feature = FinalizedFeatureKey {
-                name: "transaction.version".to_owned(),
-                max_version_level: 2,
-                ..Default::default()
-            };
+        let mut finalized = |name: &str, max_version_level| {
+            let feature = FinalizedFeatureKey { name: name.to_owned(), max_version_level, ..Default::default() };
             answer.finalized_features.push(feature);
+        };
+        finalized("group.version", 1);
+        if self.v2.load(Ordering::SeqCst) {
+            finalized("transaction.version", 2);
         }
         conn.reply::<ApiVersionsRequest>(&request.header, &answer).await?;
         loop {
@@ -132,7 +153,36 @@ impl Script {
             }};
         }
         match header.api_key {
-            ApiKey::METADATA => reply!(MetadataRequest, cluster(conn.address, &["t"])),
+            ApiKey::METADATA => {
+                let mut answer = cluster(conn.address, &["t", "in"]);
+                if !self.no_ids {
+                    answer.topics[1].topic_id = TOPIC_ID;
+                }
+                reply!(MetadataRequest, answer)
+            }
+            ApiKey::CONSUMER_GROUP_HEARTBEAT => {
+                let request: ConsumerGroupHeartbeatRequest = request.decode();
+                reply!(ConsumerGroupHeartbeatRequest, self.heartbeat(request))
+            }
+            ApiKey::OFFSET_FETCH => {
+                let request: OffsetFetchRequest = request.decode();
+                let partition = OffsetFetchResponsePartitions {
+                    committed_offset: 5,
+                    committed_leader_epoch: -1,
+                    metadata: Some(String::new()),
+                    ..Default::default()
+                };
+                let topic = OffsetFetchResponseTopics {
+                    name: "in".to_owned(),
+                    partitions: vec![partition],
+                    ..Default::default()
+                };
+                let group_id = request.groups[0].group_id.clone();
+                let group = OffsetFetchResponseGroup { group_id, topics: vec![topic], ..Default::default() };
+                reply!(OffsetFetchRequest, OffsetFetchResponse { groups: vec![group], ..Default::default() })
+            }
+            // There is nothing to be read.
+            ApiKey::FETCH => Some(()),
             ApiKey::FIND_COORDINATOR => {
                 let request: FindCoordinatorRequest = request.decode();
                 let (host, port) = (conn.address.ip().to_string(), i32::from(conn.address.port()));
@@ -187,8 +237,15 @@ impl Script {
                 let request: TxnOffsetCommitRequest = request.decode();
                 let offset = request.topics[0].partitions[0].committed_offset;
                 note(Asked::Offsets(version, request.producer_epoch, request.generation_id_or_member_epoch, offset));
+                let topic = &request.topics[0];
+                match version >= 6 {
+                    true => assert_eq!((&*topic.name, topic.topic_id), ("", TOPIC_ID)),
+                    false => assert_eq!(topic.name, "in"),
+                }
+                let error_code = if error_code == 0 { self.fenced(&request, version) } else { error_code };
                 let topics = request.topics.into_iter().map(|topic| TxnOffsetCommitResponseTopic {
                     name: topic.name,
+                    topic_id: topic.topic_id,
                     partitions: topic
                         .partitions
                         .iter()
@@ -253,10 +310,59 @@ impl Script {
     }
 }
 
+impl Script {
+    fn heartbeat(&self, request: ConsumerGroupHeartbeatRequest) -> ConsumerGroupHeartbeatResponse {
+        if request.member_epoch > 0 && self.forget_member.swap(false, Ordering::SeqCst) {
+            let error_code = ErrorCode::UNKNOWN_MEMBER_ID.0;
+            return ConsumerGroupHeartbeatResponse { error_code, ..Default::default() };
+        }
+        let mut epoch = self.member_epoch.lock();
+        if request.member_epoch == 0 {
+            *epoch += 3;
+        }
+        let assignment = (request.member_epoch == 0).then(|| Assignment {
+            topic_partitions: vec![TopicPartitions { topic_id: TOPIC_ID, partitions: vec![0], ..Default::default() }],
+            ..Default::default()
+        });
+        ConsumerGroupHeartbeatResponse {
+            member_id: Some(request.member_id),
+            member_epoch: if request.member_epoch < 0 { request.member_epoch } else { *epoch },
+            heartbeat_interval_ms: 20,
+            assignment,
+            ..Default::default()
+        }
+    }
+
+    /// The error of a commit by a member that does not know its epoch; 0: it does, or the group has no members.
+    fn fenced(&self, request: &TxnOffsetCommitRequest, version: i16) -> i16 {
+        let mut epoch = self.member_epoch.lock();
+        *epoch = self.next_member_epoch.lock().take().unwrap_or(*epoch);
+        match *epoch == 0 || request.generation_id_or_member_epoch == *epoch {
+            true => 0,
+            false if version >= 6 => ErrorCode::STALE_MEMBER_EPOCH.0,
+            false => ErrorCode::ILLEGAL_GENERATION.0,
+        }
+    }
+}
+
+/// Agrees to whatever it is asked.
+#[derive(Default)]
+struct Agreeing(OnceLock<Consumer>);
+
+impl ConsumerSink for Agreeing {
+    fn chunks_ready(&self) {}
+    fn question(&self, question: Question) {
+        if let Some(consumer) = self.0.get() {
+            consumer.answer(question.id);
+        }
+    }
+    fn event(&self, _: ConsumerEvent) {}
+}
+
 /// A producer on a scripted broker, and one topic.
 pub struct Bench {
     pub script: Arc<Script>,
-    _client: Client,
+    pub client: Client,
     pub producer: Producer,
     pub ledger: Arc<Ledger>,
     pub topic: TopicId,
@@ -278,7 +384,7 @@ impl Bench {
         change(&mut options);
         let (producer, ledger) = producer_on(&client, options);
         let topic = producer.topic("t").unwrap();
-        Self { script, _client: client, producer, ledger, topic, _peer: peer }
+        Self { script, client, producer, ledger, topic, _peer: peer }
     }
 
     pub fn send(&self, value: &str) -> Placed {
@@ -313,4 +419,28 @@ impl Bench {
         self.offsets().await?;
         self.producer.commit_transaction().await
     }
+
+    /// A member of the group, by KIP-848, that has its partition of `in`.
+    pub async fn member(&self) -> Consumer {
+        let options = ConsumerOptions {
+            group_id: Some("g".to_owned()),
+            group_protocol: GroupProtocol::Consumer,
+            enable_auto_commit: false,
+            ..ConsumerOptions::default()
+        };
+        let sink = Arc::new(Agreeing::default());
+        let consumer = Consumer::new(&self.client, options, sink.clone()).unwrap();
+        sink.0.set(consumer.clone()).ok();
+        consumer.subscribe(vec!["in".to_owned()]).unwrap();
+        while consumer.assignment().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        consumer
+    }
+}
+
+/// The record at offset 4 of `in`, as its consumer was given it now.
+pub fn finished() -> FinishedRecord {
+    let partition = TopicPartition::new("in", 0);
+    FinishedRecord { partition, offset: 4, leader_epoch: 1, chunk_epoch: u32::MAX }
 }

@@ -1,5 +1,6 @@
 //! What a transaction is to its program, and what goes over the wire for it.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use dohle_client::producer::{AppendError, Persistence};
 use dohle_protocol::{ApiKey, ErrorCode};
 
 use crate::common::{client_at, producer_on, record};
-use crate::peer::{Asked, Bench, Fault, Script};
+use crate::peer::{Asked, Bench, Fault, Script, finished};
 use crate::support::soon;
 
 fn refused(bench: &Bench) -> dohle_client::Error {
@@ -192,7 +193,7 @@ async fn an_abort_waits_for_what_is_on_the_wire_and_bumps_the_epoch_where_its_fa
 
 #[tokio::test]
 async fn a_broker_that_cannot_bump_the_epoch_ends_the_producer_where_a_gap_is_left() {
-    let script = std::sync::Arc::new(Script { init_max: 2, offsets_max: 5, ..Script::default() });
+    let script = Arc::new(Script { init_max: 2, offsets_max: 5, ..Script::default() });
     let bench = Bench::start(script).await;
     soon(bench.transact()).await.unwrap();
     bench.script.fault(ApiKey::PRODUCE, Fault::Code(ErrorCode::INVALID_RECORD));
@@ -288,6 +289,73 @@ async fn offsets_that_fail_let_the_commit_abort_though_nobody_waited_for_them() 
 }
 
 #[tokio::test]
+async fn offsets_of_a_member_whose_epoch_has_changed_are_committed_with_the_new_one() {
+    // By version: 6 says so, older ones call it a generation, of either kind of transactions.
+    for (v2, offsets_max, version) in [(true, 6, 6), (true, 5, 5), (false, 6, 4)] {
+        let script = Arc::new(Script { v2: v2.into(), init_max: 5, offsets_max, ..Script::default() });
+        let bench = Bench::start(script.clone()).await;
+        let consumer = soon(bench.member()).await;
+        soon(bench.producer.begin_transaction()).await.unwrap();
+        let given = consumer.transaction_offsets(Some(&[finished()])).unwrap();
+        assert_eq!(given.group.generation, 3);
+        *script.next_member_epoch.lock() = Some(4);
+        soon(bench.producer.commit_offsets_of(&consumer, given)).await.unwrap();
+        let asked: Vec<_> = script.asked.lock().iter().filter(|a| matches!(a, Asked::Offsets(..))).cloned().collect();
+        assert_eq!(asked, [3, 4].map(|epoch| Asked::Offsets(version, 1, epoch, 5)));
+        soon(bench.producer.commit_transaction()).await.unwrap();
+        soon(consumer.close(None)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn offsets_of_a_member_that_lost_its_partition_meanwhile_are_refused_though_it_has_it_again() {
+    for offsets_max in [5, 6] {
+        let script = Arc::new(Script { v2: true.into(), init_max: 5, offsets_max, ..Script::default() });
+        let bench = Bench::start(script.clone()).await;
+        let consumer = soon(bench.member()).await;
+        soon(bench.producer.begin_transaction()).await.unwrap();
+        let given = consumer.transaction_offsets(Some(&[finished()])).unwrap();
+        script.forget_member.store(true, Ordering::SeqCst);
+        let joined_again = async {
+            while *script.member_epoch.lock() < 6 || consumer.assignment().is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        soon(joined_again).await;
+        let error = soon(bench.producer.commit_offsets_of(&consumer, given)).await.unwrap_err();
+        let code = if offsets_max >= 6 { "STALE_MEMBER_EPOCH" } else { "ILLEGAL_GENERATION" };
+        assert_eq!((error.code().as_ref(), error.abortable(), error.fatal()), (code, true, false));
+        assert_eq!(script.count(|asked| matches!(asked, Asked::Offsets(..))), 1);
+        assert_eq!(soon(bench.producer.commit_transaction()).await.unwrap_err().code(), code);
+        soon(consumer.close(None)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn offsets_of_a_consumer_that_is_closed_meanwhile_are_refused() {
+    let script = Arc::new(Script { v2: true.into(), init_max: 5, offsets_max: 6, ..Script::default() });
+    let bench = Bench::start(script.clone()).await;
+    let consumer = soon(bench.member()).await;
+    soon(bench.producer.begin_transaction()).await.unwrap();
+    let given = consumer.transaction_offsets(Some(&[finished()])).unwrap();
+    soon(consumer.close(None)).await.unwrap();
+    *script.next_member_epoch.lock() = Some(4);
+    let error = soon(bench.producer.commit_offsets_of(&consumer, given)).await.unwrap_err();
+    assert_eq!((error.code().as_ref(), error.abortable()), ("STALE_MEMBER_EPOCH", true));
+}
+
+#[tokio::test]
+async fn offsets_name_topics_by_id_where_broker_and_metadata_have_ids() {
+    for (offsets_max, no_ids, version) in [(6, false, 6), (5, false, 5), (6, true, 5)] {
+        let script = Arc::new(Script { v2: true.into(), init_max: 5, offsets_max, no_ids, ..Script::default() });
+        let bench = Bench::start(script.clone()).await;
+        bench.client.metadata().refresh_topics(&["in"]).await.unwrap();
+        soon(bench.transact()).await.unwrap();
+        assert_eq!(script.count(|asked| *asked == Asked::Offsets(version, 1, 3, 5)), 1, "{:?}", script.asked.lock());
+    }
+}
+
+#[tokio::test]
 async fn a_cluster_that_gets_version_2_is_followed_under_a_new_epoch() {
     let bench = Bench::start(Script::new(false)).await;
     soon(bench.transact()).await.unwrap();
@@ -303,7 +371,7 @@ async fn a_cluster_that_gets_version_2_is_followed_under_a_new_epoch() {
 
 #[tokio::test]
 async fn a_broker_that_knows_no_members_within_transactions_is_said_to_be_too_old() {
-    let script = std::sync::Arc::new(Script { init_max: 5, offsets_max: 2, ..Script::default() });
+    let script = Arc::new(Script { init_max: 5, offsets_max: 2, ..Script::default() });
     let bench = Bench::start(script).await;
     let error = soon(bench.transact()).await.unwrap_err();
     assert_eq!((error.code().as_ref(), error.fatal()), ("UNSUPPORTED", true));

@@ -36,6 +36,7 @@ use crate::statistics::Report;
 use flush::{Closing, Flush};
 use node::Node;
 use part::{Circumstances, Next, Part};
+pub(crate) use refusals::may_be_kept;
 use topics::TopicState;
 
 mod answers;

@@ -16,7 +16,7 @@ pub(super) fn names_some(result: &PartitionProduceResponse, count: u32) -> bool 
 
 /// Whether a batch may be in the log although the broker answered with this error: it was appended and then not
 /// replicated in time, or nobody can say. Everything that is checked before the append leaves no doubt.
-pub(super) fn may_be_kept(code: ErrorCode) -> bool {
+pub(crate) fn may_be_kept(code: ErrorCode) -> bool {
     !matches!(
         code,
         ErrorCode::CORRUPT_MESSAGE

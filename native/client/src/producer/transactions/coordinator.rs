@@ -1,5 +1,5 @@
 //! The requests of a transaction, each asked until it has an answer that stays.
-//! Not the state machine (state.rs) nor who asks when (mod.rs, end.rs, the sender).
+//! Not the state machine (state.rs), nor who asks when (mod.rs, end.rs, the sender), nor those of offsets (offsets.rs).
 //! Driven by the tasks that begin and end transactions, and by the sender for partitions.
 
 use std::collections::BTreeMap;
@@ -7,20 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dohle_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
-use dohle_protocol::messages::txn_offset_commit_request::{
-    TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
-};
 use dohle_protocol::messages::{
-    AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, EndTxnRequest,
-    InitProducerIdRequest, TxnOffsetCommitRequest, TxnOffsetCommitResponse,
+    AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, EndTxnRequest, InitProducerIdRequest,
 };
 use dohle_protocol::{ErrorCode, Request};
-use tokio::time::Instant;
 
 use super::Transactions;
 use super::verdict::{self, Verdict};
 use crate::client::CoordinatorKind;
-use crate::consumer::{CommittedOffset, GroupMetadata, TopicPartition};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::{Backoff, Lane};
 use crate::producer::idempotence::ProducerId;
@@ -29,16 +23,8 @@ use crate::producer::idempotence::ProducerId;
 const CONCURRENT: Duration = Duration::from_millis(5);
 /// The versions of transactions before KIP-890: higher ones mean that brokers add partitions by themselves.
 const END_BEFORE_V2: i16 = 4;
-const OFFSETS_BEFORE_V2: i16 = 4;
-/// Version 6 names topics by id (KIP-1319), which no broker needs.
-const OFFSETS_V2: i16 = 5;
 /// Higher ones are spoken among brokers.
 const ADD_PARTITIONS: i16 = 3;
-/// The first version of TxnOffsetCommit that fences members of an older generation (KIP-447).
-const FIRST_WITH_GENERATION: i16 = 3;
-
-/// Offsets to be committed within a transaction.
-pub(super) type Offsets = Vec<(TopicPartition, CommittedOffset)>;
 
 impl Transactions {
     /// Takes the transactional id: aborts what an earlier producer left open, and fences it. `bump`: goes on as the producer
@@ -95,75 +81,6 @@ impl Transactions {
         outcome.map(drop).map_err(|error| if verdict::ends_producer(&error) { error.into_fatal() } else { error })
     }
 
-    /// Commits offsets within the transaction: the group's coordinator keeps them until it ends.
-    pub(super) async fn send_offsets(&self, v2: bool, offsets: &Offsets, group: &GroupMetadata) -> Result<()> {
-        let state = self.state();
-        state.start();
-        let deadline = Instant::now() + self.config().max_block;
-        let outcome = async {
-            if !v2 {
-                let doing = format!("AddOffsetsToTxn of group {}", group.group_id);
-                let make = |_| {
-                    let ProducerId { id, epoch } = self.current()?;
-                    Ok(AddOffsetsToTxnRequest {
-                        transactional_id: self.id().to_owned(),
-                        producer_id: id,
-                        producer_epoch: epoch,
-                        group_id: group.group_id.clone(),
-                        ..Default::default()
-                    })
-                };
-                let read = |answer: &_| added(answer, &doing);
-                self.ask(i16::MAX, make, read, || Instant::now() >= deadline).await?;
-            }
-            let make = |version| self.offsets_request(version, offsets, group);
-            let cap = if v2 { OFFSETS_V2 } else { OFFSETS_BEFORE_V2 };
-            let of = (CoordinatorKind::Group, group.group_id.as_str());
-            self.ask_of(of, cap, make, first_of_offsets, || Instant::now() >= deadline).await
-        };
-        outcome.await.map(drop).map_err(|e| if verdict::ends_producer(&e) { e.into_fatal() } else { e })
-    }
-
-    fn offsets_request(
-        &self,
-        version: i16,
-        offsets: &Offsets,
-        group: &GroupMetadata,
-    ) -> Result<TxnOffsetCommitRequest> {
-        if version < FIRST_WITH_GENERATION {
-            let text =
-                "the broker is too old to commit a member's offsets within a transaction: Kafka 2.5 does (KIP-447)";
-            return Err(Error::new(ErrorKind::Unsupported, text));
-        }
-        let ProducerId { id, epoch } = self.current()?;
-        let mut topics = BTreeMap::<Arc<str>, Vec<TxnOffsetCommitRequestPartition>>::new();
-        for (tp, at) in offsets {
-            topics.entry(tp.topic.clone()).or_default().push(TxnOffsetCommitRequestPartition {
-                partition_index: tp.partition,
-                committed_offset: at.offset,
-                committed_leader_epoch: at.leader_epoch,
-                committed_metadata: Some(at.metadata.clone()),
-                ..Default::default()
-            });
-        }
-        let topic = |(name, partitions): (Arc<str>, _)| TxnOffsetCommitRequestTopic {
-            name: name.to_string(),
-            partitions,
-            ..Default::default()
-        };
-        Ok(TxnOffsetCommitRequest {
-            transactional_id: self.id().to_owned(),
-            group_id: group.group_id.clone(),
-            producer_id: id,
-            producer_epoch: epoch,
-            generation_id_or_member_epoch: group.generation,
-            member_id: group.member_id.clone(),
-            group_instance_id: group.group_instance_id.clone(),
-            topics: topics.into_iter().map(topic).collect(),
-            ..Default::default()
-        })
-    }
-
     /// Ends the transaction at its coordinator. The id is that of the next transaction, if the coordinator gave one (KIP-890).
     pub(super) async fn end_txn(&self, committed: bool) -> Result<Option<ProducerId>> {
         let v2 = self.state().v2();
@@ -184,12 +101,12 @@ impl Transactions {
         Ok((next.id >= 0).then_some(next))
     }
 
-    fn current(&self) -> Result<ProducerId> {
+    pub(super) fn current(&self) -> Result<ProducerId> {
         self.state().id().ok_or_else(|| Error::new(ErrorKind::Panic, "a transaction without a producer id"))
     }
 
     /// Asks the transaction's coordinator.
-    async fn ask<R: Request>(
+    pub(super) async fn ask<R: Request>(
         &self,
         cap: i16,
         make: impl Fn(i16) -> Result<R>,
@@ -200,7 +117,7 @@ impl Transactions {
     }
 
     /// Asks a coordinator until there is an answer that stays, or until trying again is `in_vain`: then the last error.
-    async fn ask_of<R: Request>(
+    pub(super) async fn ask_of<R: Request>(
         &self,
         (kind, key): (CoordinatorKind, &str),
         cap: i16,
@@ -246,15 +163,11 @@ impl Transactions {
     }
 }
 
-fn told(code: i16, doing: &str) -> Result<()> {
+pub(super) fn told(code: i16, doing: &str) -> Result<()> {
     match ErrorCode(code) {
         ErrorCode::NONE => Ok(()),
         code => Err(Error::broker(code, doing)),
     }
-}
-
-fn added(answer: &dohle_protocol::messages::AddOffsetsToTxnResponse, doing: &str) -> Result<()> {
-    told(answer.error_code, doing)
 }
 
 /// The error of AddPartitionsToTxn that says most: one that stays before one that passes, and none of those that only say
@@ -269,22 +182,6 @@ fn first_of_partitions(answer: &AddPartitionsToTxnResponse) -> Result<()> {
         None => Ok(()),
         Some((topic, partition, code)) => {
             Err(Error::broker(*code, format_args!("AddPartitionsToTxn of {topic}-{partition}")))
-        }
-    }
-}
-
-/// The error of TxnOffsetCommit that says most.
-fn first_of_offsets(answer: &TxnOffsetCommitResponse) -> Result<()> {
-    let partitions = answer
-        .topics
-        .iter()
-        .flat_map(|topic| topic.partitions.iter().map(|p| (&topic.name, p.partition_index, ErrorCode(p.error_code))));
-    let mut failed: Vec<_> = partitions.filter(|(_, _, code)| code.is_error()).collect();
-    failed.sort_by_key(|(_, _, code)| code.is_retriable());
-    match failed.first() {
-        None => Ok(()),
-        Some((topic, partition, code)) => {
-            Err(Error::broker(*code, format_args!("TxnOffsetCommit of {topic}-{partition}")))
         }
     }
 }

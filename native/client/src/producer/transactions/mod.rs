@@ -4,7 +4,7 @@
 //! Driven by the program through `Producer`.
 //!
 //! File map: `state` what may be called and what a failure means · `verdict` what an error means · `coordinator` the requests ·
-//! `end` commit and abort.
+//! `offsets` those of offsets · `end` commit and abort.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use tokio::time::{Instant, timeout_at};
 use super::accumulator::Accumulator;
 use super::config::Config;
 use crate::client::{Client, CoordinatorKind};
-use crate::consumer::GroupMetadata;
+use crate::consumer::{Consumer, TransactionOffsets};
 use crate::error::{Error, ErrorKind, Result};
 use crate::producer::idempotence::ProducerId;
-use coordinator::Offsets;
 use state::Begun;
 
 mod coordinator;
 mod end;
+mod offsets;
 mod state;
 mod verdict;
 
@@ -95,15 +95,16 @@ impl Transactions {
         ended.await.unwrap_or_else(|_| Err(Error::closed("producer")))
     }
 
-    /// Commits offsets of a group within the transaction. What fails lets the transaction fail.
-    pub async fn commit_offsets(&self, offsets: Offsets, group: GroupMetadata) -> Result<()> {
+    /// Commits offsets of a group within the transaction, those of `member` if it is known. What fails lets the transaction
+    /// fail.
+    pub async fn commit_offsets(&self, given: TransactionOffsets, member: Option<Consumer>) -> Result<()> {
         let v2 = self.state().begin_offsets()?;
         let (done, outcome) = oneshot::channel();
         let this = self.clone();
         self.spawn(async move {
-            let outcome = match offsets.is_empty() {
+            let outcome = match given.offsets.is_empty() {
                 true => Ok(()),
-                false => this.send_offsets(v2, &offsets, &group).await.map_err(|error| this.failed(&error)),
+                false => this.send_offsets(v2, &given, member.as_ref()).await.map_err(|error| this.failed(&error)),
             };
             this.state().end_offsets();
             let _ = done.send(outcome);
