@@ -15,7 +15,8 @@ describe('broker', () => {
     assert.deepEqual(cluster, {
       clusterId: 'mine',
       controller: 7,
-      brokers: [{ id: 7, host, port: Number(port), rack: null }],
+      brokers: [{ id: 7, host, port: Number(port), rack: null, fenced: false }],
+      authorizedOperations: null,
     })
     await kafka.close()
     await broker.stop()
@@ -47,7 +48,8 @@ describe('broker', () => {
     const admin = kafka.admin()
     const topic = unique('faults')
     await admin.createTopics([{ topic, partitions: 1 }])
-    const fault = broker.faults.add({ api: 'Metadata', nth: 2, action: { kind: 'delay', ms: 30, when: 'before' } })
+    const action = { kind: 'delay', ms: 30, when: 'before' } as const
+    const fault = broker.faults.add({ api: 'DescribeTopicPartitions', nth: 2, action })
     for (let i = 0; i < 3; i++) await admin.describeTopics([topic])
     assert.deepEqual(fault.hits(), { matched: 3, fired: 1 })
     assert.equal(fault.remove(), true)
