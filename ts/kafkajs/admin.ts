@@ -1,10 +1,13 @@
 /**
  * kafkajs' admin client.
  */
-import { missingOperations } from './admin-missing.ts'
+import { aclOperations } from './admin-acls.ts'
+import { configOperations } from './admin-configs.ts'
 import { offsetOperations } from './admin-offsets.ts'
+import { replicaOperations } from './admin-replicas.ts'
 import { topicOperations } from './admin-topics.ts'
 import { Connection } from './connection.ts'
+import { groupOperations } from './groups.ts'
 import { adminEvents, Instrumentation } from './instrumentation.ts'
 import type { Admin, AdminConfig } from './types/admin.ts'
 import type { KafkaConfig, Logger } from './types/client.ts'
@@ -25,7 +28,10 @@ export function createAdmin(config: KafkaConfig, { retry }: AdminConfig, rootLog
     },
     ...topicOperations(connection),
     ...offsetOperations(connection),
-    ...missingOperations,
+    ...configOperations(connection),
+    ...groupOperations(connection),
+    ...aclOperations(connection),
+    ...replicaOperations(connection),
     logger: () => logger,
     on: instrumentation.on as Admin['on'],
     events: adminEvents,

@@ -284,7 +284,7 @@ impl Inner {
             Ok(opened) => opened,
             Err(error) => {
                 // Once, not at each of many attempts.
-                if node.health.lock().backoff.failures() <= 1 {
+                if error.kind() != ErrorKind::Closed && node.health.lock().backoff.failures() <= 1 {
                     tracing::warn!(node = node.id, %error, "cannot connect; trying again");
                 } else {
                     tracing::debug!(node = node.id, ?lane, %error, "cannot connect");
