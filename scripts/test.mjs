@@ -65,10 +65,10 @@ const nodeWithKafka = (words, env) => nodeTests(matching(testFiles('test/integra
 async function rustWithKafka(words, { DOHLE_KAFKA }) {
   if (words.length > 0) return none
   const env = { DOHLE_TEST_BROKERS: DOHLE_KAFKA, DOHLE_TEST_KAFKA_JARS: await jars(say) }
-  const consumer = await cargoTests(['-p', 'dohle-client', '--test', 'consumer'], env)
-  const producer = await cargoTests(['-p', 'dohle-client', '--test', 'producer', 'real::'], env)
-  const transactions = await cargoTests(['-p', 'dohle-client', '--test', 'transactions', 'real::'], env)
-  return total(total(consumer, producer), transactions)
+  // Of the whole workspace, with which they are compiled already.
+  const consumer = await cargoTests(['--workspace', '--test', 'consumer'], env)
+  const others = await cargoTests(['--workspace', '--test', 'producer', '--test', 'transactions', 'real::'], env)
+  return total(consumer, others)
 }
 
 const none = { passed: 0, failed: 0, skipped: 0, failures: [] }
