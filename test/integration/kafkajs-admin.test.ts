@@ -102,7 +102,7 @@ const programs: Record<string, Program> = {
     }
     const listed = async () => (await admin.listGroups()).groups.filter(one => one.groupId === groupId)
     const { state, protocol, protocolType } = await consumer.describeGroup()
-    const found = [await described(), await listed(), { state, protocol, protocolType }]
+    const found: unknown[] = [await described(), await listed(), { state, protocol, protocolType }]
     const used = await failure(() => admin.deleteGroups([groupId]))
     await consumer.disconnect()
     found.push(await described())
