@@ -114,16 +114,17 @@ async fn an_offset_that_is_not_there_is_an_error_at_once() {
 #[tokio::test]
 async fn a_topic_or_partition_that_does_not_exist_is_named() {
     let (cluster, _) = log("there").await;
-    for (topic, partition) in [("there", 9), ("not-there", 0)] {
+    let named = async |topic, partition| {
         // Both may still be created, so they are asked for again until the time is over.
         let client = connect_with(cluster.broker.address().to_string(), |options| {
-            options.default_api_timeout = Duration::from_millis(300);
+            options.default_api_timeout = Duration::from_secs(5);
         });
         let log = Partition::new(&client, topic, partition).unwrap();
         let error = log.fetch(0, FetchLimits::default()).await.unwrap_err();
         assert_eq!(error.broker_code(), Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION), "{error}");
         assert!(error.to_string().contains(&format!("{topic}-{partition}")), "{error}");
-    }
+    };
+    tokio::join!(named("there", 9), named("not-there", 0));
     assert!(Partition::new(&cluster.client, "no/name", 0).is_err());
     assert!(Partition::new(&cluster.client, "there", -1).is_err());
 }
