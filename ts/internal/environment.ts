@@ -131,8 +131,7 @@ export class Environment {
     request: Operations[Name]['request'],
     signal?: AbortSignal,
   ): Promise<Operations[Name]['response']> {
-    const call = () => this.#call(handle, name, request, signal, undefined, response => response)
-    return operations.hasSubscribers ? operations.tracePromise(call, { operation: name }) : call()
+    return this.#call(handle, name, request, signal, undefined, response => response)
   }
 
   /** As `call`, with records: those of the arena go with the request, and may be written anew when this has returned. */
@@ -143,8 +142,7 @@ export class Environment {
     arena: Arena,
     signal?: AbortSignal,
   ): Promise<Operations[Name]['response']> {
-    const call = () => this.#call(handle, name, request, signal, arena, response => response)
-    return operations.hasSubscribers ? operations.tracePromise(call, { operation: name }) : call()
+    return this.#call(handle, name, request, signal, arena, response => response)
   }
 
   /** As `call`, and the chunks that go with the response. */
@@ -154,12 +152,22 @@ export class Environment {
     request: Operations[Name]['request'],
     signal?: AbortSignal,
   ): Promise<{ response: Operations[Name]['response']; chunks: readonly NativeChunk[] }> {
-    const call = () =>
-      this.#call(handle, name, request, signal, undefined, (response, chunks) => ({ response, chunks }))
-    return operations.hasSubscribers ? operations.tracePromise(call, { operation: name }) : call()
+    return this.#call(handle, name, request, signal, undefined, (response, chunks) => ({ response, chunks }))
   }
 
   #call<Name extends OperationName, T>(
+    handle: number,
+    name: Name,
+    request: Operations[Name]['request'],
+    signal: AbortSignal | undefined,
+    arena: Arena | undefined,
+    made: (response: Operations[Name]['response'], chunks: readonly NativeChunk[]) => T,
+  ): Promise<T> {
+    const begin = () => this.#begin(handle, name, request, signal, arena, made)
+    return operations.hasSubscribers ? operations.tracePromise(begin, { operation: name }) : begin()
+  }
+
+  #begin<Name extends OperationName, T>(
     handle: number,
     name: Name,
     request: Operations[Name]['request'],

@@ -80,15 +80,21 @@ fn commit_topic(call: &Call, group: &mut Group, asked: &OffsetCommitRequestTopic
 }
 
 fn commit_partition(group: &mut Group, topic: &Topic, asked: &OffsetCommitRequestPartition) -> Result<(), ErrorCode> {
-    let metadata = asked.committed_metadata.clone().unwrap_or_default();
-    if topic.partition(asked.partition_index).is_none() {
+    let (offset, leader_epoch) = (asked.committed_offset, asked.committed_leader_epoch);
+    let committed = Committed { offset, leader_epoch, metadata: asked.committed_metadata.clone().unwrap_or_default() };
+    check(Some(topic), asked.partition_index, &committed)?;
+    group.offsets.store(&topic.name, asked.partition_index, committed);
+    Ok(())
+}
+
+/// What every offset must be that is committed, with a transaction or without.
+pub(super) fn check(topic: Option<&Topic>, index: i32, committed: &Committed) -> Result<(), ErrorCode> {
+    if topic.and_then(|topic| topic.partition(index)).is_none() {
         return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
     }
-    if metadata.len() > MAX_METADATA_BYTES {
+    if committed.metadata.len() > MAX_METADATA_BYTES {
         return Err(ErrorCode::OFFSET_METADATA_TOO_LARGE);
     }
-    let (offset, leader_epoch) = (asked.committed_offset, asked.committed_leader_epoch);
-    group.offsets.store(&topic.name, asked.partition_index, Committed { offset, leader_epoch, metadata });
     Ok(())
 }
 

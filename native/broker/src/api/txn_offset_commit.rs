@@ -14,9 +14,9 @@ use dohle_protocol::{
     },
 };
 
-use super::{Api, Call, Reply};
+use super::{Api, Call, Reply, offset_commit::check};
 use crate::{
-    group::{Committed, Group, Identity, MAX_METADATA_BYTES},
+    group::{Committed, Group, Identity},
     node::Node,
     transactions::{Adding, Producer, Sender},
 };
@@ -72,15 +72,10 @@ fn commit_topic(
     answer(asked, |partition| {
         let index = partition.partition_index;
         let done = call.plan.guard((&asked.name, index), || {
-            let metadata = partition.committed_metadata.clone().unwrap_or_default();
-            if topic.as_ref().and_then(|topic| topic.partition(index)).is_none() {
-                return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
-            }
-            if metadata.len() > MAX_METADATA_BYTES {
-                return Err(ErrorCode::OFFSET_METADATA_TOO_LARGE);
-            }
             let (offset, leader_epoch) = (partition.committed_offset, partition.committed_leader_epoch);
+            let metadata = partition.committed_metadata.clone().unwrap_or_default();
             let committed = Committed { offset, leader_epoch, metadata };
+            check(topic.as_deref(), index, &committed)?;
             group.offsets.store_pending(producer_id, &asked.name, index, committed);
             Ok(())
         });

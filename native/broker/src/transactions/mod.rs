@@ -110,11 +110,7 @@ impl Transactions {
         work: impl FnOnce() -> Result<T, ErrorCode>,
     ) -> Result<T, ErrorCode> {
         let mut all = self.by_id.lock();
-        // As Kafka's leaders translate the coordinator's answer.
-        let transaction = of(&mut all, sender).map_err(|code| match code {
-            ErrorCode::PRODUCER_FENCED => ErrorCode::INVALID_PRODUCER_EPOCH,
-            code => code,
-        })?;
+        let transaction = of(&mut all, sender).map_err(as_leaders_say)?;
         match adding {
             Adding::Implicit => {
                 if transaction.add_partition(topic, index, partition, node) {
@@ -166,10 +162,7 @@ impl Transactions {
         work: impl FnOnce() -> Result<T, ErrorCode>,
     ) -> Result<T, ErrorCode> {
         let mut all = self.by_id.lock();
-        let transaction = of(&mut all, sender).map_err(|code| match code {
-            ErrorCode::PRODUCER_FENCED => ErrorCode::INVALID_PRODUCER_EPOCH,
-            code => code,
-        })?;
+        let transaction = of(&mut all, sender).map_err(as_leaders_say)?;
         match adding {
             Adding::Implicit => {
                 transaction.add_group(group_id, node);
@@ -207,4 +200,9 @@ fn of<'t>(all: &'t mut BTreeMap<String, Transaction>, sender: Sender<'_>) -> Res
     let transaction = all.get_mut(sender.transactional_id).ok_or(ErrorCode::INVALID_PRODUCER_ID_MAPPING)?;
     transaction.check(sender.producer)?;
     Ok(transaction)
+}
+
+/// As Kafka's leaders and group coordinators translate the transaction coordinator's answer.
+fn as_leaders_say(code: ErrorCode) -> ErrorCode {
+    if code == ErrorCode::PRODUCER_FENCED { ErrorCode::INVALID_PRODUCER_EPOCH } else { code }
 }
