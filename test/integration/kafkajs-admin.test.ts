@@ -6,7 +6,7 @@ import * as ours from 'dohle/kafkajs'
 import * as theirs from 'kafkajs'
 import { KafkaServer } from '../../scripts/kafka.mjs'
 import { both, failure, steady } from './kafkajs-both.ts'
-import { unique } from './servers.ts'
+import { eventually, unique } from './servers.ts'
 
 const rules = {
   'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
@@ -90,7 +90,9 @@ const programs: Record<string, Program> = {
     await consumer.run({ eachMessage: async () => {} })
     const described = async () => {
       const { groups } = await admin.describeGroups([groupId, `${groupId}-none`])
-      return groups.map(({ members, ...of }) => ({
+      // The broker answers them in any order; kafkajs leaves that as it is.
+      const byName = groups.toSorted((a, b) => a.groupId.localeCompare(b.groupId))
+      return byName.map(({ members, ...of }) => ({
         ...of,
         members: members.map(({ clientId, memberMetadata, memberAssignment }) => ({
           clientId,
@@ -101,6 +103,8 @@ const programs: Record<string, Program> = {
       }))
     }
     const listed = async () => (await admin.listGroups()).groups.filter(one => one.groupId === groupId)
+    // The join has been answered when `run` resolves, not the distribution of partitions.
+    await eventually(described, ([group]) => group?.state === 'Stable')
     const { state, protocol, protocolType } = await consumer.describeGroup()
     const found: unknown[] = [await described(), await listed(), { state, protocol, protocolType }]
     const used = await failure(() => admin.deleteGroups([groupId]))
