@@ -26,6 +26,11 @@ pub trait Message: Sized + Clone + Default + Debug + PartialEq {
         0
     }
 
+    /// Asks the client to pause; false when this is no response that can say so. Versions without the field leave it out.
+    fn set_throttle_time_ms(&mut self, _millis: i32) -> bool {
+        false
+    }
+
     /// Fails when `version` is outside what exists.
     #[doc(hidden)]
     fn check_encode(version: i16) -> Result<(), EncodeError> {

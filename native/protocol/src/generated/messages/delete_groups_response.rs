@@ -94,4 +94,9 @@ impl Message for DeleteGroupsResponse {
     fn throttle_time_ms(&self) -> i32 {
         self.throttle_time_ms
     }
+
+    fn set_throttle_time_ms(&mut self, millis: i32) -> bool {
+        self.throttle_time_ms = millis;
+        true
+    }
 }

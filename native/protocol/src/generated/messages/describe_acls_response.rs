@@ -168,4 +168,9 @@ impl Message for DescribeAclsResponse {
     fn throttle_time_ms(&self) -> i32 {
         self.throttle_time_ms
     }
+
+    fn set_throttle_time_ms(&mut self, millis: i32) -> bool {
+        self.throttle_time_ms = millis;
+        true
+    }
 }

@@ -199,4 +199,9 @@ impl Message for DescribeGroupsResponse {
     fn throttle_time_ms(&self) -> i32 {
         self.throttle_time_ms
     }
+
+    fn set_throttle_time_ms(&mut self, millis: i32) -> bool {
+        self.throttle_time_ms = millis;
+        true
+    }
 }

@@ -251,5 +251,10 @@ fn throttle_time(message: &crate::spec::Message) -> &'static str {
     fn throttle_time_ms(&self) -> i32 {
         self.throttle_time_ms
     }
+
+    fn set_throttle_time_ms(&mut self, millis: i32) -> bool {
+        self.throttle_time_ms = millis;
+        true
+    }
 "
 }
