@@ -179,9 +179,10 @@ async fn accept(node: Arc<Node>, mut listener: Box<dyn Listener>, mut life: Life
 }
 
 fn open(node: &Arc<Node>, accepted: Accepted, mut life: Life) {
-    if node.connections.fetch_add(1, Ordering::Relaxed) >= node.options.max_connections {
+    let limit = node.configs.now().max_connections;
+    if node.connections.fetch_add(1, Ordering::Relaxed) >= limit {
         node.connections.fetch_sub(1, Ordering::Relaxed);
-        tracing::warn!(peer = %accepted.peer, limit = node.options.max_connections, "too many connections: closed");
+        tracing::warn!(peer = %accepted.peer, limit, "too many connections: closed");
         return;
     }
     let node = node.clone();

@@ -34,6 +34,9 @@ pub enum BrokerError {
         /// The operating system's error.
         source: io::Error,
     },
+    /// A property has a wrong name or value.
+    #[error("{0}")]
+    InvalidProperty(String),
     /// An option is out of range.
     #[error("{option}: {value} {expected}")]
     InvalidOption {

@@ -6,8 +6,7 @@
 //! Served, in the versions of Kafka 4.3: topics (create, describe, grow, alter, delete), produce (all codecs, idempotent),
 //! fetch (sessions, topic ids, long polls), offsets by time, classic groups with static members, committed offsets,
 //! transactions (v1 and v2), fault rules. Not served yet: the group protocol of KIP-848, share groups, TLS, SASL, ACLs, quotas.
-//! Accepted and shown, but without effect: configurations other than `cleanup.policy` (keys are demanded; nothing is
-//! compacted), `max.message.bytes`, `message.timestamp.*`, `retention.bytes` and `segment.bytes`.
+//! Configurations are Kafka's, by its names ([`BrokerOptions::set`]); `docs/embedded-broker.md` says which have an effect.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), dohle_broker::BrokerError> {
@@ -37,6 +36,7 @@ mod transactions;
 pub mod world;
 
 pub use broker::Broker;
+pub use config::configuration_reference;
 pub use error::BrokerError;
 pub use faults::{Action, Faults, Rule, RuleId, When};
 pub use options::BrokerOptions;

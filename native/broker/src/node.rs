@@ -12,7 +12,7 @@ use dohle_protocol::{ErrorCode, Uuid};
 
 use crate::{
     BrokerOptions, BrokerWorld, Faults,
-    config::TopicConfig,
+    config::{TopicConfig, dynamic::Configs},
     group::Groups,
     log::validate::Decompressors,
     sessions::Sessions,
@@ -23,7 +23,9 @@ use crate::{
 /// The node's state.
 pub(crate) struct Node {
     pub world: Arc<dyn BrokerWorld>,
+    /// As the broker was started; what can change while it runs is in `configs`.
     pub options: BrokerOptions,
+    pub configs: Configs,
     pub cluster_id: String,
     pub topics: Topics,
     pub groups: Groups,
@@ -52,6 +54,7 @@ impl Node {
             connections: AtomicUsize::new(0),
             panics: AtomicUsize::new(0),
             next_producer_id: AtomicI64::new(first_producer_id),
+            configs: Configs::new(options.clone()),
             world,
             options,
         }
@@ -74,9 +77,10 @@ impl Node {
 
     /// Creates a topic with the broker's defaults, as a request for its metadata does.
     pub fn auto_create(&self, name: &str) -> Result<Arc<Topic>, Refusal> {
-        let config =
-            TopicConfig::new(&self.options, Vec::new()).map_err(|reason| (ErrorCode::INVALID_CONFIG, reason))?;
-        self.topics.create(name, self.random_uuid(), self.options.partitions, config)
+        self.configs.with(|options| {
+            let config = TopicConfig::new(options, Vec::new()).map_err(|reason| (ErrorCode::INVALID_CONFIG, reason))?;
+            self.topics.create(name, self.random_uuid(), self.options.partitions, config)
+        })
     }
 }
 

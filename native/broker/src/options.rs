@@ -1,6 +1,8 @@
 //! What a broker can be told at its start. Names follow Kafka's broker properties where one exists.
 
-use crate::BrokerError;
+use std::collections::BTreeMap;
+
+use crate::{BrokerError, config};
 
 /// Options of an embedded broker. `Default` listens on a free port of 127.0.0.1.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +53,8 @@ pub struct BrokerOptions {
     pub node_id: i32,
     /// The cluster's id. Default `None`: a random one.
     pub cluster_id: Option<String>,
+    /// Other properties of the broker by Kafka's names, such as `log.retention.ms`, as [`set`](Self::set) puts them here.
+    pub properties: BTreeMap<String, String>,
 }
 
 impl Default for BrokerOptions {
@@ -76,6 +80,7 @@ impl Default for BrokerOptions {
             max_connections: 10_000,
             node_id: 1,
             cluster_id: None,
+            properties: BTreeMap::new(),
         }
     }
 }
@@ -111,6 +116,11 @@ impl BrokerOptions {
         self
     }
 
+    /// Sets a property by the name and with the text that Kafka's `server.properties` has for it. An error is a sentence.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+        config::broker::set(self, name, value)
+    }
+
     /// Rejects what cannot work, naming the option, the value and what is allowed.
     pub(crate) fn check(&self) -> Result<(), BrokerError> {
         let at_least_one = |option: &'static str, value: i64| match value {
@@ -134,6 +144,10 @@ impl BrokerOptions {
         if self.node_id < 0 {
             let value = self.node_id.to_string();
             return Err(BrokerError::InvalidOption { option: "node_id", value, expected: "is below 0" });
+        }
+        for (name, value) in &self.properties {
+            let of = config::broker::find(name).ok_or_else(|| format!("Unknown broker config name: {name}"));
+            of.and_then(|of| of.property.check(value)).map_err(BrokerError::InvalidProperty)?;
         }
         Ok(())
     }

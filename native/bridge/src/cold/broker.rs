@@ -144,7 +144,9 @@ impl Operation for Start {
 
 fn failure(error: engine::BrokerError) -> Failure {
     let (code, class) = match error {
-        engine::BrokerError::InvalidOption { .. } | engine::BrokerError::NotLoopback { .. } => {
+        engine::BrokerError::InvalidOption { .. }
+        | engine::BrokerError::InvalidProperty(_)
+        | engine::BrokerError::NotLoopback { .. } => {
             ("INVALID_CONFIG", Class::InvalidConfiguration)
         }
         _ => ("BROKER_UNREACHABLE", Class::ApplicationRecoverable),

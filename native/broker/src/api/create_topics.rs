@@ -17,7 +17,7 @@ use dohle_protocol::{
 
 use super::{Api, Call, Reply};
 use crate::{
-    config::{self, TopicConfig},
+    config::{TopicConfig, source, topic},
     node::Node,
     topics::Refusal,
 };
@@ -83,13 +83,15 @@ fn try_create(node: &Node, asked: &CreatableTopic, validate_only: bool) -> Resul
     }
     // Kafka looks at the name before anything else that could be wrong with a topic.
     node.topics.check(&asked.name, partitions)?;
-    let config = TopicConfig::new(&node.options, set).map_err(|reason| (ErrorCode::INVALID_CONFIG, reason))?;
-    if validate_only {
-        return Ok((Uuid::default(), partitions, config));
-    }
-    let topic = node.topics.create(&asked.name, node.random_uuid(), partitions, config.clone())?;
-    tracing::debug!(topic = %topic.name, partitions, "topic created");
-    Ok((topic.id, partitions, config))
+    node.configs.with(|options| {
+        let config = TopicConfig::new(options, set).map_err(|reason| (ErrorCode::INVALID_CONFIG, reason))?;
+        if validate_only {
+            return Ok((Uuid::default(), partitions, config));
+        }
+        let topic = node.topics.create(&asked.name, node.random_uuid(), partitions, config.clone())?;
+        tracing::debug!(topic = %topic.name, partitions, "topic created");
+        Ok((topic.id, partitions, config))
+    })
 }
 
 fn partitions(node: &Node, asked: &CreatableTopic) -> Result<i32, Refusal> {
@@ -143,12 +145,13 @@ fn refused(name: &str, (code, message): Refusal) -> CreatableTopicResult {
 }
 
 fn effective(node: &Arc<Node>, config: &TopicConfig) -> Vec<CreatableTopicConfigs> {
-    let entries = config::TOPIC.iter().map(|property| {
+    let options = node.configs.now();
+    let entries = topic::TABLE.iter().map(|property| {
         let set = config.set.get(property.name);
         CreatableTopicConfigs {
             name: property.name.into(),
-            config_source: if set.is_some() { config::source::TOPIC } else { config::source::DEFAULT },
-            value: Some(set.cloned().unwrap_or_else(|| config::default_value(&node.options, property.name))),
+            config_source: if set.is_some() { source::TOPIC } else { source::DEFAULT },
+            value: Some(set.cloned().unwrap_or_else(|| topic::default_value(&options, property.name))),
             ..Default::default()
         }
     });

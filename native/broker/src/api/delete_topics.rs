@@ -1,6 +1,7 @@
 //! DeleteTopics (key 20): deletes topics, each for itself, with all their records; fetches that wait for them end.
 //!
-//! Behaviour: gone at once (Kafka's brokers learn it a little later). Offsets that groups committed for them go too.
+//! Behaviour: gone at once (Kafka's brokers learn it a little later). Offsets that groups committed for them go too. With
+//! `delete.topic.enable=false` nothing is deleted.
 //! Versions: 1 throttle time · 4 flexible · 5 error message · 6 topics by id.
 
 use dohle_protocol::{
@@ -12,7 +13,7 @@ use dohle_protocol::{
 };
 
 use super::{Api, Call, Reply};
-use crate::node::Node;
+use crate::{config::broker, node::Node};
 
 pub(super) struct DeleteTopics;
 
@@ -49,6 +50,9 @@ fn states(request: &DeleteTopicsRequest) -> Vec<DeleteTopicState> {
 
 fn delete(call: &Call, state: &DeleteTopicState) -> Result<(), ErrorCode> {
     let node = &call.node;
+    if !broker::enabled(&node.options, "delete.topic.enable") {
+        return Err(ErrorCode::TOPIC_DELETION_DISABLED);
+    }
     let name = match &state.name {
         Some(name) => name.clone(),
         None => node.topics.with_id(state.topic_id).ok_or(ErrorCode::UNKNOWN_TOPIC_ID)?.name.to_string(),

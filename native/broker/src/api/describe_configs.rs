@@ -1,7 +1,9 @@
-//! DescribeConfigs (key 32): configurations of topics and of the broker, defaults included.
+//! DescribeConfigs (key 32): configurations of topics, of the broker, of groups and of subscriptions to client metrics,
+//! with defaults, where each value comes from, and what would hold without it.
 //!
-//! Behaviour: other resource types have no configurations here.
-//! Versions: 1 source and synonyms · 3 type and documentation (none is given) · 4 flexible.
+//! Behaviour: a broker without a name tells what was set for all brokers. The broker's log has one logger, `root`: its
+//! levels belong to the process.
+//! Versions: 1 source and synonyms · 3 type and documentation · 4 flexible.
 
 use dohle_protocol::{
     ErrorCode,
@@ -14,16 +16,16 @@ use dohle_protocol::{
 
 use super::{Api, Call, Reply};
 use crate::{
-    config::{self, TopicConfig, source},
+    config::{
+        Property, broker,
+        dynamic::{self, Set},
+        groups, resource, source, topic,
+    },
     node::Node,
     topics::Refusal,
 };
 
 pub(super) struct DescribeConfigs;
-
-/// Kafka's numbers of resource types.
-pub(super) const TOPIC: i8 = 2;
-pub(super) const BROKER: i8 = 4;
 
 impl Api for DescribeConfigs {
     type Request = DescribeConfigsRequest;
@@ -32,11 +34,13 @@ impl Api for DescribeConfigs {
     async fn handle(call: &Call, request: DescribeConfigsRequest) -> Reply<Self> {
         let results = request.resources.iter().map(|resource| {
             let target = (resource.resource_name.as_str(), -1);
-            let described = match call.plan.guard(target, || Ok(())) {
-                Ok(()) => describe(&call.node, resource, request.include_synonyms),
-                Err(code) => Err((code, code.text().into())),
-            };
-            answer(resource, described)
+            let mut refusal = None;
+            let described = call.plan.guard(target, || {
+                let described = describe(&call.node, resource).map_err(|why| refusal.insert(why).0)?;
+                Ok(shown(described, &request))
+            });
+            let why = |code| refusal.filter(|refusal| refusal.0 == code).unwrap_or((code, code.text().into()));
+            answer(resource, described.map_err(why))
         });
         Reply::With(DescribeConfigsResponse { results: results.collect(), ..Default::default() })
     }
@@ -47,78 +51,146 @@ impl Api for DescribeConfigs {
     }
 
     fn targets(_: &Node, request: &DescribeConfigsRequest) -> Vec<(String, i32)> {
-        let topics = request.resources.iter().filter(|resource| resource.resource_type == TOPIC);
+        let topics = request.resources.iter().filter(|resource| resource.resource_type == resource::TOPIC);
         topics.map(|resource| (resource.resource_name.clone(), -1)).collect()
     }
 }
 
-type Described = Result<Vec<DescribeConfigsResourceResult>, Refusal>;
+type Described = Vec<DescribeConfigsResourceResult>;
 
-fn describe(node: &Node, resource: &DescribeConfigsResource, synonyms: bool) -> Described {
-    let mut configs = match resource.resource_type {
-        TOPIC => {
-            let code = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
-            let topic = node.topics.named(&resource.resource_name).ok_or_else(|| (code, code.text().to_string()))?;
-            topic_configs(node, &topic.config(), synonyms)
-        }
-        BROKER => {
-            let me = node.options.node_id.to_string();
-            if !resource.resource_name.is_empty() && resource.resource_name != me {
-                let reason = format!("Unexpected broker id, expected {me}, but received {}", resource.resource_name);
-                return Err((ErrorCode::INVALID_REQUEST, reason));
-            }
-            // No name asks for what was set for all brokers: nothing.
-            if resource.resource_name.is_empty() { Vec::new() } else { broker_configs(node) }
-        }
-        _ => Vec::new(),
-    };
-    // Java's empty list of keys means all of them, as null does.
-    if let Some(keys) = resource.configuration_keys.as_ref().filter(|keys| !keys.is_empty()) {
-        configs.retain(|config| keys.contains(&config.name));
+fn describe(node: &Node, asked: &DescribeConfigsResource) -> Result<Described, Refusal> {
+    let name = asked.resource_name.as_str();
+    if asked.resource_type != resource::BROKER_LOGGER {
+        dynamic::check_name(node, asked.resource_type, name)?;
     }
-    Ok(configs)
-}
-
-fn topic_configs(node: &Node, config: &TopicConfig, synonyms: bool) -> Vec<DescribeConfigsResourceResult> {
-    let describe = |property: &config::Property| {
-        let set = config.set.get(property.name);
-        let default = config::default_value(&node.options, property.name);
-        let from = if default == property.default { source::DEFAULT } else { source::BROKER };
-        let synonym = |name: &str, value: &str, source| DescribeConfigsSynonym {
-            name: name.into(),
-            value: Some(value.into()),
-            source,
-            ..Default::default()
-        };
-        let own = set.map(|value| synonym(property.name, value, source::TOPIC));
-        let behind = (!property.synonym.is_empty()).then(|| synonym(property.synonym, &default, from));
-        DescribeConfigsResourceResult {
-            name: property.name.into(),
-            config_source: if set.is_some() { source::TOPIC } else { from },
-            synonyms: if synonyms { own.into_iter().chain(behind).collect() } else { Vec::new() },
-            config_type: property.wire_type(),
-            value: Some(set.cloned().unwrap_or(default)),
+    let wanted = |name: &str| match &asked.configuration_keys {
+        // Java's empty list of keys means all of them, as null does.
+        Some(keys) if !keys.is_empty() => keys.iter().any(|key| key == name),
+        _ => true,
+    };
+    let properties = |table: &'static [Property]| table.iter().filter(|property| wanted(property.name));
+    let layers = Layers::of(node);
+    Ok(match asked.resource_type {
+        resource::TOPIC => {
+            let code = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+            let topic = node.topics.named(name).ok_or_else(|| (code, code.text().to_string()))?;
+            let config = topic.config();
+            properties(topic::TABLE).map(|of| layers.inherited(of, &config.set, source::TOPIC)).collect()
+        }
+        resource::BROKER if name.is_empty() => {
+            let set = layers.everyone.iter().filter(|(name, _)| wanted(name));
+            set.filter_map(|(name, _)| Some(layers.of_everyone(broker::find(name)?))).collect()
+        }
+        resource::BROKER => {
+            broker::all().filter(|of| wanted(of.property.name)).map(|of| layers.of_broker(of)).collect()
+        }
+        resource::BROKER_LOGGER => vec![DescribeConfigsResourceResult {
+            name: "root".into(),
+            value: Some("INFO".into()),
+            read_only: true,
+            config_source: source::BROKER_LOGGER,
+            config_type: 2,
             documentation: None,
             ..Default::default()
+        }],
+        resource::GROUP => {
+            let set = node.configs.of(resource::GROUP, name);
+            properties(groups::GROUP).map(|of| layers.inherited(of, &set, source::GROUP)).collect()
         }
-    };
-    config::TOPIC.iter().map(describe).collect()
+        kind => {
+            let set = node.configs.of(kind, name);
+            properties(groups::CLIENT_METRICS).map(|of| layers.inherited(of, &set, source::CLIENT_METRICS)).collect()
+        }
+    })
 }
 
-fn broker_configs(node: &Node) -> Vec<DescribeConfigsResourceResult> {
-    let describe = |(name, config_type, value): (&str, i8, String)| DescribeConfigsResourceResult {
-        name: name.into(),
-        value: Some(value),
-        read_only: true,
-        config_source: source::BROKER,
-        config_type,
-        documentation: None,
+/// Where the broker's values come from.
+struct Layers<'a> {
+    node: &'a Node,
+    everyone: Set,
+    own: Set,
+}
+
+impl<'a> Layers<'a> {
+    fn of(node: &'a Node) -> Self {
+        let (everyone, own) = node.configs.of_broker();
+        Self { node, everyone, own }
+    }
+
+    /// All values of a property of the broker, the one that holds first.
+    fn chain(&self, of: &broker::BrokerProperty) -> Vec<DescribeConfigsSynonym> {
+        let name = of.property.name;
+        let of_start = of.given(self.node.configs.start());
+        let values = [
+            (self.own.get(name).cloned(), source::DYNAMIC_BROKER),
+            (self.everyone.get(name).cloned(), source::DYNAMIC_DEFAULT_BROKER),
+            (of_start, source::STATIC_BROKER),
+            (of.default(), source::DEFAULT),
+        ];
+        values.into_iter().filter_map(|(value, source)| Some(synonym(name, &value?, source))).collect()
+    }
+
+    fn of_broker(&self, of: &broker::BrokerProperty) -> DescribeConfigsResourceResult {
+        let read_only = of.update == broker::Update::ReadOnly;
+        DescribeConfigsResourceResult { read_only, ..result(&of.property, self.chain(of)) }
+    }
+
+    fn of_everyone(&self, of: &broker::BrokerProperty) -> DescribeConfigsResourceResult {
+        let name = of.property.name;
+        let value = self.everyone.get(name).map(|value| synonym(name, value, source::DYNAMIC_DEFAULT_BROKER));
+        result(&of.property, value.into_iter().collect())
+    }
+
+    /// A property of a topic or a group: its own value, then the broker's behind it.
+    fn inherited(&self, property: &Property, set: &Set, own: i8) -> DescribeConfigsResourceResult {
+        let mut chain: Vec<_> =
+            set.get(property.name).map(|value| synonym(property.name, value, own)).into_iter().collect();
+        for (name, factor) in property.synonyms {
+            let behind = broker::find(name).map(|of| self.chain(of)).unwrap_or_default();
+            let scaled = behind.into_iter().map(|mut one| {
+                one.value = one.value.map(|value| topic::scaled(&value, *factor));
+                one
+            });
+            // The default is told by the first of them, or by none.
+            let first = *name == property.synonyms[0].0;
+            chain.extend(scaled.filter(|one| first || one.source != source::DEFAULT));
+        }
+        result(property, chain)
+    }
+}
+
+/// A property whose value is the first of the chain, or else its default.
+fn result(property: &Property, synonyms: Vec<DescribeConfigsSynonym>) -> DescribeConfigsResourceResult {
+    let first = synonyms.first();
+    DescribeConfigsResourceResult {
+        name: property.name.into(),
+        value: first.map_or_else(|| property.default.map(str::to_string), |first| first.value.clone()),
+        config_source: first.map_or(source::DEFAULT, |first| first.source),
+        config_type: property.kind.wire().1,
+        documentation: Some(property.doc.into()),
+        synonyms,
         ..Default::default()
-    };
-    config::broker_properties(&node.options).into_iter().map(describe).collect()
+    }
 }
 
-fn answer(resource: &DescribeConfigsResource, described: Described) -> DescribeConfigsResult {
+fn synonym(name: &str, value: &str, source: i8) -> DescribeConfigsSynonym {
+    DescribeConfigsSynonym { name: name.into(), value: Some(value.into()), source, ..Default::default() }
+}
+
+/// Without what was not asked for.
+fn shown(mut described: Described, request: &DescribeConfigsRequest) -> Described {
+    for config in &mut described {
+        if !request.include_synonyms {
+            config.synonyms.clear();
+        }
+        if !request.include_documentation {
+            config.documentation = None;
+        }
+    }
+    described
+}
+
+fn answer(resource: &DescribeConfigsResource, described: Result<Described, Refusal>) -> DescribeConfigsResult {
     let (resource_type, resource_name) = (resource.resource_type, resource.resource_name.clone());
     match described {
         Ok(configs) => {

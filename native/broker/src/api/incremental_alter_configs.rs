@@ -1,22 +1,26 @@
-//! IncrementalAlterConfigs (key 44): sets, removes, appends to or subtracts from configurations of topics.
+//! IncrementalAlterConfigs (key 44): sets, removes, appends to or subtracts from configurations of topics, of the broker
+//! (or, without a name, of all brokers), of groups and of subscriptions to client metrics.
 //!
-//! Behaviour: all changes of a topic are checked together and made together. The broker's own are read-only.
+//! Behaviour: all changes of a resource are checked together and made together. Codes and messages are Kafka's: a wrong
+//! value of a topic or group is INVALID_CONFIG, one of the broker INVALID_REQUEST, as is a property that only its start
+//! can set. A name that is unknown to the broker is refused, where Kafka keeps it for plugins.
 //! Versions: 1 flexible.
-
-use std::collections::BTreeMap;
 
 use dohle_protocol::{
     ErrorCode,
     messages::{
         IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
-        incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig},
+        incremental_alter_configs_request::AlterConfigsResource,
         incremental_alter_configs_response::AlterConfigsResourceResponse,
     },
 };
 
-use super::{Api, Call, Reply, describe_configs};
+use super::{Api, Call, Reply};
 use crate::{
-    config::{self, Kind, TopicConfig},
+    config::{
+        dynamic::{self, Change},
+        resource::TOPIC,
+    },
     node::Node,
     topics::Refusal,
 };
@@ -31,7 +35,7 @@ impl Api for IncrementalAlterConfigs {
         let responses = request.resources.iter().map(|resource| {
             let mut refusal = None;
             let altered = call.plan.guard((&resource.resource_name, -1), || {
-                alter(&call.node, resource, request.validate_only).map_err(|why| refusal.insert(why).0)
+                alter(&call.node, &request, resource).map_err(|why| refusal.insert(why).0)
             });
             let why = |code| refusal.filter(|refusal| refusal.0 == code).unwrap_or((code, code.text().into()));
             answer(resource, altered.err().map(why))
@@ -46,52 +50,33 @@ impl Api for IncrementalAlterConfigs {
     }
 
     fn targets(_: &Node, request: &IncrementalAlterConfigsRequest) -> Vec<(String, i32)> {
-        let topics = request.resources.iter().filter(|resource| resource.resource_type == describe_configs::TOPIC);
+        let topics = request.resources.iter().filter(|resource| resource.resource_type == TOPIC);
         topics.map(|resource| (resource.resource_name.clone(), -1)).collect()
     }
 }
 
-fn alter(node: &Node, resource: &AlterConfigsResource, validate_only: bool) -> Result<(), Refusal> {
-    if resource.resource_type != describe_configs::TOPIC {
-        let reason = "Only the configurations of topics can be changed.".to_string();
-        return Err((ErrorCode::INVALID_REQUEST, reason));
+fn alter(
+    node: &Node,
+    request: &IncrementalAlterConfigsRequest,
+    resource: &AlterConfigsResource,
+) -> Result<(), Refusal> {
+    let (kind, name) = (resource.resource_type, resource.resource_name.as_str());
+    let same = request.resources.iter().filter(|other| (other.resource_type, &*other.resource_name) == (kind, name));
+    if same.count() > 1 {
+        return Err((ErrorCode::INVALID_REQUEST, "Each resource must appear at most once.".into()));
     }
-    let code = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
-    let topic = node.topics.named(&resource.resource_name).ok_or_else(|| (code, code.text().to_string()))?;
-    let mut set = topic.config().set.clone();
-    for change in &resource.configs {
-        apply(node, &mut set, change).map_err(|reason| (ErrorCode::INVALID_CONFIG, reason))?;
+    let mut changes = Vec::new();
+    for config in &resource.configs {
+        let (name, value) = (config.name.as_str(), config.value.as_deref());
+        changes.push(match config.config_operation {
+            0 => Change::Set(name, value),
+            1 => Change::Delete(name),
+            2 => Change::Append(name, value),
+            3 => Change::Subtract(name, value),
+            other => return Err((ErrorCode::INVALID_REQUEST, format!("Unknown operation {other} for {name}"))),
+        });
     }
-    let config = TopicConfig::new(&node.options, set).map_err(|reason| (ErrorCode::INVALID_CONFIG, reason))?;
-    if !validate_only {
-        topic.set_config(config);
-    }
-    Ok(())
-}
-
-fn apply(node: &Node, set: &mut BTreeMap<String, String>, change: &AlterableConfig) -> Result<(), String> {
-    let name = &change.name;
-    let property = config::property(name).ok_or_else(|| format!("Unknown topic config name: {name}"))?;
-    let value = || change.value.clone().ok_or_else(|| format!("Null value not supported for {name}"));
-    let is_list = matches!(property.kind, Kind::List | Kind::ListOf(_));
-    match change.config_operation {
-        0 => drop(set.insert(name.clone(), value()?)),
-        1 => drop(set.remove(name)),
-        2 | 3 if !is_list => return Err(format!("Can't append to or subtract from {name}: its type is not LIST")),
-        operation @ (2 | 3) => {
-            let now = set.get(name).cloned().unwrap_or_else(|| config::default_value(&node.options, name));
-            let mut words: Vec<String> = now.split(',').filter(|word| !word.is_empty()).map(str::to_string).collect();
-            for word in value()?.split(',') {
-                words.retain(|present| present != word);
-                if operation == 2 {
-                    words.push(word.to_string());
-                }
-            }
-            set.insert(name.clone(), words.join(","));
-        }
-        other => return Err(format!("Unknown operation {other} for {name}")),
-    }
-    Ok(())
+    dynamic::change(node, kind, name, &changes, request.validate_only)
 }
 
 fn answer(resource: &AlterConfigsResource, refusal: Option<Refusal>) -> AlterConfigsResourceResponse {

@@ -1,6 +1,7 @@
 //! The embedded broker as a client on a socket sees it. Raw frames, made by the protocol crate; no client of ours.
 #![allow(clippy::disallowed_types, reason = "these clients live outside the simulation")]
 
+mod configs;
 mod faults;
 mod fetch;
 mod garbage;

@@ -1,0 +1,221 @@
+//! The broker's properties that have an effect here, and the values that hold: from the start, or Kafka's (or our) default.
+
+use super::{Kind, Property, known, topic::CODECS};
+use crate::BrokerOptions;
+
+/// A property of the broker.
+pub(crate) struct BrokerProperty {
+    pub property: Property,
+    pub update: Update,
+    /// The option behind it, where there is one; else its text is in `BrokerOptions::properties`.
+    pub field: Option<Field>,
+    /// Whether it changes what this broker does.
+    pub effect: bool,
+}
+
+/// What may change a property while the broker runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Update {
+    ReadOnly,
+    ClusterWide,
+}
+
+/// A property that is a typed option.
+#[derive(Clone, Copy)]
+pub(crate) struct Field {
+    get: fn(&BrokerOptions) -> String,
+    /// None when the text is no such value.
+    set: fn(&mut BrokerOptions, &str) -> Option<()>,
+}
+
+macro_rules! option {
+    ($name:ident) => {
+        Some(Field {
+            get: |options| options.$name.to_string(),
+            set: |options, text| {
+                options.$name = text.parse().ok()?;
+                Some(())
+            },
+        })
+    };
+}
+
+const RETENTION_BYTES: Option<Field> = Some(Field {
+    get: |options| options.retention_bytes.map_or("-1".into(), |bytes| bytes.to_string()),
+    set: |options, text| {
+        options.retention_bytes = u64::try_from(text.parse::<i64>().ok()?).ok();
+        Some(())
+    },
+});
+
+use Update::{ClusterWide, ReadOnly};
+
+const fn b(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    update: Update,
+    field: Option<Field>,
+    doc: &'static str,
+) -> BrokerProperty {
+    // A typed option has its default in `BrokerOptions`, and nowhere else.
+    let default = if default.is_empty() { None } else { Some(default) };
+    BrokerProperty { property: Property { name, kind, default, synonyms: &[], doc }, update, field, effect: true }
+}
+
+const fn without_effect(property: BrokerProperty) -> BrokerProperty {
+    BrokerProperty { effect: false, ..property }
+}
+
+const LONGEST: &str = "9223372036854775807";
+const TIMES: &[&str] = &["CreateTime", "LogAppendTime"];
+const POLICIES: Kind = Kind::ListOf(&["compact", "delete"]);
+
+/// What this broker acts on, and the defaults of topics.
+#[rustfmt::skip]
+pub(crate) const TABLE: &[BrokerProperty] = &[
+    b("auto.create.topics.enable", Kind::Boolean, "", ReadOnly, option!(auto_create_topics),
+        "Create a topic when a client that allows it asks for its metadata."),
+    b("broker.id", Kind::int(0), "", ReadOnly, option!(node_id), "The older name of node.id."),
+    without_effect(b("compression.gzip.level", Kind::GzipLevel, "-1", ClusterWide, None,
+        "Level of gzip for topics whose compression.type is gzip.")),
+    without_effect(b("compression.lz4.level", Kind::Int(1, 17), "9", ClusterWide, None,
+        "Level of lz4 for topics whose compression.type is lz4.")),
+    without_effect(b("compression.type", Kind::OneOf(CODECS), "producer", ClusterWide, None,
+        "Codec that batches are kept in. Here they are always kept as the producer sent them.")),
+    without_effect(b("compression.zstd.level", Kind::Int(-131_072, 22), "3", ClusterWide, None,
+        "Level of zstd for topics whose compression.type is zstd.")),
+    b("default.replication.factor", Kind::Int(1, 1), "1", ReadOnly, None,
+        "Copies of a partition. There is one broker, and so one copy."),
+    b("delete.topic.enable", Kind::Boolean, "true", ReadOnly, None,
+        "Delete topics when a client asks for it; otherwise it is refused."),
+    b("group.initial.rebalance.delay.ms", Kind::int(0), "", ReadOnly, option!(group_initial_rebalance_delay_ms),
+        "Milliseconds the first rebalance of an empty group waits for more members. Apache Kafka: 3000."),
+    b("group.max.session.timeout.ms", Kind::int(1), "", ReadOnly, option!(group_max_session_timeout_ms),
+        "Largest session timeout a member of a classic group may ask for."),
+    b("group.min.session.timeout.ms", Kind::int(1), "", ReadOnly, option!(group_min_session_timeout_ms),
+        "Smallest session timeout a member of a classic group may ask for. Apache Kafka: 6000."),
+    b("log.cleaner.delete.retention.ms", Kind::long(0), "86400000", ClusterWide, None,
+        "Milliseconds that the tombstones of a compacted topic are kept."),
+    b("log.cleaner.max.compaction.lag.ms", Kind::long(1), LONGEST, ClusterWide, None,
+        "Longest time in milliseconds that a record of a compacted topic may stay uncompacted."),
+    b("log.cleaner.min.cleanable.ratio", Kind::Double(0.0, 1.0), "0.5", ClusterWide, None,
+        "Share of uncompacted bytes from which on a compacted topic is compacted."),
+    b("log.cleaner.min.compaction.lag.ms", Kind::long(0), "0", ClusterWide, None,
+        "Shortest time in milliseconds that a record stays uncompacted."),
+    b("log.cleanup.policy", POLICIES, "delete", ClusterWide, None,
+        "What happens to old records: delete them by age and size, compact them by key, or both."),
+    without_effect(b("log.flush.interval.messages", Kind::long(1), LONGEST, ClusterWide, None,
+        "Records after which a log is flushed; there is no disk here.")),
+    without_effect(b("log.flush.interval.ms", Kind::long(0), "", ClusterWide, None,
+        "Milliseconds after which a log is flushed; there is no disk here.")),
+    without_effect(b("log.flush.scheduler.interval.ms", Kind::long(0), LONGEST, ReadOnly, None,
+        "How often it is looked whether a log must be flushed; there is no disk here.")),
+    without_effect(b("log.index.interval.bytes", Kind::int(0), "4096", ClusterWide, None,
+        "Bytes between two entries of an index file.")),
+    without_effect(b("log.index.size.max.bytes", Kind::int(4), "10485760", ClusterWide, None,
+        "Largest index file in bytes.")),
+    without_effect(b("log.local.retention.bytes", Kind::long(-2), "-2", ClusterWide, None,
+        "Bytes kept locally with tiered storage, which is not served.")),
+    without_effect(b("log.local.retention.ms", Kind::long(-2), "-2", ClusterWide, None,
+        "Milliseconds kept locally with tiered storage, which is not served.")),
+    b("log.message.timestamp.after.max.ms", Kind::long(0), "3600000", ClusterWide, None,
+        "How far in milliseconds the timestamp of a record may be ahead of the broker's clock."),
+    b("log.message.timestamp.before.max.ms", Kind::long(0), LONGEST, ClusterWide, None,
+        "How far in milliseconds the timestamp of a record may be behind the broker's clock."),
+    b("log.message.timestamp.type", Kind::OneOf(TIMES), "CreateTime", ClusterWide, None,
+        "Whether the timestamp of a record is the producer's or the time of its append."),
+    without_effect(b("log.preallocate", Kind::Boolean, "false", ClusterWide, None,
+        "Preallocate the files of segments.")),
+    b("log.retention.bytes", Kind::long(-1), "", ClusterWide, RETENTION_BYTES,
+        "Bytes a partition keeps, in memory, before its oldest segments go; -1: all."),
+    b("log.retention.hours", Kind::int(i32::MIN as i64), "168", ReadOnly, None,
+        "Hours that records are kept, unless log.retention.minutes or .ms is set."),
+    b("log.retention.minutes", Kind::int(i32::MIN as i64), "", ReadOnly, None,
+        "Minutes that records are kept, unless log.retention.ms is set."),
+    b("log.retention.ms", Kind::long(-1), "", ClusterWide, None,
+        "Milliseconds that records are kept; -1: for ever."),
+    b("log.roll.hours", Kind::int(1), "168", ReadOnly, None,
+        "Hours after which a new segment is begun, unless log.roll.ms is set."),
+    without_effect(b("log.roll.jitter.hours", Kind::int(0), "0", ReadOnly, None,
+        "Random hours taken off log.roll.hours.")),
+    without_effect(b("log.roll.jitter.ms", Kind::long(0), "", ClusterWide, None,
+        "Random milliseconds taken off log.roll.ms.")),
+    b("log.roll.ms", Kind::long(1), "", ClusterWide, None,
+        "Milliseconds after which a new segment is begun."),
+    b("log.segment.bytes", Kind::int(14), "", ClusterWide, option!(segment_bytes),
+        "Bytes of a segment, the unit that retention frees. Apache Kafka: 1 GiB, and never less than 1 MiB."),
+    without_effect(b("log.segment.delete.delay.ms", Kind::long(0), "60000", ClusterWide, None,
+        "Milliseconds before the file of a deleted segment goes; there are no files here.")),
+    b("max.connections", Kind::int(0), "", ClusterWide, option!(max_connections),
+        "Open connections at the same time; more are closed at once."),
+    b("message.max.bytes", Kind::int(0), "", ClusterWide, option!(max_message_bytes),
+        "Largest record batch in bytes."),
+    without_effect(b("min.insync.replicas", Kind::int(1), "1", ClusterWide, None,
+        "Copies that must have a record that is produced with acks=all.")),
+    b("node.id", Kind::int(0), "", ReadOnly, option!(node_id), "The broker's id."),
+    b("num.partitions", Kind::int(1), "", ReadOnly, option!(partitions),
+        "Partitions of a topic that is created without a number of them."),
+    b("quota.window.num", Kind::int(1), "11", ReadOnly, None,
+        "Windows that a rate is measured over for client quotas."),
+    b("quota.window.size.seconds", Kind::int(1), "1", ReadOnly, None,
+        "Seconds of each of these windows."),
+    b("socket.request.max.bytes", Kind::int(1), "", ReadOnly, option!(max_request_bytes),
+        "Largest request in bytes; a connection that announces more is closed."),
+    b("transaction.max.timeout.ms", Kind::int(1), "", ReadOnly, option!(transaction_max_timeout_ms),
+        "Longest transaction timeout a producer may ask for."),
+    without_effect(b("unclean.leader.election.enable", Kind::Boolean, "false", ClusterWide, None,
+        "Elect leaders that lack records.")),
+];
+
+/// All properties that a broker knows, with effect or without.
+pub(crate) fn all() -> impl Iterator<Item = &'static BrokerProperty> {
+    TABLE.iter().chain(known::TABLE)
+}
+
+/// The property of this name.
+pub(crate) fn find(name: &str) -> Option<&'static BrokerProperty> {
+    all().find(|of| of.property.name == name)
+}
+
+/// Sets a property of the broker; an error is a sentence.
+pub(crate) fn set(options: &mut BrokerOptions, name: &str, value: &str) -> Result<(), String> {
+    let of = find(name).ok_or_else(|| format!("Unknown broker config name: {name}"))?;
+    of.property.check(value)?;
+    match of.field {
+        None => drop(options.properties.insert(name.into(), value.trim().into())),
+        Some(field) => (field.set)(options, value.trim())
+            .ok_or_else(|| format!("Invalid value {value} for configuration {name}: it is out of range"))?,
+    }
+    Ok(())
+}
+
+impl BrokerProperty {
+    /// What was given at the start; none when the default holds.
+    pub fn given(&self, options: &BrokerOptions) -> Option<String> {
+        match self.field {
+            Some(field) => Some((field.get)(options)).filter(|value| *value != (field.get)(&BrokerOptions::default())),
+            None => options.properties.get(self.property.name).cloned(),
+        }
+    }
+
+    pub fn default(&self) -> Option<String> {
+        match self.field {
+            Some(field) => Some((field.get)(&BrokerOptions::default())),
+            None => self.property.default.map(str::to_string),
+        }
+    }
+}
+
+/// A number that holds; −1 when it is none.
+pub(crate) fn number(options: &BrokerOptions, name: &str) -> i64 {
+    let text = find(name).and_then(|of| of.given(options).or_else(|| of.default()));
+    text.and_then(|text| text.parse().ok()).unwrap_or(-1)
+}
+
+/// Whether a switch is on.
+pub(crate) fn enabled(options: &BrokerOptions, name: &str) -> bool {
+    find(name)
+        .and_then(|of| of.given(options).or_else(|| of.default()))
+        .is_some_and(|text| text.eq_ignore_ascii_case("true"))
+}
