@@ -211,8 +211,9 @@ fn check_other(kind: i8, options: &BrokerOptions, name: &str, value: &str) -> Re
         let bounds = "interval must be between 100 and 3600000 (1 hour)";
         return Err(invalid_request(format!("Invalid value {value} for interval.ms, {bounds}")));
     }
-    let what =
-        |pattern: &str| pattern.split_once('=').is_some_and(|(of, text)| MATCHED.contains(&of.trim()) && text != "");
+    let what = |pattern: &str| {
+        pattern.split_once('=').is_some_and(|(of, text)| MATCHED.contains(&of.trim()) && !text.is_empty())
+    };
     match split(value).find(|pattern| name == "match" && !what(pattern)) {
         Some(pattern) => Err(invalid_config(format!("Illegal client matching pattern: {pattern}"))),
         None => Ok(()),
