@@ -167,7 +167,7 @@ export interface ClientOptions {
    * @defaultValue 1
    */
   ioThreads?: number | undefined
-  /** `sasl.mechanism`, `sasl.username`, `sasl.password`, `sasl.oauthbearer.token`, `sasl.oauthbearer.extensions`, `sasl.without.tls`. */
+  /** `sasl.mechanism`, `sasl.username`, `sasl.password`, `sasl.oauthbearer.token`, `sasl.oauthbearer.extensions`, `sasl.oauthbearer.token.endpoint.url`, `sasl.oauthbearer.client.credentials.client.id`, `sasl.oauthbearer.client.credentials.client.secret`, `sasl.oauthbearer.scope`, `sasl.oauthbearer.header.urlencode`, `sasl.oauthbearer.grant.type`, `sasl.oauthbearer.assertion.private.key.pem`, `sasl.oauthbearer.assertion.private.key.file`, `sasl.oauthbearer.assertion.private.key.passphrase`, `sasl.oauthbearer.assertion.algorithm`, `sasl.oauthbearer.assertion.key.id`, `sasl.oauthbearer.assertion.claim.iss`, `sasl.oauthbearer.assertion.claim.sub`, `sasl.oauthbearer.assertion.claim.aud`, `sasl.oauthbearer.assertion.claim.exp.seconds`, `sasl.oauthbearer.assertion.claims`, `sasl.oauthbearer.assertion.file`, `https.ca.pem`, `https.ca.location`, `sasl.oauthbearer.token.endpoint.without.tls`, `sasl.without.tls`. */
   sasl?: SaslOptions | undefined
 }
 
@@ -203,6 +203,130 @@ export interface SaslOptions {
    * `sasl.oauthbearer.extensions`, a list of strings. Source: KIP-342; librdkafka: sasl.oauthbearer.extensions.
    */
   extensions?: string | string[] | undefined
+  /**
+   * The token endpoint of an OAuth 2.0 or OpenID Connect service, https://…: tokens for OAUTHBEARER are had from it, without a function of the program's. With client id and secret by the grant client_credentials, with an assertion (its file, or the key that signs one) by JWT bearer.
+   *
+   * `sasl.oauthbearer.token.endpoint.url`, a string. Source: KIP-768: sasl.oauthbearer.token.endpoint.url.
+   */
+  tokenEndpointUrl?: string | undefined
+  /**
+   * Who asks the token endpoint.
+   *
+   * `sasl.oauthbearer.client.credentials.client.id`, a string. Source: KIP-1139: sasl.oauthbearer.client.credentials.client.id; librdkafka: sasl.oauthbearer.client.id.
+   */
+  clientId?: string | undefined
+  /**
+   * What proves the client id to the token endpoint; both go in the header Authorization (Basic).
+   *
+   * `sasl.oauthbearer.client.credentials.client.secret`, a secret string. Source: KIP-1139: sasl.oauthbearer.client.credentials.client.secret; librdkafka: sasl.oauthbearer.client.secret.
+   */
+  clientSecret?: string | Uint8Array | undefined
+  /**
+   * What the token is asked for, as the token service names it; several with blanks between them.
+   *
+   * `sasl.oauthbearer.scope`, a string. Source: KIP-768; Kafka: sasl.oauthbearer.scope.
+   */
+  scope?: string | undefined
+  /**
+   * Whether client id and secret are percent-encoded in the header Authorization, as RFC 6749 wants it and some services do not. It makes a difference only when they have characters other than letters, digits and -._*.
+   *
+   * `sasl.oauthbearer.header.urlencode`, true or false. Source: Kafka: sasl.oauthbearer.header.urlencode.
+   * @defaultValue false
+   */
+  headerUrlencode?: boolean | undefined
+  /**
+   * How the token endpoint is asked. 'client_credentials': by client id and secret, or with an assertion in the place of the secret (client_assertion). 'jwt-bearer': with an assertion as the grant itself. Unset: jwt-bearer when an assertion is given, else client_credentials.
+   *
+   * `sasl.oauthbearer.grant.type`, one of client_credentials, jwt-bearer. Source: librdkafka: sasl.oauthbearer.grant.type; RFC 7523.
+   */
+  grantType?: 'client_credentials' | 'jwt-bearer' | undefined
+  /**
+   * The private key that assertions (JWTs) for the token endpoint are signed with, in PEM: PKCS#8, also encrypted (PBES2), PKCS#1 or SEC1.
+   *
+   * `sasl.oauthbearer.assertion.private.key.pem`, a secret string. Source: librdkafka: sasl.oauthbearer.assertion.private.key.pem.
+   */
+  assertionKey?: string | Uint8Array | undefined
+  /**
+   * A file in PEM with that key. Read for each token.
+   *
+   * `sasl.oauthbearer.assertion.private.key.file`, a string. Source: KIP-1139: sasl.oauthbearer.assertion.private.key.file.
+   */
+  assertionKeyFile?: string | undefined
+  /**
+   * Opens that key when it is encrypted.
+   *
+   * `sasl.oauthbearer.assertion.private.key.passphrase`, a secret string. Source: KIP-1139: sasl.oauthbearer.assertion.private.key.passphrase.
+   */
+  assertionPassphrase?: string | Uint8Array | undefined
+  /**
+   * How assertions are signed; the key must be of that kind.
+   *
+   * `sasl.oauthbearer.assertion.algorithm`, one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA. Source: KIP-1139: sasl.oauthbearer.assertion.algorithm.
+   * @defaultValue RS256
+   */
+  assertionAlgorithm?: 'RS256' | 'RS384' | 'RS512' | 'PS256' | 'PS384' | 'PS512' | 'ES256' | 'ES384' | 'EdDSA' | undefined
+  /**
+   * The name of the key, in the assertion's header (kid).
+   *
+   * `sasl.oauthbearer.assertion.key.id`, a string. Source: Dohle.
+   */
+  assertionKeyId?: string | undefined
+  /**
+   * Who vouches, in the assertion (iss). Unset: the client id.
+   *
+   * `sasl.oauthbearer.assertion.claim.iss`, a string. Source: KIP-1139: sasl.oauthbearer.assertion.claim.iss.
+   */
+  assertionIssuer?: string | undefined
+  /**
+   * Who is vouched for, in the assertion (sub). Unset: the issuer.
+   *
+   * `sasl.oauthbearer.assertion.claim.sub`, a string. Source: KIP-1139: sasl.oauthbearer.assertion.claim.sub.
+   */
+  assertionSubject?: string | undefined
+  /**
+   * For whom the assertion is (aud). Unset: the token endpoint's URL.
+   *
+   * `sasl.oauthbearer.assertion.claim.aud`, a string. Source: KIP-1139: sasl.oauthbearer.assertion.claim.aud.
+   */
+  assertionAudience?: string | undefined
+  /**
+   * How many seconds an assertion is good for. One is made for each token, so it need not be long.
+   *
+   * `sasl.oauthbearer.assertion.claim.exp.seconds`, a whole number 1 to 86400. Source: KIP-1139: sasl.oauthbearer.assertion.claim.exp.seconds.
+   * @defaultValue 300
+   */
+  assertionLifetimeSeconds?: number | undefined
+  /**
+   * More claims of the assertion: the text of a JSON object. Those that options give, and the times, stand above them.
+   *
+   * `sasl.oauthbearer.assertion.claims`, a string. Source: Dohle; KIP-1139 has a template file.
+   */
+  assertionClaims?: string | undefined
+  /**
+   * A file with an assertion that somebody else makes and renews, such as the projected token of a workload in Kubernetes. Read for each token.
+   *
+   * `sasl.oauthbearer.assertion.file`, a string. Source: KIP-1139: sasl.oauthbearer.assertion.file.
+   */
+  assertionFile?: string | undefined
+  /**
+   * Certificates in PEM of the authorities that are trusted for the token endpoint. Unset, like https.ca.location: those of the platform. tls.ca is for brokers only.
+   *
+   * `https.ca.pem`, text in PEM. Source: librdkafka: https.ca.pem.
+   */
+  tokenEndpointCa?: string | Uint8Array | undefined
+  /**
+   * A file in PEM with those certificates. Read again for a new token when it has changed.
+   *
+   * `https.ca.location`, a string. Source: librdkafka: https.ca.location.
+   */
+  tokenEndpointCaFile?: string | undefined
+  /**
+   * Allows a token endpoint with http:// on another host than this one, where everyone on the way can read the secret and the tokens.
+   *
+   * `sasl.oauthbearer.token.endpoint.without.tls`, true or false. Source: Dohle.
+   * @defaultValue false
+   */
+  tokenEndpointWithoutTls?: boolean | undefined
   /**
    * Allows PLAIN and OAUTHBEARER on a connection without TLS, where everyone on the way can read the password or the token. Without it such a client is refused, for loopback addresses as well.
    *

@@ -7,7 +7,7 @@ import { bagOf, reading } from './arguments.ts'
 import { invalid, kindOf } from './failure.ts'
 
 /** Options whose values are PEM or secrets, by the beginning of their names. */
-const OURS = /^(ssl|sasl|tls)[.A-Z]/
+const OURS = /^(ssl|sasl|tls|https)[.A-Z]/
 /** Both names of the option that may be a function. */
 const TOKENS = ['sasl.token', 'sasl.oauthbearer.token']
 /** What tells the engine that there is such a function: `native/bridge/src/tokens.rs`. */

@@ -165,6 +165,86 @@ pub struct ClientOptions {
     ///
     /// Source: KIP-342; librdkafka: sasl.oauthbearer.extensions.
     pub sasl_extensions: Option<Vec<String>>,
+    /// `sasl.oauthbearer.token.endpoint.url` (a string; unset by default): The token endpoint of an OAuth 2.0 or OpenID Connect service, https://…: tokens for OAUTHBEARER are had from it, without a function of the program's. With client id and secret by the grant client_credentials, with an assertion (its file, or the key that signs one) by JWT bearer.
+    ///
+    /// Source: KIP-768: sasl.oauthbearer.token.endpoint.url.
+    pub sasl_token_endpoint_url: Option<String>,
+    /// `sasl.oauthbearer.client.credentials.client.id` (a string; unset by default): Who asks the token endpoint.
+    ///
+    /// Source: KIP-1139: sasl.oauthbearer.client.credentials.client.id; librdkafka: sasl.oauthbearer.client.id.
+    pub sasl_client_id: Option<String>,
+    /// `sasl.oauthbearer.client.credentials.client.secret` (a secret string; unset by default): What proves the client id to the token endpoint; both go in the header Authorization (Basic).
+    ///
+    /// Source: KIP-1139: sasl.oauthbearer.client.credentials.client.secret; librdkafka: sasl.oauthbearer.client.secret.
+    pub sasl_client_secret: Option<Secret>,
+    /// `sasl.oauthbearer.scope` (a string; unset by default): What the token is asked for, as the token service names it; several with blanks between them.
+    ///
+    /// Source: KIP-768; Kafka: sasl.oauthbearer.scope.
+    pub sasl_scope: Option<String>,
+    /// `sasl.oauthbearer.header.urlencode` (true or false; default false): Whether client id and secret are percent-encoded in the header Authorization, as RFC 6749 wants it and some services do not. It makes a difference only when they have characters other than letters, digits and -._*.
+    ///
+    /// Source: Kafka: sasl.oauthbearer.header.urlencode.
+    pub sasl_header_urlencode: bool,
+    /// `sasl.oauthbearer.grant.type` (one of client_credentials, jwt-bearer; unset by default): How the token endpoint is asked. 'client_credentials': by client id and secret, or with an assertion in the place of the secret (client_assertion). 'jwt-bearer': with an assertion as the grant itself. Unset: jwt-bearer when an assertion is given, else client_credentials.
+    ///
+    /// Source: librdkafka: sasl.oauthbearer.grant.type; RFC 7523.
+    pub sasl_grant_type: Option<SaslOauthbearerGrantType>,
+    /// `sasl.oauthbearer.assertion.private.key.pem` (a secret string; unset by default): The private key that assertions (JWTs) for the token endpoint are signed with, in PEM: PKCS#8, also encrypted (PBES2), PKCS#1 or SEC1.
+    ///
+    /// Source: librdkafka: sasl.oauthbearer.assertion.private.key.pem.
+    pub sasl_assertion_key: Option<Secret>,
+    /// `sasl.oauthbearer.assertion.private.key.file` (a string; unset by default): A file in PEM with that key. Read for each token.
+    ///
+    /// Source: KIP-1139: sasl.oauthbearer.assertion.private.key.file.
+    pub sasl_assertion_key_file: Option<String>,
+    /// `sasl.oauthbearer.assertion.private.key.passphrase` (a secret string; unset by default): Opens that key when it is encrypted.
+    ///
+    /// Source: KIP-1139: sasl.oauthbearer.assertion.private.key.passphrase.
+    pub sasl_assertion_passphrase: Option<Secret>,
+    /// `sasl.oauthbearer.assertion.algorithm` (one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA; default RS256): How assertions are signed; the key must be of that kind.
+    ///
+    /// Source: KIP-1139: sasl.oauthbearer.assertion.algorithm.
+    pub sasl_assertion_algorithm: SaslOauthbearerAssertionAlgorithm,
+    /// `sasl.oauthbearer.assertion.key.id` (a string; unset by default): The name of the key, in the assertion's header (kid).
+    ///
+    /// Source: Dohle.
+    pub sasl_assertion_key_id: Option<String>,
+    /// `sasl.oauthbearer.assertion.claim.iss` (a string; unset by default): Who vouches, in the assertion (iss). Unset: the client id.
+    ///
+    /// Source: KIP-1139: sasl.oauthbearer.assertion.claim.iss.
+    pub sasl_assertion_issuer: Option<String>,
+    /// `sasl.oauthbearer.assertion.claim.sub` (a string; unset by default): Who is vouched for, in the assertion (sub). Unset: the issuer.
+    ///
+    /// Source: KIP-1139: sasl.oauthbearer.assertion.claim.sub.
+    pub sasl_assertion_subject: Option<String>,
+    /// `sasl.oauthbearer.assertion.claim.aud` (a string; unset by default): For whom the assertion is (aud). Unset: the token endpoint's URL.
+    ///
+    /// Source: KIP-1139: sasl.oauthbearer.assertion.claim.aud.
+    pub sasl_assertion_audience: Option<String>,
+    /// `sasl.oauthbearer.assertion.claim.exp.seconds` (a whole number 1 to 86400; default 300): How many seconds an assertion is good for. One is made for each token, so it need not be long.
+    ///
+    /// Source: KIP-1139: sasl.oauthbearer.assertion.claim.exp.seconds.
+    pub sasl_assertion_lifetime_seconds: i32,
+    /// `sasl.oauthbearer.assertion.claims` (a string; unset by default): More claims of the assertion: the text of a JSON object. Those that options give, and the times, stand above them.
+    ///
+    /// Source: Dohle; KIP-1139 has a template file.
+    pub sasl_assertion_claims: Option<String>,
+    /// `sasl.oauthbearer.assertion.file` (a string; unset by default): A file with an assertion that somebody else makes and renews, such as the projected token of a workload in Kubernetes. Read for each token.
+    ///
+    /// Source: KIP-1139: sasl.oauthbearer.assertion.file.
+    pub sasl_assertion_file: Option<String>,
+    /// `https.ca.pem` (text in PEM; unset by default): Certificates in PEM of the authorities that are trusted for the token endpoint. Unset, like https.ca.location: those of the platform. tls.ca is for brokers only.
+    ///
+    /// Source: librdkafka: https.ca.pem.
+    pub sasl_token_endpoint_ca: Option<String>,
+    /// `https.ca.location` (a string; unset by default): A file in PEM with those certificates. Read again for a new token when it has changed.
+    ///
+    /// Source: librdkafka: https.ca.location.
+    pub sasl_token_endpoint_ca_file: Option<String>,
+    /// `sasl.oauthbearer.token.endpoint.without.tls` (true or false; default false): Allows a token endpoint with http:// on another host than this one, where everyone on the way can read the secret and the tokens.
+    ///
+    /// Source: Dohle.
+    pub sasl_token_endpoint_without_tls: bool,
     /// `sasl.without.tls` (true or false; default false): Allows PLAIN and OAUTHBEARER on a connection without TLS, where everyone on the way can read the password or the token. Without it such a client is refused, for loopback addresses as well.
     ///
     /// Source: Dohle.
@@ -216,6 +296,26 @@ impl Default for ClientOptions {
             sasl_password: None,
             sasl_token: None,
             sasl_extensions: None,
+            sasl_token_endpoint_url: None,
+            sasl_client_id: None,
+            sasl_client_secret: None,
+            sasl_scope: None,
+            sasl_header_urlencode: false,
+            sasl_grant_type: None,
+            sasl_assertion_key: None,
+            sasl_assertion_key_file: None,
+            sasl_assertion_passphrase: None,
+            sasl_assertion_algorithm: SaslOauthbearerAssertionAlgorithm::Rs256,
+            sasl_assertion_key_id: None,
+            sasl_assertion_issuer: None,
+            sasl_assertion_subject: None,
+            sasl_assertion_audience: None,
+            sasl_assertion_lifetime_seconds: 300,
+            sasl_assertion_claims: None,
+            sasl_assertion_file: None,
+            sasl_token_endpoint_ca: None,
+            sasl_token_endpoint_ca_file: None,
+            sasl_token_endpoint_without_tls: false,
             sasl_without_tls: false,
             io_threads: 1,
         }
@@ -267,6 +367,42 @@ const CLIENT_SASL_USERNAME: Row = Row { name: "sasl.username", key: "sasl.userna
 const CLIENT_SASL_PASSWORD: Row = Row { name: "sasl.password", key: "sasl.password" };
 const CLIENT_SASL_OAUTHBEARER_TOKEN: Row = Row { name: "sasl.oauthbearer.token", key: "sasl.token" };
 const CLIENT_SASL_OAUTHBEARER_EXTENSIONS: Row = Row { name: "sasl.oauthbearer.extensions", key: "sasl.extensions" };
+const CLIENT_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL: Row =
+    Row { name: "sasl.oauthbearer.token.endpoint.url", key: "sasl.tokenEndpointUrl" };
+const CLIENT_SASL_OAUTHBEARER_CLIENT_CREDENTIALS_CLIENT_ID: Row =
+    Row { name: "sasl.oauthbearer.client.credentials.client.id", key: "sasl.clientId" };
+const CLIENT_SASL_OAUTHBEARER_CLIENT_CREDENTIALS_CLIENT_SECRET: Row =
+    Row { name: "sasl.oauthbearer.client.credentials.client.secret", key: "sasl.clientSecret" };
+const CLIENT_SASL_OAUTHBEARER_SCOPE: Row = Row { name: "sasl.oauthbearer.scope", key: "sasl.scope" };
+const CLIENT_SASL_OAUTHBEARER_HEADER_URLENCODE: Row =
+    Row { name: "sasl.oauthbearer.header.urlencode", key: "sasl.headerUrlencode" };
+const CLIENT_SASL_OAUTHBEARER_GRANT_TYPE: Row = Row { name: "sasl.oauthbearer.grant.type", key: "sasl.grantType" };
+const CLIENT_SASL_OAUTHBEARER_ASSERTION_PRIVATE_KEY_PEM: Row =
+    Row { name: "sasl.oauthbearer.assertion.private.key.pem", key: "sasl.assertionKey" };
+const CLIENT_SASL_OAUTHBEARER_ASSERTION_PRIVATE_KEY_FILE: Row =
+    Row { name: "sasl.oauthbearer.assertion.private.key.file", key: "sasl.assertionKeyFile" };
+const CLIENT_SASL_OAUTHBEARER_ASSERTION_PRIVATE_KEY_PASSPHRASE: Row =
+    Row { name: "sasl.oauthbearer.assertion.private.key.passphrase", key: "sasl.assertionPassphrase" };
+const CLIENT_SASL_OAUTHBEARER_ASSERTION_ALGORITHM: Row =
+    Row { name: "sasl.oauthbearer.assertion.algorithm", key: "sasl.assertionAlgorithm" };
+const CLIENT_SASL_OAUTHBEARER_ASSERTION_KEY_ID: Row =
+    Row { name: "sasl.oauthbearer.assertion.key.id", key: "sasl.assertionKeyId" };
+const CLIENT_SASL_OAUTHBEARER_ASSERTION_CLAIM_ISS: Row =
+    Row { name: "sasl.oauthbearer.assertion.claim.iss", key: "sasl.assertionIssuer" };
+const CLIENT_SASL_OAUTHBEARER_ASSERTION_CLAIM_SUB: Row =
+    Row { name: "sasl.oauthbearer.assertion.claim.sub", key: "sasl.assertionSubject" };
+const CLIENT_SASL_OAUTHBEARER_ASSERTION_CLAIM_AUD: Row =
+    Row { name: "sasl.oauthbearer.assertion.claim.aud", key: "sasl.assertionAudience" };
+const CLIENT_SASL_OAUTHBEARER_ASSERTION_CLAIM_EXP_SECONDS: Row =
+    Row { name: "sasl.oauthbearer.assertion.claim.exp.seconds", key: "sasl.assertionLifetimeSeconds" };
+const CLIENT_SASL_OAUTHBEARER_ASSERTION_CLAIMS: Row =
+    Row { name: "sasl.oauthbearer.assertion.claims", key: "sasl.assertionClaims" };
+const CLIENT_SASL_OAUTHBEARER_ASSERTION_FILE: Row =
+    Row { name: "sasl.oauthbearer.assertion.file", key: "sasl.assertionFile" };
+const CLIENT_HTTPS_CA_PEM: Row = Row { name: "https.ca.pem", key: "sasl.tokenEndpointCa" };
+const CLIENT_HTTPS_CA_LOCATION: Row = Row { name: "https.ca.location", key: "sasl.tokenEndpointCaFile" };
+const CLIENT_SASL_OAUTHBEARER_TOKEN_ENDPOINT_WITHOUT_TLS: Row =
+    Row { name: "sasl.oauthbearer.token.endpoint.without.tls", key: "sasl.tokenEndpointWithoutTls" };
 const CLIENT_SASL_WITHOUT_TLS: Row = Row { name: "sasl.without.tls", key: "sasl.withoutTls" };
 const CLIENT_IO_THREADS: Row = Row { name: "io.threads", key: "ioThreads" };
 const CLIENT_ROWS: &[Row] = &[
@@ -308,6 +444,26 @@ const CLIENT_ROWS: &[Row] = &[
     CLIENT_SASL_PASSWORD,
     CLIENT_SASL_OAUTHBEARER_TOKEN,
     CLIENT_SASL_OAUTHBEARER_EXTENSIONS,
+    CLIENT_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL,
+    CLIENT_SASL_OAUTHBEARER_CLIENT_CREDENTIALS_CLIENT_ID,
+    CLIENT_SASL_OAUTHBEARER_CLIENT_CREDENTIALS_CLIENT_SECRET,
+    CLIENT_SASL_OAUTHBEARER_SCOPE,
+    CLIENT_SASL_OAUTHBEARER_HEADER_URLENCODE,
+    CLIENT_SASL_OAUTHBEARER_GRANT_TYPE,
+    CLIENT_SASL_OAUTHBEARER_ASSERTION_PRIVATE_KEY_PEM,
+    CLIENT_SASL_OAUTHBEARER_ASSERTION_PRIVATE_KEY_FILE,
+    CLIENT_SASL_OAUTHBEARER_ASSERTION_PRIVATE_KEY_PASSPHRASE,
+    CLIENT_SASL_OAUTHBEARER_ASSERTION_ALGORITHM,
+    CLIENT_SASL_OAUTHBEARER_ASSERTION_KEY_ID,
+    CLIENT_SASL_OAUTHBEARER_ASSERTION_CLAIM_ISS,
+    CLIENT_SASL_OAUTHBEARER_ASSERTION_CLAIM_SUB,
+    CLIENT_SASL_OAUTHBEARER_ASSERTION_CLAIM_AUD,
+    CLIENT_SASL_OAUTHBEARER_ASSERTION_CLAIM_EXP_SECONDS,
+    CLIENT_SASL_OAUTHBEARER_ASSERTION_CLAIMS,
+    CLIENT_SASL_OAUTHBEARER_ASSERTION_FILE,
+    CLIENT_HTTPS_CA_PEM,
+    CLIENT_HTTPS_CA_LOCATION,
+    CLIENT_SASL_OAUTHBEARER_TOKEN_ENDPOINT_WITHOUT_TLS,
     CLIENT_SASL_WITHOUT_TLS,
     CLIENT_IO_THREADS,
 ];
@@ -412,6 +568,43 @@ impl ClientOptions {
             sasl_password: source.secret(CLIENT_SASL_PASSWORD)?,
             sasl_token: source.secret(CLIENT_SASL_OAUTHBEARER_TOKEN)?,
             sasl_extensions: source.list(CLIENT_SASL_OAUTHBEARER_EXTENSIONS, &[])?,
+            sasl_token_endpoint_url: source.string(CLIENT_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL)?,
+            sasl_client_id: source.string(CLIENT_SASL_OAUTHBEARER_CLIENT_CREDENTIALS_CLIENT_ID)?,
+            sasl_client_secret: source.secret(CLIENT_SASL_OAUTHBEARER_CLIENT_CREDENTIALS_CLIENT_SECRET)?,
+            sasl_scope: source.string(CLIENT_SASL_OAUTHBEARER_SCOPE)?,
+            sasl_header_urlencode: source
+                .bool(CLIENT_SASL_OAUTHBEARER_HEADER_URLENCODE)?
+                .unwrap_or(default.sasl_header_urlencode),
+            sasl_grant_type: source.one_of(
+                CLIENT_SASL_OAUTHBEARER_GRANT_TYPE,
+                &["client_credentials", "jwt-bearer"],
+                SaslOauthbearerGrantType::from_name,
+            )?,
+            sasl_assertion_key: source.secret(CLIENT_SASL_OAUTHBEARER_ASSERTION_PRIVATE_KEY_PEM)?,
+            sasl_assertion_key_file: source.string(CLIENT_SASL_OAUTHBEARER_ASSERTION_PRIVATE_KEY_FILE)?,
+            sasl_assertion_passphrase: source.secret(CLIENT_SASL_OAUTHBEARER_ASSERTION_PRIVATE_KEY_PASSPHRASE)?,
+            sasl_assertion_algorithm: source
+                .one_of(
+                    CLIENT_SASL_OAUTHBEARER_ASSERTION_ALGORITHM,
+                    &["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"],
+                    SaslOauthbearerAssertionAlgorithm::from_name,
+                )?
+                .unwrap_or(default.sasl_assertion_algorithm),
+            sasl_assertion_key_id: source.string(CLIENT_SASL_OAUTHBEARER_ASSERTION_KEY_ID)?,
+            sasl_assertion_issuer: source.string(CLIENT_SASL_OAUTHBEARER_ASSERTION_CLAIM_ISS)?,
+            sasl_assertion_subject: source.string(CLIENT_SASL_OAUTHBEARER_ASSERTION_CLAIM_SUB)?,
+            sasl_assertion_audience: source.string(CLIENT_SASL_OAUTHBEARER_ASSERTION_CLAIM_AUD)?,
+            sasl_assertion_lifetime_seconds: source
+                .int(CLIENT_SASL_OAUTHBEARER_ASSERTION_CLAIM_EXP_SECONDS, 1, 86400)?
+                .map(|number| number as i32)
+                .unwrap_or(default.sasl_assertion_lifetime_seconds),
+            sasl_assertion_claims: source.string(CLIENT_SASL_OAUTHBEARER_ASSERTION_CLAIMS)?,
+            sasl_assertion_file: source.string(CLIENT_SASL_OAUTHBEARER_ASSERTION_FILE)?,
+            sasl_token_endpoint_ca: source.pem(CLIENT_HTTPS_CA_PEM)?,
+            sasl_token_endpoint_ca_file: source.string(CLIENT_HTTPS_CA_LOCATION)?,
+            sasl_token_endpoint_without_tls: source
+                .bool(CLIENT_SASL_OAUTHBEARER_TOKEN_ENDPOINT_WITHOUT_TLS)?
+                .unwrap_or(default.sasl_token_endpoint_without_tls),
             sasl_without_tls: source.bool(CLIENT_SASL_WITHOUT_TLS)?.unwrap_or(default.sasl_without_tls),
             io_threads: source.int(CLIENT_IO_THREADS, 1, 64)?.map(|number| number as i32).unwrap_or(default.io_threads),
         })
@@ -1014,6 +1207,90 @@ impl SaslMechanism {
             Self::ScramSha256 => "SCRAM-SHA-256",
             Self::ScramSha512 => "SCRAM-SHA-512",
             Self::Oauthbearer => "OAUTHBEARER",
+        }
+    }
+}
+
+/// Values of `sasl.oauthbearer.grant.type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SaslOauthbearerGrantType {
+    /// `client_credentials`
+    ClientCredentials,
+    /// `jwt-bearer`
+    JwtBearer,
+}
+
+impl SaslOauthbearerGrantType {
+    /// The value of this name, if there is one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "client_credentials" => Some(Self::ClientCredentials),
+            "jwt-bearer" | "urn:ietf:params:oauth:grant-type:jwt-bearer" => Some(Self::JwtBearer),
+            _ => None,
+        }
+    }
+
+    /// Its name in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ClientCredentials => "client_credentials",
+            Self::JwtBearer => "jwt-bearer",
+        }
+    }
+}
+
+/// Values of `sasl.oauthbearer.assertion.algorithm`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SaslOauthbearerAssertionAlgorithm {
+    /// `RS256`
+    Rs256,
+    /// `RS384`
+    Rs384,
+    /// `RS512`
+    Rs512,
+    /// `PS256`
+    Ps256,
+    /// `PS384`
+    Ps384,
+    /// `PS512`
+    Ps512,
+    /// `ES256`
+    Es256,
+    /// `ES384`
+    Es384,
+    /// `EdDSA`
+    EdDSA,
+}
+
+impl SaslOauthbearerAssertionAlgorithm {
+    /// The value of this name, if there is one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "RS256" => Some(Self::Rs256),
+            "RS384" => Some(Self::Rs384),
+            "RS512" => Some(Self::Rs512),
+            "PS256" => Some(Self::Ps256),
+            "PS384" => Some(Self::Ps384),
+            "PS512" => Some(Self::Ps512),
+            "ES256" => Some(Self::Es256),
+            "ES384" => Some(Self::Es384),
+            "EdDSA" => Some(Self::EdDSA),
+            _ => None,
+        }
+    }
+
+    /// Its name in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rs256 => "RS256",
+            Self::Rs384 => "RS384",
+            Self::Rs512 => "RS512",
+            Self::Ps256 => "PS256",
+            Self::Ps384 => "PS384",
+            Self::Ps512 => "PS512",
+            Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
+            Self::EdDSA => "EdDSA",
         }
     }
 }

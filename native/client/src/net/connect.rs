@@ -66,10 +66,11 @@ struct Papers {
 pub(super) async fn open(world: &Arc<dyn World>, target: &Target) -> Result<Opened> {
     let papers = papers(world, target).await.map_err(|error| error.context(&target.endpoint))?;
     let world = &**world;
-    let mut addresses = resolve(world, target).await?;
+    let mut addresses = resolve(world, &target.endpoint, target.setup_timeout).await?;
     let mut doubted = false;
     loop {
-        let (socket, address) = dial(world, target, &addresses).await?;
+        let dialled = dial(world, &addresses, target.setup_timeout, &target.socket_options).await;
+        let (socket, address) = dialled.map_err(|why| unreachable(target, &why))?;
         let failed = match negotiate(world, target, &papers, socket, address).await {
             // Believed when it is said twice: a bit that flips here would refuse calls for as long as the connection lives.
             Ok(opened) if !opened.versions.is_whole() && !doubted => {
@@ -101,15 +102,14 @@ async fn papers(world: &Arc<dyn World>, target: &Target) -> Result<Papers> {
     Ok(Papers { tls, sasl })
 }
 
-async fn resolve(world: &dyn World, target: &Target) -> Result<Vec<SocketAddr>> {
-    let Endpoint { host, port } = &target.endpoint;
+/// All addresses of a host, in the order in which they are to be tried.
+pub(crate) async fn resolve(world: &dyn World, endpoint: &Endpoint, limit: Duration) -> Result<Vec<SocketAddr>> {
     let unresolved = |why: String| {
-        let text =
-            format!("{}: the name cannot be resolved ({why}); check it, and the DNS of this machine", target.endpoint);
+        let text = format!("{endpoint}: the name cannot be resolved ({why}); check it, and the DNS of this machine");
         Error::new(ErrorKind::BrokerUnreachable, text)
     };
-    match timeout(target.setup_timeout, world.resolve(host, *port)).await {
-        Err(_) => Err(unresolved(format!("no answer within {} ms", target.setup_timeout.as_millis()))),
+    match timeout(limit, world.resolve(&endpoint.host, endpoint.port)).await {
+        Err(_) => Err(unresolved(format!("no answer within {} ms", limit.as_millis()))),
         Ok(Err(error)) => Err(unresolved(error.to_string()).with_source(error)),
         Ok(Ok(addresses)) if addresses.is_empty() => Err(unresolved("it has no address".to_owned())),
         Ok(Ok(addresses)) => Ok(alternate_families(addresses)),
@@ -138,12 +138,18 @@ fn alternate_families(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     }
 }
 
-async fn dial(world: &dyn World, target: &Target, addresses: &[SocketAddr]) -> Result<(Box<dyn Socket>, SocketAddr)> {
+/// A socket to the first of the addresses that takes the connection; else why none did.
+pub(crate) async fn dial(
+    world: &dyn World,
+    addresses: &[SocketAddr],
+    limit: Duration,
+    options: &SocketOptions,
+) -> Result<(Box<dyn Socket>, SocketAddr), String> {
     let attempt = |address: SocketAddr| async move {
-        match timeout(target.setup_timeout, world.connect(address, &target.socket_options)).await {
+        match timeout(limit, world.connect(address, options)).await {
             Ok(Ok(socket)) => Ok((socket, address)),
             Ok(Err(error)) => Err(format!("{address}: {error}")),
-            Err(_) => Err(format!("{address}: no answer within {} ms", target.setup_timeout.as_millis())),
+            Err(_) => Err(format!("{address}: no answer within {} ms", limit.as_millis())),
         }
     };
     let mut waiting = addresses.iter().copied();
@@ -163,12 +169,15 @@ async fn dial(world: &dyn World, target: &Target, addresses: &[SocketAddr]) -> R
             () = sleep(HEAD_START), if waiting.len() > 0 => running.extend(waiting.next().map(attempt)),
         }
     }
+    Err(failures.join("; "))
+}
+
+fn unreachable(target: &Target, why: &str) -> Error {
     let text = format!(
-        "{} cannot be reached ({}); is a broker running there, and does no firewall stand between?",
-        target.endpoint,
-        failures.join("; ")
+        "{} cannot be reached ({why}); is a broker running there, and does no firewall stand between?",
+        target.endpoint
     );
-    Err(Error::new(ErrorKind::BrokerUnreachable, text))
+    Error::new(ErrorKind::BrokerUnreachable, text)
 }
 
 async fn negotiate(

@@ -18,6 +18,7 @@ mod versions;
 
 pub use address::Endpoint;
 pub use backoff::Backoff;
+pub(crate) use connect::{dial, resolve};
 pub use connection::{Connection, Exchange, Written};
 pub(crate) use pool::BrokerOverview;
 pub use pool::Pool;

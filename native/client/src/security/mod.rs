@@ -3,6 +3,9 @@
 //! It opens no connection: `net` does, and calls in here for the TLS handshake and the SASL exchange. Secrets live in
 //! [`Secret`], which nothing prints.
 
+mod http;
+mod oidc;
+mod percent;
 pub(crate) mod sasl;
 mod secret;
 pub(crate) mod tls;
@@ -10,9 +13,10 @@ pub mod token;
 
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::generated::options::{ClientOptions, SaslMechanism, SecurityProtocol, SslEndpointIdentificationAlgorithm};
 use crate::options::OptionError;
+use crate::world::World;
 use sasl::Sasl;
 pub use secret::Secret;
 use tls::Tls;
@@ -91,7 +95,8 @@ fn wants_sasl(options: &ClientOptions, has_source: bool) -> Result<Option<SaslMe
         (options.sasl_extensions.is_some(), "sasl.extensions (sasl.oauthbearer.extensions)"),
     ]
     .into_iter()
-    .find_map(|(given, name)| given.then_some(name));
+    .find_map(|(given, name)| given.then_some(name))
+    .or_else(|| oidc::member(options));
     let protocol = options.security_protocol;
     let asked =
         protocol.map(|protocol| matches!(protocol, SecurityProtocol::SaslPlaintext | SecurityProtocol::SaslSsl));
@@ -130,6 +135,18 @@ fn check_exposure(options: &ClientOptions, mechanism: SaslMechanism, encrypted: 
         if mechanism == SaslMechanism::Plain { ", use SCRAM-SHA-512" } else { "" },
     );
     Err(OptionError::new("sasl.mechanism", text))
+}
+
+/// Runs work that may take long (reading files, opening keys) off the I/O thread, with this client's log.
+async fn blocking<T: Send + 'static>(
+    world: &dyn World,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let (done, outcome) = tokio::sync::oneshot::channel();
+    let log = tracing::dispatcher::get_default(Clone::clone);
+    let work = move || drop(done.send(tracing::dispatcher::with_default(&log, work)));
+    world.blocking(Box::new(work)).await;
+    outcome.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Disconnected, "reading a file was given up")))
 }
 
 #[cfg(test)]

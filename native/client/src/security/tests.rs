@@ -90,6 +90,45 @@ fn contradictions_are_named() {
 }
 
 #[test]
+fn a_token_endpoint_has_what_it_needs_and_is_not_readable_on_the_way() {
+    let says = |change: Value, what: &str| {
+        let mut sasl = json!({ "mechanism": "OAUTHBEARER", "tokenEndpointUrl": "https://login.example/token", "clientId": "orders",
+            "clientSecret": "hunter2" });
+        for (name, value) in change.as_object().unwrap() {
+            sasl[name] = value.clone();
+        }
+        let text = refused(json!({ "tls": true, "sasl": sasl }));
+        assert!(text.contains(what) && !text.contains("hunter2"), "{text}");
+    };
+    let url = |text: &str| json!({ "tokenEndpointUrl": text });
+    says(url("login.example"), "sasl.tokenEndpointUrl (sasl.oauthbearer.token.endpoint.url): is not a URL that begins");
+    says(url("https://orders:hunter2@login.example/"), "has a user name in it");
+    says(url("https://login .example/"), "is not a URL");
+    says(url("ftp://login.example/"), "begins with https://");
+    says(url("http://login.example/token"), "sasl.tokenEndpointWithoutTls");
+    says(url("http://127.0.0.1.example/token"), "sasl.tokenEndpointWithoutTls");
+    says(json!({ "clientId": null }), "sasl.clientId (sasl.oauthbearer.client.credentials.client.id): is needed");
+    says(json!({ "clientSecret": null }), "sasl.clientSecret");
+    says(json!({ "clientSecret": "" }), "sasl.clientSecret");
+    says(json!({ "tokenEndpointUrl": null }), "sasl.clientId");
+    says(json!({ "token": "hunter2" }), "sasl.token (sasl.oauthbearer.token): is given, and sasl.tokenEndpointUrl");
+    says(json!({ "mechanism": "PLAIN", "username": "u", "password": "p" }), "sasl.tokenEndpointUrl");
+    says(json!({ "mechanism": null }), "sasl.mechanism: is needed, since sasl.tokenEndpointUrl");
+    says(json!({ "extensions": ["a b=c"] }), "'a b' is no SASL extension");
+    says(json!({ "tokenEndpointCa": "hunter2" }), "sasl.tokenEndpointCa (https.ca.pem): has no certificate in it");
+    says(json!({ "tokenEndpointCaFile": "/no/such" }), "sasl.tokenEndpointCaFile (https.ca.location): '/no/such'");
+    for allowed in [
+        json!({ "tokenEndpointUrl": "http://127.0.0.1:1/token" }),
+        json!({ "tokenEndpointUrl": "http://[::1]:1" }),
+        json!({ "tokenEndpointUrl": "http://login.example/token", "tokenEndpointWithoutTls": true }),
+    ] {
+        let mut sasl = json!({ "mechanism": "OAUTHBEARER", "clientId": "orders", "clientSecret": "s" });
+        sasl.as_object_mut().unwrap().extend(allowed.as_object().unwrap().clone());
+        made(json!({ "tls": true, "sasl": sasl })).map(drop).expect("fits");
+    }
+}
+
+#[test]
 fn a_wrong_value_is_named_as_it_was_given_and_a_secret_is_never_shown() {
     assert_eq!(refused(json!({ "tls": { "verify": "maybe" } })), "tls.verify: \"maybe\" is neither true nor false");
     assert_eq!(

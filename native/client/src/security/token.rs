@@ -1,7 +1,8 @@
 //! Tokens for OAUTHBEARER: where they come from ([`TokenSource`]) and how long one is used.
 //!
 //! A source makes tokens when it is asked; it keeps none. [`Tokens`] keeps the current one, renews it when 80 % of its life
-//! are over, and asks for one at a time, however many connections wait for it.
+//! are over, and asks for one at a time, however many connections wait for it. What may pass, as a source's error says, is
+//! tried again within the time there is (KIP-768); but nobody waits for that while the current token is still good.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,15 +13,17 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Secret;
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::Backoff;
 use crate::world::World;
 
 /// Gives tokens: a function of the program's, a token endpoint, a fixed text.
 pub trait TokenSource: Send + Sync + 'static {
     /// A new token. It is called again when the last one nears its end, never twice at a time; what it returns is an error
-    /// the program is told.
+    /// the program is told; after one that is retriable it is called again.
     fn token(&self, world: Arc<dyn World>) -> BoxFuture<'static, Result<Token>>;
 }
 
@@ -48,22 +51,27 @@ impl Token {
         if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_graphic()) {
             return wrong("the token is empty, or has characters that no token has".to_owned());
         }
-        for (name, value) in &self.extensions {
-            let is_name = !name.is_empty() && name != "auth" && name.bytes().all(|byte| byte.is_ascii_alphabetic());
-            let is_value = value.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n'));
-            if !is_name || !is_value {
-                return wrong(format!(
-                    "'{name}' is no SASL extension: names are letters and not 'auth', values are ASCII text"
-                ));
-            }
-        }
-        Ok(())
+        check_extensions(&self.extensions).or_else(wrong)
     }
 
     /// When it ends, as far as known.
     fn end(&self) -> Option<i64> {
         self.expires_at_ms.or_else(|| expiry_of_jwt(self.value.expose()))
     }
+}
+
+/// Refuses SASL extensions that RFC 7628 does not allow.
+pub(super) fn check_extensions(extensions: &[(String, String)]) -> Result<(), String> {
+    for (name, value) in extensions {
+        let is_name = !name.is_empty() && name != "auth" && name.bytes().all(|byte| byte.is_ascii_alphabetic());
+        let is_value = value.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n'));
+        if !is_name || !is_value {
+            return Err(format!(
+                "'{name}' is no SASL extension: names are letters and not 'auth', values are ASCII text"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The claim `exp` of a JWT. Nothing is verified: the broker does that.
@@ -74,9 +82,16 @@ fn expiry_of_jwt(token: &str) -> Option<i64> {
     (0.0..9e12).contains(&seconds).then_some((seconds * 1000.0) as i64)
 }
 
+/// The first pause before a source is asked again, and the longest: Kafka's `sasl.login.retry.backoff.ms` and `.max.ms`.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+/// The least time between two attempts while the current token is good.
+const SPARE_TRY: i64 = 1000;
+
 /// The token of a client.
 pub(super) struct Tokens {
     source: Arc<dyn TokenSource>,
+    /// What it means when the source is late.
+    late: ErrorKind,
     /// Locked while one is asked for: whoever comes meanwhile waits for that one.
     current: Mutex<Option<Current>>,
 }
@@ -88,8 +103,14 @@ struct Current {
 }
 
 impl Tokens {
-    pub(super) fn new(source: Arc<dyn TokenSource>) -> Self {
-        Self { source, current: Mutex::default() }
+    /// The tokens of a source that is the program's own.
+    pub(super) fn of_program(source: Arc<dyn TokenSource>) -> Self {
+        Self { source, late: ErrorKind::CallbackFailed, current: Mutex::default() }
+    }
+
+    /// The tokens of a source that is built in.
+    pub(super) fn built_in(source: Arc<dyn TokenSource>) -> Self {
+        Self { source, late: ErrorKind::BrokerUnreachable, current: Mutex::default() }
     }
 
     /// The current token, or a new one. When none can be had, the current one is used to its end.
@@ -100,15 +121,10 @@ impl Tokens {
         {
             return Ok(current.token.clone());
         }
-        let outcome = match tokio::time::timeout(limit, self.source.token(world.clone())).await {
-            Ok(outcome) => outcome.and_then(|token| token.check().map(|()| token)),
-            Err(_) => {
-                let text = format!("no token came within {} ms", limit.as_millis());
-                Err(Error::new(ErrorKind::CallbackFailed, text))
-            }
-        };
+        let is_spare = current.as_ref().is_some_and(|current| world.wall_clock_ms() < current.end);
+        let outcome = self.ask(world, limit, is_spare).await;
         let now = world.wall_clock_ms();
-        match (outcome, &*current) {
+        match (outcome, &mut *current) {
             (Ok(token), _) => {
                 let keep = token.end().filter(|end| *end > now).map(|end| {
                     // Not all clients at the same moment: from 75 to 80 % of what is left.
@@ -120,12 +136,34 @@ impl Tokens {
             }
             (Err(error), Some(old)) if now < old.end => {
                 tracing::warn!(%error, "SASL: no new token; the current one is used while it lasts");
+                old.renew_at = (now + SPARE_TRY.max((old.end - now) / 10)).min(old.end);
                 Ok(old.token.clone())
             }
             (Err(error), _) => {
                 *current = None;
                 Err(error.context("no token for OAUTHBEARER"))
             }
+        }
+    }
+}
+
+impl Tokens {
+    /// A new token of the source. What may pass is tried again until the time is up, unless the token `is_spare`.
+    async fn ask(&self, world: &Arc<dyn World>, limit: Duration, is_spare: bool) -> Result<Token> {
+        let end = Instant::now() + limit;
+        let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
+        loop {
+            let error = match timeout_at(end, self.source.token(world.clone())).await {
+                Ok(Ok(token)) => return token.check().map(|()| token),
+                Ok(Err(error)) => error,
+                Err(_) => return Err(Error::new(self.late, format!("no token came within {} ms", limit.as_millis()))),
+            };
+            let pause = backoff.next(&**world);
+            if is_spare || !error.retriable() || Instant::now() + pause >= end {
+                return Err(error);
+            }
+            tracing::warn!(%error, "SASL: no token yet; trying again");
+            sleep(pause).await;
         }
     }
 }
@@ -213,7 +251,7 @@ mod tests {
         let clock = Arc::new(Clock(AtomicI64::new(1_000_000)));
         let world: Arc<dyn World> = clock.clone();
         let source = Arc::new(Counting::default());
-        let tokens = Tokens::new(source.clone());
+        let tokens = Tokens::of_program(source.clone());
         let (a, b) = tokio::join!(value(&tokens, &world), value(&tokens, &world));
         assert_eq!((a.unwrap(), b.unwrap()), ("t1".to_owned(), "t1".to_owned()));
         clock.0.store(1_000_799, Ordering::Relaxed);
@@ -227,7 +265,7 @@ mod tests {
         let clock = Arc::new(Clock(AtomicI64::new(0)));
         let world: Arc<dyn World> = clock.clone();
         let source = Arc::new(Counting::default());
-        let tokens = Tokens::new(source.clone());
+        let tokens = Tokens::of_program(source.clone());
         assert_eq!(value(&tokens, &world).await.unwrap(), "t1");
         source.fails.store(true, Ordering::Relaxed);
         clock.0.store(999, Ordering::Relaxed);
@@ -239,10 +277,58 @@ mod tests {
         assert_eq!(value(&tokens, &world).await.unwrap(), "t4");
     }
 
+    /// Fails twice with what may pass, then gives a token for 10 s; counts.
+    #[derive(Default)]
+    struct Rising(AtomicI64);
+
+    impl TokenSource for Rising {
+        fn token(&self, world: Arc<dyn World>) -> BoxFuture<'static, Result<Token>> {
+            let n = self.0.fetch_add(1, Ordering::Relaxed) + 1;
+            let end = Some(world.wall_clock_ms() + 10_000);
+            Box::pin(async move {
+                match n {
+                    3 => Ok(Token { expires_at_ms: end, ..Token::new(Secret::new("third")) }),
+                    _ => Err(Error::new(ErrorKind::BrokerUnreachable, format!("away {n}"))),
+                }
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_pass_is_tried_again_within_the_time_there_is() {
+        let world: Arc<dyn World> = Arc::new(Clock(AtomicI64::new(0)));
+        let tokens = Tokens::built_in(Arc::new(Rising::default()));
+        assert_eq!(value(&tokens, &world).await.unwrap(), "third");
+        let source = Arc::new(Rising(AtomicI64::new(3)));
+        let tokens = Tokens::built_in(source.clone());
+        let begun = Instant::now();
+        let error = value(&tokens, &world).await.unwrap_err();
+        assert!(begun.elapsed() <= LIMIT && error.message().contains("away"), "{error}");
+        // 0.1 + 0.2 + … + 6.4 s, then 10 s each.
+        let asked = source.0.load(Ordering::Relaxed) - 3;
+        assert!((10..=14).contains(&asked), "{asked}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_another_try_while_the_token_is_good() {
+        let clock = Arc::new(Clock(AtomicI64::new(0)));
+        let world: Arc<dyn World> = clock.clone();
+        let source = Arc::new(Rising::default());
+        let tokens = Tokens::built_in(source.clone());
+        assert_eq!(value(&tokens, &world).await.unwrap(), "third");
+        clock.0.store(9_000, Ordering::Relaxed);
+        let begun = Instant::now();
+        for _ in 0..3 {
+            assert_eq!(value(&tokens, &world).await.unwrap(), "third");
+        }
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        assert_eq!(source.0.load(Ordering::Relaxed), 4, "the source was asked once");
+    }
+
     #[tokio::test]
     async fn a_token_of_unknown_end_is_used_once() {
         let world: Arc<dyn World> = Arc::new(Clock(AtomicI64::new(0)));
-        let tokens = Tokens::new(Arc::new(Counting { endless: true, ..Counting::default() }));
+        let tokens = Tokens::of_program(Arc::new(Counting { endless: true, ..Counting::default() }));
         assert_eq!(value(&tokens, &world).await.unwrap(), "t1");
         assert_eq!(value(&tokens, &world).await.unwrap(), "t2");
     }

@@ -14,3 +14,4 @@ mod sasl;
 mod sessions;
 mod support;
 mod tls;
+mod token_endpoint;

@@ -16,7 +16,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::generated::options::{ClientOptions, SaslMechanism};
 use crate::options::OptionError;
 use crate::security::Secret;
-use crate::security::token::{Fixed, Token, TokenSource, Tokens};
+use crate::security::oidc::{self, TokenEndpoint};
+use crate::security::token::{Fixed, Token, TokenSource, Tokens, check_extensions};
 use crate::world::World;
 use scram::{Scram, ScramKeys};
 
@@ -52,9 +53,9 @@ impl Sasl {
         mechanism: SaslMechanism,
         options: &ClientOptions,
         tokens: Option<Arc<dyn TokenSource>>,
-    ) -> Result<Self, OptionError> {
+    ) -> Result<Self> {
         let proof = if mechanism == SaslMechanism::Oauthbearer {
-            Proof::Token(Tokens::new(token_source(options, tokens)?))
+            Proof::Token(self::tokens(options, tokens)?)
         } else {
             password(mechanism, options, tokens.is_some())?
         };
@@ -163,53 +164,58 @@ impl Sasl {
     }
 }
 
-fn token_source(
-    options: &ClientOptions,
-    tokens: Option<Arc<dyn TokenSource>>,
-) -> Result<Arc<dyn TokenSource>, OptionError> {
+const TOKEN: &str = "sasl.token (sasl.oauthbearer.token)";
+
+/// Where the tokens come from.
+fn tokens(options: &ClientOptions, given: Option<Arc<dyn TokenSource>>) -> Result<Tokens> {
     for (given, name) in
         [(options.sasl_username.is_some(), "sasl.username"), (options.sasl_password.is_some(), "sasl.password")]
     {
         if given {
-            return Err(OptionError::new(
-                name,
-                "is given, but OAUTHBEARER takes a token: sasl.token (sasl.oauthbearer.token)",
-            ));
+            let text = "is given, but OAUTHBEARER takes a token: sasl.token (sasl.oauthbearer.token)";
+            return Err(OptionError::new(name, text).into());
         }
     }
     let extensions = extensions(options.sasl_extensions.as_deref().unwrap_or_default())?;
-    let token = "sasl.token (sasl.oauthbearer.token)";
-    match (&options.sasl_token, tokens) {
-        (Some(_), Some(_)) => Err(OptionError::new(token, "is given as text and as a function")),
-        (None, Some(source)) if extensions.is_empty() => Ok(source),
-        (None, Some(_)) => Err(OptionError::new(
-            "sasl.extensions (sasl.oauthbearer.extensions)",
-            "comes with the token when that is given by a function",
-        )),
+    let wrong = |option: &str, problem: String| Err(OptionError::new(option, problem).into());
+    if let (Some(member), true) = (oidc::member(options), options.sasl_token.is_some() || given.is_some()) {
+        return wrong(TOKEN, format!("is given, and {member} too; tokens come from one of them"));
+    }
+    match (&options.sasl_token, given) {
+        (Some(_), Some(_)) => wrong(TOKEN, "is given as text and as a function".to_owned()),
+        (None, Some(source)) if extensions.is_empty() => Ok(Tokens::of_program(source)),
+        (None, Some(_)) => wrong(EXTENSIONS, "comes with the token when that is given by a function".to_owned()),
         (Some(value), None) => {
             let fixed = Token { extensions, ..Token::new(value.clone()) };
-            fixed.check().map_err(|error| OptionError::new(token, error.message().to_owned()))?;
-            Ok(Arc::new(Fixed(fixed)))
+            fixed.check().map_err(|error| OptionError::new(TOKEN, error.message().to_owned()))?;
+            Ok(Tokens::of_program(Arc::new(Fixed(fixed))))
         }
-        (None, None) => Err(OptionError::new(token, "is needed for OAUTHBEARER")),
+        (None, None) => match TokenEndpoint::new(options, extensions)? {
+            Some(endpoint) => Ok(Tokens::built_in(Arc::new(endpoint))),
+            None => wrong(TOKEN, format!("is needed for OAUTHBEARER, or {}", oidc::URL)),
+        },
     }
 }
 
+const EXTENSIONS: &str = "sasl.extensions (sasl.oauthbearer.extensions)";
+
 fn extensions(given: &[String]) -> Result<Vec<(String, String)>, OptionError> {
+    let wrong = |problem: String| OptionError::new(EXTENSIONS, problem);
     let pair = |one: &String| one.split_once('=').map(|(name, value)| (name.trim().to_owned(), value.to_owned()));
-    given.iter().map(pair).collect::<Option<_>>().ok_or_else(|| {
-        OptionError::new("sasl.extensions (sasl.oauthbearer.extensions)", "has an entry that is not name=value")
-    })
+    let pairs: Option<Vec<_>> = given.iter().map(pair).collect();
+    let extensions = pairs.ok_or_else(|| wrong("has an entry that is not name=value".to_owned()))?;
+    check_extensions(&extensions).map_err(wrong)?;
+    Ok(extensions)
 }
 
 fn password(mechanism: SaslMechanism, options: &ClientOptions, has_source: bool) -> Result<Proof, OptionError> {
     let name = mechanism.name();
-    if options.sasl_token.is_some() || has_source || options.sasl_extensions.is_some() {
-        let option = if options.sasl_extensions.is_some() {
-            "sasl.extensions (sasl.oauthbearer.extensions)"
-        } else {
-            "sasl.token (sasl.oauthbearer.token)"
-        };
+    let of_tokens = [
+        options.sasl_extensions.is_some().then_some(EXTENSIONS),
+        (options.sasl_token.is_some() || has_source).then_some(TOKEN),
+        oidc::member(options),
+    ];
+    if let Some(option) = of_tokens.into_iter().flatten().next() {
         return Err(OptionError::new(option, format!("is given, but {name} takes sasl.username and sasl.password")));
     }
     let needed = |option: &str| OptionError::new(option, format!("is needed for {name}"));

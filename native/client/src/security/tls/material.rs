@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::generated::options::ClientOptions;
 use crate::options::OptionError;
 use crate::security::Secret;
+use crate::security::tls::Named;
 
 /// Where certificates and keys come from.
 pub(super) struct Sources {
@@ -25,6 +26,26 @@ pub(super) struct Sources {
     chain: Option<Source>,
     key: Option<Source>,
     passphrase: Option<Secret>,
+}
+
+/// A private key of another use than TLS.
+pub(crate) struct KeySource(Source);
+
+impl KeySource {
+    /// None: neither option is given.
+    pub(crate) fn new(text: Named<Secret>, file: (&'static str, &Option<String>)) -> Result<Option<Self>, OptionError> {
+        Ok(source(text, file)?.map(Self))
+    }
+
+    /// The option that gives it.
+    pub(crate) fn option(&self) -> &'static str {
+        self.0.option
+    }
+
+    /// What it is now, in PEM.
+    pub(crate) fn read(&self) -> Result<Zeroizing<String>> {
+        self.0.read().map(|(_, text)| text)
+    }
 }
 
 /// One of them, under the name of its option.
@@ -84,6 +105,15 @@ impl Sources {
             _ => {}
         }
         Ok(Self { ca, chain, key, passphrase: options.tls_passphrase.clone() })
+    }
+
+    /// Authorities only.
+    pub(super) fn of_authorities(
+        (option, text): Named<&str>,
+        (file_option, file): Named<&String>,
+    ) -> Result<Self, OptionError> {
+        let ca = source((option, text.map(Secret::new)), (file_option, &file.cloned()))?;
+        Ok(Self { ca, chain: None, key: None, passphrase: None })
     }
 
     /// Whether everything is there and is PEM. Keys are not opened: that may take long.
@@ -170,7 +200,7 @@ impl Material {
     pub(super) fn identity(&self) -> Result<Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>> {
         let (Some((chain_option, chain)), Some((key_option, key))) = (&self.chain, &self.key) else { return Ok(None) };
         let chain = certificates(chain_option, chain)?;
-        Ok(Some((chain, private_key(key_option, key, self.passphrase.as_ref())?)))
+        Ok(Some((chain, private_key(key_option, key, (PASSPHRASE, self.passphrase.as_ref()))?)))
     }
 }
 
@@ -187,10 +217,11 @@ fn certificates(option: &'static str, text: &str) -> Result<Vec<CertificateDer<'
 
 const ENCRYPTED: (&str, &str) = ("-----BEGIN ENCRYPTED PRIVATE KEY-----", "-----END ENCRYPTED PRIVATE KEY-----");
 
-fn private_key(
+/// The key in a PEM, of any form; `passphrase` opens it when it is encrypted.
+pub(crate) fn private_key(
     option: &'static str,
     text: &str,
-    passphrase: Option<&Secret>,
+    passphrase: Named<&Secret>,
 ) -> Result<PrivateKeyDer<'static>, OptionError> {
     if let Some((_, rest)) = text.split_once(ENCRYPTED.0) {
         let body = rest.split_once(ENCRYPTED.1).map_or("", |(body, _)| body);
@@ -207,10 +238,10 @@ fn private_key(
 fn opened(
     option: &'static str,
     body: &str,
-    passphrase: Option<&Secret>,
+    (passphrase_option, passphrase): Named<&Secret>,
 ) -> Result<PrivateKeyDer<'static>, OptionError> {
     let Some(passphrase) = passphrase else {
-        return Err(OptionError::new(PASSPHRASE, "is needed: the private key is encrypted"));
+        return Err(OptionError::new(passphrase_option, "is needed: the private key is encrypted"));
     };
     let body: Zeroizing<String> = Zeroizing::new(body.chars().filter(|c| !c.is_ascii_whitespace()).collect());
     let damaged = || OptionError::new(option, "is damaged, or encrypted in a way that is not known (PBES2 is)");
@@ -219,7 +250,7 @@ fn opened(
     match info.decrypt(passphrase.expose()) {
         Ok(document) => Ok(PrivatePkcs8KeyDer::from(document.as_bytes().to_vec()).into()),
         Err(_) => Err(OptionError::new(
-            PASSPHRASE,
+            passphrase_option,
             "does not open the private key: it is a wrong one, or the key is encrypted in a way that is not known (PBES2 with \
              PBKDF2 or scrypt and AES is)",
         )),

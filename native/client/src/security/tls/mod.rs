@@ -7,6 +7,7 @@ mod failure;
 mod material;
 mod verifier;
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -22,6 +23,7 @@ use crate::net::Endpoint;
 use crate::options::OptionError;
 use crate::world::{Socket, World};
 pub(crate) use failure::explain;
+pub(crate) use material::{KeySource, private_key};
 use material::{Material, Sources, Stamp};
 use verifier::{AnyName, Anyone};
 
@@ -31,6 +33,9 @@ pub(crate) struct Tls {
     server_name: Option<ServerName<'static>>,
     warned: AtomicBool,
 }
+
+/// What an option says, under the option's name.
+pub(crate) type Named<T> = (&'static str, Option<T>);
 
 struct Inner {
     sources: Sources,
@@ -56,6 +61,14 @@ impl Tls {
         let check_name = options.tls_endpoint_identification == SslEndpointIdentificationAlgorithm::Https;
         let inner = Inner { sources, verify: options.tls_verify, check_name, loaded: Mutex::default() };
         Ok(Self { inner: Arc::new(inner), server_name, warned: AtomicBool::new(false) })
+    }
+
+    /// TLS towards another service than a broker, that shows a certificate of these authorities; none: of the platform's.
+    pub(crate) fn towards_service(ca: Named<&str>, ca_file: Named<&String>) -> Result<Self> {
+        let sources = Sources::of_authorities(ca, ca_file)?;
+        sources.check()?;
+        let inner = Inner { sources, verify: true, check_name: true, loaded: Mutex::default() };
+        Ok(Self { inner: Arc::new(inner), server_name: None, warned: AtomicBool::new(false) })
     }
 
     /// Says once what is not checked, when a connection is made with it.
@@ -112,6 +125,16 @@ impl Tls {
             Err(error) => Err(failure::of_handshake(error, endpoint)),
         }
     }
+}
+
+/// Shakes hands with another service than a broker; what goes wrong is for the caller to word.
+pub(crate) async fn shake_hands(
+    config: Arc<ClientConfig>,
+    host: &str,
+    socket: Box<dyn Socket>,
+) -> io::Result<Box<dyn Socket>> {
+    let name = name_of(host).map_err(|()| io::Error::other("no certificate can be for such a name"))?;
+    Ok(Box::new(TlsConnector::from(config).connect(name, socket).await?))
 }
 
 /// A name as certificates have it: a fully qualified one ends with a dot elsewhere, not there.

@@ -8,7 +8,7 @@ const ENCRYPTED_KEY: &str = include_str!("encrypted.pem");
 const PLAIN_KEY: &str = include_str!("plain.pem");
 
 fn key(text: &str, passphrase: Option<&str>) -> Result<Vec<u8>, String> {
-    let key = private_key(OPTION, text, passphrase.map(Secret::new).as_ref());
+    let key = private_key(OPTION, text, (PASSPHRASE, passphrase.map(Secret::new).as_ref()));
     key.map(|key| key.secret_der().to_vec()).map_err(|error| error.to_string())
 }
 
