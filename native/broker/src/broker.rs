@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, Notify, mpsc};
 
 use crate::{
     BrokerError, BrokerOptions, BrokerWorld, Faults, TokioWorld, connection,
+    listeners::{self, Endpoint, Open},
     node::Node,
     world::{Accepted, Listener},
 };
@@ -31,13 +32,24 @@ impl Broker {
     /// Starts a broker in a world of the caller's.
     pub async fn start(world: Arc<dyn BrokerWorld>, options: BrokerOptions) -> Result<Self, BrokerError> {
         options.check()?;
-        let listeners = listen(&*world, &options).await?;
-        let address = listeners[0].0;
-        let node = Arc::new(Node::new(world.clone(), options));
+        let wrong = |(name, why)| BrokerError::InvalidProperty(format!("{name}: {why}"));
+        let mut open = Vec::new();
+        let mut listeners = Vec::new();
+        for endpoint in listeners::endpoints(&options).map_err(wrong)? {
+            for (address, listener) in listen(&*world, &endpoint, options.allow_non_loopback).await? {
+                open.push(Open { address, endpoint: endpoint.clone() });
+                listeners.push(listener);
+            }
+        }
+        let address = open[0].address;
+        for Open { address, endpoint } in &open {
+            tracing::info!(name = endpoint.name, %address, "listening");
+        }
+        let node = Arc::new(Node::new(world.clone(), options, open));
         let stopping = Arc::new(Stop::default());
         let stop = stopping.clone();
         let (alive, tasks) = mpsc::channel(1);
-        for (_, listener) in listeners {
+        for listener in listeners {
             let life = Life { stop: stop.clone(), _alive: alive.clone() };
             world.spawn(Box::pin(accept(node.clone(), listener, life)));
         }
@@ -56,6 +68,11 @@ impl Broker {
     /// The address listened on, with the real port.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// All addresses listened on, each with the name of its listener.
+    pub fn addresses(&self) -> Vec<(String, SocketAddr)> {
+        self.node.addresses()
     }
 
     /// The cluster's id, as clients see it.
@@ -136,15 +153,16 @@ impl Life {
 /// try the other family first.
 async fn listen(
     world: &dyn BrokerWorld,
-    options: &BrokerOptions,
+    endpoint: &Endpoint,
+    allow_non_loopback: bool,
 ) -> Result<Vec<(SocketAddr, Box<dyn Listener>)>, BrokerError> {
-    let host = options.host.trim_start_matches('[').trim_end_matches(']');
+    let host = endpoint.host.as_str();
     let resolve_error = |source| BrokerError::Resolve { host: host.into(), source };
-    let mut addresses = world.resolve(host, options.port).await.map_err(resolve_error)?;
+    let mut addresses = world.resolve(host, endpoint.port).await.map_err(resolve_error)?;
     addresses.sort_by_key(SocketAddr::is_ipv6);
     addresses.dedup();
     let reachable = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback());
-    if let Some(address) = reachable.filter(|_| !options.allow_non_loopback) {
+    if let Some(address) = reachable.filter(|_| !allow_non_loopback) {
         return Err(BrokerError::NotLoopback { host: host.into(), address: *address });
     }
     let mut listeners: Vec<(SocketAddr, Box<dyn Listener>)> = Vec::new();

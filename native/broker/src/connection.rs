@@ -70,11 +70,22 @@ async fn run(node: Arc<Node>, accepted: Accepted) -> Result<(), End> {
                 answer.await
             }
         };
+        let (outcome, mute) = match outcome {
+            Outcome::Muted(outcome, mute) => (*outcome, Some(mute)),
+            outcome => (outcome, None),
+        };
         match outcome {
             Outcome::Reply(segments) => write(&mut *stream, segments).await?,
-            Outcome::Nothing => {}
+            Outcome::Nothing | Outcome::Muted(..) => {}
             Outcome::Silence => return silence(&mut *stream).await,
             Outcome::Close(reason) => return Err(End::Closed(reason)),
+        }
+        if let Some(mute) = mute {
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep(mute) => {}
+                gone = frames.read_ahead(&mut *stream) => return gone.map_err(End::from),
+            }
         }
     }
     Ok(())

@@ -19,6 +19,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod acls;
 mod api;
 mod broker;
 pub mod collections;
@@ -27,17 +28,22 @@ mod connection;
 mod error;
 pub mod faults;
 mod group;
+mod listeners;
 mod log;
 mod node;
 mod options;
+mod quotas;
 mod sessions;
+mod stderr_log;
 mod topics;
 mod transactions;
+mod users;
 pub mod world;
 
 pub use broker::Broker;
-pub use config::configuration_reference;
+pub use config::{PropertiesError, configuration_reference};
 pub use error::BrokerError;
 pub use faults::{Action, Faults, Rule, RuleId, When};
 pub use options::BrokerOptions;
-pub use world::{BrokerWorld, TokioWorld};
+pub use stderr_log::stderr_log;
+pub use world::{BrokerWorld, Logged, TokioWorld};

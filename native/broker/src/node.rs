@@ -1,7 +1,7 @@
 //! The state of the one node, shared by its connections. No logic of its own: that is in the APIs.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicI64, AtomicUsize, Ordering},
@@ -12,12 +12,16 @@ use dohle_protocol::{ErrorCode, Uuid};
 
 use crate::{
     BrokerOptions, BrokerWorld, Faults,
+    acls::Acls,
     config::{TopicConfig, dynamic::Configs},
     group::Groups,
+    listeners::{self, Open},
     log::validate::Decompressors,
+    quotas::Quotas,
     sessions::Sessions,
     topics::{Refusal, Topic, Topics},
     transactions::Transactions,
+    users::Users,
 };
 
 /// The node's state.
@@ -32,14 +36,19 @@ pub(crate) struct Node {
     pub transactions: Transactions,
     pub sessions: Sessions,
     pub faults: Faults,
+    pub acls: Acls,
+    pub users: Users,
+    pub quotas: Quotas,
     pub decompressors: Decompressors,
     pub connections: AtomicUsize,
     pub panics: AtomicUsize,
+    /// Where it listens.
+    open: Vec<Open>,
     next_producer_id: AtomicI64,
 }
 
 impl Node {
-    pub fn new(world: Arc<dyn BrokerWorld>, options: BrokerOptions) -> Self {
+    pub fn new(world: Arc<dyn BrokerWorld>, options: BrokerOptions, open: Vec<Open>) -> Self {
         let cluster_id = options.cluster_id.clone().unwrap_or_else(|| base64(random_uuid(&*world)));
         // Producers that outlive a restart of the broker must not meet their own ids again.
         let first_producer_id = (world.random_u64() >> 24) as i64 * 1000;
@@ -50,9 +59,13 @@ impl Node {
             transactions: Transactions::default(),
             sessions: Sessions::default(),
             faults: Faults::default(),
+            acls: Acls::default(),
+            users: Users::default(),
+            quotas: Quotas::new(&options),
             decompressors: Decompressors::default(),
             connections: AtomicUsize::new(0),
             panics: AtomicUsize::new(0),
+            open,
             next_producer_id: AtomicI64::new(first_producer_id),
             configs: Configs::new(options.clone()),
             world,
@@ -64,6 +77,11 @@ impl Node {
         self.next_producer_id.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// The names of the listeners and where they are.
+    pub fn addresses(&self) -> Vec<(String, SocketAddr)> {
+        self.open.iter().map(|of| (of.endpoint.name.clone(), of.address)).collect()
+    }
+
     /// A random id that is none of the reserved ones, in the form of a version 4 UUID.
     pub fn random_uuid(&self) -> Uuid {
         random_uuid(&*self.world)
@@ -71,8 +89,8 @@ impl Node {
 
     /// Host and port that a client who reached us at `local` is told.
     pub fn endpoint(&self, local: SocketAddr) -> (String, i32) {
-        let host = self.options.advertised_host.clone().unwrap_or_else(|| canonical(local.ip()).to_string());
-        (host, self.options.advertised_port.unwrap_or(local.port()).into())
+        let (host, port) = listeners::told(&self.open, local);
+        (host, port.into())
     }
 
     /// Creates a topic with the broker's defaults, as a request for its metadata does.
@@ -81,13 +99,6 @@ impl Node {
             let config = TopicConfig::new(options, Vec::new()).map_err(|reason| (ErrorCode::INVALID_CONFIG, reason))?;
             self.topics.create(name, self.random_uuid(), self.options.partitions, config)
         })
-    }
-}
-
-fn canonical(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(address, IpAddr::V4),
-        IpAddr::V4(_) => address,
     }
 }
 

@@ -11,6 +11,7 @@ use std::{
 };
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tracing::instrument::WithSubscriber;
 
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -78,6 +79,41 @@ impl BrokerWorld for TokioWorld {
 
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         tokio::spawn(task);
+    }
+}
+
+/// A world whose tasks log to a subscriber of their own.
+pub struct Logged<W> {
+    world: W,
+    log: tracing::Dispatch,
+}
+
+impl<W: BrokerWorld> Logged<W> {
+    /// This world, with this log.
+    pub fn new(world: W, log: impl tracing::Subscriber + Send + Sync + 'static) -> Self {
+        Self { world, log: tracing::Dispatch::new(log) }
+    }
+}
+
+impl<W: BrokerWorld> BrokerWorld for Logged<W> {
+    fn listen(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Listener>>> {
+        self.world.listen(address)
+    }
+
+    fn resolve<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
+        self.world.resolve(host, port)
+    }
+
+    fn wall_clock_ms(&self) -> i64 {
+        self.world.wall_clock_ms()
+    }
+
+    fn random_u64(&self) -> u64 {
+        self.world.random_u64()
+    }
+
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        self.world.spawn(Box::pin(task.with_subscriber(self.log.clone())));
     }
 }
 

@@ -4,20 +4,36 @@
 
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
+mod add_raft_voter;
+mod alter_client_quotas;
 mod alter_configs;
+mod alter_partition_reassignments;
+mod alter_replica_log_dirs;
+mod alter_user_scram_credentials;
 mod api_versions;
+mod create_acls;
+mod create_delegation_token;
 mod create_partitions;
 mod create_topics;
+mod delete_acls;
 mod delete_groups;
 mod delete_records;
 mod delete_topics;
+mod describe_acls;
+mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
+mod describe_delegation_token;
 mod describe_groups;
+mod describe_log_dirs;
 mod describe_producers;
+mod describe_quorum;
 mod describe_topic_partitions;
 mod describe_transactions;
+mod describe_user_scram_credentials;
+mod elect_leaders;
 mod end_txn;
+mod expire_delegation_token;
 mod fetch;
 mod find_coordinator;
 mod heartbeat;
@@ -36,11 +52,15 @@ mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod remove_raft_voter;
+mod renew_delegation_token;
 mod sync_group;
+mod throttle;
 mod txn_offset_commit;
+mod unregister_broker;
 mod write_txn_markers;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use dohle_protocol::{ApiKey, Decoder, ErrorCode, Message, Request, Segments, frame, frame::RequestHeader};
 
@@ -110,6 +130,8 @@ pub(crate) struct Call {
 /// What the connection does next.
 pub(crate) enum Outcome {
     Reply(Segments),
+    /// This, and then it reads nothing for so long (KIP-219): a quota was exceeded.
+    Muted(Box<Outcome>, Duration),
     Nothing,
     Silence,
     Close(String),
@@ -149,19 +171,38 @@ pub(crate) const TABLE: &[Entry] = &[
     entry::<end_txn::EndTxn>(),
     entry::<write_txn_markers::WriteTxnMarkers>(),
     entry::<txn_offset_commit::TxnOffsetCommit>(),
+    entry::<describe_acls::DescribeAcls>(),
+    entry::<create_acls::CreateAcls>(),
+    entry::<delete_acls::DeleteAcls>(),
     entry::<describe_configs::DescribeConfigs>(),
     entry::<alter_configs::AlterConfigs>(),
+    entry::<alter_replica_log_dirs::AlterReplicaLogDirs>(),
+    entry::<describe_log_dirs::DescribeLogDirs>(),
     entry::<create_partitions::CreatePartitions>(),
+    entry::<create_delegation_token::CreateDelegationToken>(),
+    entry::<renew_delegation_token::RenewDelegationToken>(),
+    entry::<expire_delegation_token::ExpireDelegationToken>(),
+    entry::<describe_delegation_token::DescribeDelegationToken>(),
     entry::<delete_groups::DeleteGroups>(),
+    entry::<elect_leaders::ElectLeaders>(),
     entry::<incremental_alter_configs::IncrementalAlterConfigs>(),
+    entry::<alter_partition_reassignments::AlterPartitionReassignments>(),
     entry::<list_partition_reassignments::ListPartitionReassignments>(),
     entry::<offset_delete::OffsetDelete>(),
+    entry::<describe_client_quotas::DescribeClientQuotas>(),
+    entry::<alter_client_quotas::AlterClientQuotas>(),
+    entry::<describe_user_scram_credentials::DescribeUserScramCredentials>(),
+    entry::<alter_user_scram_credentials::AlterUserScramCredentials>(),
+    entry::<describe_quorum::DescribeQuorum>(),
     entry::<describe_cluster::DescribeCluster>(),
     entry::<describe_producers::DescribeProducers>(),
+    entry::<unregister_broker::UnregisterBroker>(),
     entry::<describe_transactions::DescribeTransactions>(),
     entry::<list_transactions::ListTransactions>(),
     entry::<list_config_resources::ListConfigResources>(),
     entry::<describe_topic_partitions::DescribeTopicPartitions>(),
+    entry::<add_raft_voter::AddRaftVoter>(),
+    entry::<remove_raft_voter::RemoveRaftVoter>(),
 ];
 
 const fn entry<A: Api>() -> Entry {
@@ -190,7 +231,7 @@ pub(crate) async fn serve(envelope: Envelope, body: Decoder) -> Outcome {
 
 async fn run<A: Api>(envelope: Envelope, mut body: Decoder) -> Outcome {
     let Envelope { node, header, peer, local } = envelope;
-    let version = header.api_version;
+    let (version, size) = (header.api_version, body.remaining());
     let request = match A::Request::decode(&mut body, version) {
         Ok(request) => request,
         Err(error) => return Outcome::Close(format!("{} version {version}: {error}", header.api_key.name())),
@@ -200,12 +241,15 @@ async fn run<A: Api>(envelope: Envelope, mut body: Decoder) -> Outcome {
         plan = node.faults.plan(header.api_key.0, header.client_id.as_deref(), &A::targets(&node, &request));
     }
     let call = Call { node, version, client_id: header.client_id, peer, local, plan };
-    let reply = match interrupted::<A>(&call, request).await {
+    let limited = call.node.quotas.armed();
+    let (reply, busy) = throttle::timed(limited, interrupted::<A>(&call, request)).await;
+    let reply = match reply {
         Ok(reply) => reply,
         Err(Cut::Silence) => return Outcome::Silence,
         Err(Cut::Close) => return Outcome::Close("a fault rule closes the connection".into()),
     };
     match reply {
+        reply if limited => throttle::answer::<A>(&call, header.correlation_id, size, busy, reply),
         Reply::None => Outcome::Nothing,
         Reply::Close(reason) => Outcome::Close(reason),
         Reply::With(response) => encode::<A>(version, header.correlation_id, &response),

@@ -74,6 +74,8 @@ const POLICIES: Kind = Kind::ListOf(&["compact", "delete"]);
 /// What this broker acts on, and the defaults of topics.
 #[rustfmt::skip]
 pub(crate) const TABLE: &[BrokerProperty] = &[
+    b("advertised.listeners", Kind::List, "", ReadOnly, None,
+        "What clients are told to connect to, by name of the listener: NAME://host:port."),
     b("auto.create.topics.enable", Kind::Boolean, "", ReadOnly, option!(auto_create_topics),
         "Create a topic when a client that allows it asks for its metadata."),
     b("broker.id", Kind::int(0), "", ReadOnly, option!(node_id), "The older name of node.id."),
@@ -89,12 +91,19 @@ pub(crate) const TABLE: &[BrokerProperty] = &[
         "Copies of a partition. There is one broker, and so one copy."),
     b("delete.topic.enable", Kind::Boolean, "true", ReadOnly, None,
         "Delete topics when a client asks for it; otherwise it is refused."),
+    b("dohle.allow.non.loopback", Kind::Boolean, "", ReadOnly, option!(allow_non_loopback),
+        "Listen on addresses that other machines reach, though there is no authentication. Not one of Kafka's."),
     b("group.initial.rebalance.delay.ms", Kind::int(0), "", ReadOnly, option!(group_initial_rebalance_delay_ms),
         "Milliseconds the first rebalance of an empty group waits for more members. Apache Kafka: 3000."),
     b("group.max.session.timeout.ms", Kind::int(1), "", ReadOnly, option!(group_max_session_timeout_ms),
         "Largest session timeout a member of a classic group may ask for."),
     b("group.min.session.timeout.ms", Kind::int(1), "", ReadOnly, option!(group_min_session_timeout_ms),
         "Smallest session timeout a member of a classic group may ask for. Apache Kafka: 6000."),
+    b("listener.security.protocol.map", Kind::List,
+        "PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL", ReadOnly, None,
+        "The protocol of each listener; only PLAINTEXT is served yet."),
+    b("listeners", Kind::List, "", ReadOnly, None,
+        "Where to listen: NAME://host:port, an IPv6 address in brackets; without a host on localhost."),
     b("log.cleaner.delete.retention.ms", Kind::long(0), "86400000", ClusterWide, None,
         "Milliseconds that the tombstones of a compacted topic are kept."),
     b("log.cleaner.max.compaction.lag.ms", Kind::long(1), LONGEST, ClusterWide, None,
@@ -180,7 +189,7 @@ pub(crate) fn find(name: &str) -> Option<&'static BrokerProperty> {
 
 /// Sets a property of the broker; an error is a sentence.
 pub(crate) fn set(options: &mut BrokerOptions, name: &str, value: &str) -> Result<(), String> {
-    let of = find(name).ok_or_else(|| format!("Unknown broker config name: {name}"))?;
+    let of = find(name).ok_or_else(|| super::file::unknown(name))?;
     of.property.check(value)?;
     match of.field {
         None => drop(options.properties.insert(name.into(), value.trim().into())),

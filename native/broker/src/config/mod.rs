@@ -3,11 +3,14 @@
 
 pub(crate) mod broker;
 pub(crate) mod dynamic;
+pub(crate) mod file;
 pub(crate) mod groups;
 mod known;
+mod properties;
 mod reference;
 pub(crate) mod topic;
 
+pub use file::PropertiesError;
 pub use reference::configuration_reference;
 pub(crate) use topic::TopicConfig;
 

@@ -1,12 +1,15 @@
 //! The embedded broker as a client on a socket sees it. Raw frames, made by the protocol crate; no client of ours.
 #![allow(clippy::disallowed_types, reason = "these clients live outside the simulation")]
 
+mod admin;
 mod configs;
 mod faults;
 mod fetch;
 mod garbage;
 mod groups;
+mod listeners;
 mod produce;
+mod quotas;
 mod support;
 mod topics;
 mod transactions;

@@ -1,0 +1,30 @@
+//! UnregisterBroker (key 64): forgets a broker that is gone.
+//!
+//! Behaviour: no broker but this one was ever registered, and this one is not gone; Kafka would forget it all the same, and
+//! have none. Versions: 0.
+
+use dohle_protocol::{
+    ErrorCode,
+    messages::{UnregisterBrokerRequest, UnregisterBrokerResponse},
+};
+
+use super::{Api, Call, Reply};
+
+pub(super) struct UnregisterBroker;
+
+impl Api for UnregisterBroker {
+    type Request = UnregisterBrokerRequest;
+    const VERSIONS: (i16, i16) = (0, 0);
+
+    async fn handle(_: &Call, request: UnregisterBrokerRequest) -> Reply<Self> {
+        let error_message = Some(format!("Broker ID {} is not currently registered", request.broker_id));
+        Reply::With(UnregisterBrokerResponse {
+            error_message,
+            ..Self::refuse(&request, ErrorCode::BROKER_ID_NOT_REGISTERED)
+        })
+    }
+
+    fn refuse(_: &UnregisterBrokerRequest, code: ErrorCode) -> UnregisterBrokerResponse {
+        UnregisterBrokerResponse { error_code: code.0, error_message: None, ..Default::default() }
+    }
+}

@@ -1,0 +1,147 @@
+//! The embedded broker as a command: `dohle-broker -c server.properties`. `npx dohle broker` takes the same arguments.
+
+use std::process::ExitCode;
+
+use dohle_broker::{Broker, BrokerOptions, stderr_log};
+use tracing::Level;
+
+const HELP: &str = "\
+A Kafka-compatible broker of one node, in memory. What it holds is gone when it stops.
+
+usage: dohle-broker [options]
+
+  -c, --config FILE         settings in the form of Kafka's server.properties
+  -p, --port PORT           port to listen on (default: 9092; 0 takes a free one)
+      --override KEY=VALUE  one setting; goes before the file's; may be repeated
+      --allow-non-loopback  listen where other machines can reach it, without authentication
+  -v, -vv                   log what happens, or every detail, to standard error
+  -h, --help                this text
+      --version             the version
+
+The first line on standard output is the address, once it can be connected to.
+SIGINT (Ctrl-C) and SIGTERM stop it.
+";
+
+/// What the arguments ask for.
+#[derive(Debug, Default)]
+struct Command {
+    config: Option<String>,
+    port: Option<String>,
+    overrides: Vec<(String, String)>,
+    allow_non_loopback: bool,
+    verbosity: u8,
+}
+
+enum Asked {
+    Run(Command),
+    Print(String),
+}
+
+fn main() -> ExitCode {
+    match parse(std::env::args().skip(1)) {
+        Ok(Asked::Print(text)) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Ok(Asked::Run(command)) => match run(&command) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => fail(&why, 1),
+        },
+        Err(why) => fail(&format!("{why}\nTry dohle-broker --help."), 2),
+    }
+}
+
+fn fail(why: &str, code: u8) -> ExitCode {
+    eprintln!("dohle-broker: {why}");
+    ExitCode::from(code)
+}
+
+fn parse(arguments: impl Iterator<Item = String>) -> Result<Asked, String> {
+    let mut command = Command::default();
+    let mut arguments = arguments.peekable();
+    while let Some(argument) = arguments.next() {
+        let (name, given) = match argument.split_once('=') {
+            Some((name, value)) if name.starts_with("--") => (name.to_string(), Some(value.to_string())),
+            _ => (argument, None),
+        };
+        let has_value = given.is_some();
+        let mut value = || given.clone().or_else(|| arguments.next()).ok_or(format!("{name} needs a value"));
+        match name.as_str() {
+            "-c" | "--config" => command.config = Some(value()?),
+            "-p" | "--port" => command.port = Some(value()?),
+            "--override" => {
+                let pair = value()?;
+                let (key, value) = pair.split_once('=').ok_or(format!("--override {pair}: it must be KEY=VALUE"))?;
+                command.overrides.push((key.trim().into(), value.trim().into()));
+            }
+            _ if has_value => return Err(format!("{name} is unknown, or takes no value")),
+            "--allow-non-loopback" => command.allow_non_loopback = true,
+            "-v" | "-vv" => command.verbosity += name.len() as u8 - 1,
+            "-h" | "--help" => return Ok(Asked::Print(HELP.into())),
+            "--version" => return Ok(Asked::Print(format!("dohle-broker {}\n", env!("CARGO_PKG_VERSION")))),
+            _ => return Err(format!("{name} is unknown")),
+        }
+    }
+    Ok(Asked::Run(command))
+}
+
+fn run(command: &Command) -> Result<(), String> {
+    let level = match command.verbosity {
+        0 => Level::WARN,
+        1 => Level::INFO,
+        _ => Level::DEBUG,
+    };
+    tracing::subscriber::set_global_default(stderr_log(level)).map_err(|error| error.to_string())?;
+    let mut options = BrokerOptions::new();
+    options.port = 9092;
+    options.allow_non_loopback = command.allow_non_loopback;
+    if let Some(path) = &command.config {
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+        let wrong = |error: dohle_broker::PropertiesError| {
+            let lines = error.0.iter().map(|(line, why)| format!("{path}:{line}: {why}"));
+            lines.collect::<Vec<_>>().join("\n")
+        };
+        for notice in options.read_properties(&text).map_err(wrong)? {
+            tracing::info!("{path}: {notice}");
+        }
+    }
+    for (key, value) in &command.overrides {
+        options.set(key, value).map_err(|why| format!("--override {key}: {why}"))?;
+    }
+    if let Some(port) = &command.port {
+        options.port = port.parse().map_err(|_| format!("--port {port}: it must be 0 to 65535"))?;
+        options.properties.remove("listeners");
+    }
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| error.to_string())?;
+    runtime.block_on(serve(options)).map_err(|error| error.to_string())
+}
+
+async fn serve(options: BrokerOptions) -> Result<(), Box<dyn std::error::Error>> {
+    let asked_to_stop = stop_signal()?;
+    let broker = Broker::start_default(options).await?;
+    println!("{}", broker.address());
+    asked_to_stop.await;
+    broker.stop().await;
+    Ok(())
+}
+
+/// Ends with SIGINT or SIGTERM. Listens from here on: a signal that comes while the broker starts is not lost.
+#[cfg(unix)]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
+}

@@ -1,0 +1,112 @@
+//! The command `dohle-broker`: arguments, files, signals.
+#![cfg(feature = "command")]
+#![allow(clippy::disallowed_types, reason = "a process and its clients, outside the simulation")]
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    process::{Child, Command, Output, Stdio},
+};
+
+#[path = "broker/support.rs"]
+#[allow(dead_code, reason = "of what all tests share, few is needed here")]
+mod support;
+
+use support::*;
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dohle-broker"));
+    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn output(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A file that goes with the test.
+struct File(std::path::PathBuf);
+
+impl File {
+    fn new(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("dohle-{}-{name}", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Starts it and waits for its address.
+fn started(arguments: &[&str]) -> (Child, String) {
+    let mut child = command(arguments).spawn().unwrap();
+    let mut address = String::new();
+    let mut lines = BufReader::new(child.stdout.as_mut().unwrap());
+    lines.read_line(&mut address).unwrap();
+    (child, address.trim().to_string())
+}
+
+fn kill(child: &Child, signal: &str) {
+    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+}
+
+#[tokio::test]
+async fn it_serves_what_its_file_says_and_stops_cleanly_at_both_signals() {
+    let file = File::new("good.properties", "listeners=PLAINTEXT://127.0.0.1:0\nnum.partitions=3\nnum.io.threads=2\n");
+    for signal in ["-INT", "-TERM"] {
+        let arguments =
+            ["-c", file.path(), "-v", "--override", "num.partitions=5", "--override=message.max.bytes=1000"];
+        let (mut child, address) = started(&arguments);
+        let mut connection = Connection::at(&address).await;
+        assert_eq!(connection.metadata("made").await.1, 5);
+        assert_eq!(connection.produce("made", 0, batch(["a", "b"])).await.error_code, 0);
+        assert_eq!(offsets(connection.fetch("made", 0, 0).await.records), [0, 1]);
+        assert_eq!(connection.produce("made", 0, batch(["x".repeat(2000)])).await.error_code, 10);
+        kill(&child, signal);
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{signal}");
+        let mut log = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        assert!(log.contains(" INFO ") && log.contains("line 3: num.io.threads has no effect here"), "{log}");
+        assert!(connection.frame().await.is_none(), "the connection was closed");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_told_and_not_started() {
+    let file = File::new("bad.properties", "num.partitions=3\n# comment\nnum.partition=3\nlog.retention.ms=soon\n");
+    let bad = output(&["-c", file.path()]);
+    let said = text(&bad.stderr);
+    assert_eq!((bad.status.code(), text(&bad.stdout)), (Some(1), String::new()));
+    assert!(said.contains(":3: Unknown broker config name: num.partition; did you mean num.partitions?"), "{said}");
+    assert!(said.contains(":4: Invalid value soon for configuration log.retention.ms"), "{said}");
+    for (arguments, code, why) in [
+        (&["--prot", "1"][..], 2, "--prot is unknown"),
+        (&["--port"], 2, "--port needs a value"),
+        (&["--port", "x"], 1, "--port x: it must be 0 to 65535"),
+        (&["--override", "a"], 2, "--override a: it must be KEY=VALUE"),
+        (&["--override", "ssl.keystore.location=x"], 1, "not served yet"),
+        (&["-c", "/nowhere/at.all"], 1, "/nowhere/at.all: "),
+    ] {
+        let refused = output(arguments);
+        let said = text(&refused.stderr);
+        assert!(refused.status.code() == Some(code) && said.contains(why), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn help_and_version_are_printed() {
+    let help = output(&["--help"]);
+    assert!(help.status.success() && text(&help.stdout).contains("--override KEY=VALUE"));
+    assert_eq!(text(&output(&["--version"]).stdout), concat!("dohle-broker ", env!("CARGO_PKG_VERSION"), "\n"));
+}
