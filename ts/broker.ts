@@ -32,7 +32,12 @@ export class Fault {
     return this.#environment.invoke(this.#broker, 'broker.faultHits', { id: this.#id })
   }
 
-  /** Ends it; false when it had been removed before. */
+  /** Lets go the requests that it holds, and tells how many; it holds what it matches after. */
+  release(): number {
+    return this.#environment.invoke(this.#broker, 'broker.releaseFault', { id: this.#id })
+  }
+
+  /** Ends it and lets go what it holds; false when it had been removed before. */
   remove(): boolean {
     return this.#environment.invoke(this.#broker, 'broker.removeFault', { id: this.#id })
   }
@@ -62,7 +67,7 @@ export class Faults {
     return new Fault(this.#environment, this.#broker, this.#environment.invoke(this.#broker, 'broker.addFault', rule))
   }
 
-  /** Removes all rules. */
+  /** Removes all rules and lets go what they hold. */
   clear(): void {
     this.#environment.invoke(this.#broker, 'broker.clearFaults', {})
   }

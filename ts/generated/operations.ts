@@ -241,6 +241,8 @@ export interface BrokerAddFault {
    * @defaultValue 1
    */
   count?: number | null | undefined
+  /** Requests to the node with this id. */
+  node?: number | null | undefined
   /**
    * The first matching request that the rule acts on, counted from 1.
    * @defaultValue 1
@@ -248,11 +250,18 @@ export interface BrokerAddFault {
   nth?: number | null | undefined
   /** Requests that name this partition; an error is then given to that partition only. */
   partition?: number | null | undefined
+  /**
+   * How probable it is that it acts on a match that `nth` and `count` let it act on. The broker's `faultSeed` chooses: the same matches in every run.
+   * @defaultValue 1
+   */
+  probability?: number | null | undefined
   /** Requests that name this topic; an error is then given to that topic only. */
   topic?: string | null | undefined
+  /** Requests of this version of their API. */
+  version?: number | null | undefined
 }
 
-/** Removes all fault rules. */
+/** Removes all fault rules and lets go what they hold. */
 export type BrokerClearFaults = Record<string, never>
 
 /** A broker of the cluster. */
@@ -285,7 +294,13 @@ export interface BrokerLogDirs {
   logDirs: LogDir[]
 }
 
-/** Removes a fault rule; false when it is not there. */
+/** Lets go the requests that a fault rule holds, and tells how many; it holds what it matches after. */
+export interface BrokerReleaseFault {
+  /** The rule's id. */
+  id: number
+}
+
+/** Removes a fault rule and lets go what it holds; false when it is not there. */
 export interface BrokerRemoveFault {
   /** The rule's id. */
   id: number
@@ -318,6 +333,11 @@ export interface BrokerStart {
    * @defaultValue a random one
    */
   clusterId?: string | null | undefined
+  /**
+   * Decides which requests fault rules with a `probability` act on.
+   * @defaultValue 0, so that they are the same in every run
+   */
+  faultSeed?: number | null | undefined
   /**
    * Milliseconds that the first rebalance of an empty group waits for more members.
    * @defaultValue 0
@@ -1129,6 +1149,37 @@ export type FaultAction =
       /** Before or after the request is applied. */
       when: FaultWhen
     }
+  /** Holds the request (before) or its answer (after) until the rule's release or removal. */
+  | {
+      /** Which of them this is. */
+      kind: 'hold'
+      /** Before or after the request is applied. */
+      when: FaultWhen
+    }
+  /** Sends only the first bytes of the answer, then closes the connection. The request takes effect. */
+  | {
+      /** How many bytes of the answer are sent, its four bytes of length included. */
+      bytes: number
+      /** Which of them this is. */
+      kind: 'truncate'
+    }
+  /** Changes one byte of the answer. The request takes effect. */
+  | {
+      /**
+       * Which byte, counted from the answer's length, so that 4 is the first of the correlation id.
+       * @defaultValue one of the records that a Fetch answers, so that their CRC is wrong; in other answers one of the body
+       */
+      at?: number | null | undefined
+      /** Which of them this is. */
+      kind: 'corrupt'
+    }
+  /** Asks the client to pause, and reads nothing more of this connection for that time (KIP-219). */
+  | {
+      /** Which of them this is. */
+      kind: 'throttle'
+      /** How long, in milliseconds. */
+      ms: number
+    }
 
 /** An API by Kafka's name or number. */
 export type FaultApi =
@@ -1214,6 +1265,8 @@ export type FaultCode =
 export interface FaultHits {
   /** Requests that the rule acted on. */
   fired: number
+  /** Requests that the rule holds now. */
+  held: number
   /** Requests that matched. */
   matched: number
 }
@@ -2666,6 +2719,7 @@ export interface Operations {
   'environment.startBroker': { request: BrokerStart; response: RunningBroker }
   'broker.stop': { request: BrokerStop; response: void }
   'broker.addFault': { request: BrokerAddFault; response: number }
+  'broker.releaseFault': { request: BrokerReleaseFault; response: number }
   'broker.removeFault': { request: BrokerRemoveFault; response: boolean }
   'broker.clearFaults': { request: BrokerClearFaults; response: void }
   'broker.faultHits': { request: BrokerFaultHits; response: FaultHits }
@@ -2807,6 +2861,22 @@ const encodeFaultAction = variants({
     kind: oneOf('close'),
     when: encodeFaultWhen,
   }),
+  hold: exact({
+    kind: oneOf('hold'),
+    when: encodeFaultWhen,
+  }),
+  truncate: exact({
+    bytes: whole(0, 4294967295),
+    kind: oneOf('truncate'),
+  }),
+  corrupt: exact({
+    at: maybe(whole(0, 4294967295)),
+    kind: oneOf('corrupt'),
+  }),
+  throttle: exact({
+    kind: oneOf('throttle'),
+    ms: whole(0, 4294967295),
+  }),
 })
 const encodeFaultApi = named(-32768, 32767)
 const encodeBrokerAddFault = exact({
@@ -2814,12 +2884,18 @@ const encodeBrokerAddFault = exact({
   api: maybe(encodeFaultApi),
   clientId: maybe(text),
   count: maybe(whole(0, 4294967295)),
+  node: maybe(whole(0, 2147483647)),
   nth: maybe(whole(1, 4294967295)),
   partition: maybe(whole(0, 2147483647)),
+  probability: maybe(double),
   topic: maybe(text),
+  version: maybe(whole(0, 32767)),
 })
 const encodeBrokerClearFaults = object({})
 const encodeBrokerFaultHits = object({
+  id: int64,
+})
+const encodeBrokerReleaseFault = object({
   id: int64,
 })
 const encodeBrokerRemoveFault = object({
@@ -2831,6 +2907,7 @@ const encodeBrokerStart = exact({
   allowNonLoopback: maybe(flag),
   autoCreateTopics: maybe(flag),
   clusterId: maybe(text),
+  faultSeed: maybe(whole(0, 4294967295)),
   groupInitialRebalanceDelayMs: maybe(whole(0, 4294967295)),
   host: maybe(text),
   maxMessageBytes: maybe(whole(1, 2147483647)),
@@ -3306,7 +3383,7 @@ function decodeDeletedRecords(wire: unknown): DeletedRecords {
 
 function decodeFaultHits(wire: unknown): FaultHits {
   const value = wire as Wire<FaultHits>
-  return { ...value, fired: decodeInt64(value.fired), matched: decodeInt64(value.matched) } as never
+  return { ...value, fired: decodeInt64(value.fired), held: decodeInt64(value.held), matched: decodeInt64(value.matched) } as never
 }
 
 function decodeFeatures(wire: unknown): Features {
@@ -3776,6 +3853,10 @@ export const codecs: { readonly [Name in OperationName]: Codec<Name> } = {
   },
   'broker.addFault': {
     encode: encoding(encodeBrokerAddFault),
+    decode: text => decodeInt64(JSON.parse(text)),
+  },
+  'broker.releaseFault': {
+    encode: encoding(encodeBrokerReleaseFault),
     decode: text => decodeInt64(JSON.parse(text)),
   },
   'broker.removeFault': {

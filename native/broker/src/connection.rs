@@ -76,6 +76,10 @@ async fn run(node: Arc<Node>, accepted: Accepted) -> Result<(), End> {
         };
         match outcome {
             Outcome::Reply(segments) => write(&mut *stream, segments).await?,
+            Outcome::Last(segments) => {
+                write(&mut *stream, segments).await?;
+                return Err(End::Closed("a fault rule cut the answer".into()));
+            }
             Outcome::Nothing | Outcome::Muted(..) => {}
             Outcome::Silence => return silence(&mut *stream).await,
             Outcome::Close(reason) => return Err(End::Closed(reason)),

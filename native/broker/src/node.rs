@@ -58,7 +58,7 @@ impl Node {
             groups: Groups::default(),
             transactions: Transactions::default(),
             sessions: Sessions::default(),
-            faults: Faults::default(),
+            faults: Faults::new(options.fault_seed),
             acls: Acls::default(),
             users: Users::default(),
             quotas: Quotas::new(&options),

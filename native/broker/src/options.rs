@@ -49,6 +49,8 @@ pub struct BrokerOptions {
     pub transaction_version: i16,
     /// Open connections at the same time; more are closed at once. Default 10,000.
     pub max_connections: usize,
+    /// Decides which requests fault rules with a probability act on. Default 0: the same in every run.
+    pub fault_seed: u64,
     /// The node's id (`node.id`). Default 1.
     pub node_id: i32,
     /// The cluster's id. Default `None`: a random one.
@@ -78,6 +80,7 @@ impl Default for BrokerOptions {
             transaction_max_timeout_ms: 900_000,
             transaction_version: 2,
             max_connections: 10_000,
+            fault_seed: 0,
             node_id: 1,
             cluster_id: None,
             properties: BTreeMap::new(),

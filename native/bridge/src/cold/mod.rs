@@ -27,6 +27,8 @@ pub mod consumer;
 pub mod consumer_offsets;
 pub mod environment;
 #[cfg(feature = "broker")]
+pub mod faults;
+#[cfg(feature = "broker")]
 pub mod names;
 pub mod partition;
 pub mod producer;
@@ -228,13 +230,15 @@ pub const OPERATIONS: &[Row] = &[
     #[cfg(feature = "broker")]
     Row::later::<broker::Stop>(),
     #[cfg(feature = "broker")]
-    Row::now::<broker::AddFault>(),
+    Row::now::<faults::AddFault>(),
     #[cfg(feature = "broker")]
-    Row::now::<broker::RemoveFault>(),
+    Row::now::<faults::ReleaseFault>(),
     #[cfg(feature = "broker")]
-    Row::now::<broker::ClearFaults>(),
+    Row::now::<faults::RemoveFault>(),
     #[cfg(feature = "broker")]
-    Row::now::<broker::FaultHits>(),
+    Row::now::<faults::ClearFaults>(),
+    #[cfg(feature = "broker")]
+    Row::now::<faults::FaultHits>(),
     Row::later::<testing::Echo>(),
     Row::later::<testing::Ask>(),
     Row::later::<testing::Fail>(),

@@ -24,6 +24,7 @@ use tokio::{
 
 use super::{Api, Call, Reply};
 use crate::{
+    faults::Damage,
     log::{Aborted, Isolation, LEADER_EPOCH, Slice, Waiter},
     node::Node,
     sessions::{Context, Key, Tell, Told, TopicKey, Want},
@@ -55,6 +56,11 @@ impl Api for Fetch {
     fn refuse(request: &FetchRequest, code: ErrorCode) -> FetchResponse {
         let session_id = request.session_id;
         FetchResponse { error_code: code.0, session_id, ..Default::default() }
+    }
+
+    fn corrupt(response: &mut FetchResponse, damage: &mut Damage) {
+        let mut records = response.responses.iter_mut().flat_map(|topic| &mut topic.partitions);
+        records.any(|part| part.records.as_mut().is_some_and(|records| damage.records(records)));
     }
 
     fn targets(node: &Node, request: &FetchRequest) -> Vec<(String, i32)> {

@@ -65,7 +65,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use dohle_protocol::{ApiKey, Decoder, ErrorCode, Message, Request, Segments, frame, frame::RequestHeader};
 
 use crate::{
-    faults::{Cut, Plan, When},
+    faults::{Asked, Cut, Damage, Plan, When},
     node::Node,
     world::BoxFuture,
 };
@@ -95,6 +95,9 @@ pub(crate) trait Api: Send + 'static {
     fn targets(_node: &Node, _request: &Self::Request) -> Vec<(String, i32)> {
         Vec::new()
     }
+
+    /// Where a fault rule corrupts an answer best; without it, a byte of the encoded answer is changed.
+    fn corrupt(_response: &mut ResponseOf<Self>, _damage: &mut Damage) {}
 }
 
 /// The response type of an API.
@@ -130,8 +133,10 @@ pub(crate) struct Call {
 /// What the connection does next.
 pub(crate) enum Outcome {
     Reply(Segments),
-    /// This, and then it reads nothing for so long (KIP-219): a quota was exceeded.
+    /// This, and then it reads nothing for so long (KIP-219): a quota was exceeded, or a fault rule says so.
     Muted(Box<Outcome>, Duration),
+    /// Send this much of an answer, then close.
+    Last(Segments),
     Nothing,
     Silence,
     Close(String),
@@ -238,7 +243,13 @@ async fn run<A: Api>(envelope: Envelope, mut body: Decoder) -> Outcome {
     };
     let mut plan = Plan::default();
     if node.faults.armed() {
-        plan = node.faults.plan(header.api_key.0, header.client_id.as_deref(), &A::targets(&node, &request));
+        plan = node.faults.plan(&Asked {
+            api: header.api_key.0,
+            version,
+            node: node.options.node_id,
+            client_id: header.client_id.as_deref(),
+            targets: &A::targets(&node, &request),
+        });
     }
     let call = Call { node, version, client_id: header.client_id, peer, local, plan };
     let limited = call.node.quotas.armed();
@@ -248,23 +259,13 @@ async fn run<A: Api>(envelope: Envelope, mut body: Decoder) -> Outcome {
         Err(Cut::Silence) => return Outcome::Silence,
         Err(Cut::Close) => return Outcome::Close("a fault rule closes the connection".into()),
     };
-    match reply {
-        reply if limited => throttle::answer::<A>(&call, header.correlation_id, size, busy, reply),
-        Reply::None => Outcome::Nothing,
-        Reply::Close(reason) => Outcome::Close(reason),
-        Reply::With(response) => encode::<A>(version, header.correlation_id, &response),
-    }
+    throttle::answer(call, header.correlation_id, reply, throttle::Used { limited, size, busy })
 }
 
 /// `handle`, with what the fault rules do around it.
 async fn interrupted<A: Api>(call: &Call, request: A::Request) -> Result<Reply<A>, Cut> {
     let plan = &call.plan;
-    if !plan.delay_before.is_zero() {
-        tokio::time::sleep(plan.delay_before).await;
-    }
-    if let Some(cut) = plan.cut_before {
-        return Err(cut);
-    }
+    plan.before().await?;
     let reply = match (plan.whole(When::Before), plan.whole(When::After)) {
         (None, None) => A::handle(call, request).await,
         (before, after) => {
@@ -280,17 +281,13 @@ async fn interrupted<A: Api>(call: &Call, request: A::Request) -> Result<Reply<A
             refusal
         }
     };
-    if !plan.delay_after.is_zero() {
-        tokio::time::sleep(plan.delay_after).await;
-    }
-    plan.cut_after.map_or(Ok(reply), Err)
+    plan.after().await.map(|()| reply)
 }
 
-fn encode<A: Api>(version: i16, correlation_id: i32, response: &ResponseOf<A>) -> Outcome {
-    match frame::encode_response::<A::Request>(version, correlation_id, response) {
-        Ok(segments) => Outcome::Reply(segments),
-        Err(error) => Outcome::Close(format!("{}: the answer cannot be written: {error}", A::Request::API_KEY.name())),
-    }
+fn encode<A: Api>(version: i16, correlation_id: i32, response: &ResponseOf<A>) -> Result<Segments, String> {
+    let api = A::Request::API_KEY.name();
+    frame::encode_response::<A::Request>(version, correlation_id, response)
+        .map_err(|error| format!("{api}: the answer cannot be written: {error}"))
 }
 
 #[cfg(test)]

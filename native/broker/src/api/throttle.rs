@@ -1,5 +1,6 @@
-//! Client quotas around a request: its size, that of its answer and the time it took are noted. A client that used too much
-//! is told how long to wait (KIP-219), and for as long nothing more of its connection is read.
+//! Client quotas around a request, and fault rules on its answer. The size of a request, that of its answer and the time it took
+//! are noted. A client that used too much is told how long to wait (KIP-219), and for as long nothing more of its connection
+//! is read.
 //!
 //! Behaviour: an answer to a fetch has its records, where Kafka sends an empty one first; the rate is the same.
 
@@ -25,41 +26,55 @@ pub(super) async fn timed<F: Future>(measured: bool, future: F) -> (F::Output, D
     (output, busy)
 }
 
-/// The answer to a request of `size` bytes that took `busy`, and how long its connection is left alone.
-pub(super) fn answer<A: Api>(
-    call: &Call,
-    correlation_id: i32,
-    size: usize,
-    busy: Duration,
-    reply: Reply<A>,
-) -> Outcome {
-    let client_id = call.client_id.as_deref().unwrap_or_default();
-    let quotas = &call.node.quotas;
-    let mut wait = quotas.used(Kind::Request, client_id, busy.as_secs_f64());
-    if A::Request::API_KEY == ApiKey::PRODUCE {
-        wait = wait.max(quotas.used(Kind::Produce, client_id, size as f64));
-    }
-    let outcome = match reply {
-        Reply::Close(reason) => return Outcome::Close(reason),
-        Reply::None => Outcome::Nothing,
-        Reply::With(mut response) => {
-            let mut outcome = encode::<A>(call.version, correlation_id, &response);
-            if let (ApiKey::FETCH, Outcome::Reply(segments)) = (A::Request::API_KEY, &outcome) {
-                wait = wait.max(quotas.used(Kind::Fetch, client_id, segments.total_len() as f64));
-            }
-            if !wait.is_zero() && response.set_throttle_time_ms(millis(wait)) {
-                outcome = encode::<A>(call.version, correlation_id, &response);
-            }
-            outcome
-        }
+/// What a request used.
+pub(super) struct Used {
+    /// Whether any quota is set; without one, nothing is noted.
+    pub limited: bool,
+    /// Bytes of the request.
+    pub size: usize,
+    /// The time that it ran.
+    pub busy: Duration,
+}
+
+/// The answer to a request, with what quotas and fault rules do to it.
+pub(super) fn answer<A: Api>(mut call: Call, correlation_id: i32, reply: Reply<A>, used: Used) -> Outcome {
+    let note = |kind, amount: f64| match used.limited {
+        true => call.node.quotas.used(kind, call.client_id.as_deref().unwrap_or_default(), amount),
+        false => Duration::ZERO,
     };
-    match wait.is_zero() {
-        true => outcome,
-        false => {
-            tracing::debug!(client_id, ?wait, api = A::Request::API_KEY.name(), "throttled by a quota");
-            Outcome::Muted(Box::new(outcome), wait)
-        }
+    let mut wait = note(Kind::Request, used.busy.as_secs_f64());
+    if A::Request::API_KEY == ApiKey::PRODUCE {
+        wait = wait.max(note(Kind::Produce, used.size as f64));
     }
+    let mut response = match reply {
+        Reply::Close(reason) => return Outcome::Close(reason),
+        Reply::None => return muted(&call, Outcome::Nothing, wait, A::Request::API_KEY),
+        Reply::With(response) => response,
+    };
+    if call.plan.damage.chooses() {
+        A::corrupt(&mut response, &mut call.plan.damage);
+    }
+    let mut encoded = encode::<A>(call.version, correlation_id, &response);
+    if let (ApiKey::FETCH, Ok(segments)) = (A::Request::API_KEY, &encoded) {
+        wait = wait.max(note(Kind::Fetch, segments.total_len() as f64));
+    }
+    wait = wait.max(call.plan.throttle);
+    if !wait.is_zero() && response.set_throttle_time_ms(millis(wait)) {
+        encoded = encode::<A>(call.version, correlation_id, &response);
+    }
+    match encoded.map(|segments| call.plan.damage.apply(segments)) {
+        Err(reason) => Outcome::Close(reason),
+        Ok((segments, true)) => Outcome::Last(segments),
+        Ok((segments, false)) => muted(&call, Outcome::Reply(segments), wait, A::Request::API_KEY),
+    }
+}
+
+fn muted(call: &Call, outcome: Outcome, wait: Duration, api: ApiKey) -> Outcome {
+    if wait.is_zero() {
+        return outcome;
+    }
+    tracing::debug!(client_id = call.client_id, ?wait, api = api.name(), "throttled");
+    Outcome::Muted(Box::new(outcome), wait)
 }
 
 /// At least one: what is throttled says so.

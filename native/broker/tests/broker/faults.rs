@@ -7,7 +7,7 @@ use dohle_protocol::{
     ApiKey, ErrorCode,
     messages::{HeartbeatRequest, MetadataRequest},
 };
-use tokio::time::Instant;
+use tokio::{io::AsyncReadExt, time::Instant};
 
 use crate::support::*;
 
@@ -131,4 +131,77 @@ async fn a_delay_delays_and_clear_ends_it() {
     broker.faults().clear();
     assert!(broker.faults().rules().is_empty());
     connection.ask(12, &MetadataRequest::default()).await;
+}
+
+#[tokio::test]
+async fn a_rule_holds_requests_until_it_releases_them() {
+    let broker = broker().await;
+    let mut connection = Connection::to(&broker).await;
+    connection.create_topic("t", 1, &[]).await;
+    let held = |when| broker.faults().add(Rule::new(Action::Hold { when }).api(ApiKey::PRODUCE.0));
+    for (when, appended) in [(When::Before, 0), (When::After, 2)] {
+        let rule = held(when);
+        connection.send(12, &produce_request("t", 0, batch(["a"]))).await;
+        while broker.faults().hits(rule).held == 0 {
+            tokio::task::yield_now().await;
+        }
+        let mut other = Connection::to(&broker).await;
+        assert_eq!(other.fetch("t", 0, 0).await.high_watermark, appended);
+        assert_eq!(broker.faults().release(rule), 1);
+        connection.frame().await.expect("the answer");
+        assert!(broker.faults().remove(rule));
+    }
+    // A broker that stops does not wait for who is held.
+    held(When::Before);
+    connection.send(12, &produce_request("t", 0, batch(["a"]))).await;
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_is_cut_after_some_bytes() {
+    let broker = broker().await;
+    Connection::to(&broker).await.create_topic("t", 1, &[]).await;
+    for bytes in [0, 3, 4, 9] {
+        broker.faults().add(Rule::new(Action::Truncate { bytes }).api(ApiKey::PRODUCE.0));
+        let mut connection = Connection::to(&broker).await;
+        connection.send(12, &produce_request("t", 0, batch(["a"]))).await;
+        let mut got = Vec::new();
+        connection.stream.read_to_end(&mut got).await.unwrap();
+        assert_eq!(got.len(), bytes);
+    }
+    assert_eq!(Connection::to(&broker).await.fetch("t", 0, 0).await.high_watermark, 4, "the requests took effect");
+}
+
+#[tokio::test]
+async fn a_corrupted_fetch_is_whole_but_for_its_records() {
+    let broker = broker().await;
+    let mut connection = Connection::to(&broker).await;
+    connection.create_topic("t", 1, &[]).await;
+    connection.produce("t", 0, batch(["a"])).await;
+    let good = connection.fetch("t", 0, 0).await;
+    broker.faults().add(Rule::new(Action::Corrupt { at: None }).api(ApiKey::FETCH.0));
+    let bad = connection.fetch("t", 0, 0).await;
+    let (good, mut bad) = (good, bad);
+    let (was, is) = (good.records.clone().unwrap(), bad.records.take().unwrap());
+    assert_eq!(was.len(), is.len());
+    assert_eq!(was.iter().zip(&is).filter(|(a, b)| a != b).count(), 1);
+    bad.records = Some(was.clone());
+    assert_eq!(bad, good, "nothing else");
+    assert_eq!(connection.fetch("t", 0, 0).await.records.unwrap(), was, "what is kept is as it was");
+    // The first byte of the correlation id.
+    broker.faults().add(Rule::new(Action::Corrupt { at: Some(4) }).api(ApiKey::FETCH.0));
+    let id = connection.send(12, &fetch_request("t", 0, 0)).await;
+    let frame = connection.frame().await.unwrap();
+    assert_ne!(frame[..4], id.to_be_bytes());
+}
+
+#[tokio::test]
+async fn a_throttled_client_is_told_and_not_read_from() {
+    let broker = broker().await;
+    let mut connection = Connection::to(&broker).await;
+    broker.faults().add(Rule::new(Action::Throttle { millis: 60 }).api(ApiKey::METADATA.0).version(12).node(1));
+    let start = Instant::now();
+    assert_eq!(connection.ask(12, &MetadataRequest::default()).await.throttle_time_ms, 60);
+    assert_eq!(connection.ask(12, &MetadataRequest::default()).await.throttle_time_ms, 0);
+    assert!(start.elapsed() >= Duration::from_millis(60), "the second was read late");
 }
