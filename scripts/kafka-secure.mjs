@@ -71,8 +71,11 @@ export class SecureKafka {
     this.address = kafka.address
   }
 
-  /** Starts it. `properties`: broker settings, over those that make it secure. */
-  static async start({ properties = {} } = {}) {
+  /**
+   * Starts it. `properties`: broker settings, over those that make it secure. `jwks`: a URL of the keys that tokens are signed
+   * with: there is a listener OIDC (SASL_SSL, OAUTHBEARER) then, that takes only tokens of these, for the audience `kafka`.
+   */
+  static async start({ properties = {}, jwks = '' } = {}) {
     const dir = mkdtempSync(join(tmpdir(), 'dohle-tls-'))
     const authority = await new Authority(dir).make()
     const server = await authority.issue('server', ['DNS:localhost', 'IP:127.0.0.1'])
@@ -80,10 +83,12 @@ export class SecureKafka {
     const ca = authority.read('ca.pem')
     writeFileSync(authority.path('keystore.pem'), server.key + server.cert + ca)
     const listeners = { SSL: 'SSL', MTLS: 'SSL', SASL_PLAINTEXT: 'SASL_PLAINTEXT', SASL_SSL: 'SASL_SSL' }
+    if (jwks) listeners.OIDC = 'SASL_SSL'
     const kafka = await KafkaServer.start({
       listeners,
       scram: USERS,
-      properties: { ...settings(authority), ...properties },
+      properties: { ...settings(authority), ...(jwks && validating(jwks)), ...properties },
+      jvm: jwks ? [`-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=${jwks}`] : [],
     })
     return new SecureKafka(kafka, authority, client)
   }
@@ -114,6 +119,19 @@ function settings(authority) {
     'ssl.truststore.location': authority.path('ca.pem'),
     'listener.name.mtls.ssl.client.auth': 'required',
     ...Object.fromEntries(sasl),
+  }
+}
+
+/** The settings of the listener OIDC. */
+function validating(jwks) {
+  const of = 'listener.name.oidc'
+  const handler = `${LOGIN}.oauthbearer.OAuthBearerValidatorCallbackHandler`
+  return {
+    [`${of}.sasl.enabled.mechanisms`]: 'OAUTHBEARER',
+    [`${of}.oauthbearer.sasl.jaas.config`]: `${LOGIN}.oauthbearer.OAuthBearerLoginModule required;`,
+    [`${of}.oauthbearer.sasl.server.callback.handler.class`]: handler,
+    [`${of}.oauthbearer.sasl.oauthbearer.jwks.endpoint.url`]: jwks,
+    [`${of}.oauthbearer.sasl.oauthbearer.expected.audience`]: 'kafka',
   }
 }
 

@@ -57,9 +57,9 @@ export async function jars(say = () => {}) {
 }
 
 /** The arguments of `java` that run a class (or a .java file) with Kafka's jars. */
-export function javaArgs(lib, main, args = [], heap = '256m') {
+export function javaArgs(lib, main, args = [], heap = '256m', jvm = []) {
   const logging = `-Dlog4j2.configurationFile=${join(here, 'log4j2.properties')}`
-  return [`-Xmx${heap}`, logging, '-cp', `${lib}/*`, main, ...args]
+  return [`-Xmx${heap}`, logging, ...jvm, '-cp', `${lib}/*`, main, ...args]
 }
 
 /** `count` TCP ports of the loopback interface that are free now. */
@@ -92,10 +92,12 @@ export class KafkaServer {
   /**
    * Starts a broker and returns when it answers. `dir`: data and log (default: a temporary folder, removed by `stop`);
    * `port` 0 takes a free one; `properties`: broker settings over the defaults of this file; `listeners`: more of them, as
-   * `NAME: protocol` (their addresses are in `address`); `scram`: users that are there from the beginning.
+   * `NAME: protocol` (their addresses are in `address`); `scram`: users that are there from the beginning; `jvm`: more arguments
+   * of `java`.
    */
   static async start(options = {}) {
     const { dir, port = 0, properties = {}, listeners = {}, scram = {}, heap = '512m', detached = false, say } = options
+    const { jvm = [] } = options
     const lib = await jars(say)
     for (let attempt = 1; ; attempt++) {
       const place = dir ? resolve(dir) : mkdtempSync(join(tmpdir(), 'dohle-kafka-'))
@@ -105,7 +107,7 @@ export class KafkaServer {
       server.address = Object.fromEntries(named.map(listener => [listener.name, `127.0.0.1:${listener.port}`]))
       await server.configure({ controller, properties, listeners: named, scram })
       try {
-        await server.launch({ heap })
+        await server.launch({ heap, jvm })
         return server
       } catch (error) {
         // Another process may have taken a port between the look and the bind.
@@ -213,9 +215,9 @@ export class KafkaServer {
   }
 
   /** Starts the process, and returns when it answers and knows `brokers` brokers, itself included. */
-  async launch({ heap = '512m', brokers = 1 } = {}) {
+  async launch({ heap = '512m', brokers = 1, jvm = [] } = {}) {
     const log = openSync(this.log, 'a')
-    const args = javaArgs(this.#lib, 'kafka.Kafka', [join(this.dir, 'server.properties')], heap)
+    const args = javaArgs(this.#lib, 'kafka.Kafka', [join(this.dir, 'server.properties')], heap, jvm)
     const child = spawn(javaCommand, args, { stdio: ['ignore', log, log], detached: this.#detached })
     closeSync(log)
     this.#child = child

@@ -91,7 +91,14 @@ export type {
   TopicMessage,
   TransactionOptions,
 } from './records.ts'
-export type { ClientOptions, SaslOptions, Token, TokenProvider } from './security.ts'
+export type {
+  AwsCredentials,
+  AwsCredentialsProvider,
+  ClientOptions,
+  SaslOptions,
+  Token,
+  TokenProvider,
+} from './security.ts'
 export type {
   CommitContext,
   Origin,

@@ -58,7 +58,7 @@ export class Kafka implements AsyncDisposable {
     this.#environment.listen(this.#handle, {
       client: this.#handle,
       event: text => told.event(text),
-      question: () => security.token(),
+      question: name => security.answer(name),
       poisoned: error => {
         this.#fatal = error
       },

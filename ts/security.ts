@@ -22,6 +22,24 @@ export interface Token {
  */
 export type TokenProvider = () => Token | string | Promise<Token | string>
 
+/** Who a program is to AWS: what `sasl.awsCredentials` gives, and the credential providers of AWS's SDK give too. */
+export interface AwsCredentials {
+  /** The name of the key. */
+  accessKeyId: string
+  /** The key. */
+  secretAccessKey: string
+  /** What belongs to a key that is good for some time only. */
+  sessionToken?: string | undefined
+  /** When that time is over. */
+  expiration?: Date | undefined
+}
+
+/**
+ * Gives credentials of AWS: for each login by `AWS_MSK_IAM`, and for each token by `OAUTHBEARER`. Any credential provider of AWS's SDK
+ * is one. It has `requestTimeoutMs`; when it fails or is late, what waits for a connection fails with `CALLBACK_FAILED`.
+ */
+export type AwsCredentialsProvider = () => AwsCredentials | Promise<AwsCredentials>
+
 /** The members of `sasl` in `ClientOptions`. */
 export interface SaslOptions extends Omit<TableSasl, 'token'> {
   /**
@@ -30,6 +48,12 @@ export interface SaslOptions extends Omit<TableSasl, 'token'> {
    * `sasl.oauthbearer.token`, a secret string. Source: Dohle.
    */
   token?: string | Uint8Array | TokenProvider | undefined
+  /**
+   * A function that gives credentials of AWS, for `AWS_MSK_IAM`, or for `OAUTHBEARER` towards Amazon MSK.
+   *
+   * In TypeScript only. Source: Dohle.
+   */
+  awsCredentials?: AwsCredentialsProvider | undefined
 }
 
 /** Options of `Kafka`: how to reach the cluster. */
@@ -42,6 +66,8 @@ export interface ClientOptions extends Omit<TableOptions, 'sasl'> {
    * @example
    * new Kafka({ brokers, tls: true, sasl: { mechanism: 'SCRAM-SHA-512', username: 'orders', password } })
    * new Kafka({ brokers, tls: true, sasl: { mechanism: 'OAUTHBEARER', token: async () => ({ value: await fetchToken() }) } })
+   * new Kafka({ brokers, tls: true, sasl: { mechanism: 'OAUTHBEARER', tokenEndpointUrl, clientId, clientSecret } })
+   * new Kafka({ brokers, tls: true, sasl: { mechanism: 'AWS_MSK_IAM', awsCredentials: fromNodeProviderChain() } })
    */
   sasl?: SaslOptions | undefined
 }

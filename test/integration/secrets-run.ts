@@ -2,6 +2,9 @@
  * The program of the canary test in security.test.ts: fails in every way that has to do with a secret, and prints all that a
  * program could print of it. What the test looks for in the output are the secrets in the environment variable SECRETS.
  */
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { inspect } from 'node:util'
 import { type ClientOptions, Kafka } from 'dohle'
 import { unique } from './servers.ts'
@@ -59,6 +62,31 @@ await fails('token of a function', 'SASL_PLAINTEXT', {
 })
 await fails('no token', 'SASL_PLAINTEXT', { sasl: bearer(() => ({ value: `${token} with blanks` })) })
 await fails('an odd answer', 'SASL_PLAINTEXT', { sasl: bearer(() => ({ value: token, expiresAt: token })) })
+// A service that says back what it was sent.
+const echo = createServer(async (request, response) => {
+  let body = request.headers.authorization ?? ''
+  for await (const part of request.setEncoding('utf8')) body += part
+  const decoded = Buffer.from(body.replace('Basic ', ''), 'base64').toString()
+  response.writeHead(400).end(JSON.stringify({ error: password, error_description: `${body} ${decoded} ${password}` }))
+})
+await once(echo.listen(0, '127.0.0.1'), 'listening')
+const tokenEndpointUrl = `http://127.0.0.1:${(echo.address() as AddressInfo).port}/?key=${token}`
+const endpoint = (members: object) => ({ mechanism: 'OAUTHBEARER', tokenEndpointUrl, withoutTls: true, ...members })
+const client = { clientId: 'orders', clientSecret: password }
+await fails('a service that refuses', 'SASL_PLAINTEXT', { sasl: endpoint(client) })
+await fails('a service that is not there', 'SASL_PLAINTEXT', {
+  sasl: endpoint({ ...client, tokenEndpointUrl: `http://127.0.0.1:1/?key=${token}` }),
+})
+const signing = { assertionKey: key, assertionPassphrase: passphrase, clientId: 'orders' }
+await fails('a key that does not open', 'SASL_PLAINTEXT', { sasl: endpoint(signing) })
+const aws = { awsAccessKeyId: 'AKID', awsSecretAccessKey: password, awsSessionToken: token, awsRegion: 'eu-west-1' }
+await fails('AWS, not offered', 'SASL_PLAINTEXT', { sasl: { mechanism: 'AWS_MSK_IAM', ...aws, withoutTls: true } })
+await fails('AWS, not believed', 'SASL_PLAINTEXT', { sasl: { mechanism: 'OAUTHBEARER', ...aws, withoutTls: true } })
+const odd = () => ({ accessKeyId: 'AKID', secretAccessKey: [password], sessionToken: token })
+await fails('AWS, an odd answer', 'SASL_PLAINTEXT', {
+  sasl: { mechanism: 'AWS_MSK_IAM', awsCredentials: odd, awsRegion: 'eu-west-1', withoutTls: true },
+})
+echo.close()
 await fails('SASL at a listener with TLS', 'SSL', { sasl: sasl('PLAIN') })
 await fails('SASL at a listener without', 'PLAINTEXT', { sasl: sasl('PLAIN') })
 await fails('TLS at a listener without', 'SASL_PLAINTEXT', { tls: { ca }, sasl: sasl('PLAIN') })
@@ -72,6 +100,15 @@ refused('sasl is a password', { sasl: password })
 refused('password without TLS', { sasl: { mechanism: 'PLAIN', username: 'u', password } })
 refused('a password and a token', { tls: true, sasl: { mechanism: 'OAUTHBEARER', token, password } })
 refused('a token with blanks', { tls: true, sasl: { mechanism: 'OAUTHBEARER', token: `${token} ${token}` } })
+refused('a token and a client secret', { tls: true, sasl: endpoint({ ...client, token }) })
+refused('a URL with a password', {
+  tls: true,
+  sasl: endpoint({ ...client, tokenEndpointUrl: `https://u:${password}@a/` }),
+})
+refused('a key that is none', { tls: true, sasl: endpoint({ clientId: 'c', assertionKey: password }) })
+refused('claims that are none', { tls: true, sasl: endpoint({ ...signing, assertionClaims: password }) })
+refused('half of a key of AWS', { tls: true, sasl: { mechanism: 'AWS_MSK_IAM', awsSecretAccessKey: password } })
+refused('credentials that are no function', { tls: true, sasl: { mechanism: 'AWS_MSK_IAM', awsCredentials: password } })
 refused('given twice', { sasl: { password }, 'sasl.password': password })
 refused('a JAAS configuration', { 'sasl.jaas.config': `password="${password}"` })
 refused('half a surrogate', { sasl: { mechanism: 'PLAIN', username: 'u', password: `${password}\ud800` } })

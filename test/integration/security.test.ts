@@ -180,6 +180,51 @@ test('a token that the broker does not believe is told', async () => {
   assert.doesNotMatch(error.message, /no-jwt/)
 })
 
+test('credentials of AWS come of a function, and are asked for by both mechanisms', async () => {
+  let asked = 0
+  const awsCredentials = async () => {
+    asked++
+    return { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'hunter2', expiration: new Date(Date.now() + 600_000) }
+  }
+  const aws = { awsCredentials, awsRegion: 'eu-west-1', withoutTls: true }
+  const missing = await refused(
+    { sasl: { mechanism: 'AWS_MSK_IAM', ...aws } },
+    'SASL_PLAINTEXT',
+    'UNSUPPORTED_SASL_MECHANISM',
+  )
+  assert.match(missing.message, /does not offer sasl.mechanism AWS_MSK_IAM here, but .*PLAIN/)
+  assert.ok(asked > 0)
+  asked = 0
+  await refused({ sasl: { mechanism: 'OAUTHBEARER', ...aws } }, 'SASL_PLAINTEXT', 'SASL_AUTHENTICATION_FAILED')
+  assert.ok(asked > 0)
+})
+
+test('a function of credentials that fails, or gives what are none, is told', async () => {
+  const failing = [
+    [
+      () => Promise.reject(new Error('no profile of that name')),
+      /no credentials for AWS_MSK_IAM: .*no profile of that name/,
+    ],
+    [() => ({ accessKeyId: 'a' }), /is not \{ accessKeyId, secretAccessKey/],
+    [() => 'hunter2', /a string, not credentials/],
+    [() => ({ accessKeyId: 'a', secretAccessKey: 'hunter2', expiration: new Date(0) }), /have expired/],
+  ] as const
+  for (const [awsCredentials, message] of failing) {
+    const sasl = { mechanism: 'AWS_MSK_IAM', awsCredentials, awsRegion: 'eu-west-1', withoutTls: true }
+    await using kafka = new Kafka({ brokers: server.address.SASL_PLAINTEXT!, sasl: sasl as ClientOptions['sasl'] })
+    const error = await kafka
+      .admin()
+      .listTopics()
+      .then(
+        () => assert.fail('it was let in'),
+        error => error,
+      )
+    assert.equal(error.code, 'CALLBACK_FAILED')
+    assert.match(error.message, message)
+    assert.doesNotMatch(inspect(error, { depth: 9, showHidden: true }), /hunter2/)
+  }
+})
+
 test('what is wrong with certificates is told in words that help', async () => {
   const other = await new Authority(join(dir, 'other'), 'other').make()
   const strangers = await other.issue('stranger')

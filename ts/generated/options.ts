@@ -167,18 +167,18 @@ export interface ClientOptions {
    * @defaultValue 1
    */
   ioThreads?: number | undefined
-  /** `sasl.mechanism`, `sasl.username`, `sasl.password`, `sasl.oauthbearer.token`, `sasl.oauthbearer.extensions`, `sasl.oauthbearer.token.endpoint.url`, `sasl.oauthbearer.client.credentials.client.id`, `sasl.oauthbearer.client.credentials.client.secret`, `sasl.oauthbearer.scope`, `sasl.oauthbearer.header.urlencode`, `sasl.oauthbearer.grant.type`, `sasl.oauthbearer.assertion.private.key.pem`, `sasl.oauthbearer.assertion.private.key.file`, `sasl.oauthbearer.assertion.private.key.passphrase`, `sasl.oauthbearer.assertion.algorithm`, `sasl.oauthbearer.assertion.key.id`, `sasl.oauthbearer.assertion.claim.iss`, `sasl.oauthbearer.assertion.claim.sub`, `sasl.oauthbearer.assertion.claim.aud`, `sasl.oauthbearer.assertion.claim.exp.seconds`, `sasl.oauthbearer.assertion.claims`, `sasl.oauthbearer.assertion.file`, `https.ca.pem`, `https.ca.location`, `sasl.oauthbearer.token.endpoint.without.tls`, `sasl.without.tls`. */
+  /** `sasl.mechanism`, `sasl.username`, `sasl.password`, `sasl.oauthbearer.token`, `sasl.oauthbearer.extensions`, `sasl.oauthbearer.token.endpoint.url`, `sasl.oauthbearer.client.credentials.client.id`, `sasl.oauthbearer.client.credentials.client.secret`, `sasl.oauthbearer.scope`, `sasl.oauthbearer.header.urlencode`, `sasl.oauthbearer.grant.type`, `sasl.oauthbearer.assertion.private.key.pem`, `sasl.oauthbearer.assertion.private.key.file`, `sasl.oauthbearer.assertion.private.key.passphrase`, `sasl.oauthbearer.assertion.algorithm`, `sasl.oauthbearer.assertion.key.id`, `sasl.oauthbearer.assertion.claim.iss`, `sasl.oauthbearer.assertion.claim.sub`, `sasl.oauthbearer.assertion.claim.aud`, `sasl.oauthbearer.assertion.claim.exp.seconds`, `sasl.oauthbearer.assertion.claims`, `sasl.oauthbearer.assertion.file`, `https.ca.pem`, `https.ca.location`, `sasl.oauthbearer.token.endpoint.without.tls`, `sasl.aws.region`, `sasl.aws.access.key.id`, `sasl.aws.secret.access.key`, `sasl.aws.session.token`, `sasl.without.tls`. */
   sasl?: SaslOptions | undefined
 }
 
 /** The members of `sasl` in `ClientOptions`. */
 export interface SaslOptions {
   /**
-   * How the client proves who it is. PLAIN and the SCRAM mechanisms take a user name and a password, OAUTHBEARER a token. Needed for SASL; there is no default.
+   * How the client proves who it is. PLAIN and the SCRAM mechanisms take a user name and a password, OAUTHBEARER a token, AWS_MSK_IAM credentials of AWS. Needed for SASL; there is no default.
    *
-   * `sasl.mechanism`, one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER. Source: Kafka: sasl.mechanism.
+   * `sasl.mechanism`, one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER, AWS_MSK_IAM. Source: Kafka: sasl.mechanism.
    */
-  mechanism?: 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512' | 'OAUTHBEARER' | undefined
+  mechanism?: 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512' | 'OAUTHBEARER' | 'AWS_MSK_IAM' | undefined
   /**
    * The user, for PLAIN and SCRAM.
    *
@@ -328,7 +328,31 @@ export interface SaslOptions {
    */
   tokenEndpointWithoutTls?: boolean | undefined
   /**
-   * Allows PLAIN and OAUTHBEARER on a connection without TLS, where everyone on the way can read the password or the token. Without it such a client is refused, for loopback addresses as well.
+   * The region of a cluster of Amazon MSK, such as eu-central-1. With OAUTHBEARER, tokens are signed for it. Unset: as the broker's host name says (AWS_MSK_IAM only), else AWS_REGION or AWS_DEFAULT_REGION in the environment.
+   *
+   * `sasl.aws.region`, a string. Source: Dohle.
+   */
+  awsRegion?: string | undefined
+  /**
+   * The name of a key of AWS's, for AWS_MSK_IAM, or for OAUTHBEARER towards Amazon MSK. Unset, without a function that gives credentials: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN in the environment.
+   *
+   * `sasl.aws.access.key.id`, a string. Source: Dohle.
+   */
+  awsAccessKeyId?: string | undefined
+  /**
+   * The key. It is never sent: what is sent is signed with it.
+   *
+   * `sasl.aws.secret.access.key`, a secret string. Source: Dohle.
+   */
+  awsSecretAccessKey?: string | Uint8Array | undefined
+  /**
+   * What belongs to a key that is good for some time only.
+   *
+   * `sasl.aws.session.token`, a secret string. Source: Dohle.
+   */
+  awsSessionToken?: string | Uint8Array | undefined
+  /**
+   * Allows PLAIN, OAUTHBEARER and AWS_MSK_IAM on a connection without TLS, where everyone on the way can read the password, the token or the signature. Without it such a client is refused, for loopback addresses as well.
    *
    * `sasl.without.tls`, true or false. Source: Dohle.
    * @defaultValue false

@@ -1,8 +1,8 @@
 /**
- * Options of security on their way to the engine: bytes become text, and the function that gives tokens stays here. No
- * error quotes a value: it may be a secret.
+ * Options of security on their way to the engine: bytes become text, and the functions that give tokens and credentials stay
+ * here. No error quotes a value: it may be a secret.
  */
-import type { Token, TokenProvider } from '../security.ts'
+import type { AwsCredentialsProvider, Token, TokenProvider } from '../security.ts'
 import { bagOf, reading } from './arguments.ts'
 import { invalid, kindOf } from './failure.ts'
 
@@ -12,12 +12,17 @@ const OURS = /^(ssl|sasl|tls|https)[.A-Z]/
 const TOKENS = ['sasl.token', 'sasl.oauthbearer.token']
 /** What tells the engine that there is such a function: `native/bridge/src/tokens.rs`. */
 const GIVES_TOKENS = 'gives tokens'
+/** The one that is a function only. */
+const CREDENTIALS = 'sasl.awsCredentials'
+/** What tells the engine that there is such a function: `native/bridge/src/aws.rs`. */
+const GIVES_CREDENTIALS = 'gives AWS credentials'
 
 /** See the module. */
 export class Security {
   /** The options, with text in place of bytes and without the function. */
   readonly options: Record<string, unknown> = {}
   #provider: TokenProvider | undefined
+  #credentials: AwsCredentialsProvider | undefined
 
   constructor(options: object) {
     const bag = bagOf(options)
@@ -28,10 +33,29 @@ export class Security {
       else this.options[name] = value
     }
     if (this.#provider !== undefined) this.options[GIVES_TOKENS] = true
+    if (this.#credentials !== undefined) this.options[GIVES_CREDENTIALS] = true
   }
 
-  /** Answers a question `token`. */
-  async token(): Promise<Token> {
+  /** Answers a question of the engine's. */
+  answer(name: string): Promise<unknown> {
+    return name === 'awsCredentials' ? this.#askForCredentials() : this.#askForToken()
+  }
+
+  async #askForCredentials(): Promise<unknown> {
+    if (this.#credentials === undefined) throw new Error(`there is no ${CREDENTIALS} to ask`)
+    const given: unknown = await this.#credentials()
+    if (typeof given !== 'object' || given === null)
+      throw new Error(`${CREDENTIALS} gave ${kindOf(given)}, not credentials`)
+    const { accessKeyId, secretAccessKey, sessionToken, expiration } = given as Record<string, unknown>
+    return {
+      accessKeyId,
+      secretAccessKey,
+      sessionToken,
+      expiresAt: expiration instanceof Date ? +expiration : expiration,
+    }
+  }
+
+  async #askForToken(): Promise<Token> {
     if (this.#provider === undefined) throw new Error('there is no sasl.token to ask')
     const given = await this.#provider()
     if (typeof given === 'string') return { value: given }
@@ -51,7 +75,11 @@ export class Security {
   }
 
   #set(target: Record<string, unknown>, name: string, value: unknown, path: string): void {
-    if (typeof value === 'function' && TOKENS.includes(path)) this.#provider = value as TokenProvider
+    if (path === CREDENTIALS) {
+      if (value === undefined || value === null) return
+      if (typeof value !== 'function') throw invalid(path, `is ${kindOf(value)}, not a function that gives credentials`)
+      this.#credentials = value as AwsCredentialsProvider
+    } else if (typeof value === 'function' && TOKENS.includes(path)) this.#provider = value as TokenProvider
     else target[name] = value instanceof Uint8Array ? textOf(value, path) : value
   }
 }

@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
+use dohle_client::security::Sources;
 use dohle_client::world::{Socket, SocketOptions};
 use dohle_client::{Client, ClientOptions, Error, TokioWorld, World};
 use futures_util::future::BoxFuture;
@@ -18,7 +19,7 @@ use crate::failure::Failure;
 use crate::handles::Handle;
 use crate::logs::Logs;
 use crate::queue::{Entry, Kind};
-use crate::{runtime, tokens};
+use crate::{aws, runtime, tokens};
 
 /// A client and what became of its tasks.
 pub struct ClientResource {
@@ -32,7 +33,10 @@ pub struct ClientResource {
 impl ClientResource {
     pub(crate) fn new(mut options: Map<String, Value>, environment: &Environment) -> Result<Arc<Self>, Failure> {
         let handle = Arc::new(OnceLock::new());
-        let tokens = tokens::taken_out_of(&mut options, environment.questions(), &handle)?;
+        let sources = Sources {
+            tokens: tokens::taken_out_of(&mut options, environment.questions(), &handle)?,
+            credentials: aws::taken_out_of(&mut options, environment.questions(), &handle)?,
+        };
         let options = ClientOptions::parse(&options).map_err(Error::from)?;
         let runtime = runtime::start(usize::try_from(options.io_threads).unwrap_or(1));
         let _guard = runtime.enter();
@@ -40,7 +44,7 @@ impl ClientResource {
         let poison = Arc::new(Poison::new(queue.clone()));
         let logs = Logs::dispatch(queue.clone(), handle.clone(), options.log_level);
         let world = CaughtWorld { world: TokioWorld::new(runtime.clone()), poison: poison.clone(), logs };
-        let client = Client::with_tokens(Arc::new(world), options, tokens)?;
+        let client = Client::with_sources(Arc::new(world), options, sources)?;
         let (told, of) = (queue, handle.clone());
         client.on_statistics(move |statistics| {
             let text = json!({ "name": "statistics", "statistics": statistics }).to_string();

@@ -11,6 +11,7 @@
 
 pub mod arena;
 pub(crate) mod assignors;
+pub(crate) mod aws;
 pub mod client;
 pub mod cold;
 pub mod consumer;

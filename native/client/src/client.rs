@@ -16,8 +16,7 @@ use crate::generated::options::ClientOptions;
 use crate::metadata::Metadata;
 use crate::net::{BrokerOverview, Connection, Endpoint, Lane, Pool};
 use crate::partition::Lanes;
-use crate::security::Security;
-use crate::security::token::TokenSource;
+use crate::security::{Security, Sources};
 use crate::statistics::{Instance, Reader, Registry, Statistics};
 use crate::world::World;
 use coordinators::Coordinators;
@@ -57,17 +56,13 @@ struct Kernel {
 impl Client {
     /// Checks the options. Nothing is connected yet.
     pub fn new(world: Arc<dyn World>, options: ClientOptions) -> Result<Self> {
-        Self::with_tokens(world, options, None)
+        Self::with_sources(world, options, Sources::default())
     }
 
-    /// As [`Self::new`], with what gives the tokens for the mechanism OAUTHBEARER.
-    pub fn with_tokens(
-        world: Arc<dyn World>,
-        options: ClientOptions,
-        tokens: Option<Arc<dyn TokenSource>>,
-    ) -> Result<Self> {
+    /// As [`Self::new`], with functions that give what SASL needs.
+    pub fn with_sources(world: Arc<dyn World>, options: ClientOptions, sources: Sources) -> Result<Self> {
         let bootstrap = Endpoint::parse_list(&options.bootstrap_servers)?;
-        let security = Arc::new(Security::new(&options, tokens)?);
+        let security = Arc::new(Security::new(&options, sources)?);
         let pool = Pool::new(world.clone(), &options, security, &bootstrap);
         let metadata = Metadata::new(world.clone(), pool.clone(), &options);
         let coordinators = Coordinators::default();

@@ -257,6 +257,18 @@ const ELSEWHERE: &[(&[&str], &str)] = &[
         &["sasljaasconfig"],
         "is not an option here: it names a class of Java's; sasl.mechanism, sasl.username and sasl.password say the same",
     ),
+    (
+        &["sasloauthbearerclientid"],
+        "is not an option here; sasl.oauthbearer.client.credentials.client.id (sasl.clientId) is",
+    ),
+    (
+        &["sasloauthbearerclientsecret"],
+        "is not an option here; sasl.oauthbearer.client.credentials.client.secret (sasl.clientSecret) is",
+    ),
+    (
+        &["sasloauthbearermethod"],
+        "is not an option here: sasl.oauthbearer.token.endpoint.url (sasl.tokenEndpointUrl) alone means oidc",
+    ),
     (&["saslmechanisms"], "is not an option here; sasl.mechanism is"),
     (
         &[

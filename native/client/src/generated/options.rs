@@ -145,7 +145,7 @@ pub struct ClientOptions {
     ///
     /// Source: Kafka: ssl.endpoint.identification.algorithm.
     pub tls_endpoint_identification: SslEndpointIdentificationAlgorithm,
-    /// `sasl.mechanism` (one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER; unset by default): How the client proves who it is. PLAIN and the SCRAM mechanisms take a user name and a password, OAUTHBEARER a token. Needed for SASL; there is no default.
+    /// `sasl.mechanism` (one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER, AWS_MSK_IAM; unset by default): How the client proves who it is. PLAIN and the SCRAM mechanisms take a user name and a password, OAUTHBEARER a token, AWS_MSK_IAM credentials of AWS. Needed for SASL; there is no default.
     ///
     /// Source: Kafka: sasl.mechanism.
     pub sasl_mechanism: Option<SaslMechanism>,
@@ -245,7 +245,23 @@ pub struct ClientOptions {
     ///
     /// Source: Dohle.
     pub sasl_token_endpoint_without_tls: bool,
-    /// `sasl.without.tls` (true or false; default false): Allows PLAIN and OAUTHBEARER on a connection without TLS, where everyone on the way can read the password or the token. Without it such a client is refused, for loopback addresses as well.
+    /// `sasl.aws.region` (a string; unset by default): The region of a cluster of Amazon MSK, such as eu-central-1. With OAUTHBEARER, tokens are signed for it. Unset: as the broker's host name says (AWS_MSK_IAM only), else AWS_REGION or AWS_DEFAULT_REGION in the environment.
+    ///
+    /// Source: Dohle.
+    pub sasl_aws_region: Option<String>,
+    /// `sasl.aws.access.key.id` (a string; unset by default): The name of a key of AWS's, for AWS_MSK_IAM, or for OAUTHBEARER towards Amazon MSK. Unset, without a function that gives credentials: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN in the environment.
+    ///
+    /// Source: Dohle.
+    pub sasl_aws_access_key_id: Option<String>,
+    /// `sasl.aws.secret.access.key` (a secret string; unset by default): The key. It is never sent: what is sent is signed with it.
+    ///
+    /// Source: Dohle.
+    pub sasl_aws_secret_access_key: Option<Secret>,
+    /// `sasl.aws.session.token` (a secret string; unset by default): What belongs to a key that is good for some time only.
+    ///
+    /// Source: Dohle.
+    pub sasl_aws_session_token: Option<Secret>,
+    /// `sasl.without.tls` (true or false; default false): Allows PLAIN, OAUTHBEARER and AWS_MSK_IAM on a connection without TLS, where everyone on the way can read the password, the token or the signature. Without it such a client is refused, for loopback addresses as well.
     ///
     /// Source: Dohle.
     pub sasl_without_tls: bool,
@@ -316,6 +332,10 @@ impl Default for ClientOptions {
             sasl_token_endpoint_ca: None,
             sasl_token_endpoint_ca_file: None,
             sasl_token_endpoint_without_tls: false,
+            sasl_aws_region: None,
+            sasl_aws_access_key_id: None,
+            sasl_aws_secret_access_key: None,
+            sasl_aws_session_token: None,
             sasl_without_tls: false,
             io_threads: 1,
         }
@@ -403,6 +423,11 @@ const CLIENT_HTTPS_CA_PEM: Row = Row { name: "https.ca.pem", key: "sasl.tokenEnd
 const CLIENT_HTTPS_CA_LOCATION: Row = Row { name: "https.ca.location", key: "sasl.tokenEndpointCaFile" };
 const CLIENT_SASL_OAUTHBEARER_TOKEN_ENDPOINT_WITHOUT_TLS: Row =
     Row { name: "sasl.oauthbearer.token.endpoint.without.tls", key: "sasl.tokenEndpointWithoutTls" };
+const CLIENT_SASL_AWS_REGION: Row = Row { name: "sasl.aws.region", key: "sasl.awsRegion" };
+const CLIENT_SASL_AWS_ACCESS_KEY_ID: Row = Row { name: "sasl.aws.access.key.id", key: "sasl.awsAccessKeyId" };
+const CLIENT_SASL_AWS_SECRET_ACCESS_KEY: Row =
+    Row { name: "sasl.aws.secret.access.key", key: "sasl.awsSecretAccessKey" };
+const CLIENT_SASL_AWS_SESSION_TOKEN: Row = Row { name: "sasl.aws.session.token", key: "sasl.awsSessionToken" };
 const CLIENT_SASL_WITHOUT_TLS: Row = Row { name: "sasl.without.tls", key: "sasl.withoutTls" };
 const CLIENT_IO_THREADS: Row = Row { name: "io.threads", key: "ioThreads" };
 const CLIENT_ROWS: &[Row] = &[
@@ -464,6 +489,10 @@ const CLIENT_ROWS: &[Row] = &[
     CLIENT_HTTPS_CA_PEM,
     CLIENT_HTTPS_CA_LOCATION,
     CLIENT_SASL_OAUTHBEARER_TOKEN_ENDPOINT_WITHOUT_TLS,
+    CLIENT_SASL_AWS_REGION,
+    CLIENT_SASL_AWS_ACCESS_KEY_ID,
+    CLIENT_SASL_AWS_SECRET_ACCESS_KEY,
+    CLIENT_SASL_AWS_SESSION_TOKEN,
     CLIENT_SASL_WITHOUT_TLS,
     CLIENT_IO_THREADS,
 ];
@@ -561,7 +590,7 @@ impl ClientOptions {
                 .unwrap_or(default.tls_endpoint_identification),
             sasl_mechanism: source.one_of(
                 CLIENT_SASL_MECHANISM,
-                &["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"],
+                &["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"],
                 SaslMechanism::from_name,
             )?,
             sasl_username: source.string(CLIENT_SASL_USERNAME)?,
@@ -605,6 +634,10 @@ impl ClientOptions {
             sasl_token_endpoint_without_tls: source
                 .bool(CLIENT_SASL_OAUTHBEARER_TOKEN_ENDPOINT_WITHOUT_TLS)?
                 .unwrap_or(default.sasl_token_endpoint_without_tls),
+            sasl_aws_region: source.string(CLIENT_SASL_AWS_REGION)?,
+            sasl_aws_access_key_id: source.string(CLIENT_SASL_AWS_ACCESS_KEY_ID)?,
+            sasl_aws_secret_access_key: source.secret(CLIENT_SASL_AWS_SECRET_ACCESS_KEY)?,
+            sasl_aws_session_token: source.secret(CLIENT_SASL_AWS_SESSION_TOKEN)?,
             sasl_without_tls: source.bool(CLIENT_SASL_WITHOUT_TLS)?.unwrap_or(default.sasl_without_tls),
             io_threads: source.int(CLIENT_IO_THREADS, 1, 64)?.map(|number| number as i32).unwrap_or(default.io_threads),
         })
@@ -1186,6 +1219,8 @@ pub enum SaslMechanism {
     ScramSha512,
     /// `OAUTHBEARER`
     Oauthbearer,
+    /// `AWS_MSK_IAM`
+    AwsMskIam,
 }
 
 impl SaslMechanism {
@@ -1196,6 +1231,7 @@ impl SaslMechanism {
             "SCRAM-SHA-256" => Some(Self::ScramSha256),
             "SCRAM-SHA-512" => Some(Self::ScramSha512),
             "OAUTHBEARER" => Some(Self::Oauthbearer),
+            "AWS_MSK_IAM" => Some(Self::AwsMskIam),
             _ => None,
         }
     }
@@ -1207,6 +1243,7 @@ impl SaslMechanism {
             Self::ScramSha256 => "SCRAM-SHA-256",
             Self::ScramSha512 => "SCRAM-SHA-512",
             Self::Oauthbearer => "OAUTHBEARER",
+            Self::AwsMskIam => "AWS_MSK_IAM",
         }
     }
 }

@@ -54,6 +54,8 @@ pub(super) struct Opened {
     pub(super) next_correlation_id: i32,
     /// How long the broker believes who the client is.
     pub(super) session: Option<Duration>,
+    /// Whom it is connected to.
+    pub(super) host: Arc<str>,
 }
 
 /// What every address is shown, made ready before any is asked.
@@ -96,7 +98,7 @@ async fn papers(world: &Arc<dyn World>, target: &Target) -> Result<Papers> {
         None => None,
     };
     let sasl = match &target.security.sasl {
-        Some(sasl) => Some(sasl.prepare(world).await?),
+        Some(sasl) => Some(sasl.prepare(world, &target.endpoint.host).await?),
         None => None,
     };
     Ok(Papers { tls, sasl })
@@ -266,7 +268,8 @@ async fn handshake(target: &Target, mut socket: Box<dyn Socket>, first: i16) -> 
         if error_of(&answer) != ErrorCode::UNSUPPORTED_VERSION.0 {
             let (_, response) = frame::decode_response::<ApiVersionsRequest>(answer, version).map_err(Error::from)?;
             let versions = table(response)?;
-            return Ok(Opened { socket, reader, versions, next_correlation_id: correlation_id, session: None });
+            let (session, host) = (None, target.endpoint.host.clone());
+            return Ok(Opened { socket, reader, versions, next_correlation_id: correlation_id, session, host });
         }
         if version == 0 {
             return Err(Error::broker(ErrorCode::UNSUPPORTED_VERSION, "ApiVersions version 0").into());

@@ -280,7 +280,7 @@ impl Inner {
     ) {
         let mut closed = self.closed.subscribe(); // held to the end: `close` waits for it
         let outcome = self.attempt(&node, &mut closed).await;
-        let Opened { socket, reader, versions, next_correlation_id, session } = match outcome {
+        let Opened { socket, reader, versions, next_correlation_id, session, host } = match outcome {
             Ok(opened) => opened,
             Err(error) => {
                 // Once, not at each of many attempts.
@@ -324,7 +324,7 @@ impl Inner {
         let broke = tokio::select! {
             biased;
             broke = driver.run() => broke,
-            never = session::keep(&security, &world, &connection, session, patience) => match never {},
+            never = session::keep(&security, &world, &connection, session, (&host, patience)) => match never {},
         };
         node.ended(lane, &connection, broke, &*world);
         drop(closed);

@@ -26,11 +26,11 @@ pub(super) async fn keep(
     world: &Arc<dyn World>,
     connection: &Connection,
     session: Option<Duration>,
-    patience: Duration,
+    (host, patience): (&str, Duration),
 ) -> Infallible {
     if let (Some(sasl), Some(mut session)) = (&security.sasl, session) {
         loop {
-            match renew_in_time(sasl, world, connection, session, patience).await {
+            match renew_in_time(sasl, world, connection, session, (host, patience)).await {
                 Ok(Some(next)) => session = next,
                 Ok(None) => break,
                 Err(error) => {
@@ -53,7 +53,7 @@ async fn renew_in_time(
     world: &Arc<dyn World>,
     connection: &Connection,
     session: Duration,
-    patience: Duration,
+    (host, patience): (&str, Duration),
 ) -> Result<Option<Duration>> {
     let begun = Instant::now();
     let carried = connection.carried();
@@ -64,7 +64,7 @@ async fn renew_in_time(
     if connection.close_if_unused(carried, Error::new(ErrorKind::Disconnected, text)) {
         return Ok(None);
     }
-    let ready = ready(sasl, world, begun + session, session / 50).await?;
+    let ready = ready(sasl, world, host, (begun + session, session / 50)).await?;
     let held = Held::new(connection);
     let next = sasl.run(&**world, ready, &mut Renewal { connection, patience }).await?;
     drop(held);
@@ -73,9 +73,9 @@ async fn renew_in_time(
 }
 
 /// The token may be a while in coming; requests go on meanwhile.
-async fn ready(sasl: &Sasl, world: &Arc<dyn World>, end: Instant, pause: Duration) -> Result<Ready> {
+async fn ready(sasl: &Sasl, world: &Arc<dyn World>, host: &str, (end, pause): (Instant, Duration)) -> Result<Ready> {
     loop {
-        match sasl.prepare(world).await {
+        match sasl.prepare(world, host).await {
             Err(error) if Instant::now() + pause < end => {
                 tracing::warn!(%error, "SASL: nothing to renew a session with; trying again");
                 sleep(pause).await;

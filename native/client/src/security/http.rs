@@ -15,6 +15,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::{HOST, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, StatusCode, Uri, client::conn::http1};
 use hyper_util::rt::TokioIo;
+use rustls::CertificateError;
 use zeroize::Zeroizing;
 
 use super::tls::{Tls, shake_hands};
@@ -134,9 +135,10 @@ async fn connected(world: &Arc<dyn World>, tls: &Tls, url: &Url) -> Result<Box<d
         let is_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
         let kind = if is_tls { ErrorKind::TlsHandshakeFailed } else { ErrorKind::BrokerUnreachable };
         let hint = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)) => {
-                "; sasl.tokenEndpointCa (https.ca.pem, https.ca.location) gives its authority"
-            }
+            // A signature that does not fit: an authority of the same name, with another key.
+            Some(rustls::Error::InvalidCertificate(
+                CertificateError::UnknownIssuer | CertificateError::BadSignature,
+            )) => "; sasl.tokenEndpointCa (https.ca.pem, https.ca.location) gives its authority",
             _ => "",
         };
         Error::new(kind, format!("the TLS handshake failed: {error}{hint}")).with_source(error)

@@ -3,6 +3,7 @@
 //! It opens no connection: `net` does, and calls in here for the TLS handshake and the SASL exchange. Secrets live in
 //! [`Secret`], which nothing prints.
 
+pub mod aws;
 mod http;
 mod oidc;
 mod percent;
@@ -17,10 +18,20 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::generated::options::{ClientOptions, SaslMechanism, SecurityProtocol, SslEndpointIdentificationAlgorithm};
 use crate::options::OptionError;
 use crate::world::World;
+use aws::CredentialSource;
 use sasl::Sasl;
 pub use secret::Secret;
 use tls::Tls;
 use token::TokenSource;
+
+/// What a program gives besides options: functions.
+#[derive(Clone, Default)]
+pub struct Sources {
+    /// Gives the tokens of OAUTHBEARER.
+    pub tokens: Option<Arc<dyn TokenSource>>,
+    /// Gives credentials of AWS.
+    pub credentials: Option<Arc<dyn CredentialSource>>,
+}
 
 /// What the options of a client ask for.
 pub(crate) struct Security {
@@ -31,14 +42,14 @@ pub(crate) struct Security {
 }
 
 impl Security {
-    /// Checks the options against each other. `tokens`, if any, gives the tokens of OAUTHBEARER.
-    pub(crate) fn new(options: &ClientOptions, tokens: Option<Arc<dyn TokenSource>>) -> Result<Self> {
+    /// Checks the options against each other, and against what the program gives besides.
+    pub(crate) fn new(options: &ClientOptions, sources: Sources) -> Result<Self> {
         let encrypted = wants_tls(options)?;
         let tls = if encrypted { Some(Tls::new(options)?) } else { None };
-        let sasl = match wants_sasl(options, tokens.is_some())? {
+        let sasl = match wants_sasl(options, &sources)? {
             Some(mechanism) => {
                 check_exposure(options, mechanism, encrypted)?;
-                Some(Sasl::new(mechanism, options, tokens)?)
+                Some(Sasl::new(mechanism, options, sources)?)
             }
             None => None,
         };
@@ -86,22 +97,23 @@ fn tls_member(options: &ClientOptions) -> Option<&'static str> {
     .find_map(|(given, name)| given.then_some(name))
 }
 
-fn wants_sasl(options: &ClientOptions, has_source: bool) -> Result<Option<SaslMechanism>, OptionError> {
+fn wants_sasl(options: &ClientOptions, sources: &Sources) -> Result<Option<SaslMechanism>, OptionError> {
     let member = [
         (options.sasl_mechanism.is_some(), "sasl.mechanism"),
         (options.sasl_username.is_some(), "sasl.username"),
         (options.sasl_password.is_some(), "sasl.password"),
-        (options.sasl_token.is_some() || has_source, "sasl.token (sasl.oauthbearer.token)"),
+        (options.sasl_token.is_some() || sources.tokens.is_some(), "sasl.token (sasl.oauthbearer.token)"),
         (options.sasl_extensions.is_some(), "sasl.extensions (sasl.oauthbearer.extensions)"),
     ]
     .into_iter()
     .find_map(|(given, name)| given.then_some(name))
-    .or_else(|| oidc::member(options));
+    .or_else(|| oidc::member(options))
+    .or_else(|| aws::member(options, sources.credentials.is_some()));
     let protocol = options.security_protocol;
     let asked =
         protocol.map(|protocol| matches!(protocol, SecurityProtocol::SaslPlaintext | SecurityProtocol::SaslSsl));
     let needed = |why: String| {
-        let text = format!("is needed, since {why}: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER");
+        let text = format!("is needed, since {why}: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or AWS_MSK_IAM");
         Err(OptionError::new("sasl.mechanism", text))
     };
     match (asked, member, options.sasl_mechanism) {
@@ -123,6 +135,8 @@ fn check_exposure(options: &ClientOptions, mechanism: SaslMechanism, encrypted: 
     let what = match mechanism {
         SaslMechanism::Plain => "password",
         SaslMechanism::Oauthbearer => "token",
+        // Good for a quarter of an hour, for whoever shows it.
+        SaslMechanism::AwsMskIam => "signature",
         _ => return Ok(()),
     };
     if encrypted || options.sasl_without_tls {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 fn made(mut options: Value) -> Result<Security> {
     options["brokers"] = json!("a:1");
     let Value::Object(options) = options else { unreachable!() };
-    Security::new(&ClientOptions::parse(&options)?, None)
+    Security::new(&ClientOptions::parse(&options)?, Sources::default())
 }
 
 fn refused(options: Value) -> String {
@@ -117,6 +117,7 @@ fn a_token_endpoint_has_what_it_needs_and_is_not_readable_on_the_way() {
     says(json!({ "extensions": ["a b=c"] }), "'a b' is no SASL extension");
     says(json!({ "tokenEndpointCa": "hunter2" }), "sasl.tokenEndpointCa (https.ca.pem): has no certificate in it");
     says(json!({ "tokenEndpointCaFile": "/no/such" }), "sasl.tokenEndpointCaFile (https.ca.location): '/no/such'");
+    says(json!({ "awsRegion": "eu-west-1" }), "sasl.awsRegion (sasl.aws.region)");
     for allowed in [
         json!({ "tokenEndpointUrl": "http://127.0.0.1:1/token" }),
         json!({ "tokenEndpointUrl": "http://[::1]:1" }),
@@ -125,6 +126,32 @@ fn a_token_endpoint_has_what_it_needs_and_is_not_readable_on_the_way() {
         let mut sasl = json!({ "mechanism": "OAUTHBEARER", "clientId": "orders", "clientSecret": "s" });
         sasl.as_object_mut().unwrap().extend(allowed.as_object().unwrap().clone());
         made(json!({ "tls": true, "sasl": sasl })).map(drop).expect("fits");
+    }
+}
+
+#[test]
+fn credentials_of_aws_go_with_what_takes_them() {
+    let says = |sasl: Value, what: &str| {
+        let text = refused(json!({ "tls": true, "sasl": sasl }));
+        assert!(text.contains(what) && !text.contains("hunter2"), "{text}");
+    };
+    let with = |mechanism: &str, name: &str, value: &str| {
+        let mut sasl = json!({ "mechanism": mechanism, "awsAccessKeyId": "AKID", "awsSecretAccessKey": "hunter2", "awsRegion": "r" });
+        sasl[name] = json!(value);
+        sasl
+    };
+    says(with("AWS_MSK_IAM", "username", "u"), "sasl.username: is given, but AWS_MSK_IAM takes credentials of AWS");
+    says(with("AWS_MSK_IAM", "token", "hunter2"), "sasl.token");
+    says(with("AWS_MSK_IAM", "clientId", "c"), "sasl.clientId");
+    says(with("AWS_MSK_IAM", "extensions", "a=b"), "sasl.extensions");
+    says(with("OAUTHBEARER", "token", "hunter2"), "sasl.awsRegion");
+    says(with("OAUTHBEARER", "extensions", "a=b"), "sasl.extensions");
+    says(with("PLAIN", "username", "u"), "sasl.awsRegion");
+    says(json!({ "awsRegion": "r" }), "sasl.mechanism: is needed, since sasl.awsRegion");
+    for mechanism in ["AWS_MSK_IAM", "OAUTHBEARER"] {
+        made(json!({ "tls": true, "sasl": with(mechanism, "awsRegion", "eu-west-1") })).map(drop).expect("fits");
+        let text = refused(json!({ "sasl": with(mechanism, "awsRegion", "eu-west-1") }));
+        assert!(text.contains("readable for everyone on the way"), "{text}");
     }
 }
 

@@ -7,6 +7,7 @@ mod coordinators;
 mod foreign_peers;
 mod handshake;
 mod metadata;
+mod msk;
 mod panics;
 mod quotas;
 mod reaching;

@@ -15,9 +15,10 @@ use dohle_protocol::messages::{SaslAuthenticateResponse, SaslHandshakeResponse};
 use crate::error::{Error, ErrorKind, Result};
 use crate::generated::options::{ClientOptions, SaslMechanism};
 use crate::options::OptionError;
-use crate::security::Secret;
+use crate::security::aws::{self, Aws};
 use crate::security::oidc::{self, TokenEndpoint};
-use crate::security::token::{Fixed, Token, TokenSource, Tokens, check_extensions};
+use crate::security::token::{Fixed, Token, Tokens, check_extensions};
+use crate::security::{Secret, Sources};
 use crate::world::World;
 use scram::{Scram, ScramKeys};
 
@@ -39,6 +40,7 @@ pub(crate) struct Sasl {
 enum Proof {
     Password { user: String, password: Secret, keys: ScramKeys },
     Token(Tokens),
+    Signature(Aws),
 }
 
 /// A proof that is ready to be shown on one connection.
@@ -46,27 +48,34 @@ enum Proof {
 pub(crate) enum Ready {
     Password,
     Token(Token),
+    Signature(Secret),
 }
 
 impl Sasl {
-    pub(super) fn new(
-        mechanism: SaslMechanism,
-        options: &ClientOptions,
-        tokens: Option<Arc<dyn TokenSource>>,
-    ) -> Result<Self> {
-        let proof = if mechanism == SaslMechanism::Oauthbearer {
-            Proof::Token(self::tokens(options, tokens)?)
-        } else {
-            password(mechanism, options, tokens.is_some())?
+    pub(super) fn new(mechanism: SaslMechanism, options: &ClientOptions, sources: Sources) -> Result<Self> {
+        let proof = match mechanism {
+            SaslMechanism::Oauthbearer => Proof::Token(tokens(options, sources)?),
+            SaslMechanism::AwsMskIam => Proof::Signature(signature(options, sources)?),
+            _ => password(mechanism, options, &sources)?,
         };
         Ok(Self { mechanism, proof, patience: options.request_timeout })
     }
 
     /// Gets ready what will be shown; that may take as long as a token takes to come.
-    pub(crate) async fn prepare(&self, world: &Arc<dyn World>) -> Result<Ready> {
+    /// `host` is that of the broker it is shown to.
+    pub(crate) async fn prepare(&self, world: &Arc<dyn World>, host: &str) -> Result<Ready> {
         match &self.proof {
             Proof::Password { .. } => Ok(Ready::Password),
             Proof::Token(tokens) => Ok(Ready::Token(tokens.current(world, self.patience).await?)),
+            Proof::Signature(aws) => match tokio::time::timeout(self.patience, aws.payload(&**world, host)).await {
+                Ok(outcome) => {
+                    outcome.map(Ready::Signature).map_err(|error| error.context("no credentials for AWS_MSK_IAM"))
+                }
+                Err(_) => {
+                    let text = format!("no credentials of AWS came within {} ms", self.patience.as_millis());
+                    Err(Error::new(ErrorKind::CallbackFailed, text))
+                }
+            },
         }
     }
 
@@ -81,7 +90,8 @@ impl Sasl {
             }
             (Proof::Password { user, password, keys }, _) => self.scram(world, wire, user, password, keys).await?,
             (Proof::Token(_), Ready::Token(token)) => self.bearer(wire, &token).await?,
-            (Proof::Token(_), Ready::Password) => unreachable!("made ready by the same proof"),
+            (Proof::Signature(_), Ready::Signature(payload)) => self.signed(wire, &payload).await?,
+            (Proof::Token(_) | Proof::Signature(_), _) => unreachable!("made ready by the same proof"),
         };
         let lifetime = u64::try_from(last.session_lifetime_ms).unwrap_or(0);
         Ok((lifetime > 0).then(|| Duration::from_millis(lifetime)))
@@ -117,6 +127,7 @@ impl Sasl {
         let who = match &self.proof {
             Proof::Password { user, .. } => format!("user '{user}'"),
             Proof::Token(_) => "the token".to_owned(),
+            Proof::Signature(_) => "the credentials of AWS".to_owned(),
         };
         Error::broker_with(code, format_args!("the broker refused {who} ({})", self.mechanism.name()), said)
     }
@@ -144,6 +155,16 @@ impl Sasl {
         Ok(last)
     }
 
+    /// One message and one answer, which says which request it was to AWS; whoever has nothing to say did not look.
+    async fn signed(&self, wire: &mut impl Wire, payload: &Secret) -> Result<SaslAuthenticateResponse> {
+        let answer = self.say(wire, payload.expose().to_owned().into()).await?;
+        if answer.auth_bytes.is_empty() {
+            let said = "it answered nothing, which a broker of Amazon MSK does not do";
+            return Err(self.refused(ErrorCode::SASL_AUTHENTICATION_FAILED, Some(said)));
+        }
+        Ok(answer)
+    }
+
     /// RFC 7628. A refusal comes as a message of its own, which is acknowledged before the broker ends the exchange.
     async fn bearer(&self, wire: &mut impl Wire, token: &Token) -> Result<SaslAuthenticateResponse> {
         let mut message = format!("n,,\u{1}auth=Bearer {}", token.value.expose());
@@ -167,7 +188,8 @@ impl Sasl {
 const TOKEN: &str = "sasl.token (sasl.oauthbearer.token)";
 
 /// Where the tokens come from.
-fn tokens(options: &ClientOptions, given: Option<Arc<dyn TokenSource>>) -> Result<Tokens> {
+fn tokens(options: &ClientOptions, sources: Sources) -> Result<Tokens> {
+    let Sources { tokens: given, credentials } = sources;
     for (given, name) in
         [(options.sasl_username.is_some(), "sasl.username"), (options.sasl_password.is_some(), "sasl.password")]
     {
@@ -178,8 +200,17 @@ fn tokens(options: &ClientOptions, given: Option<Arc<dyn TokenSource>>) -> Resul
     }
     let extensions = extensions(options.sasl_extensions.as_deref().unwrap_or_default())?;
     let wrong = |option: &str, problem: String| Err(OptionError::new(option, problem).into());
-    if let (Some(member), true) = (oidc::member(options), options.sasl_token.is_some() || given.is_some()) {
-        return wrong(TOKEN, format!("is given, and {member} too; tokens come from one of them"));
+    let of_aws = aws::member(options, credentials.is_some());
+    let ways = [(options.sasl_token.is_some() || given.is_some()).then_some(TOKEN), oidc::member(options), of_aws];
+    let mut ways = ways.into_iter().flatten();
+    if let (Some(one), Some(other)) = (ways.next(), ways.next()) {
+        return wrong(one, format!("is given, and {other} too; tokens come from one of them"));
+    }
+    if of_aws.is_some() {
+        if !extensions.is_empty() {
+            return wrong(EXTENSIONS, "is given, but Amazon MSK takes none".to_owned());
+        }
+        return Ok(Tokens::of_program(Aws::new(options, credentials, aws::environment)?.into_tokens()?));
     }
     match (&options.sasl_token, given) {
         (Some(_), Some(_)) => wrong(TOKEN, "is given as text and as a function".to_owned()),
@@ -192,7 +223,10 @@ fn tokens(options: &ClientOptions, given: Option<Arc<dyn TokenSource>>) -> Resul
         }
         (None, None) => match TokenEndpoint::new(options, extensions)? {
             Some(endpoint) => Ok(Tokens::built_in(Arc::new(endpoint))),
-            None => wrong(TOKEN, format!("is needed for OAUTHBEARER, or {}", oidc::URL)),
+            None => wrong(
+                TOKEN,
+                format!("is needed for OAUTHBEARER, or {}, or, for Amazon MSK, {}", oidc::URL, aws::REGION),
+            ),
         },
     }
 }
@@ -208,12 +242,28 @@ fn extensions(given: &[String]) -> Result<Vec<(String, String)>, OptionError> {
     Ok(extensions)
 }
 
-fn password(mechanism: SaslMechanism, options: &ClientOptions, has_source: bool) -> Result<Proof, OptionError> {
+/// What signs for AWS_MSK_IAM.
+fn signature(options: &ClientOptions, sources: Sources) -> Result<Aws, OptionError> {
+    let others = [
+        options.sasl_username.is_some().then_some("sasl.username"),
+        options.sasl_password.is_some().then_some("sasl.password"),
+        (options.sasl_token.is_some() || sources.tokens.is_some()).then_some(TOKEN),
+        options.sasl_extensions.is_some().then_some(EXTENSIONS),
+        oidc::member(options),
+    ];
+    if let Some(other) = others.into_iter().flatten().next() {
+        return Err(OptionError::new(other, "is given, but AWS_MSK_IAM takes credentials of AWS"));
+    }
+    Aws::new(options, sources.credentials, aws::environment)
+}
+
+fn password(mechanism: SaslMechanism, options: &ClientOptions, sources: &Sources) -> Result<Proof, OptionError> {
     let name = mechanism.name();
     let of_tokens = [
         options.sasl_extensions.is_some().then_some(EXTENSIONS),
-        (options.sasl_token.is_some() || has_source).then_some(TOKEN),
+        (options.sasl_token.is_some() || sources.tokens.is_some()).then_some(TOKEN),
         oidc::member(options),
+        aws::member(options, sources.credentials.is_some()),
     ];
     if let Some(option) = of_tokens.into_iter().flatten().next() {
         return Err(OptionError::new(option, format!("is given, but {name} takes sasl.username and sasl.password")));
