@@ -330,6 +330,9 @@ add('async', {
   'admin.removeMembersFromConsumerGroup(x)': ({ admin }, v) => admin.removeMembersFromConsumerGroup(v, brief),
   'admin.removeMembersFromConsumerGroup(group, { members: [x] })': ({ admin }, v) =>
     admin.removeMembersFromConsumerGroup('g', { ...brief, members: [v] }),
+  'admin.listShareGroupOffsets([x])': ({ admin }, v) => admin.listShareGroupOffsets([v], brief),
+  'admin.alterShareGroupOffsets(group, [x])': ({ admin }, v) => admin.alterShareGroupOffsets('g', [v], brief),
+  'admin.deleteShareGroupOffsets(group, [x])': ({ admin }, v) => admin.deleteShareGroupOffsets('g', [v], brief),
   'admin.createAcls([x])': ({ admin }, v) => admin.createAcls([v], brief),
   'admin.describeAcls(x)': ({ admin }, v) => admin.describeAcls(v, brief),
   'admin.describeAcls({ operation: x })': ({ admin }, v) => admin.describeAcls({ operation: v }, brief),

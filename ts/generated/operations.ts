@@ -209,6 +209,19 @@ export interface AlterReplicaLogDirs {
   timeoutMs?: number | null | undefined
 }
 
+/** Sets where a share group reads on (KIP-932; Kafka 4.1 or newer). It must be empty; one that does not exist is made. When some offsets cannot be set the others are, and the call fails. */
+export interface AlterShareGroupOffsets {
+  /** The group's id. */
+  groupId: string
+  /** The offsets. */
+  offsets: ShareStartOffset[]
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
 /** Changes how users log in with SCRAM (KIP-554; Kafka 2.7 or newer). A password is hashed here, beside the program's own thread; the broker never gets it. When some cannot be changed the others are, and the call fails. */
 export interface AlterUserScramCredentials {
   /** The changes. */
@@ -826,6 +839,19 @@ export interface DeleteRecords {
    * @defaultValue `defaultApiTimeoutMs` of the client
    */
   timeoutMs?: number | null | undefined
+}
+
+/** Forgets where a share group is in topics (KIP-932; Kafka 4.1 or newer). It must be empty. When some topics cannot be forgotten the others are, and the call fails. */
+export interface DeleteShareGroupOffsets {
+  /** The group's id. */
+  groupId: string
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+  /** The topics. */
+  topics: string[]
 }
 
 /** Deletes topics with all their records. When some cannot be deleted the others are, and the call fails. */
@@ -1622,6 +1648,17 @@ export interface ListPartitionReassignments {
   timeoutMs?: number | null | undefined
 }
 
+/** Where share groups are in their partitions (KIP-932; Kafka 4.1 or newer). A group or partition that cannot be told has an `error`, the others are told. */
+export interface ListShareGroupOffsets {
+  /** The groups. */
+  groups: OffsetsOf[]
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
 /** Lists all topics that this client may see, by name. */
 export interface ListTopics {
   /**
@@ -2288,6 +2325,42 @@ export type ScramMechanism =
   | 'SCRAM-SHA-512'
   | (string & {})
 
+/** Where a share group is in a partition. */
+export interface ShareGroupOffset {
+  /** Why it cannot be told. */
+  error: KafkaError | null
+  /** Records still to be delivered and acknowledged; none with brokers older than 4.2. */
+  lag: number | null
+  /** Leader epoch that was known then, if there is one. */
+  leaderEpoch: number | null
+  /** The partition's number. */
+  partition: number
+  /** Offset of the first record that is not acknowledged for good; none with an error. */
+  startOffset: number | null
+  /** The topic's name. */
+  topic: string
+}
+
+/** Where a share group is. */
+export interface ShareGroupOffsets {
+  /** Why they cannot be told. */
+  error: KafkaError | null
+  /** Its id. */
+  groupId: string
+  /** Its partitions; those that it has not begun are left out. */
+  offsets: ShareGroupOffset[]
+}
+
+/** A partition and where a share group shall begin to read it. */
+export interface ShareStartOffset {
+  /** Offset of the first record to deliver. */
+  offset: number
+  /** The partition's number, from 0. */
+  partition: number
+  /** The topic's name. */
+  topic: string
+}
+
 /** Why a partition stands still: see `Stall.reason`. */
 export type StallReason =
   | 'paused'
@@ -2661,6 +2734,9 @@ export interface Operations {
   'admin.alterConsumerGroupOffsets': { request: AlterConsumerGroupOffsets; response: void }
   'admin.deleteConsumerGroupOffsets': { request: DeleteConsumerGroupOffsets; response: void }
   'admin.removeMembersFromConsumerGroup': { request: RemoveMembersFromConsumerGroup; response: void }
+  'admin.listShareGroupOffsets': { request: ListShareGroupOffsets; response: ShareGroupOffsets[] }
+  'admin.alterShareGroupOffsets': { request: AlterShareGroupOffsets; response: void }
+  'admin.deleteShareGroupOffsets': { request: DeleteShareGroupOffsets; response: void }
   'admin.createAcls': { request: CreateAcls; response: void }
   'admin.describeAcls': { request: DescribeAcls; response: Acl[] }
   'admin.deleteAcls': { request: DeleteAcls; response: Acl[] }
@@ -2826,6 +2902,16 @@ const encodeReplicaMove = exact({
 })
 const encodeAlterReplicaLogDirs = exact({
   replicas: list(encodeReplicaMove),
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
+const encodeShareStartOffset = exact({
+  offset: int64,
+  partition: whole(0, 2147483647),
+  topic: text,
+})
+const encodeAlterShareGroupOffsets = exact({
+  groupId: text,
+  offsets: list(encodeShareStartOffset),
   timeoutMs: maybe(whole(0, 4294967295)),
 })
 const encodeScramMechanism = text
@@ -3090,6 +3176,11 @@ const encodeDeleteRecords = exact({
   partitions: list(encodeRecordsBefore),
   timeoutMs: maybe(whole(0, 4294967295)),
 })
+const encodeDeleteShareGroupOffsets = exact({
+  groupId: text,
+  timeoutMs: maybe(whole(0, 4294967295)),
+  topics: list(text),
+})
 const encodeDeleteTopics = exact({
   timeoutMs: maybe(whole(0, 4294967295)),
   topics: list(text),
@@ -3254,6 +3345,10 @@ const encodeListOffsets = exact({
 })
 const encodeListPartitionReassignments = exact({
   partitions: maybe(list(encodeTopicPartition)),
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
+const encodeListShareGroupOffsets = exact({
+  groups: list(encodeOffsetsOf),
   timeoutMs: maybe(whole(0, 4294967295)),
 })
 const encodeListTopics = exact({
@@ -3481,6 +3576,16 @@ function decodeReadRecords(wire: unknown): ReadRecords {
   return { ...value, highWatermark: decodeInt64(value.highWatermark), lastStable: decodeInt64(value.lastStable), logStart: decodeInt64(value.logStart), nextOffset: decodeInt64(value.nextOffset) } as never
 }
 
+function decodeShareGroupOffset(wire: unknown): ShareGroupOffset {
+  const value = wire as Wire<ShareGroupOffset>
+  return { ...value, error: value.error == null ? null : decodeFailure(value.error), lag: value.lag == null ? null : decodeInt64(value.lag), startOffset: value.startOffset == null ? null : decodeInt64(value.startOffset) } as never
+}
+
+function decodeShareGroupOffsets(wire: unknown): ShareGroupOffsets {
+  const value = wire as Wire<ShareGroupOffsets>
+  return { ...value, error: value.error == null ? null : decodeFailure(value.error), offsets: mapWire(value.offsets, element => decodeShareGroupOffset(element)) } as never
+}
+
 function decodeTestValues(wire: unknown): TestValues {
   const value = wire as Wire<TestValues>
   return { ...value, bytes: decodeBytes(value.bytes), double: decodeDouble(value.double), long: decodeInt64(value.long), longs: mapWire(value.longs, element => decodeInt64(element)), maybe: value.maybe == null ? null : decodeInt64(value.maybe) } as never
@@ -3615,6 +3720,18 @@ export const codecs: { readonly [Name in OperationName]: Codec<Name> } = {
   },
   'admin.removeMembersFromConsumerGroup': {
     encode: encoding(encodeRemoveMembersFromConsumerGroup),
+    decode: JSON.parse,
+  },
+  'admin.listShareGroupOffsets': {
+    encode: encoding(encodeListShareGroupOffsets),
+    decode: text => mapWire(JSON.parse(text), element => decodeShareGroupOffsets(element)),
+  },
+  'admin.alterShareGroupOffsets': {
+    encode: encoding(encodeAlterShareGroupOffsets),
+    decode: JSON.parse,
+  },
+  'admin.deleteShareGroupOffsets': {
+    encode: encoding(encodeDeleteShareGroupOffsets),
     decode: JSON.parse,
   },
   'admin.createAcls': {
@@ -4251,6 +4368,33 @@ export interface RemoveMembersFromConsumerGroupOptions extends CallOptions {
   timeoutMs?: number | null | undefined
 }
 
+/** Options of {@link Admin.listShareGroupOffsets}. */
+export interface ListShareGroupOffsetsOptions extends CallOptions {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.alterShareGroupOffsets}. */
+export interface AlterShareGroupOffsetsOptions extends CallOptions {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** Options of {@link Admin.deleteShareGroupOffsets}. */
+export interface DeleteShareGroupOffsetsOptions extends CallOptions {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
 /** Options of {@link Admin.createAcls}. */
 export interface CreateAclsOptions extends CallOptions {
   /**
@@ -4773,6 +4917,38 @@ export abstract class AdminOperations {
   async removeMembersFromConsumerGroup(groupId: string, options: RemoveMembersFromConsumerGroupOptions = {}): Promise<void> {
     const { signal, ...rest } = optionsOf(options, ['members', 'reason', 'timeoutMs', 'signal'])
     return await this.operate('admin.removeMembersFromConsumerGroup', { ...rest, groupId }, signal)
+  }
+
+  /**
+   * Where share groups are in their partitions (KIP-932; Kafka 4.1 or newer). A group or partition that cannot be told has an `error`, the others are told.
+   *
+   * @param groups - The groups.
+   */
+  async listShareGroupOffsets(groups: OffsetsOf[], options: ListShareGroupOffsetsOptions = {}): Promise<ShareGroupOffsets[]> {
+    const { signal, ...rest } = optionsOf(options, ['timeoutMs', 'signal'])
+    return await this.operate('admin.listShareGroupOffsets', { ...rest, groups }, signal)
+  }
+
+  /**
+   * Sets where a share group reads on (KIP-932; Kafka 4.1 or newer). It must be empty; one that does not exist is made. When some offsets cannot be set the others are, and the call fails.
+   *
+   * @param groupId - The group's id.
+   * @param offsets - The offsets.
+   */
+  async alterShareGroupOffsets(groupId: string, offsets: ShareStartOffset[], options: AlterShareGroupOffsetsOptions = {}): Promise<void> {
+    const { signal, ...rest } = optionsOf(options, ['timeoutMs', 'signal'])
+    return await this.operate('admin.alterShareGroupOffsets', { ...rest, groupId, offsets }, signal)
+  }
+
+  /**
+   * Forgets where a share group is in topics (KIP-932; Kafka 4.1 or newer). It must be empty. When some topics cannot be forgotten the others are, and the call fails.
+   *
+   * @param groupId - The group's id.
+   * @param topics - The topics.
+   */
+  async deleteShareGroupOffsets(groupId: string, topics: string[], options: DeleteShareGroupOffsetsOptions = {}): Promise<void> {
+    const { signal, ...rest } = optionsOf(options, ['timeoutMs', 'signal'])
+    return await this.operate('admin.deleteShareGroupOffsets', { ...rest, groupId, topics }, signal)
   }
 
   /**

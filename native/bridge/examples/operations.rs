@@ -2,15 +2,15 @@
 //!
 //! An example, so that `xtask` itself does not depend on the crates it generates code for.
 
-use dohle_bridge::cold::{Call, OPERATIONS};
+use dohle_bridge::cold::{Call, OPERATIONS, SCHEMAS};
 use schemars::generate::SchemaSettings;
 use serde_json::json;
 
 fn main() {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
-    let operations: Vec<_> = (OPERATIONS.iter())
-        .map(|row| {
-            let (request, response) = row.schemas(&mut generator);
+    let operations: Vec<_> = (OPERATIONS.iter().zip(SCHEMAS))
+        .map(|(row, schemas)| {
+            let (request, response) = schemas(&mut generator);
             json!({
                 "name": row.name,
                 "waits": matches!(row.call, Call::Later(_)),

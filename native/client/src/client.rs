@@ -14,7 +14,7 @@ use crate::collections::Set;
 use crate::error::{Error, ErrorKind, Result};
 use crate::generated::options::ClientOptions;
 use crate::metadata::Metadata;
-use crate::net::{BrokerOverview, Connection, Endpoint, Lane, Pool};
+use crate::net::{Answered, Api, BrokerOverview, Connection, Endpoint, Head, Lane, Pool, Question};
 use crate::partition::Lanes;
 use crate::security::{Security, Sources};
 use crate::statistics::{Instance, Reader, Registry, Statistics};
@@ -119,14 +119,10 @@ impl Client {
         &self,
         node: i32,
         lane: Lane,
-        make: impl FnOnce(i16) -> Result<R>,
+        make: impl Fn(i16) -> Result<R> + Sync,
         timeout: Duration,
     ) -> Result<R::Response> {
-        let ask = async {
-            let connection = self.connection(node, lane).await?;
-            self.ask(&connection, make, timeout).await
-        };
-        within(timeout, ask, R::API_KEY).await
+        self.request_up_to(node, lane, i16::MAX, make, timeout).await
     }
 
     /// As [`Self::request_with`], in no version above `cap`: for callers that must avoid newer semantics.
@@ -135,25 +131,43 @@ impl Client {
         node: i32,
         lane: Lane,
         cap: i16,
-        make: impl FnOnce(i16) -> Result<R>,
+        make: impl Fn(i16) -> Result<R> + Sync,
         timeout: Duration,
     ) -> Result<R::Response> {
-        let ask = async {
-            let connection = self.connection(node, lane).await?;
-            let version = connection.version_up_to::<R>(cap)?;
-            let patience = timeout.max(self.0.options.request_timeout);
-            connection.send(version, &make(version)?, patience)?.response().await
-        };
-        within(timeout, ask, R::API_KEY).await
+        let write = |head: Head<'_>| head.write(&make(head.version())?);
+        let question = Question { api: Api::of::<R>(), cap, write: &write };
+        self.ask(node, lane, &question, timeout).await?.read::<R>()
     }
 
     /// Asks whichever broker is likely to answer first: the least loaded one that is connected, else another known one, else
     /// a bootstrap server. Goes on to the next when one cannot be reached, within `timeout`.
     pub async fn request_any<R: Request>(
         &self,
-        make: impl Fn(i16) -> Result<R>,
+        make: impl Fn(i16) -> Result<R> + Sync,
         timeout: Duration,
     ) -> Result<R::Response> {
+        let write = |head: Head<'_>| head.write(&make(head.version())?);
+        let question = Question { api: Api::of::<R>(), cap: i16::MAX, write: &write };
+        self.ask_any(&question, timeout).await?.read::<R>()
+    }
+
+    /// [`Self::request_up_to`] for what has no type any more.
+    pub(crate) async fn ask(
+        &self,
+        node: i32,
+        lane: Lane,
+        question: &Question<'_>,
+        timeout: Duration,
+    ) -> Result<Answered> {
+        let ask = async {
+            let connection = self.connection(node, lane).await?;
+            connection.ask(question, self.patience(timeout)).await
+        };
+        within(timeout, ask, question.api.key).await
+    }
+
+    /// [`Self::request_any`] for what has no type any more.
+    pub(crate) async fn ask_any(&self, question: &Question<'_>, timeout: Duration) -> Result<Answered> {
         let ask = async {
             let mut failed = Set::default();
             let mut last = None;
@@ -163,26 +177,19 @@ impl Client {
                     return Err(last.unwrap_or_else(|| Error::new(ErrorKind::BrokerUnreachable, "no broker is known")));
                 }
                 let connection = self.0.pool.first_reachable(&candidates, Lane::General).await?;
-                match self.ask(&connection, &make, timeout).await {
+                match connection.ask(question, self.patience(timeout)).await {
                     Err(error) if is_of_the_connection(&error) => last = Some(error),
                     outcome => return outcome,
                 }
                 failed.insert(connection.node());
             }
         };
-        within(timeout, ask, R::API_KEY).await
+        within(timeout, ask, question.api.key).await
     }
 
-    async fn ask<R: Request>(
-        &self,
-        connection: &Connection,
-        make: impl FnOnce(i16) -> Result<R>,
-        timeout: Duration,
-    ) -> Result<R::Response> {
-        let version = connection.version::<R>()?;
-        // A short limit of one caller is no reason to give up the connection that others use.
-        let patience = timeout.max(self.0.options.request_timeout);
-        connection.send(version, &make(version)?, patience)?.response().await
+    /// A short limit of one caller is no reason to give up the connection that others use.
+    fn patience(&self, timeout: Duration) -> Duration {
+        timeout.max(self.0.options.request_timeout)
     }
 
     /// Closes a connection of a lane that nobody else uses, also one that is being opened.

@@ -26,30 +26,45 @@ pub fn encode_request<R: Request>(
     client_id: Option<&str>,
     request: &R,
 ) -> Result<Segments, EncodeError> {
-    let mut e = Encoder::with_capacity(256);
-    e.i32(0);
-    let header = WireRequestHeader {
-        request_api_key: R::API_KEY.0,
-        request_api_version: version,
-        correlation_id,
-        client_id: client_id.map(str::to_owned),
-        ..Default::default()
-    };
-    header.encode(&mut e, request_header_version(R::flexible(version)))?;
+    let mut e = request_head(R::API_KEY, version, R::flexible(version), correlation_id, client_id)?;
     request.encode(&mut e, version)?;
     e.set_frame_length()?;
     Ok(e.finish())
 }
 
+fn request_head(
+    api: ApiKey,
+    version: i16,
+    flexible: bool,
+    correlation_id: i32,
+    client_id: Option<&str>,
+) -> Result<Encoder, EncodeError> {
+    let mut e = Encoder::with_capacity(256);
+    e.i32(0);
+    let header = WireRequestHeader {
+        request_api_key: api.0,
+        request_api_version: version,
+        correlation_id,
+        client_id: client_id.map(str::to_owned),
+        ..Default::default()
+    };
+    header.encode(&mut e, request_header_version(flexible))?;
+    Ok(e)
+}
+
 /// Reads a response frame (without its length). Bytes left over are an error.
 pub fn decode_response<R: Request>(frame: Bytes, version: i16) -> Result<(i32, R::Response), DecodeError> {
-    let mut d = Decoder::new(frame);
     let name = <R::Response as Message>::NAME;
-    let header = ResponseHeader::decode(&mut d, response_header_version(R::API_KEY, R::flexible(version)))
-        .map_err(|e| e.inside("ResponseHeader", None))?;
+    let (header, mut d) = response_head(frame, response_header_version(R::API_KEY, R::flexible(version)))?;
     let response = R::Response::decode(&mut d, version).map_err(|e| e.inside(name, None))?;
     d.finish().map_err(|e| e.inside(name, None))?;
     Ok((header.correlation_id, response))
+}
+
+fn response_head(frame: Bytes, version: i16) -> Result<(ResponseHeader, Decoder), DecodeError> {
+    let mut d = Decoder::new(frame);
+    let header = ResponseHeader::decode(&mut d, version).map_err(|e| e.inside("ResponseHeader", None))?;
+    Ok((header, d))
 }
 
 /// The correlation id of a response frame (without its length).

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use std::fmt::Debug;
 
 /// A message of Kafka's protocol. `Default` is the schema's default of every field.
-pub trait Message: Sized + Clone + Default + Debug + PartialEq {
+pub trait Message: Sized + Clone + Default + Debug + PartialEq + Send + Sync {
     /// Kafka's name, such as `ProduceRequest`.
     const NAME: &'static str;
     /// Lowest version that exists.

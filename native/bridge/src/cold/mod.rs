@@ -6,7 +6,7 @@
 //! The contract: 64-bit integers are decimal strings, bytes are base64, doubles outside JSON are strings, enums are open,
 //! absent and `null` are both none (see [`values`]). Records in bulk go beside the JSON: an arena with the request, chunks with the
 //! response. A secret is never shown, and serde's own text, which quotes what it
-//! read, never reaches an error.
+//! read, never reaches an error (see [`request`]).
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use crate::consumer::Chunk;
 use crate::environment::Resource;
 use crate::failure::Failure;
+use request::read;
 
 pub mod admin;
 #[cfg(feature = "broker")]
@@ -32,6 +33,7 @@ pub mod faults;
 pub mod names;
 pub mod partition;
 pub mod producer;
+mod request;
 pub mod statistics;
 pub mod testing;
 pub mod transactions;
@@ -123,26 +125,46 @@ pub struct Row {
     pub closes: bool,
     /// Runs it.
     pub call: Call,
-    schemas: fn(&mut SchemaGenerator) -> (Schema, Schema),
 }
 
 impl Row {
     const fn later<T: Operation>() -> Self {
-        Self { name: T::NAME, closes: T::CLOSES, call: Call::Later(start::<T>), schemas: schemas::<T, T::Response> }
+        Self { name: T::NAME, closes: T::CLOSES, call: Call::Later(start::<T>) }
     }
 
     const fn now<T: Immediate>() -> Self {
-        Self { name: T::NAME, closes: false, call: Call::Now(run::<T>), schemas: schemas::<T, T::Response> }
-    }
-
-    /// Schemas of the request and of the response.
-    pub fn schemas(&self, generator: &mut SchemaGenerator) -> (Schema, Schema) {
-        (self.schemas)(generator)
+        Self { name: T::NAME, closes: false, call: Call::Now(run::<T>) }
     }
 }
 
-/// All operations.
-pub const OPERATIONS: &[Row] = &[
+/// Schemas of the request and of the response of an operation.
+pub type Schemas = fn(&mut SchemaGenerator) -> (Schema, Schema);
+
+/// The functions of [`SCHEMAS`], by the names of those of [`Row`].
+struct Described;
+
+impl Described {
+    fn later<T: Operation>(generator: &mut SchemaGenerator) -> (Schema, Schema) {
+        (generator.subschema_for::<T>(), generator.subschema_for::<T::Response>())
+    }
+
+    fn now<T: Immediate>(generator: &mut SchemaGenerator) -> (Schema, Schema) {
+        (generator.subschema_for::<T>(), generator.subschema_for::<T::Response>())
+    }
+}
+
+macro_rules! operations {
+    ($($(#[$when:meta])* Row::$call:ident::<$type:ty>(),)*) => {
+        /// All operations.
+        pub const OPERATIONS: &[Row] = &[$($(#[$when])* Row::$call::<$type>(),)*];
+
+        /// The schemas of [`OPERATIONS`], in their order. Not in the rows: the code generator is the only one that wants them, and
+        /// so the library that is shipped has nothing of them.
+        pub const SCHEMAS: &[Schemas] = &[$($(#[$when])* Described::$call::<$type>,)*];
+    };
+}
+
+operations! {
     Row::later::<admin::topics::CreateTopics>(),
     Row::later::<admin::topics::DeleteTopics>(),
     Row::later::<admin::topics::DeleteTopicsById>(),
@@ -170,6 +192,9 @@ pub const OPERATIONS: &[Row] = &[
     Row::later::<admin::groups::AlterConsumerGroupOffsets>(),
     Row::later::<admin::groups::DeleteConsumerGroupOffsets>(),
     Row::later::<admin::groups::RemoveMembersFromConsumerGroup>(),
+    Row::later::<admin::share_groups::ListShareGroupOffsets>(),
+    Row::later::<admin::share_groups::AlterShareGroupOffsets>(),
+    Row::later::<admin::share_groups::DeleteShareGroupOffsets>(),
     Row::later::<admin::acls::CreateAcls>(),
     Row::later::<admin::acls::DescribeAcls>(),
     Row::later::<admin::acls::DeleteAcls>(),
@@ -245,7 +270,7 @@ pub const OPERATIONS: &[Row] = &[
     Row::now::<testing::Panic>(),
     Row::later::<testing::PanicLater>(),
     Row::now::<testing::PanicInEngine>(),
-];
+}
 
 /// The row of a name.
 pub fn operation(name: &str) -> Result<&'static Row, Failure> {
@@ -274,36 +299,6 @@ fn run<T: Immediate>(resource: &Resource, request: &str) -> Result<String, Failu
     Ok(write(&request.run(target)?))
 }
 
-fn schemas<T: JsonSchema, R: JsonSchema>(generator: &mut SchemaGenerator) -> (Schema, Schema) {
-    (generator.subschema_for::<T>(), generator.subschema_for::<R>())
-}
-
-/// Reads a request. Only the path of what is wrong is told: serde's text could quote a secret.
-fn read<T: DeserializeOwned>(name: &str, request: &str) -> Result<T, Failure> {
-    let mut deserializer = serde_json::Deserializer::from_str(request);
-    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let path = match error.path().to_string() {
-            path if path == "." || path == "?" => name.to_owned(),
-            path => format!("{name}: {path}"),
-        };
-        Failure::argument(&path, problem(error.inner()))
-    })
-}
-
-/// What is wrong, from the beginning of serde's text: what follows quotes the value.
-fn problem(error: &serde_json::Error) -> &'static str {
-    let text = error.to_string();
-    match error.classify() {
-        serde_json::error::Category::Data if text.starts_with("unknown field") => "there is no such field",
-        serde_json::error::Category::Data if text.starts_with("unknown variant") => "is none of the values there are",
-        serde_json::error::Category::Data if text.starts_with("missing field") => "lacks a field that is needed",
-        serde_json::error::Category::Data if text.starts_with("invalid type") => "has a wrong type",
-        serde_json::error::Category::Data if text.starts_with("invalid value") => "is out of range",
-        serde_json::error::Category::Data => "has a wrong type, or something in it is missing or unknown",
-        _ => "is not JSON",
-    }
-}
-
 fn write<R: Serialize>(response: &R) -> String {
     serde_json::to_string(response).expect("responses are plain data with string keys")
 }
@@ -318,28 +313,5 @@ mod tests {
             assert!(row.name.contains('.'), "{}", row.name);
             assert!(OPERATIONS[..index].iter().all(|other| other.name != row.name), "{}", row.name);
         }
-    }
-
-    #[test]
-    fn a_wrong_request_is_named_by_its_path_and_never_quoted() {
-        let wrong = r#"{"topics":[{"topic":"a"},{"topic":{"password":"hunter2"}}]}"#;
-        let failure = read::<admin::topics::CreateTopics>("admin.createTopics", wrong).err().unwrap();
-        assert_eq!(failure.code, "INVALID_ARGUMENT");
-        assert!(failure.message.starts_with("admin.createTopics: topics[1].topic: "), "{failure}");
-        assert!(!failure.message.contains("hunter2"));
-    }
-
-    #[cfg(feature = "broker")]
-    #[test]
-    fn a_wrong_request_says_what_is_wrong() {
-        let said = |request: &str| read::<broker::Start>("start", request).err().unwrap().message;
-        assert_eq!(said(r#"{"port":70000}"#), "start: port: is out of range");
-        assert_eq!(said(r#"{"port":"x"}"#), "start: port: has a wrong type");
-        assert_eq!(said(r#"{"prot":1}"#), "start: prot: there is no such field");
-        assert_eq!(
-            read::<admin::topics::CreateTopics>("create", r#"{"topics":[{}]}"#).err().unwrap().message,
-            "create: topics[0]: lacks a field that is needed"
-        );
-        assert_eq!(said("{"), "start: is not JSON");
     }
 }

@@ -1,43 +1,19 @@
-//! Calls about several items, each with a result of its own.
-//!
-//! Every item goes to the broker that is responsible for it: the controller, the leader of a partition, the coordinator of a
-//! group, a broker by its id. Items whose answer is "not now" or "not here" are asked for again, alone; the others keep what
-//! they were told. It knows nothing of what is asked.
+//! Calls about several items, each with a result of its own: the types around [`super::drive`], which does the work.
 
 use std::fmt::Display;
 use std::hash::Hash;
 use std::time::Duration;
 
-use dohle_protocol::{ErrorCode, Request};
-use futures_util::future::join_all;
-use tokio::time::Instant;
+use dohle_protocol::Request;
+use parking_lot::Mutex;
 
 pub(super) use super::answer::{Answer, unanswered, whole};
-use super::since::explain;
-use super::{Admin, Attempts, Item};
-use crate::client::CoordinatorKind;
-use crate::collections::{Map, Set};
-use crate::consumer::TopicPartition;
-use crate::error::{Error, ErrorKind, Result};
-use crate::net::Lane;
-
-/// A topic that was just created may be unknown to some broker for a moment: only then is it an error.
-const BECOMES_KNOWN_WITHIN: Duration = Duration::from_secs(1);
-
-/// Who is responsible for an item.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Route {
-    /// Whoever answers.
-    Any,
-    /// The controller; with KRaft any broker, which passes it on.
-    Controller,
-    /// This broker.
-    Node(i32),
-    /// The leader of the partition.
-    Leader(TopicPartition),
-    /// The coordinator of a group or transactional id.
-    Coordinator(CoordinatorKind, String),
-}
+pub(super) use super::drive::Route;
+use super::drive::{Drive, Verdict};
+use super::{Admin, Item};
+use crate::collections::Map;
+use crate::error::Result;
+use crate::net::{Answered, Api, Head};
 
 /// A call about several items.
 pub(super) struct Call<'a, K> {
@@ -66,22 +42,15 @@ impl<'a, K> Call<'a, K> {
     }
 }
 
-/// Where a request of this round goes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Place {
-    Any,
-    Node(i32),
-}
-
 impl Admin {
     /// As [`Self::each`], for items that go to the controller by their names.
-    pub(super) async fn each_on_controller<R: Request, T: Clone>(
+    pub(super) async fn each_on_controller<R: Request, T: Clone + Send>(
         &self,
         doing: &'static str,
         keys: Vec<String>,
         timeout: Option<Duration>,
-        make: impl Fn(i16, &[usize], i32) -> Result<R>,
-        answers: impl Fn(R::Response) -> Vec<Answer<T>>,
+        make: impl Fn(i16, &[usize], i32) -> Result<R> + Sync,
+        answers: impl Fn(R::Response) -> Vec<Answer<T>> + Sync,
     ) -> Result<Vec<Item<T>>> {
         self.each(Call::new(doing, keys, &|_| Route::Controller, timeout), make, |response| Ok(answers(response))).await
     }
@@ -91,296 +60,100 @@ impl Admin {
     pub(super) async fn each<K, R, T>(
         &self,
         call: Call<'_, K>,
-        make: impl Fn(i16, &[usize], i32) -> Result<R>,
-        answers: impl Fn(R::Response) -> Result<Vec<Answer<T, K>>>,
+        make: impl Fn(i16, &[usize], i32) -> Result<R> + Sync,
+        answers: impl Fn(R::Response) -> Result<Vec<Answer<T, K>>> + Sync,
     ) -> Result<Vec<Item<T, K>>>
     where
-        K: Clone + Eq + Hash + Display,
+        K: Eq + Hash + Display + Sync,
         R: Request,
-        T: Clone,
+        T: Clone + Send,
     {
-        let begun = Instant::now();
-        let mut attempts = self.start(call.doing, call.timeout);
-        let mut results: Vec<Option<Result<T>>> = call.keys.iter().map(|_| None).collect();
-        loop {
-            let pending: Vec<usize> = (0..results.len()).filter(|index| results[*index].is_none()).collect();
-            if pending.is_empty() {
-                break;
-            }
-            let untouched = pending.len() == results.len();
-            let mut round = Round { again: None, results: &mut results };
-            let requests = match attempts.limit(self.places(&call, &pending, begun)).await {
-                Ok(Ok((requests, failed))) => {
-                    failed.into_iter().for_each(|(index, error, again)| round.failed(&[index], &error, again));
-                    requests
+        let Call { doing, keys, route, single, cap, timeout } = call;
+        let values: Mutex<Vec<Option<T>>> = Mutex::new(keys.iter().map(|_| None).collect());
+        let read = |indices: &[usize], answered: Answered| {
+            let answers = answers(answered.read::<R>()?)?;
+            let of = positions(&keys, indices, answers.iter().map(|answer| &answer.key));
+            let mut values = values.lock();
+            let verdict = |(index, at): (&usize, Option<usize>)| {
+                let Some(answer) = at.map(|at| &answers[at]) else { return Verdict::LeftOut };
+                if !answer.code.is_none() {
+                    return Verdict::Failed(answer.code, answer.message.clone());
                 }
-                Ok(Err(error)) | Err(error) => {
-                    round.failed(&pending, &error, error.retriable());
-                    Vec::new()
-                }
+                values[*index] = Some(answer.value.clone());
+                Verdict::Done
             };
-            let (left, timeout_ms) = (attempts.left(), attempts.left_ms());
-            let asked = requests.iter().map(|(place, indices)| {
-                let make = |version| make(version, indices, timeout_ms);
-                async move { self.ask_at(*place, call.cap, make, left).await }
-            });
-            let told = join_all(asked).await;
-            let mut refused = None;
-            for ((place, indices), response) in requests.iter().zip(told) {
-                match response.and_then(&answers) {
-                    Ok(answers) => {
-                        if round.settle(&call, indices, answers, begun) {
-                            self.forget(&call, *place, indices);
-                        }
-                    }
-                    Err(error) => {
-                        if error.retriable() {
-                            self.forget(&call, *place, indices);
-                        } else if error.broker_code().is_none() {
-                            refused = Some(error.clone());
-                        }
-                        round.failed(indices, &error, error.retriable());
-                    }
-                }
-            }
-            // Not of the items: the request could not be made, or not for this broker.
-            if let Some(error) = refused.filter(|_| untouched && requests.len() == 1) {
-                return Err(error.context(call.doing));
-            }
-            let Some(error) = round.again.take() else { continue };
-            if let Err(error) = self.try_again(&mut attempts, &call, error).await {
-                if results.iter().all(Option::is_none) {
-                    return Err(error);
-                }
-                let missing = results.iter_mut().filter(|result| result.is_none());
-                missing.for_each(|result| *result = Some(Err(error.clone())));
-            }
-        }
-        let items = call.keys.into_iter().zip(results.into_iter().flatten());
-        Ok(items.map(|(name, result)| Item { name, result }).collect())
+            Ok(indices.iter().zip(of).map(verdict).collect())
+        };
+        let drive = Drive {
+            doing,
+            count: keys.len(),
+            name: &|index| keys[index].to_string(),
+            route: &|index| route(&keys[index]),
+            single,
+            api: Api::of::<R>(),
+            cap,
+            timeout,
+            write: &|head: Head<'_>, indices, timeout_ms| head.write(&make(head.version(), indices, timeout_ms)?),
+            read: &read,
+        };
+        let results = self.drive(&drive).await?;
+        Ok(items(doing, keys, results, values.into_inner()))
     }
 
-    /// The requests of a round: which items go where; and the items that cannot go anywhere.
-    #[allow(clippy::type_complexity)]
-    async fn places<K: Clone>(
+    /// A call of its own for each item, all at once. `make` gets the version, the position of the item and the `timeout_ms` for
+    /// the broker; `read` fails when the response says so.
+    pub(super) async fn apart<K, R, T>(
         &self,
-        call: &Call<'_, K>,
-        pending: &[usize],
-        begun: Instant,
-    ) -> Result<(Vec<(Place, Vec<usize>)>, Vec<(usize, Error, bool)>)> {
-        let routes: Vec<Route> = pending.iter().map(|index| (call.route)(&call.keys[*index])).collect();
-        self.know_leaders(&routes).await?;
-        let found = join_all(routes.iter().map(|route| self.place(route, begun))).await;
-        let mut requests: Vec<(Place, Vec<usize>)> = Vec::new();
-        let mut at: Map<Place, usize> = Map::default();
-        let mut failed = Vec::new();
-        for (index, place) in pending.iter().zip(found) {
-            match place {
-                Err((error, again)) => failed.push((*index, error, again)),
-                Ok(place) if call.single => requests.push((place, vec![*index])),
-                Ok(place) => {
-                    let request = *at.entry(place).or_insert_with(|| {
-                        requests.push((place, Vec::new()));
-                        requests.len() - 1
-                    });
-                    requests[request].1.push(*index);
-                }
-            }
-        }
-        Ok((requests, failed))
-    }
-
-    /// Asks for the topics whose leaders are needed and not known.
-    async fn know_leaders(&self, routes: &[Route]) -> Result<()> {
-        let snapshot = self.client.metadata().snapshot();
-        let unknown = |route: &Route| match route {
-            Route::Leader(tp) if snapshot.leader(&tp.topic, tp.partition).is_none() => Some(tp.topic.clone()),
-            _ => None,
-        };
-        let topics: Set<_> = routes.iter().filter_map(unknown).collect();
-        if !topics.is_empty() {
-            let topics: Vec<&str> = topics.iter().map(|topic| &**topic).collect();
-            self.client.metadata().refresh_topics(&topics).await?;
-        }
-        Ok(())
-    }
-
-    /// Where an item goes, or why nowhere and whether that may pass.
-    async fn place(&self, route: &Route, begun: Instant) -> Result<Place, (Error, bool)> {
-        let found = match route {
-            Route::Any => Ok(Place::Any),
-            Route::Node(node) => Ok(Place::Node(*node)),
-            Route::Controller => self.controller().await.map(Place::Node),
-            Route::Coordinator(kind, key) => self.client.coordinator(*kind, key).await.map(Place::Node),
-            Route::Leader(tp) => {
-                return self.leader(tp).map(Place::Node).map_err(|code| {
-                    let again = passes(code, route, begun) || (code.is_retriable() && !known_by_now(code, begun));
-                    (Error::broker(code, tp), again)
-                });
-            }
-        };
-        found.map_err(|error| {
-            let again = error.retriable();
-            (error, again)
-        })
-    }
-
-    fn leader(&self, tp: &TopicPartition) -> Result<i32, ErrorCode> {
-        let snapshot = self.client.metadata().snapshot();
-        if let Some((leader, _)) = snapshot.leader(&tp.topic, tp.partition) {
-            return Ok(leader);
-        }
-        let partitions = snapshot.topic(&tp.topic).map(|topic| topic.partitions.len());
-        if partitions.is_some_and(|count| usize::try_from(tp.partition).is_ok_and(|p| p < count)) {
-            return Err(ErrorCode::LEADER_NOT_AVAILABLE);
-        }
-        Err(snapshot.topic_error(&tp.topic).unwrap_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION))
-    }
-
-    /// The node to send what is the controller's.
-    pub(super) async fn controller(&self) -> Result<i32> {
-        let metadata = self.client.metadata();
-        let mut controller = metadata.snapshot().controller;
-        if controller < 0 {
-            controller = metadata.refresh().await?.controller;
-        }
-        if controller < 0 {
-            return Err(Error::broker(ErrorCode::NOT_CONTROLLER, "the cluster names no controller"));
-        }
-        Ok(controller)
-    }
-
-    async fn ask_at<R: Request>(
-        &self,
-        at: Place,
-        cap: i16,
-        make: impl Fn(i16) -> Result<R>,
-        left: Duration,
-    ) -> Result<R::Response> {
-        let response = match at {
-            Place::Any => self.client.request_any(make, left).await,
-            Place::Node(node) => {
-                let cap = cap.min(R::MAX_STABLE_VERSION);
-                self.client.request_up_to(node, Lane::General, cap, make, left).await
-            }
-        };
-        response.map_err(explain::<R>)
-    }
-
-    /// The coordinators that were asked may be others now.
-    fn forget<K>(&self, call: &Call<'_, K>, at: Place, indices: &[usize]) {
-        let Place::Node(node) = at else { return };
-        for index in indices {
-            if let Route::Coordinator(kind, key) = (call.route)(&call.keys[*index]) {
-                self.client.forget_coordinator(kind, &key, node);
-            }
-        }
-    }
-
-    /// Waits a little before the next try and, where another broker may be responsible now, looks it up.
-    async fn try_again<K>(&self, attempts: &mut Attempts, call: &Call<'_, K>, error: Error) -> Result<()> {
-        let elsewhere = matches!(
-            error.kind(),
-            ErrorKind::Broker(
-                ErrorCode::NOT_CONTROLLER
-                    | ErrorCode::NOT_LEADER_OR_FOLLOWER
-                    | ErrorCode::LEADER_NOT_AVAILABLE
-                    | ErrorCode::FENCED_LEADER_EPOCH
-                    | ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
-            ) | ErrorKind::BrokerUnreachable
-                | ErrorKind::Disconnected
-        );
-        // A controller that moved is answered at once by the next broker; the first failure is no reason to wait.
-        attempts.pause(&self.client, error).await?;
-        if elsewhere {
-            let routes = call.keys.iter().map(|key| (call.route)(key));
-            let topics = routes.filter_map(|route| match route {
-                Route::Leader(tp) => Some(tp.topic),
-                _ => None,
-            });
-            let topics: Set<_> = topics.collect();
-            let topics: Vec<&str> = topics.iter().map(|topic| &**topic).collect();
-            // Should it fail, the next try fails alike and says why.
-            let metadata = self.client.metadata();
-            let _ = match topics.as_slice() {
-                [] => attempts.limit(metadata.refresh()).await?,
-                topics => attempts.limit(metadata.refresh_topics(topics)).await?,
-            };
-        }
-        Ok(())
-    }
-}
-
-/// Whether a topic that is not known would be known by now if it were there.
-fn known_by_now(code: ErrorCode, begun: Instant) -> bool {
-    code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION && begun.elapsed() >= BECOMES_KNOWN_WITHIN
-}
-
-/// Whether the same item may be answered otherwise in a moment.
-fn passes(code: ErrorCode, route: &Route, begun: Instant) -> bool {
-    match code {
-        ErrorCode::NOT_CONTROLLER
-        | ErrorCode::THROTTLING_QUOTA_EXCEEDED
-        | ErrorCode::NOT_COORDINATOR
-        | ErrorCode::COORDINATOR_NOT_AVAILABLE
-        | ErrorCode::COORDINATOR_LOAD_IN_PROGRESS
-        | ErrorCode::UNSTABLE_OFFSET_COMMIT
-        | ErrorCode::CONCURRENT_TRANSACTIONS
-        | ErrorCode::NOT_LEADER_OR_FOLLOWER
-        | ErrorCode::LEADER_NOT_AVAILABLE
-        | ErrorCode::FENCED_LEADER_EPOCH
-        | ErrorCode::UNKNOWN_LEADER_EPOCH
-        | ErrorCode::OFFSET_NOT_AVAILABLE => true,
-        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => matches!(route, Route::Leader(_)) && !known_by_now(code, begun),
-        _ => false,
-    }
-}
-
-/// What came of one round of requests.
-struct Round<'a, T> {
-    /// Why some must be asked for again.
-    again: Option<Error>,
-    results: &'a mut [Option<Result<T>>],
-}
-
-impl<T: Clone> Round<'_, T> {
-    /// These items were not answered.
-    fn failed(&mut self, indices: &[usize], error: &Error, again: bool) {
-        if again {
-            self.again = Some(error.clone());
-            return;
-        }
-        indices.iter().for_each(|index| self.results[*index] = Some(Err(error.clone())));
-    }
-
-    /// Takes over what was answered. Whether the coordinator may be another one.
-    fn settle<K>(&mut self, call: &Call<'_, K>, indices: &[usize], answers: Vec<Answer<T, K>>, begun: Instant) -> bool
+        call: Call<'_, K>,
+        make: impl Fn(i16, usize, i32) -> Result<R> + Sync,
+        read: impl Fn(usize, R::Response) -> Result<T> + Sync,
+    ) -> Vec<Item<T, K>>
     where
-        K: Clone + Eq + Hash + Display,
+        K: Display + Sync,
+        R: Request,
+        T: Send,
     {
-        let (doing, mut moved) = (call.doing, false);
-        let mut told: Map<K, Answer<T, K>> = Map::default();
-        for answer in answers {
-            told.entry(answer.key.clone()).or_insert(answer);
-        }
-        for index in indices {
-            let key = &call.keys[*index];
-            let Some(answer) = told.get(key) else {
-                self.results[*index] = Some(Err(unanswered(&format!("{doing}: {key}"))));
-                continue;
-            };
-            if answer.code.is_none() {
-                self.results[*index] = Some(Ok(answer.value.clone()));
-                continue;
-            }
-            let error = Error::broker_with(answer.code, format_args!("{doing}: {key}"), answer.message.as_deref());
-            if passes(answer.code, &(call.route)(key), begun) {
-                moved |= matches!(answer.code, ErrorCode::NOT_COORDINATOR | ErrorCode::COORDINATOR_NOT_AVAILABLE);
-                self.again = Some(error);
-            } else {
-                self.results[*index] = Some(Err(error));
-            }
-        }
-        moved
+        let Call { doing, keys, route, single, cap, timeout } = call;
+        let values: Mutex<Vec<Option<T>>> = Mutex::new(keys.iter().map(|_| None).collect());
+        let drive = Drive {
+            doing,
+            count: keys.len(),
+            name: &|index| keys[index].to_string(),
+            route: &|index| route(&keys[index]),
+            single,
+            api: Api::of::<R>(),
+            cap,
+            timeout,
+            write: &|head: Head<'_>, indices, timeout_ms| head.write(&make(head.version(), indices[0], timeout_ms)?),
+            read: &|indices, answered: Answered| {
+                let value = read(indices[0], answered.read::<R>()?)?;
+                values.lock()[indices[0]] = Some(value);
+                Ok(vec![Verdict::Done])
+            },
+        };
+        let results = self.drive_apart(&drive).await;
+        items(doing, keys, results, values.into_inner())
     }
+}
+
+/// For each of these items, which of the answers is about it: the first that is.
+fn positions<'a, K: Eq + Hash + 'a>(
+    keys: &[K],
+    indices: &[usize],
+    answered: impl Iterator<Item = &'a K>,
+) -> Vec<Option<usize>> {
+    let mut told: Map<&K, usize> = Map::default();
+    for (at, key) in answered.enumerate() {
+        told.entry(key).or_insert(at);
+    }
+    indices.iter().map(|index| told.get(&keys[*index]).copied()).collect()
+}
+
+fn items<T, K>(doing: &str, keys: Vec<K>, results: Vec<Result<()>>, values: Vec<Option<T>>) -> Vec<Item<T, K>> {
+    let items = keys.into_iter().zip(results.into_iter().zip(values));
+    let item = |(name, (result, value)): (K, (Result<()>, Option<T>))| Item {
+        name,
+        result: result.and_then(|()| value.ok_or_else(|| unanswered(doing))),
+    };
+    items.map(item).collect()
 }

@@ -89,7 +89,7 @@ impl Admin {
             Some(brokers) => brokers,
             None => self.all_brokers(doing, timeout).await?,
         };
-        self.brokers(doing, brokers, timeout, make, read).await
+        Ok(self.brokers(doing, brokers, timeout, make, read).await)
     }
 
     /// Moves copies of partitions to other folders of their brokers. One result per copy, in the order given.

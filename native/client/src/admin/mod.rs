@@ -3,9 +3,9 @@
 //! They keep no state of their own and cross no language border; `bridge` renders them for every language. Each has a time
 //! limit in all, retries included: the one given, else `default.api.timeout.ms`.
 //!
-//! File map: `topics`, `describe_topics`, `partitions`, `configs`, `groups`, `describe_groups`, `group_offsets`, `acls`, `quotas`,
-//! `scram`, `tokens`, `cluster`, `features`, `log_dirs`, `reassignments`, `transactions` what they say · `each`, `one`, `answer` who is
-//! asked, and again · `names` Kafka's open enums · `since` which Kafka is needed.
+//! File map: `topics`, `describe_topics`, `partitions`, `configs`, `groups`, `describe_groups`, `group_offsets`, `share_groups`, `acls`, `quotas`,
+//! `scram`, `tokens`, `cluster`, `features`, `log_dirs`, `reassignments`, `transactions` what they say · `drive` who is asked, and again
+//! · `each`, `one`, `answer` the types around it · `names` Kafka's open enums · `since` which Kafka is needed.
 
 mod acls;
 mod answer;
@@ -13,6 +13,7 @@ mod cluster;
 mod configs;
 mod describe_groups;
 mod describe_topics;
+mod drive;
 mod each;
 mod features;
 mod group_offsets;
@@ -24,6 +25,7 @@ mod partitions;
 mod quotas;
 mod reassignments;
 mod scram;
+mod share_groups;
 mod since;
 mod tokens;
 mod topics;
@@ -55,6 +57,7 @@ pub use partitions::{ElectionType, MorePartitions, OffsetInfo, OffsetSpec};
 pub use quotas::{AlterQuotas, QuotaEntity, QuotaFilter, QuotaMatch, Quotas};
 pub use reassignments::Reassignment;
 pub use scram::{AlterScram, ScramCredential};
+pub use share_groups::{ShareGroupOffset, ShareStart};
 pub use tokens::{DelegationToken, Principal};
 pub use topics::{CreatedTopic, NewTopic, TopicListing};
 pub use transactions::{
@@ -107,7 +110,7 @@ impl Admin {
     async fn ask_any<R: Request>(
         &self,
         attempts: &mut Attempts,
-        make: impl Fn(i16) -> Result<R>,
+        make: impl Fn(i16) -> Result<R> + Sync,
     ) -> Result<R::Response> {
         loop {
             let left = attempts.left();

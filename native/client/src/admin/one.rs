@@ -4,9 +4,8 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use dohle_protocol::Request;
-use futures_util::future::join_all;
 
-use super::each::{Answer, Call, Route, unanswered};
+use super::each::{Call, Route, unanswered};
 use super::{Admin, Item};
 use crate::error::Result;
 
@@ -22,31 +21,31 @@ impl Display for Whole {
 
 impl Admin {
     /// One request to who is responsible, again while that may help. `read` fails when the response says so.
-    pub(super) async fn one<R: Request, T: Clone>(
+    pub(super) async fn one<R: Request, T: Send>(
         &self,
         doing: &'static str,
         route: Route,
         timeout: Option<Duration>,
-        make: impl Fn(i16, i32) -> Result<R>,
-        read: impl Fn(R::Response) -> Result<T>,
+        make: impl Fn(i16, i32) -> Result<R> + Sync,
+        read: impl Fn(R::Response) -> Result<T> + Sync,
     ) -> Result<T> {
         let route = |_: &Whole| route.clone();
         let call = Call::new(doing, vec![Whole], &route, timeout);
-        let answers = |response| Ok(vec![Answer::new(Whole, 0, read(response)?)]);
-        let items = self.each(call, |version, _, timeout_ms| make(version, timeout_ms), answers).await?;
+        let make = |version, _, timeout_ms| make(version, timeout_ms);
+        let items = self.apart(call, make, |_, response| read(response)).await;
         items.into_iter().next().map_or_else(|| Err(unanswered(doing)), |item| item.result)
     }
 
     /// The same request to every broker of the cluster, by node id.
-    pub(super) async fn every_broker<R: Request, T: Clone>(
+    pub(super) async fn every_broker<R: Request, T: Send>(
         &self,
         doing: &'static str,
         timeout: Option<Duration>,
-        make: impl Fn(i16) -> Result<R>,
-        read: impl Fn(R::Response) -> Result<T>,
+        make: impl Fn(i16) -> Result<R> + Sync,
+        read: impl Fn(R::Response) -> Result<T> + Sync,
     ) -> Result<Vec<(i32, T)>> {
         let nodes = self.all_brokers(doing, timeout).await?;
-        let told = self.brokers(doing, nodes, timeout, make, read).await?;
+        let told = self.brokers(doing, nodes, timeout, make, read).await;
         told.into_iter().map(|item| Ok((item.name, item.result?))).collect()
     }
 
@@ -67,19 +66,21 @@ impl Admin {
     }
 
     /// The same request to each of these brokers.
-    pub(super) async fn brokers<R: Request, T: Clone>(
+    pub(super) async fn brokers<R: Request, T: Send>(
         &self,
         doing: &'static str,
         nodes: Vec<i32>,
         timeout: Option<Duration>,
-        make: impl Fn(i16) -> Result<R>,
-        read: impl Fn(R::Response) -> Result<T>,
-    ) -> Result<Vec<Item<T, i32>>> {
-        let (make, read) = (&make, &read);
-        let asked = nodes.into_iter().map(|node| async move {
-            let told = self.one(doing, Route::Node(node), timeout, |version, _| make(version), read).await;
-            Item { name: node, result: told.map_err(|error| error.context(format_args!("broker {node}"))) }
-        });
-        Ok(join_all(asked).await)
+        make: impl Fn(i16) -> Result<R> + Sync,
+        read: impl Fn(R::Response) -> Result<T> + Sync,
+    ) -> Vec<Item<T, i32>> {
+        let call = Call::new(doing, nodes, &|node| Route::Node(*node), timeout);
+        let mut told = self.apart(call, |version, _, _| make(version), |_, response| read(response)).await;
+        for Item { name, result } in &mut told {
+            if let Err(error) = result {
+                *error = error.clone().context(format_args!("broker {name}"));
+            }
+        }
+        told
     }
 }

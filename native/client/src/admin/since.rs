@@ -2,7 +2,7 @@
 //!
 //! It decides nothing: whether a broker can is what it said itself.
 
-use dohle_protocol::{ApiKey, Request};
+use dohle_protocol::ApiKey;
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -22,14 +22,18 @@ fn first(api: ApiKey) -> Option<&'static str> {
         ApiKey::CONSUMER_GROUP_DESCRIBE | ApiKey::LIST_CONFIG_RESOURCES => "3.7",
         ApiKey::ADD_RAFT_VOTER | ApiKey::REMOVE_RAFT_VOTER => "3.9",
         ApiKey::DESCRIBE_TOPIC_PARTITIONS => "3.8",
-        ApiKey::SHARE_GROUP_DESCRIBE | ApiKey::STREAMS_GROUP_DESCRIBE => "4.1",
+        ApiKey::SHARE_GROUP_DESCRIBE
+        | ApiKey::STREAMS_GROUP_DESCRIBE
+        | ApiKey::DESCRIBE_SHARE_GROUP_OFFSETS
+        | ApiKey::ALTER_SHARE_GROUP_OFFSETS
+        | ApiKey::DELETE_SHARE_GROUP_OFFSETS => "4.1",
         _ => return None,
     })
 }
 
 /// Says with an "unsupported" which Kafka has what was asked for.
-pub(super) fn explain<R: Request>(error: Error) -> Error {
-    match first(R::API_KEY).filter(|_| error.kind() == ErrorKind::Unsupported) {
+pub(super) fn explain(api: ApiKey, error: Error) -> Error {
+    match first(api).filter(|_| error.kind() == ErrorKind::Unsupported) {
         Some(kafka) => error.context(format_args!("needs Kafka {kafka} or newer")),
         None => error,
     }
@@ -46,7 +50,6 @@ pub(super) fn needs(wanted: bool, version: i16, least: i16, what: &str, kafka: &
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dohle_protocol::messages::DescribeQuorumRequest;
 
     #[test]
     fn a_broker_that_is_too_old_is_told_with_the_kafka_that_is_not() {
@@ -57,8 +60,8 @@ mod tests {
         assert!(needs(true, 4, 4, "a filter of states", "2.6").is_ok());
 
         let unknown = || Error::new(ErrorKind::Unsupported, "the broker does not offer it");
-        assert!(explain::<DescribeQuorumRequest>(unknown()).message().starts_with("needs Kafka 3.3 or newer: "));
-        let other = explain::<DescribeQuorumRequest>(Error::invalid_argument("x"));
+        assert!(explain(ApiKey::DESCRIBE_QUORUM, unknown()).message().starts_with("needs Kafka 3.3 or newer: "));
+        let other = explain(ApiKey::DESCRIBE_QUORUM, Error::invalid_argument("x"));
         assert_eq!(other.message(), "x");
     }
 }

@@ -10,8 +10,6 @@ use dohle_protocol::messages::{
     WriteTxnMarkersRequest, WriteTxnMarkersResponse,
 };
 
-use futures_util::future::join_all;
-
 use super::each::{Answer, Call, Route, unanswered, whole};
 use super::partitions::by_topic;
 use super::since::needs;
@@ -273,24 +271,22 @@ impl Admin {
     /// Takes transactional ids from the producers that have them; open transactions are aborted. One result per id, in the
     /// order given.
     pub async fn fence_producers(&self, ids: Vec<String>, timeout: Option<Duration>) -> Result<Vec<Item<Fenced>>> {
-        let asked = ids.into_iter().map(|id| async move {
-            let make = |_, timeout_ms: i32| {
-                Ok(InitProducerIdRequest {
-                    transactional_id: Some(id.clone()),
-                    // It is nobody's: no longer than this call waits for it. The broker's limit holds all the same.
-                    transaction_timeout_ms: timeout_ms.clamp(1, 60_000),
-                    producer_id: -1,
-                    producer_epoch: -1,
-                    ..Default::default()
-                })
-            };
-            let read = |response: InitProducerIdResponse| {
-                whole(response.error_code, &format!("fenceProducers: {id}"), None)?;
-                Ok(Fenced { producer_id: response.producer_id, producer_epoch: response.producer_epoch })
-            };
-            let result = self.one("fenceProducers", to_coordinator(&id), timeout, make, read).await;
-            Item { name: id, result }
-        });
-        Ok(join_all(asked).await)
+        let wanted = ids.clone();
+        let make = |_, index: usize, timeout_ms: i32| {
+            Ok(InitProducerIdRequest {
+                transactional_id: Some(wanted[index].clone()),
+                // It is nobody's: no longer than this call waits for it. The broker's limit holds all the same.
+                transaction_timeout_ms: timeout_ms.clamp(1, 60_000),
+                producer_id: -1,
+                producer_epoch: -1,
+                ..Default::default()
+            })
+        };
+        let read = |index: usize, response: InitProducerIdResponse| {
+            whole(response.error_code, &format!("fenceProducers: {}", wanted[index]), None)?;
+            Ok(Fenced { producer_id: response.producer_id, producer_epoch: response.producer_epoch })
+        };
+        let route = |id: &String| to_coordinator(id);
+        Ok(self.apart(Call::new("fenceProducers", ids, &route, timeout), make, read).await)
     }
 }

@@ -10,12 +10,13 @@ use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dohle_protocol::{ApiKey, Message, Request, Segments, frame};
+use dohle_protocol::{ApiKey, Request, Segments};
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::question::{Answered, Api, Head, Question};
 use super::versions::ApiVersionTable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::statistics::BrokerCounters;
@@ -111,7 +112,11 @@ impl Connection {
     /// As [`Self::version`], but not above `cap`. A connection whose broker seems not to offer what every broker offers its
     /// clients ends with the first call that it refuses: the next one asks again what there is.
     pub fn version_up_to<R: Request>(&self, cap: i16) -> Result<i16> {
-        self.0.versions.version_up_to::<R>(cap).map_err(|error| {
+        self.version_of(Api::of::<R>(), cap)
+    }
+
+    fn version_of(&self, api: Api, cap: i16) -> Result<i16> {
+        self.0.versions.version_of(api, cap).map_err(|error| {
             let error = error.context(&self.0.peer);
             if !self.0.versions.is_whole() {
                 self.close(error.clone());
@@ -126,8 +131,21 @@ impl Connection {
     /// Several requests queued together go out in one write.
     pub fn send<R: Request>(&self, version: i16, request: &R, timeout: Duration) -> Result<Exchange<R>> {
         let (reply, response) = oneshot::channel();
-        let written = self.enqueue(version, request, timeout, Some(reply))?;
+        let (outgoing, written) = self.outgoing(version, request, timeout, Some(reply))?;
+        self.push(outgoing, false)?;
         Ok(Exchange { written, response, version, peer: self.0.clone(), request: PhantomData })
+    }
+
+    /// Asks and waits for the answer: [`Self::send`] for what has no type any more.
+    pub(crate) async fn ask(&self, question: &Question<'_>, timeout: Duration) -> Result<Answered> {
+        let version = self.version_of(question.api, question.cap)?;
+        let (reply, response) = oneshot::channel();
+        let correlation_id = self.next_id();
+        let segments = (question.write)(self.head(version, correlation_id))?;
+        let (outgoing, _) = outgoing(question.api.key, segments, correlation_id, timeout, Some(reply));
+        self.push(outgoing, false)?;
+        let bytes = flatten(response.await, &self.0)?;
+        Ok(Answered { bytes, version, peer: self.0.clone() })
     }
 
     /// As [`Self::send`], before all that is queued, also while the others are held.
@@ -167,19 +185,17 @@ impl Connection {
 
     /// As [`Self::send`] for a request that is never answered (Produce with acks 0): resolves when its bytes were written.
     pub fn send_unanswered<R: Request>(&self, version: i16, request: &R, timeout: Duration) -> Result<Written> {
-        Ok(Written(self.enqueue(version, request, timeout, None)?))
+        let (outgoing, written) = self.outgoing(version, request, timeout, None)?;
+        self.push(outgoing, false)?;
+        Ok(Written(written))
     }
 
-    fn enqueue<R: Request>(
-        &self,
-        version: i16,
-        request: &R,
-        timeout: Duration,
-        reply: Option<oneshot::Sender<Result<Bytes>>>,
-    ) -> Result<oneshot::Receiver<Result<()>>> {
-        let (outgoing, on_written) = self.outgoing(version, request, timeout, reply)?;
-        self.push(outgoing, false)?;
-        Ok(on_written)
+    fn next_id(&self) -> i32 {
+        self.0.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn head(&self, version: i16, correlation_id: i32) -> Head<'_> {
+        Head { version, correlation_id, client_id: &self.0.client_id }
     }
 
     fn outgoing<R: Request>(
@@ -189,15 +205,9 @@ impl Connection {
         timeout: Duration,
         reply: Option<oneshot::Sender<Result<Bytes>>>,
     ) -> Result<(Outgoing, oneshot::Receiver<Result<()>>)> {
-        let correlation_id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
-        let segments = frame::encode_request::<R>(version, correlation_id, Some(&self.0.client_id), request)?;
-        let (written, on_written) = oneshot::channel();
-        let queued = Instant::now();
-        let deadline = queued + timeout;
-        let unanswered = reply.is_none();
-        let outgoing =
-            Outgoing { segments, correlation_id, api: R::API_KEY, queued, deadline, written, reply, unanswered };
-        Ok((outgoing, on_written))
+        let correlation_id = self.next_id();
+        let segments = self.head(version, correlation_id).write(request)?;
+        Ok(outgoing(R::API_KEY, segments, correlation_id, timeout, reply))
     }
 
     fn push(&self, outgoing: Outgoing, urgent: bool) -> Result<()> {
@@ -242,8 +252,23 @@ impl Connection {
     }
 }
 
+fn outgoing(
+    api: ApiKey,
+    segments: Segments,
+    correlation_id: i32,
+    timeout: Duration,
+    reply: Option<oneshot::Sender<Result<Bytes>>>,
+) -> (Outgoing, oneshot::Receiver<Result<()>>) {
+    let (written, on_written) = oneshot::channel();
+    let queued = Instant::now();
+    let deadline = queued + timeout;
+    let unanswered = reply.is_none();
+    let outgoing = Outgoing { segments, correlation_id, api, queued, deadline, written, reply, unanswered };
+    (outgoing, on_written)
+}
+
 impl Shared {
-    fn throttle(&self, pause: Duration) {
+    pub(super) fn throttle(&self, pause: Duration) {
         let until = Instant::now() + pause;
         let mut queue = self.queue.lock();
         if queue.muted_until.is_none_or(|known| known < until) {
@@ -282,17 +307,7 @@ impl<R: Request> Exchange<R> {
     /// Waits for the response, decoded and checked for left-over bytes. The broker's throttle time is honoured here.
     pub async fn response(self) -> Result<R::Response> {
         let bytes = flatten(self.response.await, &self.peer)?;
-        let (_, response) = frame::decode_response::<R>(bytes, self.version).map_err(|error| {
-            let what =
-                format_args!("{} version {} from {}", R::API_KEY.name(), self.version, self.peer.peer).to_string();
-            Error::from(error).context(what).damaged()
-        })?;
-        if let Ok(pause @ 1..) = u64::try_from(response.throttle_time_ms()) {
-            let pause = Duration::from_millis(pause);
-            self.peer.counters.throttled(pause);
-            self.peer.throttle(pause);
-        }
-        Ok(response)
+        Answered { bytes, version: self.version, peer: self.peer }.read::<R>()
     }
 }
 

@@ -12,6 +12,7 @@ mod dialogue;
 mod driver;
 mod frame_reader;
 mod pool;
+mod question;
 mod routing;
 mod session;
 mod versions;
@@ -22,6 +23,7 @@ pub(crate) use connect::{dial, resolve};
 pub use connection::{Connection, Exchange, Written};
 pub(crate) use pool::BrokerOverview;
 pub use pool::Pool;
+pub(crate) use question::{Answered, Api, Head, Question};
 pub use versions::ApiVersionTable;
 
 /// A connection of its own per broker: a broker answers one connection in order, so a long-polling fetch must not stand

@@ -8,6 +8,7 @@ use dohle_protocol::messages::{
 };
 use dohle_protocol::{ApiKey, Request};
 
+use super::question::Api;
 use crate::collections::Map;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -64,11 +65,15 @@ impl ApiVersionTable {
 
     /// As [`Self::version`], but not above `cap`: for callers that must avoid newer semantics.
     pub fn version_up_to<R: Request>(&self, cap: i16) -> Result<i16> {
-        let ours = (R::MIN_VERSION, R::MAX_STABLE_VERSION.min(cap));
-        let Some(theirs) = self.range(R::API_KEY) else {
+        self.version_of(Api::of::<R>(), cap)
+    }
+
+    pub(super) fn version_of(&self, api: Api, cap: i16) -> Result<i16> {
+        let ours = (api.min, api.max.min(cap));
+        let Some(theirs) = self.range(api.key) else {
             return Err(Error::new(
                 ErrorKind::Unsupported,
-                format!("the broker does not offer {}; it is too old or too new for this call", R::API_KEY.name()),
+                format!("the broker does not offer {}; it is too old or too new for this call", api.key.name()),
             ));
         };
         let version = ours.1.min(theirs.1);
@@ -77,7 +82,7 @@ impl ApiVersionTable {
                 ErrorKind::Unsupported,
                 format!(
                     "the broker offers {} versions {} to {}, this client knows {} to {}",
-                    R::API_KEY.name(),
+                    api.key.name(),
                     theirs.0,
                     theirs.1,
                     ours.0,

@@ -94,7 +94,7 @@ impl Partition {
     ) -> Result<R::Response> {
         let cap = if topic_id == Uuid::ZERO { TOPIC_IDS - 1 } else { R::MAX_STABLE_VERSION };
         let timeout = self.client.options().request_timeout + wait;
-        self.client.request_up_to(leader, lane, cap, |_| Ok(request), timeout).await
+        self.client.request_up_to(leader, lane, cap, |_| Ok(request.clone()), timeout).await
     }
 
     /// The leader, the topic's id and the leader's epoch.

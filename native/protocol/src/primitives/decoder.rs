@@ -186,7 +186,18 @@ impl Decoder {
 
     /// Reads the tagged fields at the end of a struct. `known` reads a field into its place and says whether it knew
     /// the tag; the others are returned. A field must fill its size exactly.
+    #[inline]
     pub fn tags(&mut self, mut known: impl FnMut(&mut Decoder, u32) -> Result<bool>) -> Result<Vec<RawTaggedField>> {
+        // Most structs have none.
+        if self.rest().first() == Some(&0) {
+            self.at += 1;
+            return Ok(Vec::new());
+        }
+        self.some_tags(&mut known)
+    }
+
+    /// Exists once, not once for each struct.
+    fn some_tags(&mut self, known: &mut dyn FnMut(&mut Decoder, u32) -> Result<bool>) -> Result<Vec<RawTaggedField>> {
         let mut unknown = Vec::new();
         let mut previous = None;
         for _ in 0..self.varint("tagged_fields")? {

@@ -3,7 +3,7 @@
 //! Those that change something, and descriptions of topics and configs, succeed when all their items do; otherwise the
 //! failure is that of the first, and tells all. Other reads about several items tell the error of each beside the rest.
 //!
-//! File map: `topics`, `describe_topics`, `partitions`, `replicas`, `configs`, `groups`, `acls`, `quotas`, `security`,
+//! File map: `topics`, `describe_topics`, `partitions`, `replicas`, `configs`, `groups`, `share_groups`, `acls`, `quotas`, `security`,
 //! `cluster`, `transactions` what they say · `shape` how an operation and its
 //! types are written down · `names` Kafka's open enums.
 
@@ -32,6 +32,7 @@ pub mod partitions;
 pub mod quotas;
 pub mod replicas;
 pub mod security;
+pub mod share_groups;
 pub mod topics;
 pub mod transactions;
 

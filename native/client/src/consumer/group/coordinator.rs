@@ -18,7 +18,7 @@ impl Shared {
     pub async fn ask_coordinator<R: Request>(
         &self,
         lane: Lane,
-        make: impl FnOnce(i16) -> Result<R>,
+        make: impl Fn(i16) -> Result<R> + Sync,
         code: impl FnOnce(&R::Response) -> i16,
         timeout: Duration,
     ) -> Result<R::Response> {

@@ -100,7 +100,6 @@ async fn ask_join(
             ..Default::default()
         });
     }
-    let said = protocols.clone();
     let make = |version: i16| {
         Ok(JoinGroupRequest {
             group_id: shared.group_id()?.to_owned(),
@@ -109,7 +108,7 @@ async fn ask_join(
             member_id: identity.member_id.clone(),
             group_instance_id: shared.instance_id(version >= 5)?,
             protocol_type: PROTOCOL_TYPE.to_owned(),
-            protocols,
+            protocols: protocols.clone(),
             reason: Some(reason.chars().take(255).collect()),
             ..Default::default()
         })
@@ -124,7 +123,8 @@ async fn ask_join(
         }
         answer.error_code
     };
-    Ok((said, shared.ask_coordinator(lane, make, read, timeout).await?))
+    let joined = shared.ask_coordinator(lane, make, read, timeout).await?;
+    Ok((protocols, joined))
 }
 
 /// Beyond the rebalance timeout, for the coordinator to answer.
@@ -247,10 +247,10 @@ pub(super) async fn sync(shared: &Arc<Shared>, joined: &mut Joined) -> Result<Ve
             protocol_type: Some(PROTOCOL_TYPE.to_owned()),
             protocol_name: Some(joined.assignor.name().to_owned()),
             assignments: assignments
-                .into_iter()
+                .iter()
                 .map(|(member_id, assignment)| SyncGroupRequestAssignment {
-                    member_id,
-                    assignment,
+                    member_id: member_id.clone(),
+                    assignment: assignment.clone(),
                     ..Default::default()
                 })
                 .collect(),

@@ -142,10 +142,11 @@ impl Modern {
         let shared = shared.clone();
         async move {
             let make = |version: i16| {
+                let mut request = request.clone();
                 // An expression and names at the same time would be the topics of both.
                 let regex =
                     version >= 1 && request.subscribed_topic_regex.as_ref().is_some_and(|regex| !regex.is_empty());
-                request.subscribed_topic_names = if regex { Some(Vec::new()) } else { names };
+                request.subscribed_topic_names = if regex { Some(Vec::new()) } else { names.clone() };
                 if version < 1 {
                     request.subscribed_topic_regex = None;
                 }
@@ -182,7 +183,7 @@ pub(super) async fn leave(shared: &Shared, identity: Identity, timeout: Duration
     let make = |_| {
         Ok(ConsumerGroupHeartbeatRequest {
             group_id: shared.group_id()?.to_owned(),
-            member_id: identity.member_id,
+            member_id: identity.member_id.clone(),
             member_epoch: epoch,
             instance_id: shared.options.group_instance_id.clone(),
             ..Default::default()

@@ -109,7 +109,7 @@ impl Transactions {
     pub(super) async fn ask<R: Request>(
         &self,
         cap: i16,
-        make: impl Fn(i16) -> Result<R>,
+        make: impl Fn(i16) -> Result<R> + Sync,
         read: impl Fn(&R::Response) -> Result<()>,
         in_vain: impl Fn() -> bool,
     ) -> Result<R::Response> {
@@ -121,7 +121,7 @@ impl Transactions {
         &self,
         (kind, key): (CoordinatorKind, &str),
         cap: i16,
-        make: impl Fn(i16) -> Result<R>,
+        make: impl Fn(i16) -> Result<R> + Sync,
         read: impl Fn(&R::Response) -> Result<()>,
         in_vain: impl Fn() -> bool,
     ) -> Result<R::Response> {
