@@ -4,8 +4,8 @@
 //! and tasks come from a [`BrokerWorld`].
 //!
 //! Served, in the versions of Kafka 4.3: topics (create, describe, grow, alter, delete), produce (all codecs, idempotent),
-//! fetch (sessions, topic ids, long polls), offsets by time, classic groups with static members, committed offsets,
-//! transactions (v1 and v2), fault rules. Not served yet: the group protocol of KIP-848, share groups, TLS, SASL, ACLs, quotas.
+//! fetch (sessions, topic ids, long polls), offsets by time, groups with static members (classic and KIP-848), committed
+//! offsets, transactions (v1 and v2), fault rules. Not served yet: share groups, TLS, SASL, ACLs, quotas.
 //! Configurations are Kafka's, by its names ([`BrokerOptions::set`]); `docs/embedded-broker.md` says which have an effect.
 //!
 //! ```no_run

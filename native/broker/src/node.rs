@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicI64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use dohle_protocol::{ErrorCode, Uuid};
@@ -118,6 +119,11 @@ pub(crate) fn base64(id: Uuid) -> String {
     // 128 bits are 21 digits of 6 bits and one of 2, which is padded with zeros below.
     let digit = |n: u32| if n < 21 { bits >> (128 - 6 * (n + 1)) & 63 } else { (bits & 3) << 4 };
     (0..22).map(|n| char::from(ALPHABET[digit(n) as usize])).collect()
+}
+
+/// A duration of Kafka's, in milliseconds; a negative one is none.
+pub(crate) fn millis(ms: i32) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }
 
 /// A UUID in its hexadecimal form, for member ids.

@@ -42,6 +42,14 @@ pub struct BrokerOptions {
     pub group_min_session_timeout_ms: i32,
     /// Largest session timeout a group member may ask for (`group.max.session.timeout.ms`). Default 1,800,000.
     pub group_max_session_timeout_ms: i32,
+    /// Milliseconds between two heartbeats of a member of a KIP-848 group, as it is told
+    /// (`group.consumer.heartbeat.interval.ms`). Default 100 (Kafka: 5,000), so that a rebalance takes a moment.
+    pub group_consumer_heartbeat_interval_ms: i32,
+    /// Milliseconds after which a member of a KIP-848 group that says nothing is out
+    /// (`group.consumer.session.timeout.ms`). Default 45,000.
+    pub group_consumer_session_timeout_ms: i32,
+    /// Most members of one KIP-848 group (`group.consumer.max.size`). Default 2,147,483,647.
+    pub group_consumer_max_size: i32,
     /// Longest transaction timeout a producer may ask for (`transaction.max.timeout.ms`). Default 900,000.
     pub transaction_max_timeout_ms: i32,
     /// Feature level told to clients (`transaction.version`): 2 for transactions v2 (KIP-890), 0 or 1 for those before.
@@ -77,6 +85,9 @@ impl Default for BrokerOptions {
             group_initial_rebalance_delay_ms: 0,
             group_min_session_timeout_ms: 10,
             group_max_session_timeout_ms: 1_800_000,
+            group_consumer_heartbeat_interval_ms: 100,
+            group_consumer_session_timeout_ms: 45_000,
+            group_consumer_max_size: i32::MAX,
             transaction_max_timeout_ms: 900_000,
             transaction_version: 2,
             max_connections: 10_000,
@@ -135,6 +146,9 @@ impl BrokerOptions {
         at_least_one("max_request_bytes", self.max_request_bytes.into())?;
         at_least_one("segment_bytes", self.segment_bytes as i64)?;
         at_least_one("max_connections", self.max_connections as i64)?;
+        at_least_one("group_consumer_heartbeat_interval_ms", self.group_consumer_heartbeat_interval_ms.into())?;
+        at_least_one("group_consumer_session_timeout_ms", self.group_consumer_session_timeout_ms.into())?;
+        at_least_one("group_consumer_max_size", self.group_consumer_max_size.into())?;
         at_least_one("transaction_max_timeout_ms", self.transaction_max_timeout_ms.into())?;
         if !(0..=2).contains(&self.transaction_version) {
             let value = self.transaction_version.to_string();

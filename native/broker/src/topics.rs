@@ -6,7 +6,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -25,6 +25,7 @@ pub(crate) const MAX_PARTITIONS: i32 = 100_000;
 #[derive(Default)]
 pub(crate) struct Topics {
     by: RwLock<By>,
+    version: Arc<AtomicU64>,
 }
 
 #[derive(Default)]
@@ -39,6 +40,8 @@ pub(crate) struct Topic {
     pub id: Uuid,
     config: RwLock<Arc<TopicConfig>>,
     partitions: RwLock<Vec<Arc<Partition>>>,
+    /// Of all topics: counts what comes, goes and grows.
+    version: Arc<AtomicU64>,
 }
 
 /// One partition: its log and who waits for it.
@@ -65,6 +68,11 @@ impl Topics {
         self.by.read().name.values().cloned().collect()
     }
 
+    /// Another number whenever topics have come, gone or grown. Read it before looking at them.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
     /// Whether a topic of this name could be created.
     pub fn check(&self, name: &str, partitions: i32) -> Result<(), Refusal> {
         check_name(name).map_err(|reason| (ErrorCode::INVALID_TOPIC_EXCEPTION, reason))?;
@@ -89,7 +97,7 @@ impl Topics {
     /// Creates a topic, or says why not.
     pub fn create(&self, name: &str, id: Uuid, partitions: i32, config: TopicConfig) -> Result<Arc<Topic>, Refusal> {
         self.check(name, partitions)?;
-        let topic = Arc::new(Topic::new(name, id, partitions, config));
+        let topic = Arc::new(Topic::new(name, id, partitions, config, self.version.clone()));
         let mut by = self.by.write();
         // Looked at again under the write lock: two requests may create the same topic.
         if by.name.contains_key(name) {
@@ -97,6 +105,7 @@ impl Topics {
         }
         by.name.insert(topic.name.clone(), topic.clone());
         by.id.insert(id.0, topic.clone());
+        self.version.fetch_add(1, Ordering::Release);
         Ok(topic)
     }
 
@@ -106,6 +115,7 @@ impl Topics {
             let mut by = self.by.write();
             let topic = by.name.remove(name)?;
             by.id.remove(&topic.id.0);
+            self.version.fetch_add(1, Ordering::Release);
             topic
         };
         for partition in topic.partitions() {
@@ -117,10 +127,10 @@ impl Topics {
 }
 
 impl Topic {
-    fn new(name: &str, id: Uuid, partitions: i32, config: TopicConfig) -> Self {
+    fn new(name: &str, id: Uuid, partitions: i32, config: TopicConfig, version: Arc<AtomicU64>) -> Self {
         let name: Arc<str> = name.into();
         let partitions = (0..partitions).map(|_| Partition::new(&config)).collect();
-        Self { name, id, config: RwLock::new(Arc::new(config)), partitions: RwLock::new(partitions) }
+        Self { name, id, config: RwLock::new(Arc::new(config)), partitions: RwLock::new(partitions), version }
     }
 
     pub fn config(&self) -> Arc<TopicConfig> {
@@ -150,6 +160,7 @@ impl Topic {
         let now = partitions.len() as i32;
         check_growth(now, count)?;
         partitions.extend((now..count).map(|_| Partition::new(&config)));
+        self.version.fetch_add(1, Ordering::Release);
         Ok(())
     }
 

@@ -1,8 +1,7 @@
 //! ApiVersions (key 18): which APIs and versions this broker serves, and its feature levels.
 //!
 //! Behaviour: a version that is not known is answered in version 0 with UNSUPPORTED_VERSION and this API's own range, so
-//! that the client can ask again (KIP-511). Features are told as far as they are served: a client that reads
-//! `group.version` 1 would use what is not there yet.
+//! that the client can ask again (KIP-511). Features are told as far as they are served.
 //! Versions: 1 throttle time · 3 flexible (the header of the answer is not), client's name and version, features ·
 //! 4 features with minimum 0.
 
@@ -22,6 +21,9 @@ pub(super) struct ApiVersions;
 const METADATA_VERSION: Feature = Feature { name: "metadata.version", min: 7, max: 30 };
 /// 2 is KIP-890.
 const TRANSACTION_VERSION: Feature = Feature { name: "transaction.version", min: 0, max: 2 };
+
+/// 1 is KIP-848.
+const GROUP_VERSION: Feature = Feature { name: "group.version", min: 0, max: 1 };
 
 /// A feature of the cluster, and the levels that are known.
 struct Feature {
@@ -43,6 +45,7 @@ impl Api for ApiVersions {
         if call.version >= 3 {
             let levels = [
                 (METADATA_VERSION, METADATA_VERSION.max),
+                (GROUP_VERSION, GROUP_VERSION.max),
                 (TRANSACTION_VERSION, call.node.options.transaction_version),
             ];
             // Older clients cannot read a minimum of 0 (KAFKA-17492).

@@ -1,6 +1,6 @@
 //! DescribeGroups (key 15): state and members of classic groups.
 //!
-//! Behaviour: a group that does not exist is `Dead` (before version 6) or GROUP_ID_NOT_FOUND.
+//! Behaviour: a group that does not exist, or is one of KIP-848, is `Dead` (before version 6) or GROUP_ID_NOT_FOUND.
 //! Versions: 1 throttle time · 3 authorised operations · 4 instance ids · 5 flexible · 6 error message.
 
 use dohle_protocol::{
@@ -17,7 +17,7 @@ use crate::group::{Group, State};
 pub(super) struct DescribeGroups;
 
 /// Bits of what anyone may do to a group here: READ, DELETE, DESCRIBE and both about configs.
-const GROUP_OPERATIONS: i32 = 0b1101_0100_1000;
+pub(super) const GROUP_OPERATIONS: i32 = 0b1101_0100_1000;
 
 impl Api for DescribeGroups {
     type Request = DescribeGroupsRequest;
@@ -41,33 +41,34 @@ impl Api for DescribeGroups {
 }
 
 fn describe(version: i16, id: &str, group: Option<&Group>) -> DescribedGroup {
-    let Some(group) = group else {
+    let Some(classic) = group.and_then(Group::classic) else {
         let missing = version >= 6;
+        let reason = if group.is_some() { "is not a classic group" } else { "not found" };
         return DescribedGroup {
             group_id: id.into(),
             group_state: "Dead".into(),
             error_code: if missing { ErrorCode::GROUP_ID_NOT_FOUND.0 } else { 0 },
-            error_message: missing.then(|| format!("Group {id} not found.")),
+            error_message: missing.then(|| format!("Group {id} {reason}.")),
             ..Default::default()
         };
     };
     // Assignments and the assignor are shown once they are settled.
-    let settled = group.state() == State::Stable;
+    let settled = classic.state() == State::Stable;
     let member = |member: &crate::group::Member| DescribedGroupMember {
         member_id: member.id.clone(),
         group_instance_id: member.instance_id.clone(),
         client_id: member.client_id.clone(),
         client_host: member.client_host.clone(),
-        member_metadata: if settled { member.metadata(group.protocol()) } else { Default::default() },
+        member_metadata: if settled { member.metadata(classic.protocol()) } else { Default::default() },
         member_assignment: if settled { member.assignment.clone() } else { Default::default() },
         ..Default::default()
     };
     DescribedGroup {
         group_id: id.into(),
-        group_state: group.state().name().into(),
-        protocol_type: group.protocol_type().into(),
-        protocol_data: if settled { group.protocol().into() } else { String::new() },
-        members: group.members().map(member).collect(),
+        group_state: classic.state().name().into(),
+        protocol_type: classic.protocol_type().into(),
+        protocol_data: if settled { classic.protocol().into() } else { String::new() },
+        members: classic.members().map(member).collect(),
         ..Default::default()
     }
 }

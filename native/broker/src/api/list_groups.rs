@@ -1,6 +1,6 @@
 //! ListGroups (key 16): all groups, with their states.
 //!
-//! Versions: 1 throttle time · 3 flexible · 4 states, also as a filter · 5 types, also as a filter (KIP-848): all are classic.
+//! Versions: 1 throttle time · 3 flexible · 4 states, also as a filter · 5 types, also as a filter (KIP-848).
 
 use dohle_protocol::{
     ErrorCode,
@@ -20,13 +20,17 @@ impl Api for ListGroups {
             |filter: &[String], value: &str| filter.is_empty() || filter.iter().any(|f| f.eq_ignore_ascii_case(value));
         let mut groups = Vec::new();
         call.node.groups.each(|id, group| {
-            let state = group.state().name();
-            if wanted(&request.states_filter, state) && wanted(&request.types_filter, "classic") {
+            let state = group.state();
+            let (group_type, protocol_type) = match group.classic() {
+                Some(classic) => ("classic", classic.protocol_type()),
+                None => ("consumer", "consumer"),
+            };
+            if wanted(&request.states_filter, state) && wanted(&request.types_filter, group_type) {
                 groups.push(ListedGroup {
                     group_id: id.into(),
-                    protocol_type: group.protocol_type().into(),
+                    protocol_type: protocol_type.into(),
                     group_state: state.into(),
-                    group_type: "classic".into(),
+                    group_type: group_type.into(),
                     ..Default::default()
                 });
             }

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use dohle_protocol::{
-    ErrorCode,
+    ErrorCode, Uuid,
     messages::{
         OffsetCommitRequest, OffsetCommitResponse,
         offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
@@ -18,7 +18,7 @@ use dohle_protocol::{
 
 use super::{Api, Call, Reply};
 use crate::{
-    group::{Committed, Group, Identity, MAX_METADATA_BYTES},
+    group::{Commit, Committed, Group, Identity, MAX_METADATA_BYTES},
     node::Node,
     topics::Topic,
 };
@@ -36,7 +36,10 @@ impl Api for OffsetCommit {
             generation: request.generation_id_or_member_epoch,
         };
         let mut response = OffsetCommitResponse::default();
-        let allowed = call.node.groups.commit(&request.group_id, &who, |group| {
+        let partitions = named(&call.node, &request);
+        let commit =
+            Commit { who: &who, partitions: &partitions, transactional: false, knows_epochs: call.version >= 9 };
+        let allowed = call.node.groups.commit(&request.group_id, &commit, |group| {
             response.topics = request.topics.iter().map(|topic| commit_topic(call, group, topic)).collect();
         });
         Reply::With(match allowed {
@@ -66,6 +69,12 @@ impl Api for OffsetCommit {
 
 fn find(node: &Node, topic: &OffsetCommitRequestTopic) -> Option<Arc<Topic>> {
     if topic.topic_id.is_zero() { node.topics.named(&topic.name) } else { node.topics.with_id(topic.topic_id) }
+}
+
+/// The partitions that exist of those committed.
+fn named(node: &Node, request: &OffsetCommitRequest) -> Vec<(Uuid, i32)> {
+    let topics = request.topics.iter().filter_map(|asked| Some((find(node, asked)?.id, &asked.partitions)));
+    topics.flat_map(|(id, partitions)| partitions.iter().map(move |p| (id, p.partition_index))).collect()
 }
 
 fn commit_topic(call: &Call, group: &mut Group, asked: &OffsetCommitRequestTopic) -> OffsetCommitResponseTopic {

@@ -14,7 +14,7 @@ use dohle_protocol::{
 
 use super::{Api, Call, Reply};
 use crate::{
-    group::{Group, State},
+    group::{Classic, Group, Kind, State},
     node::Node,
 };
 
@@ -45,7 +45,8 @@ fn delete(
     request: &OffsetDeleteRequest,
 ) -> Result<OffsetDeleteResponse, ErrorCode> {
     let group = group.ok_or(ErrorCode::GROUP_ID_NOT_FOUND)?;
-    if group.state() != State::Empty && group.protocol_type() != "consumer" {
+    let foreign = |group: &Classic| group.state() != State::Empty && group.protocol_type() != "consumer";
+    if group.classic().is_some_and(foreign) {
         return Err(ErrorCode::NON_EMPTY_GROUP);
     }
     let mut response = OffsetDeleteResponse::default();
@@ -76,6 +77,10 @@ fn delete(
 
 /// Whether a member reads the topic. Metadata that is not a subscription protects everything.
 fn subscribed(group: &Group, topic: &str) -> bool {
+    let group = match &group.kind {
+        Kind::Classic(classic) => classic,
+        Kind::Consumer(consumer) => return consumer.subscribed(topic),
+    };
     group.members().any(|member| {
         member.protocols.iter().any(|(_, metadata)| {
             let mut decoder = Decoder::new(metadata.clone());

@@ -3,7 +3,7 @@
 //! Behaviour: no topics named (null) means all that are committed. Who requires stable offsets is told to wait
 //! (UNSTABLE_OFFSET_COMMIT) for those that an open transaction may change.
 //! Versions: 2 all topics, top-level error · 3 throttle time · 5 leader epoch · 6 flexible · 7 require stable ·
-//! 8 several groups · 9 member id and epoch (KIP-848; not checked for classic groups) · 10 topic ids.
+//! 8 several groups · 9 member id and epoch, checked for groups of KIP-848 · 10 topic ids.
 
 use std::collections::BTreeMap;
 
@@ -106,6 +106,13 @@ fn name_of(node: &Node, topic: &OffsetFetchRequestTopics) -> Option<String> {
 }
 
 fn fetch(call: &Call, asked: &OffsetFetchRequestGroup, stable: bool) -> OffsetFetchResponseGroup {
+    let member = (asked.member_id.as_deref(), asked.member_epoch);
+    let allowed = call.node.groups.with(&asked.group_id, |group| {
+        group.and_then(Group::consumer).map_or(Ok(()), |consumer| consumer.may_fetch(member.0, member.1))
+    });
+    if let Err(code) = allowed {
+        return OffsetFetchResponseGroup { group_id: asked.group_id.clone(), error_code: code.0, ..Default::default() };
+    }
     let topics = match &asked.topics {
         Some(topics) => topics.iter().map(|topic| fetch_topic(call, &asked.group_id, topic, stable)).collect(),
         None => fetch_all(call, &asked.group_id, stable),

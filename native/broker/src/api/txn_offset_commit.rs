@@ -6,7 +6,7 @@
 //! need not be added before.
 
 use dohle_protocol::{
-    ErrorCode,
+    ErrorCode, Uuid,
     messages::{
         TxnOffsetCommitRequest, TxnOffsetCommitResponse,
         txn_offset_commit_request::{TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic},
@@ -16,7 +16,7 @@ use dohle_protocol::{
 
 use super::{Api, Call, Reply, offset_commit::check};
 use crate::{
-    group::{Committed, Group, Identity},
+    group::{Commit, Committed, Group, Identity},
     node::Node,
     transactions::{Adding, Producer, Sender},
 };
@@ -40,7 +40,9 @@ impl Api for TxnOffsetCommit {
         let adding = if call.version >= 5 { Adding::Implicit } else { Adding::Before };
         let mut response = TxnOffsetCommitResponse::default();
         let done = call.node.transactions.commit_offsets(sender, &request.group_id, adding, &call.node, || {
-            call.node.groups.commit_in_transaction(&request.group_id, &who, |group| {
+            let partitions = named(&call.node, &request);
+            let commit = Commit { who: &who, partitions: &partitions, transactional: true, knows_epochs: true };
+            call.node.groups.commit(&request.group_id, &commit, |group| {
                 let commit = |topic| commit_topic(call, group, request.producer_id, topic);
                 response.topics = request.topics.iter().map(commit).collect();
             })
@@ -60,6 +62,13 @@ impl Api for TxnOffsetCommit {
         let topics = request.topics.iter();
         topics.flat_map(|topic| topic.partitions.iter().map(|p| (topic.name.clone(), p.partition_index))).collect()
     }
+}
+
+/// The partitions that exist of those committed.
+fn named(node: &Node, request: &TxnOffsetCommitRequest) -> Vec<(Uuid, i32)> {
+    let topics =
+        request.topics.iter().filter_map(|asked| Some((node.topics.named(&asked.name)?.id, &asked.partitions)));
+    topics.flat_map(|(id, partitions)| partitions.iter().map(move |p| (id, p.partition_index))).collect()
 }
 
 fn commit_topic(

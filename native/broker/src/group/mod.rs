@@ -1,27 +1,145 @@
-//! Classic consumer groups and their committed offsets: membership by JoinGroup, SyncGroup, Heartbeat and LeaveGroup.
-//! Not the group protocol of KIP-848, and not what members say in their metadata, except to protect subscribed offsets.
-//! Driven by the group APIs and by one timer task; `state` is the machine of one group, this file all groups.
+//! Consumer groups and their committed offsets, of both protocols: classic groups (JoinGroup, SyncGroup, Heartbeat, LeaveGroup)
+//! in `classic`, those of KIP-848 (ConsumerGroupHeartbeat) in `consumer`. A group without members becomes one of the other
+//! kind when a member of it joins; one with members does not.
+//! Driven by the group APIs and by one timer task; this file is all groups, and what both kinds have in common.
 
-mod join;
-mod member;
+mod classic;
+pub(crate) mod consumer;
 mod offsets;
-mod state;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use dohle_protocol::ErrorCode;
+use dohle_protocol::{ErrorCode, Uuid};
 use parking_lot::Mutex;
 use tokio::{
     sync::{Notify, oneshot},
     time::{Instant, sleep_until},
 };
 
-pub(crate) use join::{JoinAsk, JoinReply};
-pub(crate) use member::{Identity, Member};
-pub(crate) use offsets::{Committed, MAX_METADATA_BYTES};
-pub(crate) use state::{Group, State, SyncAsk, SyncReply};
+pub(crate) use classic::{Classic, JoinAsk, JoinReply, Member, State, SyncAsk, SyncReply};
+use consumer::{Beat, Consumer, Told};
+pub(crate) use offsets::{Committed, MAX_METADATA_BYTES, Offsets};
 
-use crate::{broker::Life, node::Node};
+use crate::{
+    broker::Life,
+    node::Node,
+    topics::{Refusal, Topics},
+};
+
+/// A group: its members, and what it has committed.
+#[derive(Default)]
+pub(crate) struct Group {
+    pub kind: Kind,
+    pub offsets: Offsets,
+}
+
+/// The protocol of a group.
+pub(crate) enum Kind {
+    /// Clients assign; also a group that has only offsets.
+    Classic(Classic),
+    /// The broker assigns (KIP-848).
+    Consumer(Consumer),
+}
+
+/// Who sends a request of a member: its id, its instance (KIP-345), the generation or member
+/// epoch it believes in (−1: none).
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Identity {
+    pub member_id: String,
+    pub instance_id: Option<String>,
+    pub generation: i32,
+}
+
+impl Identity {
+    /// It names no member and no generation, as an admin client does.
+    pub fn claims_nothing(&self) -> bool {
+        self.generation < 0 && self.member_id.is_empty() && self.instance_id.is_none()
+    }
+}
+
+/// Who commits what.
+pub(crate) struct Commit<'a> {
+    pub who: &'a Identity,
+    pub partitions: &'a [(Uuid, i32)],
+    /// With a transaction: who names no member may, the transaction protects the offsets (KIP-447).
+    pub transactional: bool,
+    /// The request is of a version that knows member epochs.
+    pub knows_epochs: bool,
+}
+
+impl Default for Kind {
+    fn default() -> Self {
+        Self::Classic(Classic::default())
+    }
+}
+
+impl Group {
+    /// The classic group, if it is one.
+    pub fn classic(&self) -> Option<&Classic> {
+        match &self.kind {
+            Kind::Classic(classic) => Some(classic),
+            Kind::Consumer(_) => None,
+        }
+    }
+
+    fn classic_mut(&mut self) -> Option<&mut Classic> {
+        match &mut self.kind {
+            Kind::Classic(classic) => Some(classic),
+            Kind::Consumer(_) => None,
+        }
+    }
+
+    /// The group of KIP-848, if it is one.
+    pub fn consumer(&self) -> Option<&Consumer> {
+        match &self.kind {
+            Kind::Classic(_) => None,
+            Kind::Consumer(consumer) => Some(consumer),
+        }
+    }
+
+    /// Kafka's name of where it stands.
+    pub fn state(&self) -> &'static str {
+        match &self.kind {
+            Kind::Classic(classic) => classic.state().name(),
+            Kind::Consumer(consumer) => consumer.state(),
+        }
+    }
+
+    fn has_members(&self) -> bool {
+        match &self.kind {
+            Kind::Classic(classic) => classic.state() != State::Empty,
+            Kind::Consumer(consumer) => !consumer.is_empty(),
+        }
+    }
+
+    /// Nothing is left that anyone could ask for. A group of KIP-848 stays, as in Kafka: its epoch must not start again
+    /// while a member that was away may come back.
+    fn forgettable(&self) -> bool {
+        self.classic().is_some_and(Classic::is_empty) && self.offsets.is_empty()
+    }
+
+    fn may_commit(&mut self, commit: &Commit<'_>) -> Result<(), ErrorCode> {
+        match &mut self.kind {
+            Kind::Classic(classic) if commit.transactional => classic.may_commit_in_transaction(commit.who),
+            Kind::Classic(classic) => classic.may_commit(commit.who, Instant::now()),
+            Kind::Consumer(consumer) => consumer.may_commit(commit),
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        match &self.kind {
+            Kind::Classic(classic) => classic.next_deadline(),
+            Kind::Consumer(consumer) => consumer.next_deadline(),
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
+        match &mut self.kind {
+            Kind::Classic(classic) => classic.expire(now),
+            Kind::Consumer(consumer) => consumer.expire(now),
+        }
+    }
+}
 
 /// All groups. One lock: what is done under it takes microseconds, and nothing waits under it.
 #[derive(Default)]
@@ -70,7 +188,16 @@ impl Groups {
             return answered;
         }
         let group = groups.entry(ask.group_id.clone()).or_default();
-        group.join(ask, answer, Instant::now());
+        if group.consumer().is_some_and(Consumer::is_empty) {
+            group.kind = Kind::default();
+        }
+        match group.classic_mut() {
+            Some(classic) => classic.join(ask, answer, Instant::now()),
+            None => {
+                let refused = JoinReply::refused(&ask.member_id, ErrorCode::INCONSISTENT_GROUP_PROTOCOL);
+                let _ = answer.send(refused);
+            }
+        }
         groups.retain(|_, group| !group.forgettable());
         drop(groups);
         self.changed.notify_one();
@@ -80,7 +207,7 @@ impl Groups {
     /// Waits for, or brings, the assignment.
     pub fn sync(&self, group_id: &str, ask: SyncAsk) -> oneshot::Receiver<SyncReply> {
         let (answer, answered) = oneshot::channel();
-        match self.by_id.lock().get_mut(group_id) {
+        match self.by_id.lock().get_mut(group_id).and_then(Group::classic_mut) {
             None => drop(answer.send(SyncReply::refused(ErrorCode::UNKNOWN_MEMBER_ID))),
             Some(group) => group.sync(ask, answer, Instant::now()),
         }
@@ -91,14 +218,41 @@ impl Groups {
     /// A sign of life.
     pub fn heartbeat(&self, group_id: &str, who: &Identity) -> Result<(), ErrorCode> {
         let mut groups = self.by_id.lock();
-        let group = groups.get_mut(group_id).ok_or(ErrorCode::UNKNOWN_MEMBER_ID)?;
+        let group = groups.get_mut(group_id).and_then(Group::classic_mut).ok_or(ErrorCode::UNKNOWN_MEMBER_ID)?;
         group.heartbeat(who, Instant::now())
+    }
+
+    /// A heartbeat of a member of KIP-848, which may be its first.
+    pub fn beat(&self, beat: Beat, topics: &Topics) -> Result<Told, Refusal> {
+        let mut groups = self.by_id.lock();
+        let (group_id, joins) = (beat.group_id.clone(), beat.epoch == 0);
+        if joins && !groups.get(&group_id).is_some_and(Group::has_members) {
+            let group = groups.entry(group_id.clone()).or_default();
+            if group.classic().is_some() {
+                group.kind = Kind::Consumer(Consumer::default());
+            }
+        }
+        let consumer = consumer_of(&mut groups, &group_id)?;
+        let told = consumer.beat(beat, topics, Instant::now());
+        let never_was = told.is_err() && consumer.epoch == 0;
+        if let Some(group) = groups.get_mut(&group_id).filter(|_| never_was) {
+            group.kind = Kind::default();
+            groups.retain(|_, group| !group.forgettable());
+        }
+        drop(groups);
+        self.changed.notify_one();
+        told
+    }
+
+    /// A member of KIP-848 leaves; answers the epoch that it is told.
+    pub fn part(&self, group_id: &str, member_id: &str, instance: Option<&str>, epoch: i32) -> Result<i32, Refusal> {
+        consumer_of(&mut self.by_id.lock(), group_id)?.leave(group_id, member_id, instance, epoch)
     }
 
     /// Leaves a group; one result per member.
     pub fn leave(&self, group_id: &str, members: &[(String, Option<String>)]) -> Vec<Result<(), ErrorCode>> {
         let mut groups = self.by_id.lock();
-        let Some(group) = groups.get_mut(group_id) else {
+        let Some(group) = groups.get_mut(group_id).and_then(Group::classic_mut) else {
             return vec![Err(ErrorCode::UNKNOWN_MEMBER_ID); members.len()];
         };
         let now = Instant::now();
@@ -109,38 +263,17 @@ impl Groups {
         left
     }
 
-    /// Whether offsets may be committed by this member; then `commit` stores them. A group that does not exist is made
-    /// for a caller outside any generation (an admin client, a consumer without group membership).
-    pub fn commit(&self, group_id: &str, who: &Identity, commit: impl FnOnce(&mut Group)) -> Result<(), ErrorCode> {
+    /// Whether offsets may be committed; then `store` stores them. A group that does not exist is made for a caller outside any
+    /// generation (an admin client, a consumer without group membership).
+    pub fn commit(&self, group_id: &str, commit: &Commit<'_>, store: impl FnOnce(&mut Group)) -> Result<(), ErrorCode> {
         let mut groups = self.by_id.lock();
-        if !groups.contains_key(group_id) && who.generation >= 0 {
+        if !groups.contains_key(group_id) && commit.who.generation >= 0 {
             return Err(ErrorCode::ILLEGAL_GENERATION);
         }
         let group = groups.entry(group_id.into()).or_default();
-        let allowed = group.may_commit(who, Instant::now());
+        let allowed = group.may_commit(commit);
         if allowed.is_ok() {
-            commit(group);
-        }
-        groups.retain(|_, group| !group.forgettable());
-        allowed
-    }
-
-    /// Whether offsets may be committed by this member within a transaction; then `commit` stores them. Who names no member
-    /// may: the transaction protects them (KIP-447).
-    pub fn commit_in_transaction(
-        &self,
-        group_id: &str,
-        who: &Identity,
-        commit: impl FnOnce(&mut Group),
-    ) -> Result<(), ErrorCode> {
-        let mut groups = self.by_id.lock();
-        if !groups.contains_key(group_id) && who.generation >= 0 {
-            return Err(ErrorCode::ILLEGAL_GENERATION);
-        }
-        let group = groups.entry(group_id.into()).or_default();
-        let allowed = group.may_commit_in_transaction(who);
-        if allowed.is_ok() {
-            commit(group);
+            store(group);
         }
         groups.retain(|_, group| !group.forgettable());
         allowed
@@ -170,7 +303,7 @@ impl Groups {
         let mut groups = self.by_id.lock();
         match groups.get(group_id) {
             None => Err(ErrorCode::GROUP_ID_NOT_FOUND),
-            Some(group) if group.state() != State::Empty => Err(ErrorCode::NON_EMPTY_GROUP),
+            Some(group) if group.has_members() => Err(ErrorCode::NON_EMPTY_GROUP),
             Some(_) => {
                 groups.remove(group_id);
                 Ok(())
@@ -186,5 +319,15 @@ impl Groups {
     /// Forgets the offsets of a deleted topic.
     pub fn forget_topic(&self, topic: &str) {
         self.by_id.lock().values_mut().for_each(|group| group.offsets.forget_topic(topic));
+    }
+}
+
+fn consumer_of<'a>(groups: &'a mut BTreeMap<String, Group>, group_id: &str) -> Result<&'a mut Consumer, Refusal> {
+    match groups.get_mut(group_id).map(|group| &mut group.kind) {
+        Some(Kind::Consumer(consumer)) => Ok(consumer),
+        Some(Kind::Classic(_)) => {
+            Err((ErrorCode::GROUP_ID_NOT_FOUND, format!("Group {group_id} is not a consumer group.")))
+        }
+        None => Err((ErrorCode::GROUP_ID_NOT_FOUND, format!("Group {group_id} not found."))),
     }
 }

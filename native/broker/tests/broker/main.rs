@@ -3,6 +3,7 @@
 
 mod admin;
 mod configs;
+mod consumer_groups;
 mod faults;
 mod fetch;
 mod garbage;

@@ -65,6 +65,8 @@ const KAFKA_4_3: &[(i16, i16, i16)] = &[
     (64, 0, 0),
     (65, 0, 0),
     (66, 0, 2),
+    (68, 0, 1),
+    (69, 0, 1),
     (74, 0, 1),
     (75, 0, 0),
     (80, 0, 1),
@@ -165,6 +167,8 @@ async fn every_version_of_every_api_answers_a_request_that_says_nothing() {
     answers::<messages::DescribeProducersRequest>(&broker).await;
     answers::<messages::DescribeTransactionsRequest>(&broker).await;
     answers::<messages::ListTransactionsRequest>(&broker).await;
+    answers::<messages::ConsumerGroupHeartbeatRequest>(&broker).await;
+    answers::<messages::ConsumerGroupDescribeRequest>(&broker).await;
     answers::<messages::DescribeTopicPartitionsRequest>(&broker).await;
 }
 

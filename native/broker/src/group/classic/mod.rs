@@ -1,5 +1,8 @@
-//! The machine of one group: Empty → PreparingRebalance → CompletingRebalance → Stable, and around again. Every method
+//! The machine of one classic group: Empty → PreparingRebalance → CompletingRebalance → Stable, and around again. Every method
 //! takes the time; nothing here waits. Joining is in `join`.
+
+mod join;
+mod member;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,11 +13,11 @@ use bytes::Bytes;
 use dohle_protocol::ErrorCode;
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{
-    JoinReply,
-    member::{Identity, Member},
-    offsets::Offsets,
+pub(crate) use self::{
+    join::{JoinAsk, JoinReply},
+    member::Member,
 };
+use super::Identity;
 
 /// Where a group stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,34 +34,33 @@ pub(crate) enum State {
 
 /// A group.
 #[derive(Default)]
-pub(crate) struct Group {
-    pub(super) state: State,
-    pub(super) generation: i32,
-    pub(super) protocol_type: Option<String>,
-    pub(super) protocol: Option<String>,
-    pub(super) leader: Option<String>,
-    pub(super) members: BTreeMap<String, Member>,
+pub(crate) struct Classic {
+    state: State,
+    generation: i32,
+    protocol_type: Option<String>,
+    protocol: Option<String>,
+    leader: Option<String>,
+    members: BTreeMap<String, Member>,
     /// Instance id to member id.
-    pub(super) static_members: BTreeMap<String, String>,
+    static_members: BTreeMap<String, String>,
     /// Ids that were given out and not yet used, with their deadlines.
-    pub(super) pending: BTreeMap<String, Instant>,
-    pub(super) rebalance: Option<Rebalance>,
+    pending: BTreeMap<String, Instant>,
+    rebalance: Option<Rebalance>,
     /// Members that have not asked for their assignment, and until when they may.
-    pub(super) pending_sync: BTreeSet<String>,
-    pub(super) sync_deadline: Option<Instant>,
+    pending_sync: BTreeSet<String>,
+    sync_deadline: Option<Instant>,
     /// Counts joins.
-    pub(super) joins: u64,
-    pub offsets: Offsets,
+    joins: u64,
 }
 
 /// A rebalance that waits for members.
-pub(super) struct Rebalance {
+struct Rebalance {
     deadline: Instant,
     pub initial: Option<Initial>,
 }
 
 /// The first rebalance of an empty group waits even when all known members are here, and longer while more come.
-pub(super) struct Initial {
+struct Initial {
     delay: Duration,
     left: Duration,
     pub newcomers: bool,
@@ -108,7 +110,7 @@ impl Rebalance {
     }
 }
 
-impl Group {
+impl Classic {
     pub fn state(&self) -> State {
         self.state
     }
@@ -125,9 +127,9 @@ impl Group {
         self.protocol.as_deref().unwrap_or_default()
     }
 
-    /// Nothing is left that anyone could ask for.
-    pub fn forgettable(&self) -> bool {
-        self.members.is_empty() && self.pending.is_empty() && self.offsets.is_empty()
+    /// No members, and nobody about to become one.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.pending.is_empty()
     }
 
     pub fn sync(&mut self, ask: SyncAsk, answer: oneshot::Sender<SyncReply>, now: Instant) {
@@ -180,7 +182,7 @@ impl Group {
     }
 
     /// Answers all that wait for an assignment: with it when the group is stable, else with what `instead` makes.
-    pub(super) fn answer_syncs(&mut self, instead: impl Fn(&str) -> SyncReply, now: Instant) {
+    fn answer_syncs(&mut self, instead: impl Fn(&str) -> SyncReply, now: Instant) {
         let waiting = self.members.values().filter(|member| member.syncing.is_some());
         let waiting: Vec<String> = waiting.map(|member| member.id.clone()).collect();
         for id in waiting {
@@ -226,7 +228,7 @@ impl Group {
         if who.generation < 0 && self.state == State::Empty {
             return Ok(());
         }
-        if who.generation < 0 && who.member_id.is_empty() && who.instance_id.is_none() {
+        if who.claims_nothing() {
             return Err(ErrorCode::UNKNOWN_MEMBER_ID);
         }
         self.check_identity(who)?;
@@ -236,8 +238,7 @@ impl Group {
 
     /// As Kafka: members of the current generation, or anyone who claims to be no member.
     pub fn may_commit_in_transaction(&self, who: &Identity) -> Result<(), ErrorCode> {
-        let claims_none = who.generation < 0 && who.member_id.is_empty() && who.instance_id.is_none();
-        if claims_none || who.generation < 0 && self.state == State::Empty {
+        if who.claims_nothing() || who.generation < 0 && self.state == State::Empty {
             return Ok(());
         }
         self.check_identity(who)
@@ -283,7 +284,7 @@ impl Group {
         }
     }
 
-    pub(super) fn forget_member(&mut self, member_id: &str) {
+    fn forget_member(&mut self, member_id: &str) {
         let Some(mut member) = self.members.remove(member_id) else { return };
         if let Some(answer) = member.joining.take() {
             drop(answer.send(JoinReply::refused(member_id, ErrorCode::UNKNOWN_MEMBER_ID)));
@@ -311,7 +312,7 @@ impl Group {
         if who.generation == self.generation { Ok(()) } else { Err(ErrorCode::ILLEGAL_GENERATION) }
     }
 
-    pub(super) fn check_member(&self, member_id: &str, instance_id: Option<&str>) -> Result<(), ErrorCode> {
+    fn check_member(&self, member_id: &str, instance_id: Option<&str>) -> Result<(), ErrorCode> {
         if let Some(instance) = instance_id {
             return match self.static_members.get(instance) {
                 None => Err(ErrorCode::UNKNOWN_MEMBER_ID),

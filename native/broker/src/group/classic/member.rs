@@ -1,4 +1,4 @@
-//! A member of a group, and how requests name one.
+//! A member of a classic group.
 
 use std::time::Duration;
 
@@ -6,14 +6,6 @@ use bytes::Bytes;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{JoinReply, SyncReply};
-
-/// Who sends a request of a member: its id, its instance (KIP-345), the generation it believes in (−1: none).
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Identity {
-    pub member_id: String,
-    pub instance_id: Option<String>,
-    pub generation: i32,
-}
 
 /// A member.
 pub(crate) struct Member {

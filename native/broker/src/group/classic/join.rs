@@ -7,10 +7,7 @@ use bytes::Bytes;
 use dohle_protocol::ErrorCode;
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{
-    member::Member,
-    state::{Group, Rebalance, State},
-};
+use super::{Classic, Member, Rebalance, State};
 
 /// How long a new member that waits for its first rebalance is believed to be alive.
 const NEW_MEMBER_TIMEOUT: Duration = Duration::from_secs(300);
@@ -59,7 +56,7 @@ impl JoinReply {
     }
 }
 
-impl Group {
+impl Classic {
     pub fn join(&mut self, ask: JoinAsk, answer: Answer, now: Instant) {
         if let Err(code) = self.check_join(&ask) {
             return drop(answer.send(JoinReply::refused(&ask.member_id, code)));

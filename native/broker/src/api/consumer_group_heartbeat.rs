@@ -1,0 +1,142 @@
+//! ConsumerGroupHeartbeat (key 68): all that a member of a group of KIP-848 says and is told.
+//!
+//! Behaviour: see `group::consumer`. Epoch 0 joins, −1 leaves, −2 says that a static member goes and comes back; a field that
+//! is null has not changed. The assignment is told when it is news, and to whoever says everything.
+//! Versions: 1 the member's id is its own (KIP-1082), regular expressions.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use dohle_protocol::{
+    ErrorCode, Uuid,
+    messages::{
+        ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse,
+        consumer_group_heartbeat_response::{Assignment, TopicPartitions},
+    },
+};
+
+use super::{Api, Call, Reply};
+use crate::{
+    group::consumer::{Assignor, Beat, LEAVES, Partitions},
+    node,
+    topics::Refusal,
+};
+
+pub(super) struct ConsumerGroupHeartbeat;
+
+impl Api for ConsumerGroupHeartbeat {
+    type Request = ConsumerGroupHeartbeatRequest;
+    const VERSIONS: (i16, i16) = (0, 1);
+
+    async fn handle(call: &Call, request: ConsumerGroupHeartbeatRequest) -> Reply<Self> {
+        let answered = check(call.version, &request).and_then(|()| match request.member_epoch {
+            0.. => beat(call, request),
+            _ => leave(call, &request),
+        });
+        Reply::With(answered.unwrap_or_else(|(code, message)| ConsumerGroupHeartbeatResponse {
+            error_code: code.0,
+            error_message: Some(message),
+            ..Default::default()
+        }))
+    }
+
+    fn refuse(_: &ConsumerGroupHeartbeatRequest, code: ErrorCode) -> ConsumerGroupHeartbeatResponse {
+        let error_message = Some(code.text().into());
+        ConsumerGroupHeartbeatResponse { error_code: code.0, error_message, ..Default::default() }
+    }
+}
+
+/// What Kafka demands of a request before it looks at the group.
+fn check(version: i16, request: &ConsumerGroupHeartbeatRequest) -> Result<(), Refusal> {
+    let refuse = |reason: &str| Err((ErrorCode::INVALID_REQUEST, reason.to_string()));
+    let empty = |text: &Option<String>| text.as_ref().is_some_and(String::is_empty);
+    let epoch = request.member_epoch;
+    if (version >= 1 || epoch > 0 || epoch == LEAVES) && request.member_id.is_empty() {
+        return refuse("MemberId can't be empty.");
+    }
+    if request.group_id.is_empty() {
+        return refuse("GroupId can't be empty.");
+    }
+    if empty(&request.instance_id) {
+        return refuse("InstanceId can't be empty.");
+    }
+    if empty(&request.rack_id) {
+        return refuse("RackId can't be empty.");
+    }
+    if epoch == 0 {
+        if request.rebalance_timeout_ms == -1 {
+            return refuse("RebalanceTimeoutMs must be provided in first request.");
+        }
+        if request.topic_partitions.as_ref().is_none_or(|owned| !owned.is_empty()) {
+            return refuse("TopicPartitions must be empty when (re-)joining.");
+        }
+        if request.subscribed_topic_names.is_none() && request.subscribed_topic_regex.is_none() {
+            return refuse("Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.");
+        }
+    }
+    if epoch == -2 && request.instance_id.is_none() {
+        return refuse("InstanceId can't be null.");
+    }
+    if epoch < -2 {
+        return refuse(&format!("MemberEpoch is {epoch}, but must be greater than or equal to -2."));
+    }
+    match request.server_assignor.as_deref().filter(|name| Assignor::named(name).is_none()) {
+        None => Ok(()),
+        Some(name) => {
+            let names = Assignor::NAMES;
+            let reason = format!("ServerAssignor {name} is not supported. Supported assignors: {names}.");
+            Err((ErrorCode::UNSUPPORTED_ASSIGNOR, reason))
+        }
+    }
+}
+
+fn beat(call: &Call, request: ConsumerGroupHeartbeatRequest) -> Result<ConsumerGroupHeartbeatResponse, Refusal> {
+    let options = &call.node.options;
+    let member_id = match request.member_id {
+        id if id.is_empty() => call.node.random_uuid().to_string(),
+        id => id,
+    };
+    let owned = request.topic_partitions.map(|topics| {
+        let partitions = topics.iter().flat_map(|topic| topic.partitions.iter().map(|index| (topic.topic_id, *index)));
+        partitions.collect::<BTreeSet<(Uuid, i32)>>()
+    });
+    let beat = Beat {
+        group_id: request.group_id,
+        member_id: member_id.clone(),
+        epoch: request.member_epoch,
+        instance_id: request.instance_id,
+        rack_id: request.rack_id,
+        client_id: call.client_id.clone().unwrap_or_default(),
+        client_host: format!("/{}", call.peer.ip().to_canonical()),
+        rebalance_timeout: u64::try_from(request.rebalance_timeout_ms).ok().map(Duration::from_millis),
+        topics: request.subscribed_topic_names,
+        regex: request.subscribed_topic_regex,
+        assignor: request.server_assignor.as_deref().and_then(Assignor::named),
+        owned,
+        session_timeout: node::millis(options.group_consumer_session_timeout_ms),
+        max_size: usize::try_from(options.group_consumer_max_size).unwrap_or(usize::MAX),
+    };
+    let told = call.node.groups.beat(beat, &call.node.topics)?;
+    Ok(ConsumerGroupHeartbeatResponse {
+        member_id: Some(member_id),
+        member_epoch: told.epoch,
+        heartbeat_interval_ms: options.group_consumer_heartbeat_interval_ms,
+        assignment: told.assignment.map(assignment),
+        ..Default::default()
+    })
+}
+
+fn leave(call: &Call, request: &ConsumerGroupHeartbeatRequest) -> Result<ConsumerGroupHeartbeatResponse, Refusal> {
+    let (group_id, member_id) = (&request.group_id, &request.member_id);
+    let member_epoch =
+        call.node.groups.part(group_id, member_id, request.instance_id.as_deref(), request.member_epoch)?;
+    Ok(ConsumerGroupHeartbeatResponse { member_id: Some(member_id.clone()), member_epoch, ..Default::default() })
+}
+
+fn assignment(partitions: Partitions) -> Assignment {
+    let topic = |(topic_id, partitions): (Uuid, BTreeSet<i32>)| TopicPartitions {
+        topic_id,
+        partitions: partitions.into_iter().collect(),
+        ..Default::default()
+    };
+    Assignment { topic_partitions: partitions.into_iter().map(topic).collect(), ..Default::default() }
+}
