@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { createConnection } from 'node:net'
 import { describe, test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import { Broker } from '../ts/broker.ts'
 import { Kafka } from '../ts/index.ts'
 import { code as expected, unique } from './support.ts'
@@ -51,7 +52,7 @@ describe('broker', () => {
     const action = { kind: 'delay', ms: 30, when: 'before' } as const
     const fault = broker.faults.add({ api: 'DescribeTopicPartitions', nth: 2, action })
     for (let i = 0; i < 3; i++) await admin.describeTopics([topic])
-    assert.deepEqual(fault.hits(), { matched: 3, fired: 1 })
+    assert.deepEqual(fault.hits(), { matched: 3, fired: 1, held: 0 })
     assert.equal(fault.remove(), true)
     assert.equal(fault.remove(), false)
     broker.faults.add({ api: 3, count: 0, action: { kind: 'close', when: 'before' } })
@@ -76,10 +77,68 @@ describe('a fault rule', () => {
     ] as const) {
       const fault = broker.faults.add({ api, topic, action: { kind: 'error', code, when: 'before' } })
       await assert.rejects(producer.send({ topic, value: 'v' }), expected('TOPIC_AUTHORIZATION_FAILED'))
-      assert.deepEqual(fault.hits(), { matched: 1, fired: 1 })
+      assert.deepEqual(fault.hits(), { matched: 1, fired: 1, held: 0 })
       fault.remove()
     }
     assert.equal((await producer.send({ topic, value: 'v' })).offset, 0)
+  })
+
+  test('matches by version and node, and holds until it releases or ends', async () => {
+    await using broker = await Broker.start({ nodeId: 3 })
+    await using kafka = new Kafka({ brokers: broker.address })
+    const topic = unique('held')
+    await kafka.admin().createTopics([{ topic, partitions: 1 }])
+    await using producer = kafka.producer()
+    await producer.send({ topic, value: 'v' })
+    const action = { kind: 'hold', when: 'before' } as const
+    const others = [
+      { node: 4, action },
+      { version: 3, action },
+    ].map(rule => broker.faults.add({ api: 'Produce', count: 0, ...rule }))
+    const fault = broker.faults.add({ api: 'Produce', node: 3, count: 0, action })
+    for (const go of [() => assert.equal(fault.release(), 1), () => assert.equal(fault.remove(), true)]) {
+      const sent = producer.send({ topic, value: 'v' })
+      while (fault.hits().held === 0) await setTimeout(1)
+      go()
+      await sent
+    }
+    assert.deepEqual(fault.hits(), { matched: 2, fired: 2, held: 0 })
+    for (const other of others) assert.equal(other.hits().matched, 0)
+    // A broker stops although it holds.
+    broker.faults.add({ api: 'Produce', action })
+    const brief = new Kafka({ brokers: broker.address, requestTimeoutMs: 500 })
+    const settled = assert.rejects(brief.producer({ deliveryTimeoutMs: 1_000 }).send({ topic, value: 'v' }))
+    await broker.stop()
+    await settled
+    await brief.close()
+  })
+
+  test('with a probability acts on the same requests in every run of a seed', async () => {
+    const run = async (faultSeed: number) => {
+      await using broker = await Broker.start({ faultSeed })
+      await using kafka = new Kafka({ brokers: broker.address })
+      const admin = kafka.admin()
+      await admin.describeCluster()
+      const action = { kind: 'error', code: 'CLUSTER_AUTHORIZATION_FAILED', when: 'before' } as const
+      const fault = broker.faults.add({ api: 'DescribeCluster', count: 0, probability: 0.5, action })
+      const failed: boolean[] = []
+      for (let i = 0; i < 40; i++) {
+        failed.push(
+          await admin.describeCluster().then(
+            () => false,
+            () => true,
+          ),
+        )
+      }
+      const { fired, matched } = fault.hits()
+      assert.equal(matched, 40)
+      assert.equal(fired, failed.filter(Boolean).length)
+      return failed
+    }
+    const first = await run(1)
+    assert.ok(first.includes(true) && first.includes(false))
+    assert.deepEqual(await run(1), first)
+    assert.notDeepEqual(await run(2), first)
   })
 
   test('with a name that Kafka does not have is refused, with the nearest one', async () => {
@@ -97,6 +156,9 @@ describe('a fault rule', () => {
     )
     assert.throws(add({ api: 1.5 }), expected('INVALID_ARGUMENT', /^api: 1\.5 is not a whole number/))
     assert.throws(add({ api: 2 ** 15 }), expected('INVALID_ARGUMENT', /^api: 32768 is above 32767/))
+    assert.throws(add({ probability: 1.5 }), expected('INVALID_ARGUMENT', /^probability: 1\.5 is /))
+    assert.throws(add({ probability: Number.NaN }), expected('INVALID_ARGUMENT', /probability: /))
+    assert.throws(add({ version: -1 }), expected('INVALID_ARGUMENT', /^version: -1 is below 0/))
     assert.throws(add({ nth: 0 }), expected('INVALID_ARGUMENT', /^nth: 0 is below 1/))
     assert.throws(
       add({ action: { ...action, kind: 'explode' } }),

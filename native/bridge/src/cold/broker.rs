@@ -6,8 +6,7 @@ use dohle_broker as engine;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::values::Int64;
-use super::{Immediate, Operation, Target};
+use super::{Operation, Target};
 use crate::environment::{Environment, Resource};
 use crate::failure::{Class, Failure};
 

@@ -190,9 +190,11 @@ impl Gate {
     }
 
     fn open(&self) -> u64 {
+        // Counted first: who is let go counts itself out at once.
+        let held = self.held.load(Ordering::SeqCst);
         self.releases.fetch_add(1, Ordering::SeqCst);
         self.opened.notify_waiters();
-        self.held.load(Ordering::SeqCst)
+        held
     }
 }
 
