@@ -170,7 +170,7 @@ mod tests {
         faults.add(Rule::new(Action::Throttle { millis: 50 }));
         faults.add(Rule::new(Action::Throttle { millis: 20 }));
         let plan = plan(&faults, &[]);
-        let start = std::time::Instant::now();
+        let start = tokio::time::Instant::now();
         assert_eq!(plan.before().await, Ok(()));
         assert!(start.elapsed() >= Duration::from_millis(12), "5 and 7");
         assert_eq!(plan.after().await, Err(Cut::Close), "the first that ends the conversation");

@@ -253,6 +253,10 @@ fn chosen(drawn: u64, probability: f64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::{pin::pin, time::Duration};
+
+    use tokio::time::timeout;
+
     use super::*;
     use crate::{Action, When};
 
@@ -305,28 +309,25 @@ mod tests {
         assert!((0..1_000).all(|_| !fires(&never, &asked(&[]))));
     }
 
+    async fn waits(future: impl Future) -> bool {
+        timeout(Duration::ZERO, future).await.is_err()
+    }
+
     #[tokio::test]
     async fn a_release_lets_go_who_waits_and_holds_who_comes_after() {
         let faults = Faults::default();
         let id = faults.add(Rule::new(Action::Hold { when: When::Before }).forever());
-        let hold = |faults: &Faults| {
-            let plan = faults.plan(&asked(&[]));
-            tokio::spawn(async move { plan.before().await })
-        };
-        let (first, second) = (hold(&faults), hold(&faults));
-        while faults.hits(id).held < 2 {
-            tokio::task::yield_now().await;
-        }
+        let plans: Vec<Plan> = (0..2).map(|_| faults.plan(&asked(&[]))).collect();
+        let (mut first, mut second) = (pin!(plans[0].before()), pin!(plans[1].before()));
+        assert!(waits(first.as_mut()).await && waits(second.as_mut()).await);
         assert_eq!(faults.release(id), 2);
-        assert_eq!(first.await.unwrap(), Ok(()));
-        assert_eq!(second.await.unwrap(), Ok(()));
-        let third = hold(&faults);
-        while faults.hits(id).held < 1 {
-            tokio::task::yield_now().await;
-        }
-        assert!(!third.is_finished());
+        assert_eq!((first.await, second.await), (Ok(()), Ok(())));
+        let late = faults.plan(&asked(&[]));
+        let mut third = pin!(late.before());
+        assert!(waits(third.as_mut()).await);
+        assert_eq!(faults.hits(id).held, 1);
         assert!(faults.remove(id));
-        assert_eq!(third.await.unwrap(), Ok(()));
+        assert_eq!(third.await, Ok(()));
         assert_eq!(faults.hits(id), Hits { matched: 3, fired: 3, held: 0 });
     }
 }
