@@ -1,6 +1,6 @@
 // A real Apache Kafka with every kind of secured listener, for tests: SSL, MTLS (a client certificate is required), SASL_PLAINTEXT
-// and SASL_SSL with PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and OAUTHBEARER (unsecured JWTs), beside PLAINTEXT. Its certificates
-// are made by openssl, in the broker's folder, valid from now on.
+// and SASL_SSL with PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and OAUTHBEARER (unsecured JWTs), SELF_SIGNED (TLS with a certificate that is
+// its own authority), beside PLAINTEXT. Its certificates are made by openssl, in the broker's folder, valid from now on.
 
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -33,6 +33,24 @@ export class Authority {
     if (names.length > 0) what.push(`subjectAltName=${names.join(',')}`)
     const by = ['-CA', this.path(`${this.name}.pem`), '-CAkey', this.path(`${this.name}.key`)]
     await this.#request(name, name, what, by)
+    return { cert: this.read(`${name}.pem`), key: this.read(`${name}.key`) }
+  }
+
+  /** The same, a day after its end. */
+  async issueExpired(name) {
+    const [request, extensions] = [this.path(`${name}.csr`), this.path(`${name}.ext`)]
+    const asked = ['req', '-new', '-config', this.#config, '-newkey', 'rsa:2048', '-nodes', '-subj', `/CN=${name}`]
+    await run('openssl', [...asked, '-keyout', this.path(`${name}.key`), '-out', request], { capture: true })
+    writeFileSync(extensions, 'basicConstraints=critical,CA:FALSE\n')
+    const by = ['-CA', this.path(`${this.name}.pem`), '-CAkey', this.path(`${this.name}.key`), '-set_serial', '1']
+    const made = ['x509', '-req', '-in', request, ...by, '-days', '-1', '-extfile', extensions]
+    await run('openssl', [...made, '-out', this.path(`${name}.pem`)], { capture: true })
+    return { cert: this.read(`${name}.pem`), key: this.read(`${name}.key`) }
+  }
+
+  /** A server's certificate as `openssl req -x509` makes them where nothing is said: its own authority (CA:TRUE). */
+  async selfSigned(name, names) {
+    await this.#request(name, name, ['basicConstraints=critical,CA:TRUE', `subjectAltName=${names.join(',')}`])
     return { cert: this.read(`${name}.pem`), key: this.read(`${name}.key`) }
   }
 
@@ -80,9 +98,12 @@ export class SecureKafka {
     const authority = await new Authority(dir).make()
     const server = await authority.issue('server', ['DNS:localhost', 'IP:127.0.0.1'])
     const client = await authority.issue('client')
+    const own = await authority.selfSigned('self', ['DNS:localhost', 'IP:127.0.0.1'])
+    writeFileSync(authority.path('self-keystore.pem'), own.key + own.cert)
     const ca = authority.read('ca.pem')
     writeFileSync(authority.path('keystore.pem'), server.key + server.cert + ca)
-    const listeners = { SSL: 'SSL', MTLS: 'SSL', SASL_PLAINTEXT: 'SASL_PLAINTEXT', SASL_SSL: 'SASL_SSL' }
+    const tls = { SSL: 'SSL', MTLS: 'SSL', SELF_SIGNED: 'SSL' }
+    const listeners = { ...tls, SASL_PLAINTEXT: 'SASL_PLAINTEXT', SASL_SSL: 'SASL_SSL' }
     if (jwks) listeners.OIDC = 'SASL_SSL'
     const kafka = await KafkaServer.start({
       listeners,
@@ -118,6 +139,8 @@ function settings(authority) {
     'ssl.truststore.type': 'PEM',
     'ssl.truststore.location': authority.path('ca.pem'),
     'listener.name.mtls.ssl.client.auth': 'required',
+    'listener.name.self_signed.ssl.keystore.type': 'PEM',
+    'listener.name.self_signed.ssl.keystore.location': authority.path('self-keystore.pem'),
     ...Object.fromEntries(sasl),
   }
 }

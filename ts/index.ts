@@ -96,6 +96,7 @@ export type {
   AwsCredentialsProvider,
   ClientOptions,
   SaslOptions,
+  TlsMaterial,
   Token,
   TokenProvider,
 } from './security.ts'

@@ -5,19 +5,19 @@ import { Admin } from './admin.ts'
 import type { ConsumerOptions } from './assignor.ts'
 import { Consumer } from './consumer.ts'
 import type { KafkaError } from './errors.ts'
-import type { Statistics } from './generated/operations.ts'
+import type { Operations, Statistics } from './generated/operations.ts'
 import type { ProducerOptions } from './generated/options.ts'
 import { checkTimeout, optionsOf, plainOptions } from './internal/arguments.ts'
 import { type Environment, theEnvironment } from './internal/environment.ts'
 import { closed } from './internal/failure.ts'
-import { Security } from './internal/security.ts'
+import { Security, tlsMaterial } from './internal/security.ts'
 import { settleWithin } from './internal/settle.ts'
 import { Told } from './internal/told.ts'
 import type { Logger } from './logger.ts'
 import { Partition } from './partition.ts'
 import { Producer } from './producer.ts'
 import type { CloseOptions } from './records.ts'
-import type { ClientOptions } from './security.ts'
+import type { ClientOptions, TlsMaterial } from './security.ts'
 import type { Origin } from './tracing.ts'
 
 /** Options of a client: those of the table, and functions. */
@@ -95,6 +95,23 @@ export class Kafka implements AsyncDisposable {
   admin(): Admin {
     this.#open()
     return new Admin(this.#environment, this.#handle)
+  }
+
+  /**
+   * Takes other certificates and keys for all connections from the next one on, before those at hand expire; open ones live on with theirs. When
+   * they cannot be used, nothing changes. Not needed for those given as files: these are read again when they have changed.
+   *
+   * @throws InvalidConfigurationError what is wrong with them, or that the client is without TLS
+   * @example
+   * await kafka.setTls({ cert: await readFile('client.pem'), key: await readFile('client.key') })
+   */
+  async setTls(material: TlsMaterial): Promise<void> {
+    this.#open()
+    await this.#environment.call(
+      this.#handle,
+      'client.setTls',
+      tlsMaterial(material) as Operations['client.setTls']['request'],
+    )
   }
 
   /**

@@ -56,6 +56,18 @@ export interface SaslOptions extends Omit<TableSasl, 'token'> {
   awsCredentials?: AwsCredentialsProvider | undefined
 }
 
+/** Certificates and keys in PEM, as the members of `tls` have them. What is absent stays as it is. */
+export interface TlsMaterial {
+  /** Whom to trust: certificates of authorities. They take the place of those that were trusted. */
+  ca?: string | Uint8Array | undefined
+  /** The client's certificate, with those between it and its authority behind it; it comes with its `key`. */
+  cert?: string | Uint8Array | undefined
+  /** The certificate's private key. */
+  key?: string | Uint8Array | undefined
+  /** Opens the key when it is encrypted. */
+  passphrase?: string | Uint8Array | undefined
+}
+
 /** Options of `Kafka`: how to reach the cluster. */
 export interface ClientOptions extends Omit<TableOptions, 'sasl'> {
   /**
@@ -68,6 +80,10 @@ export interface ClientOptions extends Omit<TableOptions, 'sasl'> {
    * new Kafka({ brokers, tls: true, sasl: { mechanism: 'OAUTHBEARER', token: async () => ({ value: await fetchToken() }) } })
    * new Kafka({ brokers, tls: true, sasl: { mechanism: 'OAUTHBEARER', tokenEndpointUrl, clientId, clientSecret } })
    * new Kafka({ brokers, tls: true, sasl: { mechanism: 'AWS_MSK_IAM', awsCredentials: fromNodeProviderChain() } })
+   * @example
+   * const { tokenId, hmac } = await kafka.admin().createDelegationToken()
+   * const password = Buffer.from(hmac).toString('base64')
+   * new Kafka({ brokers, tls: true, sasl: { mechanism: 'SCRAM-SHA-256', delegationToken: true, username: tokenId, password } })
    */
   sasl?: SaslOptions | undefined
 }

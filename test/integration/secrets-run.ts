@@ -3,13 +3,17 @@
  * program could print of it. What the test looks for in the output are the secrets in the environment variable SECRETS.
  */
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { inspect } from 'node:util'
 import { type ClientOptions, Kafka } from 'dohle'
 import { unique } from './servers.ts'
 
-const { password, token, passphrase, key, address, ca } = JSON.parse(process.env.SECRETS!) as Record<string, string>
+const { password, token, passphrase, key, address, ca, valid, found } = JSON.parse(process.env.SECRETS!) as Record<
+  string,
+  string
+>
 const listeners = JSON.parse(address!) as Record<string, string>
 
 function show(what: string, value: unknown): void {
@@ -49,6 +53,50 @@ function refused(what: string, options: object): void {
   } catch (error) {
     show(what, error)
   }
+}
+
+/** What admin calls take and give that is a secret; the bytes of a token are left in the file `found`. */
+async function administers(): Promise<void> {
+  const login = { mechanism: 'SCRAM-SHA-256', username: 'alice', password: valid! } as const
+  await using kafka = new Kafka({ brokers: listeners.SASL_PLAINTEXT!, sasl: login, logLevel: 'debug' })
+  const admin = kafka.admin()
+  const shown = async (what: string, work: Promise<unknown>) => show(what, await work.catch(error => error))
+  const user = { user: unique('canary'), mechanism: 'SCRAM-SHA-256', password: password! }
+  await shown('user', admin.alterUserScramCredentials([user]))
+  await shown('user of an unknown mechanism', admin.alterUserScramCredentials([{ ...user, mechanism: 'SCRAM-MD5' }]))
+  await shown('user that hashes too little', admin.alterUserScramCredentials([{ ...user, iterations: 1 }]))
+  await shown('user with a slip', admin.alterUserScramCredentials([{ ...user, pasword: password! } as never]))
+  await shown(
+    'password of a wrong type',
+    admin.alterUserScramCredentials([{ ...user, password: [password!] as never }]),
+  )
+  const made = await admin.createDelegationToken()
+  writeFileSync(found!, made.hmac)
+  show('token', made)
+  await shown('tokens', admin.describeDelegationTokens())
+  await shown('renewed', admin.renewDelegationToken(made.hmac))
+  await shown('renewed for too long', admin.renewDelegationToken(made.hmac, { periodMs: -2 }))
+  const secret = Buffer.from(made.hmac).toString('base64')
+  await fails('a token that says not what it is', 'SASL_PLAINTEXT', {
+    sasl: { mechanism: 'SCRAM-SHA-256', username: made.tokenId, password: secret },
+  })
+  await shown('ended', admin.expireDelegationToken(made.hmac))
+  await shown('ended twice', admin.expireDelegationToken(made.hmac))
+  const sasl = { mechanism: 'SCRAM-SHA-512', username: made.tokenId, password: secret, delegationToken: true }
+  await fails('a token that has ended', 'SASL_PLAINTEXT', { sasl })
+  refused('a token for PLAIN', { tls: true, sasl: { ...sasl, mechanism: 'PLAIN' } })
+}
+
+/** Certificates that a client does not take. */
+async function exchanges(): Promise<void> {
+  await using kafka = new Kafka({ brokers: listeners.SSL!, tls: { ca: ca! }, logLevel: 'debug' })
+  for (const material of [
+    { ca: key },
+    { cert: ca, key, passphrase },
+    { key, passphrase },
+    { cert: key, key: passphrase },
+  ])
+    show('exchanged', await kafka.setTls(material as object).catch(error => error))
 }
 
 const sasl = (mechanism: string) => ({ mechanism, username: 'alice', password, withoutTls: true })
@@ -112,4 +160,6 @@ refused('credentials that are no function', { tls: true, sasl: { mechanism: 'AWS
 refused('given twice', { sasl: { password }, 'sasl.password': password })
 refused('a JAAS configuration', { 'sasl.jaas.config': `password="${password}"` })
 refused('half a surrogate', { sasl: { mechanism: 'PLAIN', username: 'u', password: `${password}\ud800` } })
+await administers()
+await exchanges()
 console.log('DONE')

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -18,7 +18,8 @@ let server: SecureKafka
 let dir: string
 
 before(async () => {
-  server = await SecureKafka.start({ properties: { 'connections.max.reauth.ms': 3000 } })
+  const properties = { 'connections.max.reauth.ms': 3000, 'delegation.token.secret.key': 'a secret of this test' }
+  server = await SecureKafka.start({ properties })
   dir = mkdtempSync(join(tmpdir(), 'dohle-security-'))
 })
 
@@ -290,6 +291,7 @@ test('members of tls and sasl are named as they were given, and no value of thei
 test('no secret is in anything that a program can print of a client that fails in every way', async () => {
   const canary = () => `canary${randomBytes(12).toString('hex')}`
   const [password, token, passphrase] = [canary(), canary(), canary()]
+  const [valid, found] = [server.users.alice!, join(dir, 'found')]
   const keyFile = server.authority.path('client.key')
   const args = ['pkcs8', '-topk8', '-in', keyFile, '-passout', 'pass:another one']
   const key = execFileSync('openssl', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
@@ -300,7 +302,7 @@ test('no secret is in anything that a program can print of a client that fails i
       ...process.env,
       RUST_LOG: 'trace',
       DOHLE_LOG: 'trace',
-      SECRETS: JSON.stringify({ password, token, passphrase, key, address, ca: server.ca }),
+      SECRETS: JSON.stringify({ password, token, passphrase, key, address, ca: server.ca, valid, found }),
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
@@ -315,10 +317,18 @@ test('no secret is in anything that a program can print of a client that fails i
   }
   const lines = key.split('\n').filter(line => line.length > 40 && !line.startsWith('-'))
   assert.ok(lines.length > 10)
-  for (const secret of [password, token, passphrase, ...lines]) {
-    const base64 = Buffer.from(secret).toString('base64').replace(/=+$/, '').slice(0, -1)
-    const bytes = Buffer.from(secret).toString('hex')
-    const listed = [...Buffer.from(secret)].join(', ')
-    for (const form of [secret, base64, bytes, listed]) assert.ok(!printed.includes(form), `${form} was printed`)
+  // The secret of a delegation token, which is bytes, and the password that it is.
+  const hmac = readFileSync(found)
+  assert.equal(hmac.length, 64)
+  for (const secret of [password, token, passphrase, valid, hmac, hmac.toString('base64'), ...lines]) {
+    const bytes = Buffer.from(secret)
+    const base64 = bytes.toString('base64').replace(/=+$/, '').slice(0, -1)
+    const spaced = bytes
+      .toString('hex')
+      .replace(/..(?!$)/g, '$& ')
+      .slice(0, 90)
+    const forms = [base64, bytes.toString('hex'), spaced, [...bytes].join(', '), [...bytes].join(',')]
+    if (typeof secret === 'string') forms.push(secret)
+    for (const form of forms) assert.ok(!printed.includes(form), `${form} was printed`)
   }
 })

@@ -21,7 +21,7 @@ import {
 } from '../internal/encoders.ts'
 import type { KafkaError } from '../errors.ts'
 import { failureFrom as decodeFailure } from '../internal/failure.ts'
-import { decodeBytes, decodeDouble, decodeInt64, mapWire, type Wire } from '../internal/values.ts'
+import { decodeBytes, decodeDouble, decodeInt64, decodeSecretBytes, mapWire, type Wire } from '../internal/values.ts'
 import type { BrokerErrorCode } from './errors.ts'
 
 /** Aborts a transaction in one partition, on its leader (KIP-664): only for one that hangs because its coordinator has forgotten it. What was written in a transaction that lives would be split. */
@@ -781,7 +781,7 @@ export interface DelegationToken {
   expires: number
   /** When it ends in any case, in milliseconds since 1970. */
   expiresFinally: number
-  /** Its secret: in base64 the password to log in with. */
+  /** Its secret: in base64 the password to log in with. Printed or made JSON of, it does not show; its bytes are there for who asks for them. */
   hmac: Uint8Array
   /** When it was made, in milliseconds since 1970. */
   issued: number
@@ -791,7 +791,7 @@ export interface DelegationToken {
   renewers: Principal[]
   /** Who made it; none with brokers older than 3.3. */
   requester: Principal | null
-  /** Its id: the user name to log in with. */
+  /** Its id: the user name to log in with, with `sasl.delegationToken`. */
   tokenId: string
 }
 
@@ -956,8 +956,8 @@ export interface DescribeConfigs {
 /** The tokens that this client may see (KIP-48). */
 export interface DescribeDelegationTokens {
   /**
-   * Only those of these owners.
-   * @defaultValue of all
+   * Only those that one of these owns or may renew.
+   * @defaultValue all
    */
   owners?: PrincipalName[] | null | undefined
   /**
@@ -2325,6 +2325,18 @@ export type ScramMechanism =
   | 'SCRAM-SHA-512'
   | (string & {})
 
+/** Takes other certificates and keys, in PEM, for all connections from the next one on; open ones live on with theirs. What is absent stays as it is. When they cannot be used, nothing changes. */
+export interface SetTls {
+  /** Whom to trust. */
+  ca?: string | null | undefined
+  /** The client's certificate, with those between it and its authority behind it. */
+  cert?: string | null | undefined
+  /** The certificate's private key. */
+  key?: string | null | undefined
+  /** Opens the key when it is encrypted. */
+  passphrase?: string | null | undefined
+}
+
 /** Where a share group is in a partition. */
 export interface ShareGroupOffset {
   /** Why it cannot be told. */
@@ -2757,6 +2769,7 @@ export interface Operations {
   'admin.describeProducers': { request: DescribeProducers; response: PartitionProducers[] }
   'admin.abortTransaction': { request: AbortTransaction; response: void }
   'admin.fenceProducers': { request: FenceProducers; response: FencedProducer[] }
+  'client.setTls': { request: SetTls; response: void }
   'client.close': { request: ClientClose; response: void }
   'partition.produce': { request: PartitionProduce; response: AppendedBatch }
   'partition.fetch': { request: PartitionFetch; response: ReadRecords }
@@ -3412,6 +3425,12 @@ const encodeRenewDelegationToken = exact({
   periodMs: maybe(int64),
   timeoutMs: maybe(whole(0, 4294967295)),
 })
+const encodeSetTls = exact({
+  ca: maybe(text),
+  cert: maybe(text),
+  key: maybe(text),
+  passphrase: maybe(text),
+})
 const encodeTestAsk = object({
   deadlineMs: whole(0, 4294967295),
   of: whole(0, 4294967295),
@@ -3468,7 +3487,7 @@ function decodeBrokerLogDirs(wire: unknown): BrokerLogDirs {
 
 function decodeDelegationToken(wire: unknown): DelegationToken {
   const value = wire as Wire<DelegationToken>
-  return { ...value, expires: decodeInt64(value.expires), expiresFinally: decodeInt64(value.expiresFinally), hmac: decodeBytes(value.hmac), issued: decodeInt64(value.issued) } as never
+  return { ...value, expires: decodeInt64(value.expires), expiresFinally: decodeInt64(value.expiresFinally), hmac: decodeSecretBytes(value.hmac), issued: decodeInt64(value.issued) } as never
 }
 
 function decodeDeletedRecords(wire: unknown): DeletedRecords {
@@ -3813,6 +3832,10 @@ export const codecs: { readonly [Name in OperationName]: Codec<Name> } = {
   'admin.fenceProducers': {
     encode: encoding(encodeFenceProducers),
     decode: text => mapWire(JSON.parse(text), element => decodeFencedProducer(element)),
+  },
+  'client.setTls': {
+    encode: encoding(encodeSetTls),
+    decode: JSON.parse,
   },
   'client.close': {
     encode: encoding(encodeClientClose),
@@ -4528,8 +4551,8 @@ export interface ExpireDelegationTokenOptions extends CallOptions {
 /** Options of {@link Admin.describeDelegationTokens}. */
 export interface DescribeDelegationTokensOptions extends CallOptions {
   /**
-   * Only those of these owners.
-   * @defaultValue of all
+   * Only those that one of these owns or may renew.
+   * @defaultValue all
    */
   owners?: PrincipalName[] | null | undefined
   /**

@@ -167,7 +167,7 @@ export interface ClientOptions {
    * @defaultValue 1
    */
   ioThreads?: number | undefined
-  /** `sasl.mechanism`, `sasl.username`, `sasl.password`, `sasl.oauthbearer.token`, `sasl.oauthbearer.extensions`, `sasl.oauthbearer.token.endpoint.url`, `sasl.oauthbearer.client.credentials.client.id`, `sasl.oauthbearer.client.credentials.client.secret`, `sasl.oauthbearer.scope`, `sasl.oauthbearer.header.urlencode`, `sasl.oauthbearer.grant.type`, `sasl.oauthbearer.assertion.private.key.pem`, `sasl.oauthbearer.assertion.private.key.file`, `sasl.oauthbearer.assertion.private.key.passphrase`, `sasl.oauthbearer.assertion.algorithm`, `sasl.oauthbearer.assertion.key.id`, `sasl.oauthbearer.assertion.claim.iss`, `sasl.oauthbearer.assertion.claim.sub`, `sasl.oauthbearer.assertion.claim.aud`, `sasl.oauthbearer.assertion.claim.exp.seconds`, `sasl.oauthbearer.assertion.claims`, `sasl.oauthbearer.assertion.file`, `https.ca.pem`, `https.ca.location`, `sasl.oauthbearer.token.endpoint.without.tls`, `sasl.aws.region`, `sasl.aws.access.key.id`, `sasl.aws.secret.access.key`, `sasl.aws.session.token`, `sasl.without.tls`. */
+  /** `sasl.mechanism`, `sasl.username`, `sasl.password`, `sasl.delegation.token`, `sasl.oauthbearer.token`, `sasl.oauthbearer.extensions`, `sasl.oauthbearer.token.endpoint.url`, `sasl.oauthbearer.client.credentials.client.id`, `sasl.oauthbearer.client.credentials.client.secret`, `sasl.oauthbearer.scope`, `sasl.oauthbearer.header.urlencode`, `sasl.oauthbearer.grant.type`, `sasl.oauthbearer.assertion.private.key.pem`, `sasl.oauthbearer.assertion.private.key.file`, `sasl.oauthbearer.assertion.private.key.passphrase`, `sasl.oauthbearer.assertion.algorithm`, `sasl.oauthbearer.assertion.key.id`, `sasl.oauthbearer.assertion.claim.iss`, `sasl.oauthbearer.assertion.claim.sub`, `sasl.oauthbearer.assertion.claim.aud`, `sasl.oauthbearer.assertion.claim.exp.seconds`, `sasl.oauthbearer.assertion.claims`, `sasl.oauthbearer.assertion.file`, `https.ca.pem`, `https.ca.location`, `sasl.oauthbearer.token.endpoint.without.tls`, `sasl.aws.region`, `sasl.aws.access.key.id`, `sasl.aws.secret.access.key`, `sasl.aws.session.token`, `sasl.without.tls`. */
   sasl?: SaslOptions | undefined
 }
 
@@ -180,17 +180,24 @@ export interface SaslOptions {
    */
   mechanism?: 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512' | 'OAUTHBEARER' | 'AWS_MSK_IAM' | undefined
   /**
-   * The user, for PLAIN and SCRAM.
+   * The user, for PLAIN and SCRAM. With sasl.delegationToken the id of a delegation token.
    *
    * `sasl.username`, a string. Source: librdkafka: sasl.username.
    */
   username?: string | undefined
   /**
-   * The user's password, for PLAIN and SCRAM.
+   * The user's password, for PLAIN and SCRAM; SCRAM hashes it as it is, as Kafka's own tools do. With sasl.delegationToken the secret (hmac) of the token, in base64.
    *
    * `sasl.password`, a secret string. Source: librdkafka: sasl.password.
    */
   password?: string | Uint8Array | undefined
+  /**
+   * Whether sasl.username and sasl.password are the id and the secret of a delegation token, which createDelegationToken makes. For SCRAM.
+   *
+   * `sasl.delegation.token`, true or false. Source: KIP-48; Kafka: tokenauth of ScramLoginModule.
+   * @defaultValue false
+   */
+  delegationToken?: boolean | undefined
   /**
    * The token for OAUTHBEARER, as text. In TypeScript also a function that gives one whenever a new one is needed.
    *

@@ -2,8 +2,8 @@
  * Options of security on their way to the engine: bytes become text, and the functions that give tokens and credentials stay
  * here. No error quotes a value: it may be a secret.
  */
-import type { AwsCredentialsProvider, Token, TokenProvider } from '../security.ts'
-import { bagOf, reading } from './arguments.ts'
+import type { AwsCredentialsProvider, TlsMaterial, Token, TokenProvider } from '../security.ts'
+import { bagOf, reading, refuseUnknown } from './arguments.ts'
 import { invalid, kindOf } from './failure.ts'
 
 /** Options whose values are PEM or secrets, by the beginning of their names. */
@@ -82,6 +82,17 @@ export class Security {
     } else if (typeof value === 'function' && TOKENS.includes(path)) this.#provider = value as TokenProvider
     else target[name] = value instanceof Uint8Array ? textOf(value, path) : value
   }
+}
+
+/** Certificates and keys as text. */
+export function tlsMaterial(given: TlsMaterial): TlsMaterial {
+  const bag = bagOf(given, 'material')
+  refuseUnknown(bag, ['ca', 'cert', 'key', 'passphrase'], 'material')
+  const member = (name: keyof TlsMaterial) => {
+    const value = reading(name, () => bag[name] as string | Uint8Array | undefined)
+    return value instanceof Uint8Array ? textOf(value, name) : value
+  }
+  return { ca: member('ca'), cert: member('cert'), key: member('key'), passphrase: member('passphrase') }
 }
 
 function textOf(bytes: Uint8Array, path: string): string {

@@ -1,6 +1,7 @@
 /**
  * Values that JSON has no safe form for, as cold operations' responses have them; `encoders.ts` is the other direction.
  */
+import { inspect } from 'node:util'
 import { KafkaError, type Persistence } from '../errors.ts'
 
 /** A 64-bit integer that must be exact as a number. */
@@ -13,6 +14,15 @@ export function decodeInt64(text: string): number {
 /** Bytes from base64. */
 export function decodeBytes(text: string): Buffer {
   return Buffer.from(text, 'base64')
+}
+
+/** What is shown in the place of a secret. */
+const SECRET = '[secret]'
+
+/** Bytes that are a secret, from base64: a `Buffer` like any other, but printing it or making JSON of it does not show them. */
+export function decodeSecretBytes(text: string): Buffer {
+  const shown = { value: () => SECRET }
+  return Object.defineProperties(decodeBytes(text), { toJSON: shown, [inspect.custom]: shown })
 }
 
 /** A double, which is a string when it is outside of JSON. */

@@ -29,6 +29,7 @@ export function theirs(error: unknown, tried: Tried = { retryCount: 0, retryTime
   const single = one(error instanceof PartialFailureError ? error.failures[0]!.error : error)
   // What metadata says of a topic comes wrapped.
   if (OF_TOPIC.includes(error.code)) return new KafkaJSNonRetriableError(single, { cause: single })
+  // As connections that fail in any other way: kafkajs tries them all again.
   return single.retriable ? new KafkaJSNumberOfRetriesExceeded(single, tried) : single
 }
 
@@ -47,12 +48,12 @@ export function one(error: KafkaError): KafkaJSError {
     case 'BROKER_UNREACHABLE':
     case 'NETWORK_EXCEPTION':
     case 'NOT_KAFKA':
+    case 'TLS_HANDSHAKE_FAILED':
       return caused(new KafkaJSConnectionError(message), error)
     case 'DELIVERY_TIMEOUT':
     case 'MAX_BLOCK_TIMEOUT':
       return caused(new KafkaJSRequestTimeoutError(message), error)
     case 'SASL_AUTHENTICATION_FAILED':
-    case 'UNSUPPORTED_SASL_MECHANISM':
       return new KafkaJSSASLAuthenticationError(message, { cause: error })
     case 'UNSUPPORTED':
       return caused(new KafkaJSServerDoesNotSupportApiKey(message), error)

@@ -51,11 +51,6 @@ export function saslOptions(sasl: KafkaConfig['sasl'], ssl: KafkaConfig['ssl']):
 
 function mechanismOf(sasl: KafkaConfig['sasl']): object | undefined {
   if (sasl === undefined || sasl === null) return undefined
-  if ('authenticationProvider' in sasl) {
-    throw new KafkaJSNonRetriableError(
-      `sasl: a mechanism of your own ("${sasl.mechanism}") cannot be used, connections are the engine's; for AWS MSK use dohle's AWS_MSK_IAM`,
-    )
-  }
   switch (sasl.mechanism.toLowerCase() as typeof sasl.mechanism) {
     case 'plain':
     case 'scram-sha-256':
@@ -69,6 +64,12 @@ function mechanismOf(sasl: KafkaConfig['sasl']): object | undefined {
       return { mechanism: 'OAUTHBEARER', token }
     }
     default:
+      // Looked at last: kafkajs itself puts one into the options it was given, which may be these.
+      if ('authenticationProvider' in sasl) {
+        throw new KafkaJSNonRetriableError(
+          `sasl: a mechanism of your own ("${(sasl as { mechanism: string }).mechanism}") cannot be used, connections are the engine's; for AWS MSK use dohle's AWS_MSK_IAM`,
+        )
+      }
       throw new KafkaJSNonRetriableError(
         `sasl: the mechanism "${sasl.mechanism}" is not supported; there are plain, scram-sha-256, scram-sha-512 and oauthbearer`,
       )

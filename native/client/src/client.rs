@@ -16,7 +16,7 @@ use crate::generated::options::ClientOptions;
 use crate::metadata::Metadata;
 use crate::net::{Answered, Api, BrokerOverview, Connection, Endpoint, Head, Lane, Pool, Question};
 use crate::partition::Lanes;
-use crate::security::{Security, Sources};
+use crate::security::{Security, Sources, TlsMaterial};
 use crate::statistics::{Instance, Reader, Registry, Statistics};
 use crate::world::World;
 use coordinators::Coordinators;
@@ -46,6 +46,7 @@ pub struct Client(Arc<Kernel>);
 struct Kernel {
     world: Arc<dyn World>,
     options: ClientOptions,
+    security: Arc<Security>,
     pool: Pool,
     metadata: Metadata,
     coordinators: Coordinators,
@@ -63,12 +64,12 @@ impl Client {
     pub fn with_sources(world: Arc<dyn World>, options: ClientOptions, sources: Sources) -> Result<Self> {
         let bootstrap = Endpoint::parse_list(&options.bootstrap_servers)?;
         let security = Arc::new(Security::new(&options, sources)?);
-        let pool = Pool::new(world.clone(), &options, security, &bootstrap);
+        let pool = Pool::new(world.clone(), &options, security.clone(), &bootstrap);
         let metadata = Metadata::new(world.clone(), pool.clone(), &options);
         let coordinators = Coordinators::default();
         let fetch_lanes = Lanes::default();
         let registry = Registry::new();
-        let kernel = Kernel { world, options, pool, metadata, coordinators, fetch_lanes, registry };
+        let kernel = Kernel { world, options, security, pool, metadata, coordinators, fetch_lanes, registry };
         Ok(Self(Arc::new(kernel)))
     }
 
@@ -90,6 +91,15 @@ impl Client {
     /// The options it was made with.
     pub fn options(&self) -> &ClientOptions {
         &self.0.options
+    }
+
+    /// Takes other certificates and keys for all connections from the next one on; open ones live on with theirs. When they
+    /// cannot be used, nothing changes.
+    pub async fn set_tls(&self, material: TlsMaterial) -> Result<()> {
+        let Some(tls) = &self.0.security.tls else {
+            return Err(Error::invalid_argument("this client's connections are without TLS: tls is not on"));
+        };
+        tls.exchange(&*self.0.world, material).await
     }
 
     /// The open connection to a broker, opened if need be. Waits for the reconnect back-off and the attempt, at most

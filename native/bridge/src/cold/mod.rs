@@ -215,6 +215,7 @@ operations! {
     Row::later::<admin::transactions::DescribeProducers>(),
     Row::later::<admin::transactions::AbortTransaction>(),
     Row::later::<admin::transactions::FenceProducers>(),
+    Row::later::<client::SetTls>(),
     Row::later::<client::Close>(),
     Row::later::<partition::Produce>(),
     Row::later::<partition::Fetch>(),

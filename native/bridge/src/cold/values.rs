@@ -25,6 +25,10 @@ pub struct Double(pub f64);
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(pub String);
 
+/// Bytes that are a secret: base64. They go out to those who own them, in a form that is not printed by accident.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct SecretBytes(pub Vec<u8>);
+
 /// A name of a set that may grow: unknown ones are kept as they came.
 pub trait OpenNames {
     /// Name of the type in each language.
@@ -69,6 +73,24 @@ impl<'de> Deserialize<'de> for Base64 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         BASE64.decode(text).map(Self).map_err(|_| de::Error::custom("not base64"))
+    }
+}
+
+impl Serialize for SecretBytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretBytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Base64::deserialize(deserializer).map(|Base64(bytes)| Self(bytes))
+    }
+}
+
+impl std::fmt::Debug for SecretBytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
     }
 }
 
@@ -147,6 +169,7 @@ macro_rules! schema {
 schema!(Int64, "Int64", { "type": "string", "format": "int64" });
 schema!(Base64, "Base64", { "type": "string", "format": "base64" });
 schema!(Double, "Double", { "type": ["number", "string"], "format": "double" });
+schema!(SecretBytes, "SecretBytes", { "type": "string", "format": "secret-base64" });
 schema!(Secret, "Secret", { "type": "string", "format": "secret" });
 
 impl<N: OpenNames> JsonSchema for Open<N> {
@@ -187,5 +210,8 @@ mod tests {
     fn a_secret_is_never_shown() {
         let secret: Secret = serde_json::from_str("\"hunter2\"").unwrap();
         assert_eq!(format!("{secret:?}"), "***");
+        let bytes: SecretBytes = serde_json::from_str("\"aHVudGVyMg==\"").unwrap();
+        assert_eq!(bytes.0, b"hunter2");
+        assert_eq!(format!("{bytes:?}"), "***");
     }
 }

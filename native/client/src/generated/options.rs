@@ -149,14 +149,18 @@ pub struct ClientOptions {
     ///
     /// Source: Kafka: sasl.mechanism.
     pub sasl_mechanism: Option<SaslMechanism>,
-    /// `sasl.username` (a string; unset by default): The user, for PLAIN and SCRAM.
+    /// `sasl.username` (a string; unset by default): The user, for PLAIN and SCRAM. With sasl.delegationToken the id of a delegation token.
     ///
     /// Source: librdkafka: sasl.username.
     pub sasl_username: Option<String>,
-    /// `sasl.password` (a secret string; unset by default): The user's password, for PLAIN and SCRAM.
+    /// `sasl.password` (a secret string; unset by default): The user's password, for PLAIN and SCRAM; SCRAM hashes it as it is, as Kafka's own tools do. With sasl.delegationToken the secret (hmac) of the token, in base64.
     ///
     /// Source: librdkafka: sasl.password.
     pub sasl_password: Option<Secret>,
+    /// `sasl.delegation.token` (true or false; default false): Whether sasl.username and sasl.password are the id and the secret of a delegation token, which createDelegationToken makes. For SCRAM.
+    ///
+    /// Source: KIP-48; Kafka: tokenauth of ScramLoginModule.
+    pub sasl_delegation_token: bool,
     /// `sasl.oauthbearer.token` (a secret string; unset by default): The token for OAUTHBEARER, as text. In TypeScript also a function that gives one whenever a new one is needed.
     ///
     /// Source: Dohle.
@@ -310,6 +314,7 @@ impl Default for ClientOptions {
             sasl_mechanism: None,
             sasl_username: None,
             sasl_password: None,
+            sasl_delegation_token: false,
             sasl_token: None,
             sasl_extensions: None,
             sasl_token_endpoint_url: None,
@@ -385,6 +390,7 @@ const CLIENT_SSL_ENDPOINT_IDENTIFICATION_ALGORITHM: Row =
 const CLIENT_SASL_MECHANISM: Row = Row { name: "sasl.mechanism", key: "sasl.mechanism" };
 const CLIENT_SASL_USERNAME: Row = Row { name: "sasl.username", key: "sasl.username" };
 const CLIENT_SASL_PASSWORD: Row = Row { name: "sasl.password", key: "sasl.password" };
+const CLIENT_SASL_DELEGATION_TOKEN: Row = Row { name: "sasl.delegation.token", key: "sasl.delegationToken" };
 const CLIENT_SASL_OAUTHBEARER_TOKEN: Row = Row { name: "sasl.oauthbearer.token", key: "sasl.token" };
 const CLIENT_SASL_OAUTHBEARER_EXTENSIONS: Row = Row { name: "sasl.oauthbearer.extensions", key: "sasl.extensions" };
 const CLIENT_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL: Row =
@@ -467,6 +473,7 @@ const CLIENT_ROWS: &[Row] = &[
     CLIENT_SASL_MECHANISM,
     CLIENT_SASL_USERNAME,
     CLIENT_SASL_PASSWORD,
+    CLIENT_SASL_DELEGATION_TOKEN,
     CLIENT_SASL_OAUTHBEARER_TOKEN,
     CLIENT_SASL_OAUTHBEARER_EXTENSIONS,
     CLIENT_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL,
@@ -595,6 +602,7 @@ impl ClientOptions {
             )?,
             sasl_username: source.string(CLIENT_SASL_USERNAME)?,
             sasl_password: source.secret(CLIENT_SASL_PASSWORD)?,
+            sasl_delegation_token: source.bool(CLIENT_SASL_DELEGATION_TOKEN)?.unwrap_or(default.sasl_delegation_token),
             sasl_token: source.secret(CLIENT_SASL_OAUTHBEARER_TOKEN)?,
             sasl_extensions: source.list(CLIENT_SASL_OAUTHBEARER_EXTENSIONS, &[])?,
             sasl_token_endpoint_url: source.string(CLIENT_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL)?,

@@ -7,6 +7,7 @@ pub mod aws;
 mod http;
 mod oidc;
 mod percent;
+pub(crate) mod salted;
 pub(crate) mod sasl;
 mod secret;
 pub(crate) mod tls;
@@ -22,6 +23,7 @@ use aws::CredentialSource;
 use sasl::Sasl;
 pub use secret::Secret;
 use tls::Tls;
+pub use tls::TlsMaterial;
 use token::TokenSource;
 
 /// What a program gives besides options: functions.
@@ -102,6 +104,7 @@ fn wants_sasl(options: &ClientOptions, sources: &Sources) -> Result<Option<SaslM
         (options.sasl_mechanism.is_some(), "sasl.mechanism"),
         (options.sasl_username.is_some(), "sasl.username"),
         (options.sasl_password.is_some(), "sasl.password"),
+        (options.sasl_delegation_token, sasl::DELEGATION_TOKEN),
         (options.sasl_token.is_some() || sources.tokens.is_some(), "sasl.token (sasl.oauthbearer.token)"),
         (options.sasl_extensions.is_some(), "sasl.extensions (sasl.oauthbearer.extensions)"),
     ]

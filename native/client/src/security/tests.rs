@@ -25,6 +25,7 @@ fn what_is_asked_for_is_what_is_done() {
     assert_eq!(of(json!({ "security.protocol": "SASL_SSL", "sasl": scram() })), (true, true));
     assert_eq!(of(json!({ "securityProtocol": "SASL_PLAINTEXT", "sasl": scram() })), (false, true));
     assert_eq!(of(json!({ "sasl": scram(), "tls": "false" })), (false, true));
+    assert_eq!(of(json!({ "sasl": scram(), "sasl.delegation.token": true })), (false, true));
     assert_eq!(of(json!({ "ssl.endpoint.identification.algorithm": "" })), (true, false));
     let flat =
         json!({ "sasl.mechanism": "PLAIN", "sasl.username": "u", "sasl.password": "p", "sasl.without.tls": true });
@@ -77,6 +78,13 @@ fn contradictions_are_named() {
         json!({ "sasl": { "mechanism": "SCRAM-SHA-512", "username": "u", "password": "p", "token": "t" } }),
         "sasl.token",
     );
+    let token = |mechanism: &str| json!({ "tls": true, "sasl": { "mechanism": mechanism, "username": "u", "password": "p", "delegationToken": true } });
+    says(token("PLAIN"), "sasl.delegationToken (sasl.delegation.token): is for SCRAM");
+    says(
+        json!({ "tls": true, "sasl": { "mechanism": "OAUTHBEARER", "token": "t", "delegationToken": true } }),
+        "is for SCRAM",
+    );
+    says(json!({ "sasl": { "delegationToken": true } }), "sasl.mechanism: is needed, since sasl.delegationToken");
     says(json!({ "tls": { "passphrase": "x" } }), "no key that it could open");
     says(json!({ "tls": { "cert": "x" } }), "needs its private key");
     says(json!({ "tls": { "key": "x" } }), "needs its certificate");

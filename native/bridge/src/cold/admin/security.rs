@@ -8,7 +8,7 @@ use dohle_client::admin::ScramMechanism;
 use super::names::known;
 use super::shape::Wire;
 use super::{ItemError, all, told};
-use crate::cold::values::{Base64, Int64, Open, Secret};
+use crate::cold::values::{Base64, Int64, Open, Secret, SecretBytes};
 use crate::failure::Failure;
 
 response! {
@@ -86,6 +86,7 @@ operation! {
                 return Ok(engine::AlterScram::Delete { user, mechanism });
             };
             let (iterations, salt) = (of.iterations, of.salt.map(|salt| salt.0));
+            let password = dohle_client::security::Secret::new(password);
             Ok(engine::AlterScram::Upsert { user, mechanism, password, iterations, salt })
         };
         let changes = request.changes.into_iter().enumerate().map(change).collect::<Result<_, Failure>>()?;
@@ -119,10 +120,11 @@ response! {
 response! {
     /// A token to log in with.
     DelegationToken from engine::DelegationToken {
-        /// Its id: the user name to log in with.
+        /// Its id: the user name to log in with, with `sasl.delegationToken`.
         token_id: String,
-        /// Its secret: in base64 the password to log in with.
-        hmac: Base64,
+        /// Its secret: in base64 the password to log in with. Printed or made JSON of, it does not show; its bytes are there for
+        /// who asks for them.
+        hmac: SecretBytes,
         /// Whose log-in it is.
         owner: Principal,
         /// Who made it; none with brokers older than 3.3.
@@ -175,7 +177,7 @@ operation! {
     /// Makes a token last longer (KIP-48), and tells when it ends then, in milliseconds since 1970.
     RenewDelegationToken "admin.renewDelegationToken" -> Int64 {
         /// The token's secret.
-        hmac: Base64,
+        hmac: SecretBytes,
         /// For how many milliseconds from now.
         ///
         /// Default: the broker's `delegation.token.expiry.time.ms`.
@@ -191,7 +193,7 @@ operation! {
     /// Lets a token end (KIP-48), and tells when it does, in milliseconds since 1970.
     ExpireDelegationToken "admin.expireDelegationToken" -> Int64 {
         /// The token's secret.
-        hmac: Base64,
+        hmac: SecretBytes,
         /// After how many milliseconds from now.
         ///
         /// Default: at once.
@@ -206,9 +208,9 @@ operation! {
 operation! {
     /// The tokens that this client may see (KIP-48).
     DescribeDelegationTokens "admin.describeDelegationTokens" -> Vec<DelegationToken> {
-        /// Only those of these owners.
+        /// Only those that one of these owns or may renew.
         ///
-        /// Default: of all.
+        /// Default: all.
         owners: Option<Vec<PrincipalName>>,
     }
     |request, admin, timeout| {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use dohle_protocol::Uuid;
 
 use crate::cold::consumer::TopicPartition;
-use crate::cold::values::{Base64, Int64};
+use crate::cold::values::{Base64, Int64, SecretBytes};
 
 /// What crosses as something of its own, made from what the engine has.
 pub trait Wire<S> {
@@ -31,6 +31,12 @@ impl Wire<&'static str> for String {
 }
 
 impl Wire<Bytes> for Base64 {
+    fn wire(from: Bytes) -> Self {
+        Self(from.to_vec())
+    }
+}
+
+impl Wire<Bytes> for SecretBytes {
     fn wire(from: Bytes) -> Self {
         Self(from.to_vec())
     }

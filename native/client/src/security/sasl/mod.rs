@@ -22,6 +22,9 @@ use crate::security::{Secret, Sources};
 use crate::world::World;
 use scram::{Scram, ScramKeys};
 
+/// The option that makes a user name and password those of a delegation token (KIP-48).
+pub(super) const DELEGATION_TOKEN: &str = "sasl.delegationToken (sasl.delegation.token)";
+
 /// What an exchange is spoken through.
 pub(crate) trait Wire {
     /// Names the mechanism.
@@ -38,7 +41,7 @@ pub(crate) struct Sasl {
 }
 
 enum Proof {
-    Password { user: String, password: Secret, keys: ScramKeys },
+    Password { user: String, password: Secret, is_token: bool, keys: ScramKeys },
     Token(Tokens),
     Signature(Aws),
 }
@@ -88,7 +91,10 @@ impl Sasl {
                 let message = format!("\0{user}\0{}", password.expose());
                 self.say(wire, message.into()).await?
             }
-            (Proof::Password { user, password, keys }, _) => self.scram(world, wire, user, password, keys).await?,
+            (Proof::Password { user, password, is_token, keys }, _) => {
+                let exchange = Scram::begin(user, scram::nonce(), *is_token);
+                self.scram(world, wire, exchange, password, keys).await?
+            }
             (Proof::Token(_), Ready::Token(token)) => self.bearer(wire, &token).await?,
             (Proof::Signature(_), Ready::Signature(payload)) => self.signed(wire, &payload).await?,
             (Proof::Token(_) | Proof::Signature(_), _) => unreachable!("made ready by the same proof"),
@@ -124,28 +130,32 @@ impl Sasl {
     }
 
     fn refused(&self, code: ErrorCode, said: Option<&str>) -> Error {
-        let who = match &self.proof {
+        let text = format!("the broker refused {} ({})", self.who(), self.mechanism.name());
+        Error::broker_with(code, format_args!("{text}"), said)
+    }
+
+    fn who(&self) -> String {
+        match &self.proof {
+            Proof::Password { user, is_token: true, .. } => format!("the delegation token '{user}'"),
             Proof::Password { user, .. } => format!("user '{user}'"),
             Proof::Token(_) => "the token".to_owned(),
             Proof::Signature(_) => "the credentials of AWS".to_owned(),
-        };
-        Error::broker_with(code, format_args!("the broker refused {who} ({})", self.mechanism.name()), said)
+        }
     }
 
     async fn scram(
         &self,
         world: &dyn World,
         wire: &mut impl Wire,
-        user: &str,
+        mut scram: Scram,
         password: &Secret,
         keys: &ScramKeys,
     ) -> Result<SaslAuthenticateResponse> {
         // What the server does wrong is a failed authentication too: it may be somebody else.
         let wrong = |text: String| {
-            let text = format!("{} with user '{user}': {text}", self.mechanism.name());
+            let text = format!("{} with {}: {text}", self.mechanism.name(), self.who());
             Error::new(ErrorKind::Broker(ErrorCode::SASL_AUTHENTICATION_FAILED), text)
         };
-        let mut scram = Scram::begin(user, scram::nonce());
         let first = self.say(wire, scram.client_first()).await?;
         let challenge = scram.challenge(&first.auth_bytes).map_err(wrong)?;
         let salted = keys.derive(world, self.mechanism, password, &challenge).await?;
@@ -197,6 +207,10 @@ fn tokens(options: &ClientOptions, sources: Sources) -> Result<Tokens> {
             let text = "is given, but OAUTHBEARER takes a token: sasl.token (sasl.oauthbearer.token)";
             return Err(OptionError::new(name, text).into());
         }
+    }
+    if options.sasl_delegation_token {
+        let text = "is for SCRAM-SHA-256 and SCRAM-SHA-512, not for OAUTHBEARER";
+        return Err(OptionError::new(DELEGATION_TOKEN, text).into());
     }
     let extensions = extensions(options.sasl_extensions.as_deref().unwrap_or_default())?;
     let wrong = |option: &str, problem: String| Err(OptionError::new(option, problem).into());
@@ -268,6 +282,10 @@ fn password(mechanism: SaslMechanism, options: &ClientOptions, sources: &Sources
     if let Some(option) = of_tokens.into_iter().flatten().next() {
         return Err(OptionError::new(option, format!("is given, but {name} takes sasl.username and sasl.password")));
     }
+    let is_token = options.sasl_delegation_token;
+    if is_token && mechanism == SaslMechanism::Plain {
+        return Err(OptionError::new(DELEGATION_TOKEN, "is for SCRAM-SHA-256 and SCRAM-SHA-512, not for PLAIN"));
+    }
     let needed = |option: &str| OptionError::new(option, format!("is needed for {name}"));
     let user = options.sasl_username.clone().ok_or_else(|| needed("sasl.username"))?;
     let password = options.sasl_password.clone().ok_or_else(|| needed("sasl.password"))?;
@@ -277,5 +295,5 @@ fn password(mechanism: SaslMechanism, options: &ClientOptions, sources: &Sources
     if password.expose().is_empty() || password.expose().contains('\0') {
         return Err(OptionError::new("sasl.password", "is empty, or has a NUL in it"));
     }
-    Ok(Proof::Password { user, password, keys: ScramKeys::default() })
+    Ok(Proof::Password { user, password, is_token, keys: ScramKeys::default() })
 }

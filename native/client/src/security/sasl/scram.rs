@@ -12,9 +12,10 @@ use ring::rand::{SecureRandom, SystemRandom};
 use sha2::{Digest, Sha256, Sha512};
 use zeroize::Zeroizing;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::generated::options::SaslMechanism;
 use crate::security::Secret;
+use crate::security::salted::{Hash, off_thread};
 use crate::world::World;
 
 /// Fewer iterations leave the password to whoever listens, as Kafka has it.
@@ -48,9 +49,11 @@ pub(super) fn nonce() -> String {
 }
 
 impl Scram {
-    pub(super) fn begin(user: &str, nonce: String) -> Self {
-        let name = prepared(user).replace('=', "=3D").replace(',', "=2C");
-        let first_bare = format!("n={name},r={nonce}");
+    /// `is_token`: the user is a delegation token (KIP-48).
+    pub(super) fn begin(user: &str, nonce: String, is_token: bool) -> Self {
+        let name = user.replace('=', "=3D").replace(',', "=2C");
+        let extension = if is_token { ",tokenauth=true" } else { "" };
+        let first_bare = format!("n={name},r={nonce}{extension}");
         Self { nonce, first_bare, server_first: String::new(), server_signature: Vec::new() }
     }
 
@@ -122,11 +125,6 @@ fn is_same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b)) == 0
 }
 
-/// RFC 4013. What it has no form for goes as it is: Kafka hashes passwords as they are.
-fn prepared(text: &str) -> String {
-    stringprep::saslprep(text).map_or_else(|_| text.to_owned(), |prepared| prepared.into_owned())
-}
-
 /// What is derived from a password with one salt.
 #[derive(Clone)]
 pub(super) struct Keys {
@@ -136,20 +134,9 @@ pub(super) struct Keys {
     server: Zeroizing<Vec<u8>>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hash {
-    Sha256,
-    Sha512,
-}
-
 impl Keys {
     fn new(hash: Hash, password: &str, salt: &[u8], iterations: u32) -> Self {
-        let password = Zeroizing::new(prepared(password));
-        let mut salted = Zeroizing::new(vec![0; if hash == Hash::Sha256 { 32 } else { 64 }]);
-        match hash {
-            Hash::Sha256 => pbkdf2::pbkdf2_hmac::<Sha256>(password.as_bytes(), salt, iterations, &mut salted),
-            Hash::Sha512 => pbkdf2::pbkdf2_hmac::<Sha512>(password.as_bytes(), salt, iterations, &mut salted),
-        }
+        let salted = hash.salted_password(password, salt, iterations);
         let client = Zeroizing::new(hash.hmac(&salted, b"Client Key"));
         let stored = Zeroizing::new(hash.digest(&client));
         let server = Zeroizing::new(hash.hmac(&salted, b"Server Key"));
@@ -188,7 +175,6 @@ fn hmac<M: Mac + KeyInit>(key: &[u8], message: &[u8]) -> Vec<u8> {
 pub(super) struct ScramKeys(Mutex<Option<(Vec<u8>, u32, Keys)>>);
 
 impl ScramKeys {
-    /// Off the I/O thread: a million iterations take most of a second.
     pub(super) async fn derive(
         &self,
         world: &dyn World,
@@ -202,14 +188,8 @@ impl ScramKeys {
             return Ok(keys.clone());
         }
         let hash = if mechanism == SaslMechanism::ScramSha256 { Hash::Sha256 } else { Hash::Sha512 };
-        let (done, outcome) = tokio::sync::oneshot::channel();
         let (password, salt, iterations) = (password.clone(), challenge.salt.clone(), challenge.iterations);
-        let work = move || {
-            let _ = done.send(Keys::new(hash, password.expose(), &salt, iterations));
-        };
-        world.blocking(Box::new(work)).await;
-        let gone = |_| Error::new(ErrorKind::Disconnected, "deriving the keys was given up");
-        let keys = outcome.await.map_err(gone)?;
+        let keys = off_thread(world, move || Keys::new(hash, password.expose(), &salt, iterations)).await?;
         *self.0.lock() = Some((challenge.salt.clone(), challenge.iterations, keys.clone()));
         Ok(keys)
     }
@@ -223,7 +203,7 @@ mod tests {
 
     /// The exchange of RFC 7677, section 3.
     fn rfc_7677() -> (Scram, Challenge) {
-        let mut scram = Scram::begin("user", "rOprNGfwEbeRWgbNEkqO".to_owned());
+        let mut scram = Scram::begin("user", "rOprNGfwEbeRWgbNEkqO".to_owned(), false);
         assert_eq!(scram.client_first(), "n,,n=user,r=rOprNGfwEbeRWgbNEkqO");
         let challenge = scram.challenge(SERVER_FIRST.as_bytes()).unwrap();
         (scram, challenge)
@@ -264,8 +244,9 @@ mod tests {
 
     #[test]
     fn what_a_server_may_not_ask_is_refused() {
-        let refused =
-            |message: &str| Scram::begin("user", "abc".to_owned()).challenge(message.as_bytes()).expect_err(message);
+        let refused = |message: &str| {
+            Scram::begin("user", "abc".to_owned(), false).challenge(message.as_bytes()).expect_err(message)
+        };
         let salt = "s=W22ZaJ0SNY7soEsUEjb6gQ==";
         assert!(refused(&format!("r=abcd,{salt},i=1")).contains("do not protect"));
         assert!(refused(&format!("r=abcd,{salt},i=4095")).contains("4096"));
@@ -283,7 +264,7 @@ mod tests {
             "an extension that must be understood"
         );
         assert!(refused("").contains("lacks"));
-        let mut at_the_border = Scram::begin("user", "abc".to_owned());
+        let mut at_the_border = Scram::begin("user", "abc".to_owned(), false);
         for iterations in [4096, 1_000_000] {
             let message = format!("r=abcd,{salt},i={iterations}");
             assert_eq!(at_the_border.challenge(message.as_bytes()).unwrap().iterations, iterations);
@@ -291,14 +272,16 @@ mod tests {
     }
 
     #[test]
-    fn names_are_escaped_and_prepared() {
-        let first = |user| Scram::begin(user, "x".to_owned()).client_first();
+    fn names_are_escaped_and_else_go_as_they_are() {
+        let first = |user| Scram::begin(user, "x".to_owned(), false).client_first();
         assert_eq!(first("a=b,c"), "n,,n=a=3Db=2Cc,r=x");
-        // RFC 4013: a soft hyphen goes, a non-ASCII space becomes one, compatibility forms are composed.
-        assert_eq!(prepared("I\u{AD}X"), "IX");
-        assert_eq!(prepared("a\u{A0}b"), "a b");
-        assert_eq!(prepared("\u{2168}"), "IX");
-        assert_eq!(prepared("\u{7}bell"), "\u{7}bell", "has no form, and goes as it is");
+        assert_eq!(first("\u{2168} a\u{308}\u{AD}"), "n,,n=\u{2168} a\u{308}\u{AD},r=x");
+    }
+
+    #[test]
+    fn a_delegation_token_says_that_it_is_one() {
+        let scram = Scram::begin("id", "x".to_owned(), true);
+        assert_eq!(scram.client_first(), "n,,n=id,r=x,tokenauth=true");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io;
 use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, Error as TlsError};
 
+use super::verifier::is_authority;
 use crate::error::{Error, ErrorKind};
 use crate::net::Endpoint;
 
@@ -64,8 +65,13 @@ fn certificate(problem: &CertificateError) -> String {
             expected.to_str(),
             if presented.is_empty() { "no name at all".to_owned() } else { names(presented) }
         ),
-        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-            "the broker shows the certificate of an authority (CA:TRUE) as its own: it needs one that was issued for it".to_owned()
+        problem if is_authority(problem) => "the broker shows a certificate that it made itself, or that of an authority (CA:TRUE), and \
+                                             it is not among those that are trusted: give that very certificate as tls.ca \
+                                             (ssl.truststore.certificates, ssl.ca.location), or the broker one that was issued for it"
+            .to_owned(),
+        CertificateError::Other(other) if other.to_string().contains("UnsupportedCertVersion") => {
+            "the broker's certificate is of an old form (X.509 before version 3) that says no names: it needs one with subjectAltName"
+                .to_owned()
         }
         other => format!("the broker's certificate cannot be accepted: {other}"),
     }

@@ -12,15 +12,32 @@ use pkcs8::EncryptedPrivateKeyInfoRef;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use crate::collections::Set;
 use crate::error::{Error, Result};
 use crate::generated::options::ClientOptions;
 use crate::options::OptionError;
 use crate::security::Secret;
 use crate::security::tls::Named;
 
+/// Certificates and keys that take the place of those a client has: PEM, as in the options `tls.ca`, `tls.cert`, `tls.key` and
+/// `tls.passphrase`. What is none stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct TlsMaterial {
+    /// Whom to trust.
+    pub ca: Option<String>,
+    /// The client's certificate and those between it and its authority; with its key.
+    pub cert: Option<String>,
+    /// The certificate's private key.
+    pub key: Option<Secret>,
+    /// Opens the key.
+    pub passphrase: Option<Secret>,
+}
+
 /// Where certificates and keys come from.
+#[derive(Clone)]
 pub(super) struct Sources {
     ca: Option<Source>,
     chain: Option<Source>,
@@ -49,11 +66,13 @@ impl KeySource {
 }
 
 /// One of them, under the name of its option.
+#[derive(Clone)]
 struct Source {
     option: &'static str,
     from: From,
 }
 
+#[derive(Clone)]
 enum From {
     Text(Secret),
     File(String),
@@ -71,40 +90,56 @@ pub(super) struct Material {
     passphrase: Option<Secret>,
 }
 
+const CA: &str = "tls.ca (ssl.truststore.certificates)";
+const CERT: &str = "tls.cert (ssl.keystore.certificate.chain)";
+const KEY: &str = "tls.key (ssl.keystore.key)";
 const PASSPHRASE: &str = "tls.passphrase (ssl.key.password)";
 
 impl Sources {
     pub(super) fn new(options: &ClientOptions) -> Result<Self, OptionError> {
         let pem = |text: &Option<String>| text.as_deref().map(Secret::new);
-        let ca = source(
-            ("tls.ca (ssl.truststore.certificates)", pem(&options.tls_ca)),
-            ("tls.caFile (ssl.ca.location)", &options.tls_ca_file),
-        )?;
+        let ca = source((CA, pem(&options.tls_ca)), ("tls.caFile (ssl.ca.location)", &options.tls_ca_file))?;
         let chain = source(
-            ("tls.cert (ssl.keystore.certificate.chain)", pem(&options.tls_cert)),
+            (CERT, pem(&options.tls_cert)),
             ("tls.certFile (ssl.certificate.location)", &options.tls_cert_file),
         )?;
-        let key = source(
-            ("tls.key (ssl.keystore.key)", options.tls_key.clone()),
-            ("tls.keyFile (ssl.key.location)", &options.tls_key_file),
-        )?;
-        match (&chain, &key) {
+        let key = source((KEY, options.tls_key.clone()), ("tls.keyFile (ssl.key.location)", &options.tls_key_file))?;
+        let sources = Self { ca, chain, key, passphrase: options.tls_passphrase.clone() };
+        sources.check_pairs()?;
+        Ok(sources)
+    }
+
+    /// These with what is given in the place of what they have.
+    pub(super) fn with(&self, given: TlsMaterial) -> Result<Self, OptionError> {
+        let text = |option, text| Some(Source { option, from: From::Text(text) });
+        let own = Self {
+            ca: None,
+            chain: given.cert.and_then(|cert| text(CERT, Secret::new(cert))),
+            key: given.key.and_then(|key| text(KEY, key)),
+            passphrase: given.passphrase,
+        };
+        own.check_pairs()?;
+        let ca = given.ca.map_or_else(|| self.ca.clone(), |ca| text(CA, Secret::new(ca)));
+        Ok(if own.key.is_some() { Self { ca, ..own } } else { Self { ca, ..self.clone() } })
+    }
+
+    fn check_pairs(&self) -> Result<(), OptionError> {
+        match (&self.chain, &self.key) {
             (Some(chain), None) => {
                 let text =
                     "needs its private key beside it: tls.key (ssl.keystore.key) or tls.keyFile (ssl.key.location)";
-                return Err(OptionError::new(chain.option, text));
+                Err(OptionError::new(chain.option, text))
             }
             (None, Some(key)) => {
                 let text = "needs its certificate beside it: tls.cert (ssl.keystore.certificate.chain) or tls.certFile \
                             (ssl.certificate.location)";
-                return Err(OptionError::new(key.option, text));
+                Err(OptionError::new(key.option, text))
             }
-            (None, None) if options.tls_passphrase.is_some() => {
-                return Err(OptionError::new(PASSPHRASE, "is given, but no key that it could open"));
+            (None, None) if self.passphrase.is_some() => {
+                Err(OptionError::new(PASSPHRASE, "is given, but no key that it could open"))
             }
-            _ => {}
+            _ => Ok(()),
         }
-        Ok(Self { ca, chain, key, passphrase: options.tls_passphrase.clone() })
     }
 
     /// Authorities only.
@@ -185,15 +220,17 @@ impl Source {
 
 impl Material {
     /// Whom to trust.
-    pub(super) fn roots(&self) -> Result<RootCertStore> {
-        let mut roots = RootCertStore::empty();
+    pub(super) fn trusted(&self) -> Result<Trusted> {
         let Some((option, text)) = &self.ca else { return platform_roots() };
-        for certificate in certificates(option, text)? {
+        let certificates = certificates(option, text)?;
+        let fingerprints = certificates.iter().map(fingerprint).collect();
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates {
             roots.add(certificate).map_err(|error| {
                 OptionError::new(*option, format!("has a certificate that cannot be used: {error}"))
             })?;
         }
-        Ok(roots)
+        Ok(Trusted { roots, fingerprints })
     }
 
     /// Who the client is.
@@ -202,6 +239,20 @@ impl Material {
         let chain = certificates(chain_option, chain)?;
         Ok(Some((chain, private_key(key_option, key, (PASSPHRASE, self.passphrase.as_ref()))?)))
     }
+}
+
+/// Whom to trust.
+pub(super) struct Trusted {
+    pub(super) roots: RootCertStore,
+    /// Of the certificates that the roots were taken from.
+    pub(super) fingerprints: Fingerprints,
+}
+
+/// SHA-256 of whole certificates.
+pub(super) type Fingerprints = Set<[u8; 32]>;
+
+pub(super) fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
+    Sha256::digest(certificate).into()
 }
 
 fn certificates(option: &'static str, text: &str) -> Result<Vec<CertificateDer<'static>>, OptionError> {
@@ -267,15 +318,16 @@ pub(super) fn unfit(error: rustls::Error) -> Error {
         rustls::Error::InconsistentKeys(_) => "the private key is not that of the certificate".to_owned(),
         other => format!("cannot be used: {other}"),
     };
-    OptionError::new("tls.cert (ssl.keystore.certificate.chain)", why).into()
+    OptionError::new(CERT, why).into()
 }
 
-fn platform_roots() -> Result<RootCertStore> {
+fn platform_roots() -> Result<Trusted> {
     let found = rustls_native_certs::load_native_certs();
+    let fingerprints = found.certs.iter().map(fingerprint).collect();
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(found.certs);
     if added > 0 {
-        return Ok(roots);
+        return Ok(Trusted { roots, fingerprints });
     }
     let why = found.errors.first().map_or_else(String::new, |error| format!(" ({error})"));
     Err(Error::invalid_config(format!(

@@ -23,9 +23,10 @@ use crate::net::Endpoint;
 use crate::options::OptionError;
 use crate::world::{Socket, World};
 pub(crate) use failure::explain;
+pub use material::TlsMaterial;
 pub(crate) use material::{KeySource, private_key};
 use material::{Material, Sources, Stamp};
-use verifier::{AnyName, Anyone};
+use verifier::{Anyone, Chain};
 
 /// See the module.
 pub(crate) struct Tls {
@@ -38,7 +39,8 @@ pub(crate) struct Tls {
 pub(crate) type Named<T> = (&'static str, Option<T>);
 
 struct Inner {
-    sources: Sources,
+    /// Locked while they are read, which may take long: not on an I/O thread. Before `loaded`.
+    sources: Mutex<Sources>,
     verify: bool,
     check_name: bool,
     loaded: Mutex<Option<Loaded>>,
@@ -59,7 +61,8 @@ impl Tls {
             OptionError::new("tls.serverName (tls.server.name)", "is neither the name of a host nor an IP address")
         })?;
         let check_name = options.tls_endpoint_identification == SslEndpointIdentificationAlgorithm::Https;
-        let inner = Inner { sources, verify: options.tls_verify, check_name, loaded: Mutex::default() };
+        let inner =
+            Inner { sources: Mutex::new(sources), verify: options.tls_verify, check_name, loaded: Mutex::default() };
         Ok(Self { inner: Arc::new(inner), server_name, warned: AtomicBool::new(false) })
     }
 
@@ -67,7 +70,7 @@ impl Tls {
     pub(crate) fn towards_service(ca: Named<&str>, ca_file: Named<&String>) -> Result<Self> {
         let sources = Sources::of_authorities(ca, ca_file)?;
         sources.check()?;
-        let inner = Inner { sources, verify: true, check_name: true, loaded: Mutex::default() };
+        let inner = Inner { sources: Mutex::new(sources), verify: true, check_name: true, loaded: Mutex::default() };
         Ok(Self { inner: Arc::new(inner), server_name: None, warned: AtomicBool::new(false) })
     }
 
@@ -96,14 +99,13 @@ impl Tls {
             return Ok(loaded.config.clone());
         }
         let inner = self.inner.clone();
-        let (done, outcome) = tokio::sync::oneshot::channel();
-        // On another thread, whose log is not this client's.
-        let log = tracing::dispatcher::get_default(Clone::clone);
-        let work = move || {
-            let _ = done.send(tracing::dispatcher::with_default(&log, || inner.current()));
-        };
-        world.blocking(Box::new(work)).await;
-        outcome.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Disconnected, "reading certificates was given up")))
+        elsewhere(world, move || inner.current()).await
+    }
+
+    /// Takes other certificates and keys, if they can be used, for all connections from the next one on.
+    pub(crate) async fn exchange(&self, world: &dyn World, material: TlsMaterial) -> Result<()> {
+        let inner = self.inner.clone();
+        elsewhere(world, move || inner.exchange(material)).await
     }
 
     /// Shakes hands over a connected socket. The caller sets the time limit.
@@ -137,6 +139,20 @@ pub(crate) async fn shake_hands(
     Ok(Box::new(TlsConnector::from(config).connect(name, socket).await?))
 }
 
+/// Work that may take long, on another thread, whose log is not this client's.
+async fn elsewhere<T: Send + 'static>(
+    world: &dyn World,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let (done, outcome) = tokio::sync::oneshot::channel();
+    let log = tracing::dispatcher::get_default(Clone::clone);
+    let work = move || {
+        let _ = done.send(tracing::dispatcher::with_default(&log, work));
+    };
+    world.blocking(Box::new(work)).await;
+    outcome.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Disconnected, "reading certificates was given up")))
+}
+
 /// A name as certificates have it: a fully qualified one ends with a dot elsewhere, not there.
 fn name_of(host: &str) -> Result<ServerName<'static>, ()> {
     let host = host.strip_suffix('.').unwrap_or(host);
@@ -145,29 +161,37 @@ fn name_of(host: &str) -> Result<ServerName<'static>, ()> {
 
 impl Inner {
     fn current(&self) -> Result<Arc<ClientConfig>> {
-        let mut loaded = self.loaded.lock();
-        let stamps = self.sources.stamps();
-        if let Some(loaded) = &*loaded
-            && loaded.stamps == stamps
-        {
-            return Ok(loaded.config.clone());
-        }
-        match (self.sources.read().and_then(|material| self.config(material)), &mut *loaded) {
-            (Ok(config), slot) => {
-                if slot.is_some() {
+        let sources = self.sources.lock();
+        let stamps = sources.stamps();
+        let old = match &*self.loaded.lock() {
+            Some(loaded) if loaded.stamps == stamps => return Ok(loaded.config.clone()),
+            old => old.as_ref().map(|loaded| loaded.config.clone()),
+        };
+        match (sources.read().and_then(|material| self.config(material)), old) {
+            (Ok(config), old) => {
+                if old.is_some() {
                     tracing::info!("TLS: the certificates have changed on disk and were read again");
                 }
-                let config = Arc::new(config);
-                *slot = Some(Loaded { config: config.clone(), stamps });
-                Ok(config)
+                Ok(self.loaded.lock().insert(Loaded { config: Arc::new(config), stamps }).config.clone())
             }
             // One of several files may be written and the others not yet: what was good still is.
             (Err(error), Some(old)) => {
                 tracing::warn!(%error, "TLS: the changed certificates cannot be used yet; the old ones stay");
-                Ok(old.config.clone())
+                Ok(old)
             }
             (Err(error), None) => Err(error),
         }
+    }
+
+    fn exchange(&self, material: TlsMaterial) -> Result<()> {
+        let mut sources = self.sources.lock();
+        let new = sources.with(material)?;
+        let stamps = new.stamps();
+        let config = Arc::new(self.config(new.read()?)?);
+        *self.loaded.lock() = Some(Loaded { config, stamps });
+        *sources = new;
+        tracing::info!("TLS: other certificates were given; new connections use them");
+        Ok(())
     }
 
     fn config(&self, material: Material) -> Result<ClientConfig> {
@@ -177,15 +201,12 @@ impl Inner {
             .with_safe_default_protocol_versions()
             .map_err(impossible)?;
         let builder = if self.verify {
-            let roots = Arc::new(material.roots()?);
-            let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider)
+            let trusted = material.trusted()?;
+            let webpki = WebPkiServerVerifier::builder_with_provider(Arc::new(trusted.roots), provider)
                 .build()
                 .map_err(|error| Error::invalid_config(format!("tls.ca: {error}")))?;
-            if self.check_name {
-                builder.with_webpki_verifier(verifier)
-            } else {
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyName(verifier)))
-            }
+            let chain = Chain { webpki, trusted: trusted.fingerprints, check_name: self.check_name };
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(chain))
         } else {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider)))
         };

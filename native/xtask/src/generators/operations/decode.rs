@@ -14,7 +14,8 @@ fn special(table: &Table, schema: &Value) -> bool {
     fn look(table: &Table, schema: &Value, seen: &mut BTreeSet<String>) -> bool {
         match schema {
             Value::Object(members) => {
-                let text = matches!(format(schema), "int64" | "base64" | "double") && has_type(schema, "string");
+                let text = matches!(format(schema), "int64" | "base64" | "secret-base64" | "double")
+                    && has_type(schema, "string");
                 if text || format(schema) == "failure" {
                     return true;
                 }
@@ -38,6 +39,7 @@ fn convert(table: &Table, schema: &Value, value: &str) -> String {
         (Some(name), _) => format!("decode{name}({value})"),
         (_, "int64") => format!("decodeInt64({value})"),
         (_, "base64") => format!("decodeBytes({value})"),
+        (_, "secret-base64") => format!("decodeSecretBytes({value})"),
         (_, "double") => format!("decodeDouble({value})"),
         (_, "failure") => format!("decodeFailure({value})"),
         _ => format!("mapWire({value}, element => {})", convert(table, &schema["items"], "element")),

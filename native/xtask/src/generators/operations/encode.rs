@@ -78,7 +78,7 @@ fn of_value(schema: &Value) -> Result<String> {
     }
     Ok(match format(schema) {
         "int64" if has_type(schema, "string") => "int64".into(),
-        "base64" => "bytes".into(),
+        "base64" | "secret-base64" => "bytes".into(),
         "double" => "double".into(),
         _ if has_type(schema, "string") => "text".into(),
         _ if has_type(schema, "boolean") => "flag".into(),

@@ -91,7 +91,7 @@ fn typescript(table: &Table) -> Result<String> {
     out.push_str("import type { KafkaError } from '../errors.ts'\n");
     out.push_str("import { failureFrom as decodeFailure } from '../internal/failure.ts'\n");
     out.push_str(
-        "import { decodeBytes, decodeDouble, decodeInt64, mapWire, type Wire } from '../internal/values.ts'\n",
+        "import { decodeBytes, decodeDouble, decodeInt64, decodeSecretBytes, mapWire, type Wire } from '../internal/values.ts'\n",
     );
     for (_, name, file) in types::RENDERED {
         writeln!(out, "import type {{ {name} }} from '{file}'")?;

@@ -60,7 +60,7 @@ pub fn type_of(schema: &Value) -> Result<String> {
     }
     Ok(match format(schema) {
         "int64" if has_type(schema, "string") => "number".into(),
-        "base64" => "Uint8Array".into(),
+        "base64" | "secret-base64" => "Uint8Array".into(),
         "double" => "number".into(),
         "failure" => "KafkaError".into(),
         _ if has_type(schema, "string") => "string".into(),
