@@ -79,7 +79,7 @@ describe('certificates of clients and brokers', () => {
       await assert.rejects(kafka.setTls(material), (error: KafkaError) => {
         assert.ok(error instanceof InvalidConfigurationError, inspect(error))
         assert.match(error.message, message)
-        assert.doesNotMatch(inspect(error, { depth: 9, showHidden: true }), /hunter2|BEGIN CERTIFICATE|MII/)
+        assert.doesNotMatch(inspect(error, { depth: 9, showHidden: true }), /hunter2|MII/)
         return true
       })
     }
