@@ -56,10 +56,10 @@ export async function jars(say = () => {}) {
   return lib
 }
 
-/** The arguments of `java` that run a class (or a .java file) with Kafka's jars. */
-export function javaArgs(lib, main, args = [], heap = '256m', jvm = []) {
+/** The arguments of `java` that run a class (or a .java file) with Kafka's jars, and with classes of one's own in `classes`. */
+export function javaArgs(lib, main, args = [], heap = '256m', jvm = [], classes = '') {
   const logging = `-Dlog4j2.configurationFile=${join(here, 'log4j2.properties')}`
-  return [`-Xmx${heap}`, logging, ...jvm, '-cp', `${lib}/*`, main, ...args]
+  return [`-Xmx${heap}`, logging, ...jvm, '-cp', classes ? `${classes}:${lib}/*` : `${lib}/*`, main, ...args]
 }
 
 /** `count` TCP ports of the loopback interface that are free now. */
@@ -77,14 +77,18 @@ export class KafkaServer {
   #child
   #detached
   #temporary
+  #classes
+  #env
   #onExit = () => this.#child?.kill('SIGKILL')
 
-  constructor({ dir, port, lib, detached, temporary }) {
+  constructor({ dir, port, lib, detached, temporary, classes, env }) {
     this.dir = dir
     this.port = port
     this.#lib = lib
     this.#detached = detached
     this.#temporary = temporary
+    this.#classes = classes
+    this.#env = env
     /** `host:port` of the listeners that `start` was given. */
     this.address = {}
   }
@@ -93,16 +97,17 @@ export class KafkaServer {
    * Starts a broker and returns when it answers. `dir`: data and log (default: a temporary folder, removed by `stop`);
    * `port` 0 takes a free one; `properties`: broker settings over the defaults of this file; `listeners`: more of them, as
    * `NAME: protocol` (their addresses are in `address`); `scram`: users that are there from the beginning; `jvm`: more arguments
-   * of `java`.
+   * of `java`; `classes`: a folder of plugins for it; `env`: variables for it.
    */
   static async start(options = {}) {
     const { dir, port = 0, properties = {}, listeners = {}, scram = {}, heap = '512m', detached = false, say } = options
-    const { jvm = [] } = options
+    const { jvm = [], classes = '', env = {} } = options
     const lib = await jars(say)
     for (let attempt = 1; ; attempt++) {
       const place = dir ? resolve(dir) : mkdtempSync(join(tmpdir(), 'dohle-kafka-'))
       const [free, controller, ...more] = await freePorts(2 + Object.keys(listeners).length)
-      const server = new KafkaServer({ dir: place, port: port || free, lib, detached, temporary: !dir })
+      const own = { dir: place, port: port || free, lib, detached, temporary: !dir, classes, env }
+      const server = new KafkaServer(own)
       const named = Object.entries(listeners).map(([name, protocol], at) => ({ name, protocol, port: more[at] }))
       server.address = Object.fromEntries(named.map(listener => [listener.name, `127.0.0.1:${listener.port}`]))
       await server.configure({ controller, properties, listeners: named, scram })
@@ -217,8 +222,9 @@ export class KafkaServer {
   /** Starts the process, and returns when it answers and knows `brokers` brokers, itself included. */
   async launch({ heap = '512m', brokers = 1, jvm = [] } = {}) {
     const log = openSync(this.log, 'a')
-    const args = javaArgs(this.#lib, 'kafka.Kafka', [join(this.dir, 'server.properties')], heap, jvm)
-    const child = spawn(javaCommand, args, { stdio: ['ignore', log, log], detached: this.#detached })
+    const args = javaArgs(this.#lib, 'kafka.Kafka', [join(this.dir, 'server.properties')], heap, jvm, this.#classes)
+    const env = { ...process.env, ...this.#env }
+    const child = spawn(javaCommand, args, { stdio: ['ignore', log, log], detached: this.#detached, env })
     closeSync(log)
     this.#child = child
     if (this.#detached) child.unref()

@@ -96,6 +96,14 @@ async function untilClosed(world: World, use: (consumer: Consumer) => Promise<un
   await called
 }
 
+/** A wait for what the embedded broker never gives. */
+async function untilIdless(client: Producer | Consumer, timeout: number) {
+  const waiting = client.clientInstanceId(timeout)
+  waiting.catch(() => {})
+  await client.close()
+  return await waiting
+}
+
 /** A stream that is ended at once. */
 function streamed(world: World, use: (consumer: Consumer) => { cancel?(): unknown; destroy?(): unknown }) {
   const consumer = world.kafka.consumer()
@@ -235,6 +243,7 @@ add('async', {
   'kafka.close({ timeout: x })': ({ broker }, v) => new Kafka({ brokers: broker.address }).close({ timeout: v }),
   'producer.close(x)': (world, v) => ownProducer(world, producer => producer.close(v)),
   'producer.close({ timeout: x })': (world, v) => ownProducer(world, producer => producer.close({ timeout: v })),
+  'producer.clientInstanceId(x)': (world, v) => ownProducer(world, producer => untilIdless(producer, v)),
   'producer.transaction(x)': ({ producer }, v) => producer.transaction(v),
   'producer.transaction(work, x)': ({ producer }, v) => producer.transaction(() => {}, v),
   'producer.beginTransaction(x)': ({ producer }, v) => producer.beginTransaction(v),
@@ -245,6 +254,7 @@ add('async', {
   'producer.flush({ signal: x })': ({ producer }, v) => producer.flush({ signal: v }),
   'consumer.close(x)': ({ kafka }, v) => kafka.consumer().close(v),
   'consumer.close({ timeout: x })': ({ kafka }, v) => kafka.consumer().close({ timeout: v }),
+  'consumer.clientInstanceId(x)': ({ kafka }, v) => untilIdless(kafka.consumer(), v),
   'consumer.subscribe(x)': ({ kafka }, v) => kafka.consumer({ groupId: unique('g') }).subscribe(v),
   'consumer.subscribe([x])': ({ kafka }, v) => kafka.consumer({ groupId: unique('g') }).subscribe([v]),
   'consumer.subscribe(topic, x)': ({ kafka, topic }, v) => kafka.consumer({ groupId: unique('g') }).subscribe(topic, v),

@@ -329,6 +329,18 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
     return await this.#environment.call(this.#handle, 'consumer.statistics', {})
   }
 
+  /**
+   * The id that a broker gave it for the metrics that it pushes (KIP-714); brokers do that when they have a plugin for it.
+   *
+   * @param timeout how many milliseconds to wait for it
+   * @throws KafkaError when `enableMetricsPush` is false, or no broker gave one in time
+   */
+  async clientInstanceId(timeout: number): Promise<string> {
+    this.#open()
+    const timeoutMs = checkTimeout(timeout) ?? 0
+    return await this.#environment.call(this.#handle, 'consumer.clientInstanceId', { timeoutMs })
+  }
+
   /** What the group has committed, asked of its coordinator. `offset` is null where it has nothing. */
   async committed(partitions: readonly TopicPartition[], options: ReadOptions = {}): Promise<FoundOffset[]> {
     const { signal } = this.#open(options, ['signal'])

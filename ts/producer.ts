@@ -230,6 +230,18 @@ export class Producer implements AsyncDisposable {
   }
 
   /**
+   * The id that a broker gave it for the metrics that it pushes (KIP-714); brokers do that when they have a plugin for it.
+   *
+   * @param timeout how many milliseconds to wait for it
+   * @throws KafkaError when `enableMetricsPush` is false, or no broker gave one in time
+   */
+  async clientInstanceId(timeout: number): Promise<string> {
+    this.#ready()
+    const timeoutMs = checkTimeout(timeout) ?? 0
+    return await this.#environment.call(this.#handle, 'producer.clientInstanceId', { timeoutMs })
+  }
+
+  /**
    * Takes no more records, sends what there is, and frees everything. A transaction that is open is aborted. Always settles;
    * what is not acknowledged in time fails with `CLOSED`. A second call waits for the first.
    *

@@ -587,6 +587,12 @@ export interface ConsumerAssign {
 /** What is assigned now. */
 export type ConsumerAssignment = Record<string, never>
 
+/** The id that a broker gave a consumer for its metrics (KIP-714). */
+export interface ConsumerClientInstanceId {
+  /** How many milliseconds to wait for it. */
+  timeoutMs: number
+}
+
 /** Commits what is finished, leaves the group, ends. Always completes. */
 export interface ConsumerClose {
   /** Whether it leaves its group (true) or remains until its session is over (false), KIP-1092. Default: it leaves, unless it has a `group.instance.id`. */
@@ -2066,6 +2072,12 @@ export type ProducerAbortTransaction = Record<string, never>
 /** Opens a transaction; waits at most `max.block.ms`. */
 export type ProducerBeginTransaction = Record<string, never>
 
+/** The id that a broker gave a producer for its metrics (KIP-714). */
+export interface ProducerClientInstanceId {
+  /** How many milliseconds to wait for it. */
+  timeoutMs: number
+}
+
 /** Takes no more records, sends what there is, and completes when every record is settled. */
 export interface ProducerClose {
   /** What is not settled after this time in milliseconds fails. Default: `delivery.timeout.ms` bounds it. */
@@ -2797,6 +2809,8 @@ export interface Operations {
   'producer.statistics': { request: ProducerStatistics; response: Statistics }
   'client.statistics': { request: ClientStatistics; response: Statistics[] }
   'client.metrics': { request: ClientMetrics; response: string }
+  'producer.clientInstanceId': { request: ProducerClientInstanceId; response: string }
+  'consumer.clientInstanceId': { request: ConsumerClientInstanceId; response: string }
   'environment.answer': { request: EnvironmentAnswer; response: void }
   'consumer.committed': { request: ConsumerCommitted; response: FoundOffset[] }
   'consumer.commit': { request: ConsumerCommit; response: void }
@@ -3065,6 +3079,9 @@ const encodeConsumerAssign = object({
   partitions: list(encodePartitionStart),
 })
 const encodeConsumerAssignment = object({})
+const encodeConsumerClientInstanceId = object({
+  timeoutMs: whole(0, 4294967295),
+})
 const encodeConsumerClose = object({
   leaveGroup: maybe(flag),
   timeoutMs: maybe(whole(0, 4294967295)),
@@ -3395,6 +3412,9 @@ const encodePartitionProduce = object({
 })
 const encodeProducerAbortTransaction = object({})
 const encodeProducerBeginTransaction = object({})
+const encodeProducerClientInstanceId = object({
+  timeoutMs: whole(0, 4294967295),
+})
 const encodeProducerClose = object({
   timeoutMs: maybe(whole(0, 4294967295)),
 })
@@ -3949,6 +3969,14 @@ export const codecs: { readonly [Name in OperationName]: Codec<Name> } = {
   },
   'client.metrics': {
     encode: encoding(encodeClientMetrics),
+    decode: JSON.parse,
+  },
+  'producer.clientInstanceId': {
+    encode: encoding(encodeProducerClientInstanceId),
+    decode: JSON.parse,
+  },
+  'consumer.clientInstanceId': {
+    encode: encoding(encodeConsumerClientInstanceId),
     decode: JSON.parse,
   },
   'environment.answer': {

@@ -86,6 +86,13 @@ export interface ClientOptions {
    */
   logLevel?: 'off' | 'error' | 'warn' | 'info' | 'debug' | undefined
   /**
+   * Each producer and consumer pushes the metrics to the brokers that the cluster's operator has subscribed to. Brokers without a plugin for it do not ask.
+   *
+   * `enable.metrics.push`, true or false. Source: KIP-714.
+   * @defaultValue true
+   */
+  enableMetricsPush?: boolean | undefined
+  /**
    * How often each producer and consumer reports its statistics to onStats. 0: never; they can be asked for all the same.
    *
    * `statistics.interval.ms`, milliseconds 0 to 86400000. Source: librdkafka: statistics.interval.ms.

@@ -18,6 +18,7 @@ use crate::net::{Answered, Api, BrokerOverview, Connection, Endpoint, Head, Lane
 use crate::partition::Lanes;
 use crate::security::{Security, Sources, TlsMaterial};
 use crate::statistics::{Instance, Reader, Registry, Statistics};
+use crate::telemetry::{self, Session};
 use crate::world::World;
 use coordinators::Coordinators;
 
@@ -259,9 +260,15 @@ impl Client {
         }));
     }
 
-    /// A producer or consumer is there; its name in statistics.
-    pub(crate) fn register(&self, kind: &'static str, instance: Weak<dyn Instance>) -> Arc<str> {
-        self.0.registry.add(&self.0.options.client_id, kind, instance)
+    /// A producer or consumer is there.
+    pub(crate) fn register(&self, kind: &'static str, instance: Weak<dyn Instance>) -> Registration {
+        let name = self.0.registry.add(&self.0.options.client_id, kind, instance);
+        let session = Session::new(self.0.options.enable_metrics_push);
+        if self.0.options.enable_metrics_push {
+            let task = telemetry::run(session.clone(), WeakClient(Arc::downgrade(&self.0)), name.clone());
+            self.0.world.spawn(Box::pin(task));
+        }
+        Registration { name, session }
     }
 
     /// What is known of each broker's connections.
@@ -273,6 +280,30 @@ impl Client {
     pub async fn close(&self) {
         self.0.metadata.close();
         self.0.pool.close(&Error::closed("client")).await;
+    }
+}
+
+/// A client that may go meanwhile.
+pub(crate) struct WeakClient(Weak<Kernel>);
+
+impl WeakClient {
+    /// The client, if it is still there.
+    pub fn upgrade(&self) -> Option<Client> {
+        self.0.upgrade().map(Client)
+    }
+}
+
+/// What a producer or consumer is known by to its client; its telemetry ends with it.
+pub(crate) struct Registration {
+    /// Its name in statistics.
+    pub name: Arc<str>,
+    /// Its telemetry.
+    pub session: Arc<Session>,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.session.end();
     }
 }
 

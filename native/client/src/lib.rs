@@ -20,6 +20,7 @@ pub mod partition;
 pub mod producer;
 pub mod security;
 pub mod statistics;
+pub(crate) mod telemetry;
 pub mod watch;
 pub mod world;
 

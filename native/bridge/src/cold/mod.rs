@@ -243,6 +243,8 @@ operations! {
     Row::later::<statistics::OfProducer>(),
     Row::later::<statistics::OfClient>(),
     Row::later::<statistics::Metrics>(),
+    Row::later::<statistics::IdOfProducer>(),
+    Row::later::<statistics::IdOfConsumer>(),
     Row::now::<environment::Answer>(),
     Row::later::<consumer_offsets::Committed>(),
     Row::later::<consumer_offsets::Commit>(),

@@ -1,6 +1,7 @@
 //! What clients, producers and consumers have done and hold now. The document itself, in librdkafka's words, is the engine's.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dohle_client::statistics::{Reader, Statistics, prometheus};
 use schemars::JsonSchema;
@@ -71,5 +72,45 @@ impl Operation for Metrics {
 
     async fn run(self, target: Self::Target) -> Result<String, Failure> {
         Ok(prometheus(&target.client.statistics(Reader::Metrics).await))
+    }
+}
+
+/// The id that a broker gave a producer for its metrics (KIP-714).
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "ProducerClientInstanceId")]
+#[serde(rename_all = "camelCase")]
+pub struct IdOfProducer {
+    /// How many milliseconds to wait for it.
+    pub timeout_ms: u32,
+}
+
+impl Operation for IdOfProducer {
+    const NAME: &'static str = "producer.clientInstanceId";
+    type Target = Arc<ProducerResource>;
+    type Response = String;
+
+    async fn run(self, target: Self::Target) -> Result<String, Failure> {
+        let timeout = Duration::from_millis(self.timeout_ms.into());
+        Ok(target.producer.client_instance_id(timeout).await?.to_string())
+    }
+}
+
+/// The id that a broker gave a consumer for its metrics (KIP-714).
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "ConsumerClientInstanceId")]
+#[serde(rename_all = "camelCase")]
+pub struct IdOfConsumer {
+    /// How many milliseconds to wait for it.
+    pub timeout_ms: u32,
+}
+
+impl Operation for IdOfConsumer {
+    const NAME: &'static str = "consumer.clientInstanceId";
+    type Target = Consumer;
+    type Response = String;
+
+    async fn run(self, target: Consumer) -> Result<String, Failure> {
+        let timeout = Duration::from_millis(self.timeout_ms.into());
+        Ok(target.consumer.client_instance_id(timeout).await?.to_string())
     }
 }

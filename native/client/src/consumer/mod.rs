@@ -9,10 +9,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dohle_protocol::Uuid;
 use tokio::time::Instant;
 
+use crate::client::Registration;
 use crate::generated::options::IsolationLevel;
 use crate::statistics::Instance;
+use crate::telemetry::FAREWELL;
 use crate::{Client, Error, Result};
 
 mod checks;
@@ -119,7 +122,7 @@ pub struct Consumer {
     handle: Arc<Handle>,
 }
 
-struct Handle(Arc<Shared>, Arc<str>);
+struct Handle(Arc<Shared>, Registration);
 
 impl Drop for Handle {
     fn drop(&mut self) {
@@ -147,7 +150,7 @@ impl Consumer {
         let grouped = options.group_id.is_some();
         let shared = Shared::new(client.clone(), options, sink)?;
         let instance: Arc<dyn Instance> = shared.clone();
-        let name = client.register("consumer", Arc::downgrade(&instance));
+        let registration = client.register("consumer", Arc::downgrade(&instance));
         shared.spawn(fetcher::run(shared.clone()));
         shared.spawn(group::membership::run(shared.clone(), assignors));
         if !shared.options.stalled_report.is_zero() {
@@ -160,12 +163,18 @@ impl Consumer {
         if commits {
             shared.spawn(commit::run_automatic(shared.clone()));
         }
-        Ok(Consumer { handle: Arc::new(Handle(shared, name)) })
+        Ok(Consumer { handle: Arc::new(Handle(shared, registration)) })
     }
 
     /// Its name in [`Client::statistics`].
     pub fn name(&self) -> &str {
-        &self.handle.1
+        &self.handle.1.name
+    }
+
+    /// The id that a broker gave it for its metrics (KIP-714), waited for no longer than `timeout`. Error:
+    /// `enable.metrics.push` is false, or no broker gave one in time.
+    pub async fn client_instance_id(&self, timeout: Duration) -> Result<Uuid> {
+        self.handle.1.session.id(timeout).await
     }
 
     fn shared(&self) -> &Arc<Shared> {
@@ -390,8 +399,15 @@ impl Consumer {
     /// As [`Consumer::close`], and says what becomes of the membership.
     pub async fn close_with(&self, timeout: Option<Duration>, exit: GroupExit) -> Result<()> {
         let shared = self.shared();
-        let first = shared.begin_close(Instant::now() + timeout.unwrap_or(self.api_timeout()), exit);
+        let deadline = Instant::now() + timeout.unwrap_or(self.api_timeout());
+        let session = &self.handle.1.session;
+        let told = deadline.min(Instant::now() + FAREWELL);
+        session.begin_farewell();
+        // While there is something to tell of.
+        session.gathered(told).await;
+        let first = shared.begin_close(deadline, exit);
         shared.ended().await;
+        session.farewell(told).await;
         match shared.close_error() {
             Some(error) if first => Err(error),
             _ => Ok(()),

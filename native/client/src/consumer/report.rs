@@ -9,7 +9,7 @@ use super::group::Identity;
 use super::shared::Shared;
 use super::subscription::{FetchState, Interest, Partition};
 use super::{IsolationLevel, Position, watchdog};
-use crate::statistics::{GroupStatistics, Instance, NO_OFFSET, PartitionStatistics, Report, Statistics};
+use crate::statistics::{GroupStatistics, Instance, NO_OFFSET, PartitionStatistics, Report, Statistics, Window};
 
 impl Instance for Shared {
     fn report(self: Arc<Self>) -> BoxFuture<'static, Option<Report>> {
@@ -26,6 +26,7 @@ fn gather(shared: &Shared) -> Report {
     let subscribed = shared.look(|state| {
         statistics.fetch_buffer_size = state.buffered() as u64;
         (statistics.rxmsgs, statistics.rxmsg_bytes) = state.received;
+        statistics.waited = state.waited();
         for (tp, partition) in state.subscription.iter_mut() {
             let one = of_partition(tp.partition, partition, committed_only);
             let topic = statistics.topics.entry(tp.topic.to_string()).or_default();
@@ -53,6 +54,15 @@ fn gather(shared: &Shared) -> Report {
         one.idle_ms = u64::try_from(stall.idle.as_millis()).unwrap_or(u64::MAX);
         (one.stalled, one.stalls) = (stall.stalled, stall.stalls);
     }
+    let options = &shared.options;
+    let member_id = Some(shared.group.identity().member_id).filter(|id| !id.is_empty());
+    let labels = [
+        ("group_id", options.group_id.clone()),
+        ("group_instance_id", options.group_instance_id.clone()),
+        ("group_member_id", member_id),
+        ("client_rack", Some(options.client_rack.clone()).filter(|rack| !rack.is_empty())),
+    ];
+    statistics.labels = labels.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
     statistics.cgrp = subscribed.then(|| of_group(shared, assigned));
     Report { statistics, ..Report::default() }
 }
@@ -90,7 +100,7 @@ fn of_partition(number: i32, partition: &mut Partition, committed_only: bool) ->
 
 fn of_group(shared: &Shared, assigned: u64) -> GroupStatistics {
     let identity: Identity = shared.group.identity();
-    let (rebalance_cnt, last) = shared.group.rebalances();
+    let rebalances = shared.group.rebalances();
     GroupStatistics {
         state: if identity.is_member() { "up" } else { "init" },
         join_state: match (identity.joining, identity.is_member()) {
@@ -98,8 +108,9 @@ fn of_group(shared: &Shared, assigned: u64) -> GroupStatistics {
             (false, true) => "steady",
             (false, false) => "init",
         },
-        rebalance_age: last.map_or(0, |at| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX)),
-        rebalance_cnt,
+        rebalance_age: rebalances.last.map_or(0, |at| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX)),
+        rebalance_cnt: rebalances.count,
         assignment_size: assigned,
+        rebalances: Window::of(rebalances.took),
     }
 }

@@ -204,7 +204,7 @@ impl Shared {
     }
 
     fn wake_loop(&self, mut state: parking_lot::MutexGuard<'_, State>) {
-        let armed = std::mem::take(&mut state.armed);
+        let armed = state.disarm();
         drop(state);
         if armed {
             self.sink.chunks_ready();
@@ -255,7 +255,7 @@ impl Shared {
         let polled = std::mem::replace(seen_polls, polls) != polls;
         let mut state = self.state.lock();
         let stepped = state.subscription.take_steps();
-        LoopActivity { active: polled || stepped, waiting: state.armed }
+        LoopActivity { active: polled || stepped, waiting: state.is_armed() }
     }
 
     /// Whether the next poll wakes the membership.

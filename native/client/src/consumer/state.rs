@@ -4,6 +4,9 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::{Error, Result};
 
@@ -20,8 +23,10 @@ pub(crate) struct State {
     buffered: usize,
     /// Records fetched for the program until now, and their bytes.
     pub received: (u64, u64),
-    /// The loop found nothing and waits for `chunks_ready`.
-    pub armed: bool,
+    /// The loop found nothing then, and waits for `chunks_ready`.
+    armed: Option<Instant>,
+    /// How long it has waited so until now.
+    waited: Duration,
     /// The fetcher found no credit and waits for a hand-over.
     pub starved: bool,
     /// For the loop, oldest first.
@@ -49,12 +54,29 @@ impl State {
         while let Some(chunk) = self.ready.pop_front() {
             self.buffered -= chunk.charge;
             if self.subscription.hand_over(&chunk) {
-                self.armed = false;
+                self.disarm();
                 return Ok(Some(chunk));
             }
         }
-        self.armed = true;
+        self.armed.get_or_insert_with(Instant::now);
         Ok(None)
+    }
+
+    /// Whether the loop found nothing and waits for `chunks_ready`.
+    pub fn is_armed(&self) -> bool {
+        self.armed.is_some()
+    }
+
+    /// The loop's wait is over. Whether it waited.
+    pub fn disarm(&mut self) -> bool {
+        let since = self.armed.take();
+        self.waited += since.map_or(Duration::ZERO, |since| since.elapsed());
+        since.is_some()
+    }
+
+    /// How long the loop has waited for records.
+    pub fn waited(&self) -> Duration {
+        self.waited + self.armed.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// Whether records of a partition are ready, or with the loop and not finished.

@@ -61,6 +61,10 @@ pub struct ClientOptions {
     ///
     /// Source: Dohle.
     pub log_level: LogLevel,
+    /// `enable.metrics.push` (true or false; default true): Each producer and consumer pushes the metrics to the brokers that the cluster's operator has subscribed to. Brokers without a plugin for it do not ask.
+    ///
+    /// Source: KIP-714.
+    pub enable_metrics_push: bool,
     /// `statistics.interval.ms` (milliseconds 0 to 86400000; default 0): How often each producer and consumer reports its statistics to onStats. 0: never; they can be asked for all the same.
     ///
     /// Source: librdkafka: statistics.interval.ms.
@@ -290,6 +294,7 @@ impl Default for ClientOptions {
             retry_backoff: Duration::from_millis(100),
             retry_backoff_max: Duration::from_millis(1000),
             log_level: LogLevel::Warn,
+            enable_metrics_push: true,
             statistics_interval: Duration::from_millis(0),
             metadata_max_age: Duration::from_millis(300000),
             metadata_recovery_strategy: MetadataRecoveryStrategy::Rebootstrap,
@@ -361,6 +366,7 @@ const CLIENT_RECONNECT_BACKOFF_MAX_MS: Row = Row { name: "reconnect.backoff.max.
 const CLIENT_RETRY_BACKOFF_MS: Row = Row { name: "retry.backoff.ms", key: "retryBackoffMs" };
 const CLIENT_RETRY_BACKOFF_MAX_MS: Row = Row { name: "retry.backoff.max.ms", key: "retryBackoffMaxMs" };
 const CLIENT_LOG_LEVEL: Row = Row { name: "log.level", key: "logLevel" };
+const CLIENT_ENABLE_METRICS_PUSH: Row = Row { name: "enable.metrics.push", key: "enableMetricsPush" };
 const CLIENT_STATISTICS_INTERVAL_MS: Row = Row { name: "statistics.interval.ms", key: "statisticsIntervalMs" };
 const CLIENT_METADATA_MAX_AGE_MS: Row = Row { name: "metadata.max.age.ms", key: "metadataMaxAgeMs" };
 const CLIENT_METADATA_RECOVERY_STRATEGY: Row =
@@ -449,6 +455,7 @@ const CLIENT_ROWS: &[Row] = &[
     CLIENT_RETRY_BACKOFF_MS,
     CLIENT_RETRY_BACKOFF_MAX_MS,
     CLIENT_LOG_LEVEL,
+    CLIENT_ENABLE_METRICS_PUSH,
     CLIENT_STATISTICS_INTERVAL_MS,
     CLIENT_METADATA_MAX_AGE_MS,
     CLIENT_METADATA_RECOVERY_STRATEGY,
@@ -539,6 +546,7 @@ impl ClientOptions {
             log_level: source
                 .one_of(CLIENT_LOG_LEVEL, &["off", "error", "warn", "info", "debug"], LogLevel::from_name)?
                 .unwrap_or(default.log_level),
+            enable_metrics_push: source.bool(CLIENT_ENABLE_METRICS_PUSH)?.unwrap_or(default.enable_metrics_push),
             statistics_interval: source
                 .ms(CLIENT_STATISTICS_INTERVAL_MS, 0, 86400000)?
                 .unwrap_or(default.statistics_interval),

@@ -276,8 +276,8 @@ impl Driver {
             }
             _ => return Err(self.protocol(format!("sent a response (correlation id {id}) that nobody asked for"))),
         }
-        if let Some(Waiting { reply, written_at, .. }) = self.waiting.pop_front() {
-            self.shared.counters.answered(bytes, self.last_traffic.saturating_duration_since(written_at));
+        if let Some(Waiting { api, reply, written_at, .. }) = self.waiting.pop_front() {
+            self.shared.counters.answered(api, bytes, self.last_traffic.saturating_duration_since(written_at));
             if let Some(reply) = reply {
                 let _ = reply.send(Ok(frame));
             }

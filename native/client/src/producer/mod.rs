@@ -11,14 +11,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dohle_protocol::Uuid;
 use dohle_protocol::records::RecordRef;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::client::Client;
+use crate::client::{Client, Registration};
 use crate::consumer::{CommittedOffset, Consumer, GroupMetadata, TopicPartition, TransactionOffsets};
 use crate::error::{Error, Result};
 use crate::statistics::Instance;
+use crate::telemetry::FAREWELL;
 
 mod accumulator;
 mod batch;
@@ -145,7 +147,7 @@ pub enum AppendError {
 pub struct Producer {
     accumulator: Arc<Accumulator>,
     transactions: Option<Transactions>,
-    name: Arc<str>,
+    registration: Registration,
 }
 
 impl Producer {
@@ -160,8 +162,8 @@ impl Producer {
         let transactions = Transactions::new(client, &accumulator);
         Sender::spawn(client.clone(), accumulator.clone(), transactions.clone());
         let instance: Arc<dyn Instance> = accumulator.clone();
-        let name = client.register("producer", Arc::downgrade(&instance));
-        Ok(Self { accumulator, transactions, name })
+        let registration = client.register("producer", Arc::downgrade(&instance));
+        Ok(Self { accumulator, transactions, registration })
     }
 
     /// The topic of this name, which [`Producer::append`] takes. Its metadata is looked up in the background.
@@ -283,17 +285,32 @@ impl Producer {
             let latest = deadline.unwrap_or_else(|| Instant::now() + self.accumulator.config.delivery_timeout);
             transactions.close(latest).await;
         }
-        let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         self.accumulator.close();
+        let session = &self.registration.session;
+        let told = Instant::now() + FAREWELL;
+        let told = deadline.map_or(told, |deadline| deadline.min(told));
+        session.begin_farewell();
+        // While there is something to tell of.
+        session.gathered(told).await;
+        let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let (done, closed) = oneshot::channel();
         if self.accumulator.command(Command::Close { timeout, done }) {
             let _ = closed.await;
         }
+        session.farewell(told).await;
     }
 
     /// Its name in [`Client::statistics`].
     pub fn name(&self) -> &str {
-        &self.name
+        &self.registration.name
+    }
+
+    /// The id that a broker gave it for its metrics (KIP-714), waited for no longer than `timeout`.
+    ///
+    /// # Errors
+    /// `enable.metrics.push` is false; no broker gave one in time.
+    pub async fn client_instance_id(&self, timeout: Duration) -> Result<Uuid> {
+        self.registration.session.id(timeout).await
     }
 
     /// Bytes of `buffer.memory` in use.

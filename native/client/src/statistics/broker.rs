@@ -39,6 +39,9 @@ pub(crate) struct Tally {
     pub by_api: Map<ApiKey, u64>,
     /// Microseconds from written to answered.
     pub rtt: Histogram,
+    /// The same of Fetch requests, and of commits.
+    pub fetch: Histogram,
+    pub commit: Histogram,
     /// Microseconds from queued to written.
     pub outbuf_latency: Histogram,
     /// Milliseconds of `throttle_time_ms`, per response that has one above 0.
@@ -74,12 +77,17 @@ impl BrokerCounters {
         });
     }
 
-    pub fn answered(&self, bytes: usize, took: Duration) {
+    pub fn answered(&self, api: ApiKey, bytes: usize, took: Duration) {
         self.count(|tally| {
             tally.waiting = tally.waiting.saturating_sub(1);
             tally.rx += 1;
             tally.rx_bytes += bytes as u64;
             tally.rtt.record(micros(took));
+            match api {
+                ApiKey::FETCH => tally.fetch.record(micros(took)),
+                ApiKey::OFFSET_COMMIT => tally.commit.record(micros(took)),
+                _ => {}
+            }
         });
     }
 

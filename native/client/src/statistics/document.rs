@@ -2,6 +2,7 @@
 //! Not a record of what is counted where: `mod.rs` gathers that. What we cannot know is not in it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
@@ -67,6 +68,12 @@ pub struct Statistics {
     pub cgrp: Option<GroupStatistics>,
     /// The identity of an idempotent or transactional producer.
     pub eos: Option<IdentityStatistics>,
+    /// What else tells it from others, for telemetry.
+    #[serde(skip)]
+    pub labels: Vec<(&'static str, String)>,
+    /// How long a consumer's loop has waited for records, for telemetry.
+    #[serde(skip)]
+    pub waited: Duration,
 }
 
 /// A broker, and the client's connections to it.
@@ -112,6 +119,12 @@ pub struct BrokerStatistics {
     pub rtt: Window,
     /// Milliseconds for which the broker throttled us (KIP-219), per response that said so.
     pub throttle: Window,
+    /// As `rtt`, of Fetch requests and of commits, for telemetry.
+    #[serde(skip)]
+    pub fetch: Window,
+    /// See `fetch`.
+    #[serde(skip)]
+    pub commit: Window,
     /// Requests written, by Kafka's name of the API.
     pub req: BTreeMap<String, u64>,
     /// The partitions of this producer or consumer that it leads, by `topic-partition`.
@@ -155,6 +168,9 @@ pub struct Window {
     /// All values since the beginning.
     #[serde(skip)]
     pub all: Histogram,
+    /// All values of the window.
+    #[serde(skip)]
+    pub new: Histogram,
 }
 
 /// A topic of a producer or consumer.
@@ -278,6 +294,9 @@ pub struct GroupStatistics {
     pub rebalance_cnt: u64,
     /// How many partitions are assigned.
     pub assignment_size: u64,
+    /// Milliseconds that rebalances took, for telemetry.
+    #[serde(skip)]
+    pub rebalances: Window,
 }
 
 /// A producer's identity.
@@ -340,6 +359,7 @@ impl Window {
             p99: new.at(0.99),
             p99_99: new.at(0.9999),
             all: std::mem::take(&mut self.all),
+            new,
         };
     }
 }
@@ -353,6 +373,11 @@ impl Statistics {
             broker.outbuf_latency.cut(&before.outbuf_latency.all);
             broker.rtt.cut(&before.rtt.all);
             broker.throttle.cut(&before.throttle.all);
+            broker.fetch.cut(&before.fetch.all);
+            broker.commit.cut(&before.commit.all);
+        }
+        if let (Some(group), Some(before)) = (&mut self.cgrp, &earlier.cgrp) {
+            group.rebalances.cut(&before.rebalances.all);
         }
         for (name, topic) in &mut self.topics {
             let Some(before) = earlier.topics.get(name) else { continue };

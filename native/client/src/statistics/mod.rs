@@ -35,6 +35,8 @@ pub enum Reader {
     Call,
     /// The timer of `statistics.interval.ms`.
     Timer,
+    /// The pushes of KIP-714.
+    Push,
     /// Metrics that are kept elsewhere: windows since the beginning.
     Metrics,
 }
@@ -170,6 +172,8 @@ fn broker(overview: BrokerOverview, int_latency: Histogram, toppars: Vec<Partiti
         outbuf_latency: Window::of(tally.outbuf_latency),
         rtt: Window::of(tally.rtt),
         throttle: Window::of(tally.throttle),
+        fetch: Window::of(tally.fetch),
+        commit: Window::of(tally.commit),
         req: tally.by_api.into_iter().map(|(api, count)| (api.name().to_owned(), count)).collect(),
         toppars: toppars.into_iter().map(|one| (format!("{}-{}", one.topic, one.partition), one)).collect(),
     }

@@ -14,5 +14,6 @@ mod reaching;
 mod sasl;
 mod sessions;
 mod support;
+mod telemetry;
 mod tls;
 mod token_endpoint;

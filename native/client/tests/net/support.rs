@@ -158,7 +158,7 @@ pub fn api<R: Request>(min: i16, max: i16) -> ApiVersion {
     ApiVersion { api_key: R::API_KEY.0, min_version: min, max_version: max, ..Default::default() }
 }
 
-fn full<R: Request>() -> ApiVersion {
+pub fn full<R: Request>() -> ApiVersion {
     api::<R>(R::MIN_VERSION, R::MAX_STABLE_VERSION)
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::collections::Map;
+use crate::statistics::Histogram;
 
 pub(crate) mod assignors;
 mod coordinator;
@@ -48,13 +49,25 @@ impl Identity {
     }
 }
 
+/// The rebalances until now.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rebalances {
+    /// How many have ended.
+    pub count: u64,
+    /// When the last one did.
+    pub last: Option<Instant>,
+    /// When the one under way began.
+    begun: Option<Instant>,
+    /// Milliseconds that they took.
+    pub took: Histogram,
+}
+
 /// What other tasks see of the membership. Its locks are never held together with another one.
 #[derive(Default)]
 pub(crate) struct Group {
     identity: Mutex<Identity>,
     questions: Mutex<Questions>,
-    /// How many rebalances have ended, and when the last one did.
-    rebalances: Mutex<(u64, Option<Instant>)>,
+    rebalances: Mutex<Rebalances>,
 }
 
 #[derive(Default)]
@@ -69,18 +82,31 @@ impl Group {
     }
 
     pub fn change_identity(&self, f: impl FnOnce(&mut Identity)) {
-        f(&mut self.identity.lock());
+        let joining = {
+            let mut identity = self.identity.lock();
+            f(&mut identity);
+            identity.joining
+        };
+        if joining {
+            self.rebalances.lock().begun.get_or_insert_with(Instant::now);
+        }
     }
 
     /// A rebalance has ended.
     pub fn rebalanced(&self) {
         let mut rebalances = self.rebalances.lock();
-        *rebalances = (rebalances.0 + 1, Some(Instant::now()));
+        let now = Instant::now();
+        rebalances.count += 1;
+        rebalances.last = Some(now);
+        if let Some(begun) = rebalances.begun.take() {
+            let took = now.saturating_duration_since(begun).as_millis();
+            rebalances.took.record(u64::try_from(took).unwrap_or(u64::MAX));
+        }
     }
 
-    /// How many rebalances have ended, and when the last one did.
-    pub fn rebalances(&self) -> (u64, Option<Instant>) {
-        *self.rebalances.lock()
+    /// The rebalances until now.
+    pub fn rebalances(&self) -> Rebalances {
+        self.rebalances.lock().clone()
     }
 
     /// A new question's id, and what resolves when it is answered (or given up by `forget`).

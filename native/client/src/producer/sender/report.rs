@@ -58,6 +58,8 @@ impl Sender {
             eos: self.identity.idempotent().then(|| self.identity_statistics()),
             ..Statistics::default()
         };
+        let transactional_id = self.accumulator.config.transactional_id.clone();
+        statistics.labels = transactional_id.map(|id| ("transactional_id", id)).into_iter().collect();
         (statistics.ackmsgs, statistics.errmsgs) = self.accumulator.fates();
         for state in &self.topics {
             let topic = statistics.topics.entry(state.topic.name.to_string()).or_default();
