@@ -43,6 +43,35 @@ describe('broker', () => {
     await assert.rejects(Broker.start({}, { signal: AbortSignal.abort() }), expected('ABORTED'))
   })
 
+  test("takes Kafka's properties, alone or as a file's text, and tells where it listens", async () => {
+    const serverProperties = 'num.partitions = 2\nnum.io.threads=9\nlisteners=PLAINTEXT://127.0.0.1:0,B://[::1]:0\n'
+    const properties = { 'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,B:PLAINTEXT', 'log.retention.ms': '77' }
+    const text = `${serverProperties}listener.security.protocol.map=PLAINTEXT:PLAINTEXT,B:PLAINTEXT`
+    await using broker = await Broker.start({ serverProperties: text, properties, partitions: 4 })
+    assert.deepEqual(broker.notices, ['line 2: num.io.threads has no effect here'])
+    assert.deepEqual(
+      broker.listeners.map(of => of.name),
+      ['PLAINTEXT', 'B'],
+    )
+    for (const { address } of broker.listeners) {
+      await using kafka = new Kafka({ brokers: address })
+      const topic = unique('listened')
+      await kafka.admin().createTopics([{ topic }])
+      assert.equal((await kafka.admin().describeTopics([topic]))[0]?.partitions.length, 4, 'options go before the file')
+      const [described] = await kafka.admin().describeConfigs([{ type: 'TOPIC', name: topic, keys: ['retention.ms'] }])
+      assert.equal(described?.configs[0]?.value, '77')
+      const [told] = (await kafka.admin().describeCluster()).brokers
+      assert.equal(told?.host.includes(':'), address.startsWith('['), `${address}: ${told?.host}`)
+    }
+    const wrong = { serverProperties: '# one\nnum.partition=3' }
+    await assert.rejects(
+      Broker.start(wrong),
+      expected('INVALID_CONFIG', /line 2: Unknown broker config name: num.part/),
+    )
+    const tls = { properties: { 'ssl.keystore.location': 'x' } }
+    await assert.rejects(Broker.start(tls), expected('INVALID_CONFIG', /not served yet/))
+  })
+
   test('a fault happens as often as its rule says, is counted, and can be removed', async () => {
     await using broker = await Broker.start()
     const kafka = new Kafka({ brokers: broker.address })

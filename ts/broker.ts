@@ -1,12 +1,27 @@
 /**
  * `dohle/broker`: a Kafka-compatible broker inside this process, for the first minute and for tests.
  */
-import type { BrokerAddFault, BrokerStart, CallOptions, FaultHits } from './generated/operations.ts'
+import type {
+  BrokerAddFault,
+  BrokerListener,
+  BrokerStart,
+  CallOptions,
+  FaultHits,
+  RunningBroker,
+} from './generated/operations.ts'
 import { bagOf, optionsOf } from './internal/arguments.ts'
 import { type Environment, theEnvironment } from './internal/environment.ts'
 import { aborted } from './internal/failure.ts'
 
-export type { FaultAction, FaultApi, FaultCode, FaultHits, FaultWhen } from './generated/operations.ts'
+export type {
+  BrokerListener,
+  BrokerLogLevel,
+  FaultAction,
+  FaultApi,
+  FaultCode,
+  FaultHits,
+  FaultWhen,
+} from './generated/operations.ts'
 
 /** How a broker starts. */
 export type BrokerOptions = BrokerStart
@@ -85,15 +100,21 @@ export class Broker implements AsyncDisposable {
   readonly address: string
   /** What it does wrong on purpose. */
   readonly faults: Faults
+  /** All that it listens on: names of listeners and addresses. */
+  readonly listeners: readonly BrokerListener[]
+  /** What `serverProperties` has that has no effect here. */
+  readonly notices: readonly string[]
   readonly #environment: Environment
   readonly #handle: number
   #stopping: Promise<void> | undefined
 
-  private constructor(environment: Environment, handle: number, address: string) {
+  private constructor(environment: Environment, running: RunningBroker) {
     this.#environment = environment
-    this.#handle = handle
-    this.address = address
-    this.faults = new Faults(environment, handle)
+    this.#handle = running.handle
+    this.address = running.address
+    this.listeners = running.listeners
+    this.notices = running.notices
+    this.faults = new Faults(environment, running.handle)
   }
 
   /** Starts one, on a free port of 127.0.0.1 unless told otherwise. It keeps the process alive until it stops. */
@@ -103,9 +124,9 @@ export class Broker implements AsyncDisposable {
     if (signal?.aborted) throw aborted(signal, 'aborted before the broker was started')
     const environment = theEnvironment()
     // Not cut off by the signal: a broker that has started must be stopped.
-    const { handle, address } = await environment.call(0, 'environment.startBroker', options)
+    const running = await environment.call(0, 'environment.startBroker', options)
     environment.hold()
-    const broker = new Broker(environment, handle, address)
+    const broker = new Broker(environment, running)
     if (!signal?.aborted) return broker
     await broker.stop()
     throw aborted(signal, 'aborted while the broker was starting')

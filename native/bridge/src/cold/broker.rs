@@ -1,10 +1,13 @@
 //! Operations on the embedded broker.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use dohle_broker as engine;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tracing::instrument::WithSubscriber;
 
 use super::{Operation, Target};
 use crate::environment::{Environment, Resource};
@@ -93,6 +96,30 @@ pub struct Start {
     ///
     /// Default: a random one.
     pub cluster_id: Option<String>,
+    /// The text of a `server.properties` of Kafka's; the options above and `properties` go before it.
+    ///
+    /// Default: none.
+    pub server_properties: Option<String>,
+    /// Properties by the names that Kafka has for them in `server.properties`, such as `log.retention.ms` or `listeners`.
+    ///
+    /// Default: none.
+    pub properties: Option<BTreeMap<String, String>>,
+    /// Write the broker's log to the standard error of the process.
+    ///
+    /// Default: it is not written.
+    pub log_to_stderr: Option<BrokerLogLevel>,
+}
+
+/// How much of the broker's log is written.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum BrokerLogLevel {
+    /// What is wrong.
+    Warn,
+    /// What happens, too.
+    Info,
+    /// Every detail.
+    Debug,
 }
 
 /// A broker that runs.
@@ -100,7 +127,20 @@ pub struct Start {
 pub struct RunningBroker {
     /// Its handle.
     pub handle: u32,
-    /// Host and port that it listens on.
+    /// Host and port that it listens on; the first, where there are several.
+    pub address: String,
+    /// All that it listens on.
+    pub listeners: Vec<BrokerListener>,
+    /// What `serverProperties` has that has no effect here.
+    pub notices: Vec<String>,
+}
+
+/// A place where a broker listens.
+#[derive(Serialize, JsonSchema)]
+pub struct BrokerListener {
+    /// Its name, such as `PLAINTEXT`.
+    pub name: String,
+    /// Host and port.
     pub address: String,
 }
 
@@ -110,25 +150,47 @@ fn set<T>(field: &mut T, given: Option<T>) {
     }
 }
 
+impl From<BrokerLogLevel> for tracing::Level {
+    fn from(level: BrokerLogLevel) -> Self {
+        match level {
+            BrokerLogLevel::Warn => Self::WARN,
+            BrokerLogLevel::Info => Self::INFO,
+            BrokerLogLevel::Debug => Self::DEBUG,
+        }
+    }
+}
+
 impl Start {
-    fn options(self) -> engine::BrokerOptions {
+    /// The options, and what has no effect.
+    fn options(self) -> Result<(engine::BrokerOptions, Vec<String>), Failure> {
+        let wrong = |what: &str, why: String| {
+            Failure::new("INVALID_CONFIG", Class::InvalidConfiguration, format!("{what}: {why}"))
+        };
         let mut options = engine::BrokerOptions::new();
+        let mut notices = Vec::new();
+        if let Some(text) = &self.server_properties {
+            let read = options.read_properties(text);
+            notices = read.map_err(|error| wrong("serverProperties", error.to_string()))?;
+        }
+        for (name, value) in self.properties.iter().flatten() {
+            options.set(name, value).map_err(|why| wrong("properties", why))?;
+        }
         set(&mut options.host, self.host);
         set(&mut options.port, self.port);
-        options.advertised_host = self.advertised_host;
-        options.advertised_port = self.advertised_port;
+        options.advertised_host = self.advertised_host.or(options.advertised_host);
+        options.advertised_port = self.advertised_port.or(options.advertised_port);
         set(&mut options.allow_non_loopback, self.allow_non_loopback);
         set(&mut options.partitions, self.partitions);
         set(&mut options.auto_create_topics, self.auto_create_topics);
         set(&mut options.max_message_bytes, self.max_message_bytes);
-        options.retention_bytes = self.retention_bytes.map(u64::from);
+        options.retention_bytes = self.retention_bytes.map(u64::from).or(options.retention_bytes);
         set(&mut options.group_initial_rebalance_delay_ms, self.group_initial_rebalance_delay_ms);
         set(&mut options.transaction_max_timeout_ms, self.transaction_max_timeout_ms);
         set(&mut options.transaction_version, self.transaction_version);
         set(&mut options.fault_seed, self.fault_seed.map(u64::from));
         set(&mut options.node_id, self.node_id);
         options.cluster_id = self.cluster_id;
-        options
+        Ok((options, notices))
     }
 }
 
@@ -138,10 +200,23 @@ impl Operation for Start {
     type Response = RunningBroker;
 
     async fn run(self, target: Self::Target) -> Result<RunningBroker, Failure> {
-        let broker = engine::Broker::start_default(self.options()).await.map_err(failure)?;
+        let log = self.log_to_stderr;
+        let (options, notices) = self.options()?;
+        let world: Arc<dyn engine::BrokerWorld> = match log {
+            None => Arc::new(engine::TokioWorld),
+            Some(level) => Arc::new(engine::Logged::new(engine::TokioWorld, engine::stderr_log(level.into()))),
+        };
+        let starting = engine::Broker::start(world, options);
+        let started = match log {
+            None => starting.await,
+            Some(level) => starting.with_subscriber(engine::stderr_log(level.into())).await,
+        };
+        let broker = started.map_err(failure)?;
         let address = broker.address().to_string();
+        let listener = |(name, address): (String, SocketAddr)| BrokerListener { name, address: address.to_string() };
+        let listeners = broker.addresses().into_iter().map(listener).collect();
         let handle = target.insert(Resource::Broker(Arc::new(broker)))?;
-        Ok(RunningBroker { handle, address })
+        Ok(RunningBroker { handle, address, listeners, notices })
     }
 }
 
