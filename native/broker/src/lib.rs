@@ -27,6 +27,7 @@ mod config;
 mod connection;
 mod error;
 pub mod faults;
+mod features;
 mod group;
 mod listeners;
 mod log;

@@ -14,23 +14,9 @@ use dohle_protocol::{
 };
 
 use super::{Api, Call, Envelope, Outcome, Reply, TABLE};
+use crate::features::{self, Feature};
 
 pub(super) struct ApiVersions;
-
-/// From 3.3-IV3 to 4.3-IV0, as Kafka 4.3.1 tells it.
-const METADATA_VERSION: Feature = Feature { name: "metadata.version", min: 7, max: 30 };
-/// 2 is KIP-890.
-const TRANSACTION_VERSION: Feature = Feature { name: "transaction.version", min: 0, max: 2 };
-
-/// 1 is KIP-848.
-const GROUP_VERSION: Feature = Feature { name: "group.version", min: 0, max: 1 };
-
-/// A feature of the cluster, and the levels that are known.
-struct Feature {
-    name: &'static str,
-    min: i16,
-    max: i16,
-}
 
 impl Api for ApiVersions {
     type Request = ApiVersionsRequest;
@@ -43,18 +29,12 @@ impl Api for ApiVersions {
         }
         let mut response = ApiVersionsResponse { api_keys: TABLE.iter().map(range).collect(), ..Default::default() };
         if call.version >= 3 {
-            let levels = [
-                (METADATA_VERSION, METADATA_VERSION.max),
-                (GROUP_VERSION, GROUP_VERSION.max),
-                (TRANSACTION_VERSION, call.node.options.transaction_version),
-            ];
             // Older clients cannot read a minimum of 0 (KAFKA-17492).
-            let known = levels.iter().filter(|(feature, _)| call.version >= 4 || feature.min > 0);
-            response.supported_features = known.map(|(feature, _)| supported(feature)).collect();
-            // Level 0 is "not finalised": Kafka leaves it out.
-            let finalized = levels.iter().filter(|(_, level)| *level > 0);
-            response.finalized_features = finalized.map(|(feature, level)| finalized_at(feature, *level)).collect();
-            response.finalized_features_epoch = 1;
+            let known = features::SUPPORTED.iter().filter(|feature| call.version >= 4 || feature.min > 0);
+            response.supported_features = known.map(supported).collect();
+            let (levels, epoch) = call.node.features.finalized();
+            response.finalized_features = levels.into_iter().map(|(name, level)| finalized_at(name, level)).collect();
+            response.finalized_features_epoch = epoch;
         }
         Reply::With(response)
     }
@@ -73,13 +53,8 @@ fn supported(feature: &Feature) -> SupportedFeatureKey {
     }
 }
 
-fn finalized_at(feature: &Feature, level: i16) -> FinalizedFeatureKey {
-    FinalizedFeatureKey {
-        name: feature.name.into(),
-        max_version_level: level,
-        min_version_level: level,
-        ..Default::default()
-    }
+fn finalized_at(name: &str, level: i16) -> FinalizedFeatureKey {
+    FinalizedFeatureKey { name: name.into(), max_version_level: level, min_version_level: level, ..Default::default() }
 }
 
 /// The answer to a version from the future.

@@ -60,6 +60,7 @@ mod sync_group;
 mod throttle;
 mod txn_offset_commit;
 mod unregister_broker;
+mod update_features;
 mod write_txn_markers;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -201,6 +202,7 @@ pub(crate) const TABLE: &[Entry] = &[
     entry::<describe_user_scram_credentials::DescribeUserScramCredentials>(),
     entry::<alter_user_scram_credentials::AlterUserScramCredentials>(),
     entry::<describe_quorum::DescribeQuorum>(),
+    entry::<update_features::UpdateFeatures>(),
     entry::<describe_cluster::DescribeCluster>(),
     entry::<describe_producers::DescribeProducers>(),
     entry::<unregister_broker::UnregisterBroker>(),
