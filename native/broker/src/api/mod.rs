@@ -272,21 +272,17 @@ async fn run<A: Api>(envelope: Envelope, mut body: Decoder) -> Outcome {
 async fn interrupted<A: Api>(call: &Call, request: A::Request) -> Result<Reply<A>, Cut> {
     let plan = &call.plan;
     plan.before().await?;
-    let reply = match (plan.whole(When::Before), plan.whole(When::After)) {
-        (None, None) => A::handle(call, request).await,
-        (before, after) => {
-            let code = before.or(after).unwrap_or_default();
-            // Kafka's way to say an error to a client that reads no answer is to hang up.
-            let refusal = match A::unanswered(&request) {
-                true => Reply::Close(format!("a fault rule answers {code} where no answer is read")),
-                false => Reply::With(A::refuse(&request, code)),
-            };
-            if before.is_none() {
-                A::handle(call, request).await;
-            }
-            refusal
-        }
+    let (before, after) = (plan.whole(When::Before), plan.whole(When::After));
+    let refusal = before.or(after).map(|code| match A::unanswered(&request) {
+        // Kafka's way to say an error to a client that reads no answer is to hang up.
+        true => Reply::Close(format!("a fault rule answers {code} where no answer is read")),
+        false => Reply::With(A::refuse(&request, code)),
+    });
+    let served = match before {
+        None => A::handle(call, request).await,
+        Some(_) => Reply::None,
     };
+    let reply = refusal.unwrap_or(served);
     plan.after().await.map(|()| reply)
 }
 
