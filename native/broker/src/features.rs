@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
 
-use crate::BrokerOptions;
+use crate::{BrokerOptions, Release};
 
 /// A feature, and the levels that are known.
 pub(crate) struct Feature {
@@ -17,19 +17,25 @@ pub(crate) struct Feature {
 const METADATA: &str = "metadata.version";
 const TRANSACTION: &str = "transaction.version";
 
-/// By name.
-pub(crate) const SUPPORTED: &[Feature] = &[
-    // 1 is KIP-848.
-    Feature { name: "group.version", min: 0, max: 1 },
-    // From 3.3-IV3 to 4.3-IV0, as Kafka 4.3.1 tells it.
-    Feature { name: METADATA, min: 7, max: 30 },
-    // 2 is KIP-890.
-    Feature { name: TRANSACTION, min: 0, max: 2 },
-];
+/// What a release of Kafka knows, by name.
+fn supported(release: Release) -> Vec<Feature> {
+    let Some((min, max)) = release.metadata_version() else { return Vec::new() };
+    let mut features = vec![Feature { name: METADATA, min, max }];
+    if release.has_consumer_groups() {
+        // 1 is KIP-848.
+        features.insert(0, Feature { name: "group.version", min: 0, max: 1 });
+    }
+    if release.has_transactions_v2() {
+        // 2 is KIP-890.
+        features.push(Feature { name: TRANSACTION, min: 0, max: 2 });
+    }
+    features
+}
 
 /// The levels in force.
 pub(crate) struct Features {
     node_id: i32,
+    supported: Vec<Feature>,
     state: Mutex<State>,
 }
 
@@ -52,8 +58,14 @@ impl Features {
             TRANSACTION => options.transaction_version,
             _ => feature.max,
         };
-        let levels = SUPPORTED.iter().map(|feature| (feature.name, level(feature))).collect();
-        Self { node_id: options.node_id, state: Mutex::new(State { levels, epoch: 1 }) }
+        let supported = supported(options.as_version);
+        let levels = supported.iter().map(|feature| (feature.name, level(feature))).collect();
+        Self { node_id: options.node_id, supported, state: Mutex::new(State { levels, epoch: 1 }) }
+    }
+
+    /// The features that there are, by name.
+    pub fn supported(&self) -> &[Feature] {
+        &self.supported
     }
 
     /// The levels, and the epoch that counts their changes. Level 0 is "not in force": it is left out.
@@ -82,7 +94,7 @@ impl Features {
         let Update { name, level, may_go_down } = *update;
         let refused = |why: String| Err(format!("Invalid update version {level} for feature {name}. {why}"));
         let me = self.node_id;
-        let Some(feature) = SUPPORTED.iter().find(|feature| feature.name == name) else {
+        let Some(feature) = self.supported.iter().find(|feature| feature.name == name) else {
             return refused(format!("Local controller {me} does not support this feature."));
         };
         if !(feature.min..=feature.max).contains(&level) {

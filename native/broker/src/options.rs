@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{BrokerError, config};
+use crate::{BrokerError, Release, config};
 
 /// Options of an embedded broker. `Default` listens on a free port of 127.0.0.1.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +55,9 @@ pub struct BrokerOptions {
     /// Feature level told to clients (`transaction.version`): 2 for transactions v2 (KIP-890), 0 or 1 for those before.
     /// Default 2.
     pub transaction_version: i16,
+    /// The release of Kafka that the broker passes for: APIs, versions and features as that one has them; a request above them
+    /// closes its connection, as there. Default [`Release::V4_3`]. Releases before 4.0 have no `transaction.version`.
+    pub as_version: Release,
     /// Open connections at the same time; more are closed at once. Default 10,000.
     pub max_connections: usize,
     /// Decides which requests fault rules with a probability act on. Default 0: the same in every run.
@@ -90,6 +93,7 @@ impl Default for BrokerOptions {
             group_consumer_max_size: i32::MAX,
             transaction_max_timeout_ms: 900_000,
             transaction_version: 2,
+            as_version: Release::default(),
             max_connections: 10_000,
             fault_seed: 0,
             node_id: 1,
@@ -121,6 +125,12 @@ impl BrokerOptions {
     /// Sets [`auto_create_topics`](Self::auto_create_topics).
     pub fn with_auto_create_topics(mut self, yes: bool) -> Self {
         self.auto_create_topics = yes;
+        self
+    }
+
+    /// Sets [`as_version`](Self::as_version).
+    pub fn with_as_version(mut self, release: Release) -> Self {
+        self.as_version = release;
         self
     }
 

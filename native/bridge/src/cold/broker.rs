@@ -83,6 +83,10 @@ pub struct Start {
     /// Default: 2.
     #[schemars(range(min = 0, max = 2))]
     pub transaction_version: Option<i16>,
+    /// The release of Kafka that the broker passes for: APIs, versions and features as that one has them.
+    ///
+    /// Default: 4.3.
+    pub as_version: Option<BrokerRelease>,
     /// Decides which requests fault rules with a `probability` act on.
     ///
     /// Default: 0, so that they are the same in every run.
@@ -108,6 +112,34 @@ pub struct Start {
     ///
     /// Default: it is not written.
     pub log_to_stderr: Option<BrokerLogLevel>,
+}
+
+/// A release of Kafka.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+pub enum BrokerRelease {
+    /// Of November 2018: the oldest one that current clients support.
+    #[serde(rename = "2.1")]
+    V2_1,
+    /// Of April 2021, with ZooKeeper: topic ids in Metadata, no features.
+    #[serde(rename = "2.8")]
+    V2_8,
+    /// Of November 2024: the last one before KIP-848 and transactions v2.
+    #[serde(rename = "3.9")]
+    V3_9,
+    /// Of 2026: all that this broker has.
+    #[serde(rename = "4.3")]
+    V4_3,
+}
+
+impl From<BrokerRelease> for engine::Release {
+    fn from(release: BrokerRelease) -> Self {
+        match release {
+            BrokerRelease::V2_1 => Self::V2_1,
+            BrokerRelease::V2_8 => Self::V2_8,
+            BrokerRelease::V3_9 => Self::V3_9,
+            BrokerRelease::V4_3 => Self::V4_3,
+        }
+    }
 }
 
 /// How much of the broker's log is written.
@@ -187,6 +219,7 @@ impl Start {
         set(&mut options.group_initial_rebalance_delay_ms, self.group_initial_rebalance_delay_ms);
         set(&mut options.transaction_max_timeout_ms, self.transaction_max_timeout_ms);
         set(&mut options.transaction_version, self.transaction_version);
+        set(&mut options.as_version, self.as_version.map(Into::into));
         set(&mut options.fault_seed, self.fault_seed.map(u64::from));
         set(&mut options.node_id, self.node_id);
         options.cluster_id = self.cluster_id;

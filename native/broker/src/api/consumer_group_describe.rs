@@ -32,6 +32,9 @@ impl Api for ConsumerGroupDescribe {
     const VERSIONS: (i16, i16) = (0, 1);
 
     async fn handle(call: &Call, request: ConsumerGroupDescribeRequest) -> Reply<Self> {
+        if !call.node.options.as_version.has_consumer_groups() {
+            return Reply::With(Self::refuse(&request, ErrorCode::UNSUPPORTED_VERSION));
+        }
         let topics = &call.node.topics;
         let mut groups: Vec<DescribedGroup> = Vec::with_capacity(request.group_ids.len());
         for id in &request.group_ids {

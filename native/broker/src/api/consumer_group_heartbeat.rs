@@ -28,6 +28,9 @@ impl Api for ConsumerGroupHeartbeat {
     const VERSIONS: (i16, i16) = (0, 1);
 
     async fn handle(call: &Call, request: ConsumerGroupHeartbeatRequest) -> Reply<Self> {
+        if !call.node.options.as_version.has_consumer_groups() {
+            return Reply::With(Self::refuse(&request, ErrorCode::UNSUPPORTED_VERSION));
+        }
         let answered = check(call.version, &request).and_then(|()| match request.member_epoch {
             0.. => beat(call, request),
             _ => leave(call, &request),

@@ -228,10 +228,13 @@ const fn entry<A: Api>() -> Entry {
 /// Serves one request.
 pub(crate) async fn serve(envelope: Envelope, body: Decoder) -> Outcome {
     let (key, version) = (envelope.header.api_key, envelope.header.api_version);
-    let Some(entry) = TABLE.iter().find(|entry| entry.key == key) else {
+    let release = envelope.node.options.as_version;
+    let entry = TABLE.iter().find(|entry| entry.key == key);
+    let Some((entry, (_, newest))) = entry.and_then(|entry| Some((entry, release.versions(key, entry.versions)?)))
+    else {
         return Outcome::Close(format!("API {} is not served", key.0));
     };
-    if version < entry.served_from || version > entry.versions.1 {
+    if version < entry.served_from || version > newest {
         if key == ApiKey::API_VERSIONS {
             return api_versions::unsupported_version(&envelope);
         }

@@ -11,6 +11,7 @@ mod groups;
 mod listeners;
 mod produce;
 mod quotas;
+mod releases;
 mod support;
 mod topics;
 mod transactions;
