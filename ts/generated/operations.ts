@@ -297,6 +297,14 @@ export interface BrokerFaultHits {
   id: number
 }
 
+/** A place where a broker listens. */
+export interface BrokerListener {
+  /** Host and port. */
+  address: string
+  /** Its name, such as `PLAINTEXT`. */
+  name: string
+}
+
 /** The folders of one broker. */
 export interface BrokerLogDirs {
   /** Its node id. */
@@ -306,6 +314,26 @@ export interface BrokerLogDirs {
   /** The folders. */
   logDirs: LogDir[]
 }
+
+/** How much of the broker's log is written. */
+export type BrokerLogLevel =
+  /** What is wrong. */
+  | 'warn'
+  /** What happens, too. */
+  | 'info'
+  /** Every detail. */
+  | 'debug'
+
+/** A release of Kafka. */
+export type BrokerRelease =
+  /** Of November 2018: the oldest one that current clients support. */
+  | '2.1'
+  /** Of April 2021, with ZooKeeper: topic ids in Metadata, no features. */
+  | '2.8'
+  /** Of November 2024: the last one before KIP-848 and transactions v2. */
+  | '3.9'
+  /** Of 2026: all that this broker has. */
+  | '4.3'
 
 /** Lets go the requests that a fault rule holds, and tells how many; it holds what it matches after. */
 export interface BrokerReleaseFault {
@@ -337,6 +365,11 @@ export interface BrokerStart {
    */
   allowNonLoopback?: boolean | null | undefined
   /**
+   * The release of Kafka that the broker passes for: APIs, versions and features as that one has them.
+   * @defaultValue 4.3
+   */
+  asVersion?: BrokerRelease | null | undefined
+  /**
    * Create a topic when a client that allows it asks for it.
    * @defaultValue true
    */
@@ -362,6 +395,11 @@ export interface BrokerStart {
    */
   host?: string | null | undefined
   /**
+   * Write the broker's log to the standard error of the process.
+   * @defaultValue it is not written
+   */
+  logToStderr?: BrokerLogLevel | null | undefined
+  /**
    * Largest record batch, in bytes.
    * @defaultValue 1048588, as Kafka's
    */
@@ -382,10 +420,20 @@ export interface BrokerStart {
    */
   port?: number | null | undefined
   /**
+   * Properties by the names that Kafka has for them in `server.properties`, such as `log.retention.ms` or `listeners`.
+   * @defaultValue none
+   */
+  properties?: Record<string, string> | null | undefined
+  /**
    * Bytes that a partition keeps, in memory, before its oldest records go.
    * @defaultValue everything is kept
    */
   retentionBytes?: number | null | undefined
+  /**
+   * The text of a `server.properties` of Kafka's; the options above and `properties` go before it.
+   * @defaultValue none
+   */
+  serverProperties?: string | null | undefined
   /**
    * Longest `transactionTimeoutMs` that a producer may have.
    * @defaultValue 900000, as Kafka's
@@ -2297,10 +2345,14 @@ export interface ResourceConfigs {
 
 /** A broker that runs. */
 export interface RunningBroker {
-  /** Host and port that it listens on. */
+  /** Host and port that it listens on; the first, where there are several. */
   address: string
   /** Its handle. */
   handle: number
+  /** All that it listens on. */
+  listeners: BrokerListener[]
+  /** What `serverProperties` has that has no effect here. */
+  notices: string[]
 }
 
 /** A change of how a user logs in. */
@@ -3008,6 +3060,8 @@ const encodeBrokerClearFaults = object({})
 const encodeBrokerFaultHits = object({
   id: int64,
 })
+const encodeBrokerLogLevel = oneOf('warn', 'info', 'debug')
+const encodeBrokerRelease = oneOf('2.1', '2.8', '3.9', '4.3')
 const encodeBrokerReleaseFault = object({
   id: int64,
 })
@@ -3018,16 +3072,20 @@ const encodeBrokerStart = exact({
   advertisedHost: maybe(text),
   advertisedPort: maybe(whole(0, 65535)),
   allowNonLoopback: maybe(flag),
+  asVersion: maybe(encodeBrokerRelease),
   autoCreateTopics: maybe(flag),
   clusterId: maybe(text),
   faultSeed: maybe(whole(0, 4294967295)),
   groupInitialRebalanceDelayMs: maybe(whole(0, 4294967295)),
   host: maybe(text),
+  logToStderr: maybe(encodeBrokerLogLevel),
   maxMessageBytes: maybe(whole(1, 2147483647)),
   nodeId: maybe(whole(0, 2147483647)),
   partitions: maybe(whole(-2147483648, 2147483647)),
   port: maybe(whole(0, 65535)),
+  properties: maybe(map(text)),
   retentionBytes: maybe(whole(0, 4294967295)),
+  serverProperties: maybe(text),
   transactionMaxTimeoutMs: maybe(whole(1, 2147483647)),
   transactionVersion: maybe(whole(0, 2)),
 })

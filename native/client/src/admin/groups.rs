@@ -107,7 +107,7 @@ impl Admin {
                 Err(error) => return Err(error),
             };
             for (index, item) in open.into_iter().zip(told) {
-                let unsupported = item.result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unsupported);
+                let unsupported = item.result.as_ref().is_err_and(lacks_the_type);
                 if !unsupported || results[index].is_none() && stage == 1 {
                     results[index] = Some(item.result);
                 }
@@ -141,6 +141,11 @@ impl Admin {
         })
         .await
     }
+}
+
+/// Whether the broker does not have groups of a type; 3.7 to 3.9 tell their APIs, and refuse them unless they are enabled.
+fn lacks_the_type(error: &Error) -> bool {
+    error.kind() == ErrorKind::Unsupported || error.broker_code() == Some(ErrorCode::UNSUPPORTED_VERSION)
 }
 
 /// Whether a group may still be of another type.
