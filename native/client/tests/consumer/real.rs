@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dohle_broker::{BrokerOptions, Release};
 use dohle_client::consumer::{ConsumerEvent, ConsumerOptions, GroupExit, GroupProtocol, TopicMatcher, re2_of};
 
 use dohle_client::{Client, CoordinatorKind, Lane, Result};
@@ -286,7 +287,15 @@ async fn auto_is_kip_848_where_it_is_offered_and_no_option_of_the_classic_protoc
     let by = |member: &Member| if identity(member).0.starts_with("dohle-") { "classic" } else { "consumer" };
     let set = |group: &str| ConsumerOptions { heartbeat_interval: Duration::from_millis(200), ..auto(group) };
     let embedded = Cluster::embedded().await;
-    let mut cases = vec![(&embedded, auto(&unique("group")), "classic")];
+    // 2.8 does not have it; 3.9 tells its APIs, and refuses them.
+    let without = Cluster::of(BrokerOptions::new().with_as_version(Release::V2_8)).await;
+    let refusing = Cluster::of(BrokerOptions::new().with_as_version(Release::V3_9)).await;
+    let mut cases = vec![
+        (&embedded, auto(&unique("group")), "consumer"),
+        (&embedded, set(&unique("group")), "classic"),
+        (&without, auto(&unique("group")), "classic"),
+        (&refusing, auto(&unique("group")), "classic"),
+    ];
     let real = real().await;
     if let Some(real) = &real {
         cases.push((real, auto(&unique("group")), "consumer"));
@@ -300,8 +309,8 @@ async fn auto_is_kip_848_where_it_is_offered_and_no_option_of_the_classic_protoc
         member.close().await;
     }
     // Where it is asked for and not offered, the loop ends.
-    let topic = embedded.topic(1).await;
-    let member = Member::subscribed(&embedded, modern(&unique("group")), &topic);
+    let topic = without.topic(1).await;
+    let member = Member::subscribed(&without, modern(&unique("group")), &topic);
     member.until("refused", |member| matches!(member.consumer.next_chunk(), Err(error) if error.fatal())).await;
     let error = member.consumer.next_chunk().unwrap_err();
     assert!(error.code() == "UNSUPPORTED" && error.message().contains("group.protocol"), "{error}");

@@ -37,7 +37,11 @@ impl Cluster {
 
     /// For tests that need faults.
     pub async fn embedded() -> Cluster {
-        let broker = Broker::start_default(BrokerOptions::default()).await.unwrap();
+        Self::of(BrokerOptions::default()).await
+    }
+
+    pub async fn of(options: BrokerOptions) -> Cluster {
+        let broker = Broker::start_default(options).await.unwrap();
         Cluster { servers: broker.address().to_string(), broker: Some(broker) }
     }
 
