@@ -145,6 +145,14 @@ test('what the engine has no counterpart of is refused by name, before anything 
   const brokers = ['localhost:1']
   const refused: [object, RegExp][] = [
     [{ socketFactory: () => {} }, /^socketFactory: /],
+    [
+      { sasl: { mechanism: 'plain', username: 'u', password: 'p' } },
+      /^sasl: plain sends the password .* \(ssl: true\), .* ssl: false$/,
+    ],
+    [
+      { sasl: { mechanism: 'oauthbearer', oauthBearerProvider: async () => ({ value: 't' }) } },
+      /^sasl: oauthbearer sends the token /,
+    ],
     [{ sasl: { mechanism: 'x', authenticationProvider: () => ({}) } }, /^sasl: a mechanism of your own \("x"\)/],
     [{ sasl: { mechanism: 'aws' } }, /^sasl: the mechanism "aws"/],
     [{ ssl: { checkServerIdentity: () => {} } }, /^ssl\.checkServerIdentity: /],

@@ -46,7 +46,24 @@ function pem(given: unknown, name: string): string | undefined {
 /** The engine's `sasl`. Secrets go over a connection without TLS only where `ssl` is false in so many words. */
 export function saslOptions(sasl: KafkaConfig['sasl'], ssl: KafkaConfig['ssl']): { sasl?: unknown } {
   const made = mechanismOf(sasl)
-  return made === undefined ? {} : { sasl: ssl === false ? { ...made, withoutTls: true } : made }
+  if (made === undefined) return {}
+  if (ssl === undefined || ssl === null) refuseInTheOpen(sasl!.mechanism)
+  return { sasl: ssl === false ? { ...made, withoutTls: true } : made }
+}
+
+/** What mechanisms send as it is. */
+const SECRETS = new Map([
+  ['plain', 'password'],
+  ['oauthbearer', 'token'],
+])
+
+/** The engine would refuse it too, by the names of its own options. */
+function refuseInTheOpen(mechanism: string): void {
+  const secret = SECRETS.get(mechanism.toLowerCase())
+  if (secret === undefined) return
+  throw new KafkaJSNonRetriableError(
+    `sasl: ${mechanism} sends the ${secret} readable for everyone on the way: turn TLS on (ssl: true), or allow it with ssl: false`,
+  )
 }
 
 function mechanismOf(sasl: KafkaConfig['sasl']): object | undefined {
