@@ -87,6 +87,12 @@ const add = (kind: Row['kind'], calls: Record<string, Row['call']>) => {
 /** Calls that close what they are made on get one of their own. */
 const ownProducer = (world: World, use: (producer: Producer) => unknown) => use(world.kafka.producer())
 
+/** A client with TLS, which nothing is asked of. */
+async function encrypted(world: World, use: (kafka: Kafka) => Promise<void>) {
+  await using kafka = new Kafka({ brokers: world.broker.address, tls: true })
+  await use(kafka)
+}
+
 /** A call that would go on until the consumer closes. */
 async function untilClosed(world: World, use: (consumer: Consumer) => Promise<unknown>) {
   const consumer = world.kafka.consumer()
@@ -241,6 +247,9 @@ for (const field of ['value', 'key', 'headers', 'partition', 'timestamp'] as con
 add('async', {
   'kafka.close(x)': ({ broker }, v) => new Kafka({ brokers: broker.address }).close(v),
   'kafka.close({ timeout: x })': ({ broker }, v) => new Kafka({ brokers: broker.address }).close({ timeout: v }),
+  'kafka.setTls(x)': (world, v) => encrypted(world, kafka => kafka.setTls(v)),
+  'kafka.setTls({ ca: x })': (world, v) => encrypted(world, kafka => kafka.setTls({ ca: v })),
+  'kafka.setTls({ cert: x, key: x })': (world, v) => encrypted(world, kafka => kafka.setTls({ cert: v, key: v })),
   'producer.close(x)': (world, v) => ownProducer(world, producer => producer.close(v)),
   'producer.close({ timeout: x })': (world, v) => ownProducer(world, producer => producer.close({ timeout: v })),
   'producer.clientInstanceId(x)': (world, v) => ownProducer(world, producer => untilIdless(producer, v)),
@@ -413,7 +422,7 @@ async function outcome({ kind, call }: Row, world: World, value: unknown): Promi
 }
 
 const ENGINE =
-  /topic name|topic's name|coordinator of (group|transactional id) |at least one topic|not assigned to this consumer|an offset to commit|metadata is too long/
+  /^tls\.\w+ \(ssl\.|topic name|topic's name|coordinator of (group|transactional id) |at least one topic|not assigned to this consumer|an offset to commit|metadata is too long/
 
 function fault(error: unknown): string | undefined {
   if (!(error instanceof KafkaError)) return `not a KafkaError: ${error instanceof Error ? error.stack : typeof error}`
@@ -463,6 +472,21 @@ describe('an argument of a wrong kind', () => {
     assert.deepEqual(await take(consumer, 1), ['0:last'])
     await consumer.close()
   })
+})
+
+test('a wait for an id has no default', async () => {
+  await using kafka = new Kafka({ brokers: '127.0.0.1:1' })
+  for (const client of [kafka.producer(), kafka.consumer()]) {
+    const waiting = client.clientInstanceId(undefined as never)
+    await assert.rejects(waiting, { code: 'INVALID_ARGUMENT', message: /^timeout: is undefined, not milliseconds / })
+  }
+})
+
+test('a function under the name of no option is told where the options are', () => {
+  const wrong = (options: object) => () => new Kafka({ brokers: '127.0.0.1:1', ...options })
+  const message = /^(logCreator|sasl\.oauthBearerProvider): is a function, .*docs\/configuration\.md/
+  assert.throws(wrong({ logCreator: () => {} }), { code: 'INVALID_ARGUMENT', message })
+  assert.throws(wrong({ sasl: { mechanism: 'OAUTHBEARER', oauthBearerProvider: () => {} } }), { message })
 })
 
 test('every public method is tried with wrong arguments', () => {

@@ -16,7 +16,15 @@ import type {
   Statistics,
   TopicPartition,
 } from './generated/operations.ts'
-import { arrayOf, checkTimeout, objectOf, optionsOf, plainOptions, reading } from './internal/arguments.ts'
+import {
+  arrayOf,
+  checkTimeout,
+  neededTimeout,
+  objectOf,
+  optionsOf,
+  plainOptions,
+  reading,
+} from './internal/arguments.ts'
 import { Assignors, type AssignRequest } from './internal/assignors.ts'
 import { Batches } from './internal/batches.ts'
 import { caller } from './internal/calls.ts'
@@ -337,7 +345,7 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
    */
   async clientInstanceId(timeout: number): Promise<string> {
     this.#open()
-    const timeoutMs = checkTimeout(timeout) ?? 0
+    const timeoutMs = neededTimeout(timeout)
     return await this.#environment.call(this.#handle, 'consumer.clientInstanceId', { timeoutMs })
   }
 

@@ -6,7 +6,15 @@ import { type FailedRecord, KafkaError, PartialFailureError, type Persistence } 
 import type { Statistics } from './generated/operations.ts'
 import type { ProducerOptions } from './generated/options.ts'
 import { check, checkMessage, faultOf, firsts, lasting } from './internal/arena.ts'
-import { arrayOf, checkTimeout, optionsOf, plainOptions, textAt, unreadable } from './internal/arguments.ts'
+import {
+  arrayOf,
+  checkTimeout,
+  neededTimeout,
+  optionsOf,
+  plainOptions,
+  textAt,
+  unreadable,
+} from './internal/arguments.ts'
 import * as channels from './internal/channels.ts'
 import { persistences, type Run } from './internal/deliveries.ts'
 import type { Environment, Receiver } from './internal/environment.ts'
@@ -237,7 +245,7 @@ export class Producer implements AsyncDisposable {
    */
   async clientInstanceId(timeout: number): Promise<string> {
     this.#ready()
-    const timeoutMs = checkTimeout(timeout) ?? 0
+    const timeoutMs = neededTimeout(timeout)
     return await this.#environment.call(this.#handle, 'producer.clientInstanceId', { timeoutMs })
   }
 

@@ -108,6 +108,13 @@ export function checkTimeout(timeout: number | undefined): number | undefined {
   throw invalid('timeout', `is ${found}, not milliseconds from 0 to 4294967295`)
 }
 
+/** The same where there is no default. */
+export function neededTimeout(timeout: number): number {
+  const whole = checkTimeout(timeout)
+  if (whole === undefined) throw invalid('timeout', 'is undefined, not milliseconds from 0 to 4294967295')
+  return whole
+}
+
 /** Options of a client, producer or consumer, read once: plain data. What JSON has no form for is refused, not left out. */
 export function plainOptions(options: object): Record<string, unknown> {
   const from = bagOf(options)
@@ -127,6 +134,9 @@ function plainAt(value: unknown, path: string, depth: number): unknown {
   if (value === null || value === undefined || typeof value === 'boolean') return value
   if (typeof value === 'string') return textAt(value, path)
   if (typeof value === 'number' && Number.isFinite(value)) return value
+  if (typeof value === 'function') {
+    throw invalid(path, 'is a function, which no option of this name takes; docs/configuration.md lists the options')
+  }
   if (typeof value !== 'object') {
     throw invalid(path, `is ${typeof value === 'number' ? value : kindOf(value)}, which no option can be`)
   }

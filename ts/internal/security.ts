@@ -88,10 +88,11 @@ export class Security {
 export function tlsMaterial(given: TlsMaterial): TlsMaterial {
   const bag = bagOf(given, 'material')
   refuseUnknown(bag, ['ca', 'cert', 'key', 'passphrase'], 'material')
-  const member = (name: keyof TlsMaterial) => {
-    const value = reading(name, () => bag[name] as string | Uint8Array | undefined)
-    return value instanceof Uint8Array ? textOf(value, name) : value
-  }
+  const member = (name: keyof TlsMaterial) =>
+    reading(name, () => {
+      const value = bag[name] as string | Uint8Array | undefined
+      return value instanceof Uint8Array ? textOf(value, name) : value
+    })
   return { ca: member('ca'), cert: member('cert'), key: member('key'), passphrase: member('passphrase') }
 }
 
