@@ -35,6 +35,21 @@ describe('producer', () => {
     })
   }
 
+  test('a topic that was refused is asked about again, by the next send and by another producer', async () => {
+    const action = { kind: 'error', code: 'TOPIC_AUTHORIZATION_FAILED', when: 'before' } as const
+    const producers = [context.kafka.producer(), context.kafka.producer()] as const
+    for (const next of producers) {
+      const topic = await topicOf()
+      const fault = context.broker.faults.add({ api: 'Metadata', topic, count: 0, action })
+      for (let i = 0; i < 2; i++) {
+        await assert.rejects(producers[0].send({ topic, value: 'v' }), code('TOPIC_AUTHORIZATION_FAILED'))
+      }
+      fault.remove()
+      assert.equal((await next.send({ topic, value: 'v' })).offset, 0)
+    }
+    for (const producer of producers) await producer.close()
+  })
+
   test('a batch tells where each of its records landed, whatever partitions they went to', async () => {
     const topic = await topicOf(3)
     const producer = context.kafka.producer()

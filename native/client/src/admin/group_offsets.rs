@@ -77,6 +77,11 @@ impl Admin {
         offsets: Vec<(TopicPartition, CommittedOffset)>,
         timeout: Option<Duration>,
     ) -> Result<Vec<Item<(), TopicPartition>>> {
+        // A broker takes it, and then has no offset for the partition.
+        if let Some((tp, committed)) = offsets.iter().find(|(_, committed)| committed.offset < 0) {
+            let text = format!("offsets: {} of {tp}: below 0; to forget it, delete it", committed.offset);
+            return Err(Error::invalid_argument(text));
+        }
         let (partitions, offsets): (Vec<_>, Vec<_>) = offsets.into_iter().unzip();
         let wanted = partitions.clone();
         let make = |_, pending: &[usize], _| {

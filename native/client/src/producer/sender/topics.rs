@@ -40,18 +40,20 @@ impl Sender {
                 self.ask_identity();
             }
         }
-        self.learn(index);
+        self.learn(index, false);
+        self.want_metadata_if_missing();
     }
 
     pub(super) fn learn_all(&mut self) {
         for index in 0..self.topics.len() {
-            self.learn(index);
+            self.learn(index, true);
         }
         self.want_metadata_if_missing();
     }
 
-    /// Looks a topic up in what is known of the cluster.
-    fn learn(&mut self, index: usize) {
+    /// Looks a topic up in what is known of the cluster. A refusal counts when it is `fresh`: one from before the records came may
+    /// be over, and is asked about again.
+    fn learn(&mut self, index: usize, fresh: bool) {
         let state = &mut self.topics[index];
         let topic = state.topic.clone();
         let snapshot = self.client.metadata().snapshot();
@@ -62,6 +64,7 @@ impl Sender {
             }
             self.open_room(index, meta.partitions.len() as u32);
         } else if let Some(code) = snapshot.topic_error(&topic.name)
+            && fresh
             && !worth_waiting(code)
         {
             self.fail_room(index, &Error::broker(code, format_args!("metadata of {}", topic.name)));
