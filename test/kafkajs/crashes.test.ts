@@ -279,3 +279,47 @@ test('in a rebalance a batch in hand learns of it by heartbeat, and what it has 
   assert.equal(seen.length, 200, 'none twice')
   await Promise.all([one.disconnect(), two.disconnect()])
 })
+
+test('handlers, restartOnFailure and listeners may throw what is no error', async () => {
+  const { kafka } = context
+  const topic = await numbers(kafka, 3)
+  const seen: string[] = []
+  const thrown = [null, undefined, Symbol('s'), Object.defineProperty(new Error(), 'message', { value: Symbol('m') })]
+  const consumer = await running(
+    kafka,
+    topic,
+    {
+      eachMessage: async ({ message }) => {
+        seen.push(message.offset)
+        if (thrown.length > 0) throw thrown.pop()
+      },
+    },
+    { retry: { retries: 5, initialRetryTime: 10 } },
+  )
+  const found = crashes(consumer)
+  // What a listener throws is logged, and never an unhandled rejection.
+  consumer.on(consumer.events.END_BATCH_PROCESS, () => Promise.reject(null))
+  await until('all', () => seen.includes('2'))
+  await consumer.disconnect()
+  assert.deepEqual(seen, ['0', '0', '0', '0', '0', '1', '2'])
+  assert.deepEqual(found, [])
+})
+
+test('a restartOnFailure that throws nothing at all restarts', async () => {
+  const { kafka } = context
+  const topic = await numbers(kafka, 1)
+  let calls = 0
+  const restartOnFailure = () => Promise.reject(undefined)
+  const eachMessage = async () => {
+    if (++calls === 1) throw new Error('broken')
+  }
+  const retry = { retries: 0, initialRetryTime: 10, restartOnFailure }
+  const consumer = await running(kafka, topic, { eachMessage }, { retry })
+  const found = crashes(consumer)
+  await until('it has begun again', () => calls === 2)
+  assert.deepEqual(
+    found.map(({ restart }) => restart),
+    [true],
+  )
+  await consumer.disconnect()
+})

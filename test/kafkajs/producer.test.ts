@@ -168,3 +168,16 @@ test('what the engine has no counterpart of is refused by name, before anything 
   const failing = () => Promise.reject(new Error('no list'))
   await assert.rejects(connect(failing), { message: 'Failed to connect: "config.brokers" threw: no list' })
 })
+
+test('brokers and mechanisms that are none are errors of kafkajs', async () => {
+  const connect = (brokers: unknown) =>
+    new Kafka({ brokers: brokers as string[], logLevel: logLevel.NOTHING }).producer().connect()
+  const typed = { name: 'KafkaJSNonRetriableError' }
+  await assert.rejects(connect(5), typed)
+  await assert.rejects(
+    connect(() => Promise.reject(null)),
+    { ...typed, message: 'Failed to connect: "config.brokers" threw: null' },
+  )
+  for (const sasl of [{}, { mechanism: 5 }, 5])
+    assert.throws(() => new Kafka({ brokers: ['localhost:1'], sasl: sasl as never }), typed)
+})

@@ -2,6 +2,7 @@
  * The engine's client behind one producer, consumer or admin client: as in kafkajs each has connections of its own, from
  * `connect` to `disconnect`.
  */
+import { textOf } from '../internal/arguments.ts'
 import { Kafka } from '../kafka.ts'
 import { KafkaJSNonRetriableError } from './errors.ts'
 import { theirs } from './failure.ts'
@@ -71,6 +72,7 @@ export class Connection {
     const { brokers } = this.#config
     const found = typeof brokers === 'function' ? await fromFunction(brokers) : brokers
     if (!found) throw new KafkaJSNonRetriableError('Failed to connect: brokers should not be null')
+    if (!Array.isArray(found)) throw new KafkaJSNonRetriableError('Failed to connect: brokers should be an array')
     if (found.length === 0) throw new KafkaJSNonRetriableError('Failed to connect: brokers array is empty')
     const options = clientOptions(this.#config, [...found], this.patience, this.#metadataMaxAge)
     return new Kafka({ ...options, logger: this.#logger })
@@ -81,7 +83,7 @@ async function fromFunction(brokers: () => string[] | Promise<string[]>): Promis
   try {
     return await brokers()
   } catch (error) {
-    const wrapped = `Failed to connect: "config.brokers" threw: ${(error as Error).message}`
+    const wrapped = `Failed to connect: "config.brokers" threw: ${textOf(error)}`
     throw new KafkaJSNonRetriableError(wrapped, { cause: error as Error })
   }
 }

@@ -2,6 +2,7 @@
  * kafkajs' consumer: `subscribe`, then `run` with a handler. Each run has a consumer of the engine's own.
  */
 import { types } from 'node:util'
+import { textOf } from '../internal/arguments.ts'
 import { Connection } from './connection.ts'
 import { type KafkaJSError, KafkaJSNonRetriableError } from './errors.ts'
 import { describeGroups } from './groups.ts'
@@ -235,7 +236,7 @@ class CompatibleConsumer {
     } catch (failure) {
       this.logger.error(
         'Caught error when invoking user-provided "restartOnFailure" callback. Defaulting to restarting.',
-        { error: (failure as Error).message || failure, cause: error.message, groupId },
+        { error: textOf(failure) || failure, cause: error.message, groupId },
       )
       return true
     }

@@ -3,6 +3,7 @@
  * kafkajs' `KafkaJSNumberOfRetriesExceeded`.
  */
 import { KafkaError, PartialFailureError } from '../errors.ts'
+import { textOf } from '../internal/arguments.ts'
 import {
   KafkaJSAggregateError,
   KafkaJSConnectionError,
@@ -75,6 +76,23 @@ export function refusal(code: string, message: string): KafkaJSProtocolError {
 /** Whether an error is kafkajs' own. */
 export const isTheirs = (error: unknown): boolean =>
   error instanceof KafkaJSError || error instanceof KafkaJSAggregateError
+
+/** What was thrown as an error: programs also throw `null` and text, and reject with nothing. */
+export function errorOf(thrown: unknown): Error {
+  try {
+    if (thrown instanceof Error && typeof (thrown.message as unknown) === 'string') return thrown
+  } catch {}
+  return new Error(typeof thrown === 'string' ? thrown : textOf(thrown), { cause: thrown })
+}
+
+/** The stack of what was thrown, if it has one that can be read. */
+export function stackOf(thrown: unknown): string | undefined {
+  try {
+    return (thrown as Error | null | undefined)?.stack
+  } catch {
+    return undefined
+  }
+}
 
 function caused<E extends KafkaJSError>(error: E, cause: Error): E {
   return Object.assign(error, { cause })

@@ -2,7 +2,9 @@
  * kafkajs' instrumentation events: their names, and who listens. Nothing is made for an event that nobody listens to.
  */
 import { EventEmitter } from 'node:events'
+import { textOf } from '../internal/arguments.ts'
 import { KafkaJSNonRetriableError } from './errors.ts'
+import { stackOf } from './failure.ts'
 import type { Logger } from './types/client.ts'
 import type { AdminEvents, ConsumerEvents, InstrumentationEvent, ProducerEvents } from './types/events.ts'
 
@@ -67,8 +69,7 @@ export class Instrumentation {
       try {
         await listener(event)
       } catch (error) {
-        const { message, stack } = error as Error
-        this.#logger.error(`Failed to execute listener: ${message}`, { eventName, stack })
+        this.#logger.error(`Failed to execute listener: ${textOf(error)}`, { eventName, stack: stackOf(error) })
       }
     }
     this.#emitter.on(eventName, call)

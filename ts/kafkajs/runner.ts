@@ -8,7 +8,7 @@ import { readers } from '../internal/sources.ts'
 import { Part } from './batch.ts'
 import type { Connection } from './connection.ts'
 import { KafkaJSNonRetriableError, KafkaJSNumberOfRetriesExceeded } from './errors.ts'
-import { isTheirs, refusal } from './failure.ts'
+import { errorOf, isTheirs, refusal, stackOf } from './failure.ts'
 import type { Instrumentation } from './instrumentation.ts'
 import { consumerEvents as events } from './instrumentation.ts'
 import { type InHand, Lanes } from './lanes.ts'
@@ -148,9 +148,8 @@ export class Runner {
       const message = part.message(at)
       try {
         await this.#setting.run.eachMessage!({ topic, partition, message, heartbeat, pause })
-      } catch (error) {
-        this.#log('eachMessage', { topic, partition, offset: message.offset }, error as Error)
-        throw error
+      } catch (thrown) {
+        throw this.#failed('eachMessage', { topic, partition, offset: message.offset }, errorOf(thrown))
       }
       this.#resolve(inHand, part, Number(message.offset))
       await this.#autoCommitIfNecessary()
@@ -175,9 +174,8 @@ export class Runner {
         isRunning: () => this.running,
         isStale: () => inHand.moved || inHand.givenUp,
       })
-    } catch (error) {
-      this.#log('eachBatch', { topic, partition, offset: String(part.firstOffset) }, error as Error)
-      throw error
+    } catch (thrown) {
+      throw this.#failed('eachBatch', { topic, partition, offset: String(part.firstOffset) }, errorOf(thrown))
     }
     if (this.#setting.run.eachBatchAutoResolve ?? true) this.#resolve(inHand, part, part.lastOffset)
   }
@@ -230,9 +228,11 @@ export class Runner {
     })
   }
 
-  #log(what: string, where: object, error: Error): void {
-    if (isTheirs(error)) return
-    this.#setting.logger.error(`Error when calling ${what}`, { ...where, stack: error.stack, error })
+  /** Logs what a handler has thrown, and returns it. */
+  #failed(what: string, where: object, error: Error): Error {
+    if (!isTheirs(error))
+      this.#setting.logger.error(`Error when calling ${what}`, { ...where, stack: stackOf(error), error })
+    return error
   }
 
   async #commitIfNecessary(offsets: Offsets | undefined): Promise<void> {

@@ -68,6 +68,8 @@ function refuseInTheOpen(mechanism: string): void {
 
 function mechanismOf(sasl: KafkaConfig['sasl']): object | undefined {
   if (sasl === undefined || sasl === null) return undefined
+  if (typeof (sasl.mechanism as unknown) !== 'string')
+    throw new KafkaJSNonRetriableError('sasl: it has no mechanism, such as "scram-sha-512"')
   switch (sasl.mechanism.toLowerCase() as typeof sasl.mechanism) {
     case 'plain':
     case 'scram-sha-256':
