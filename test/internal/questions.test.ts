@@ -61,3 +61,21 @@ describe('questions of the engine', () => {
     assert.equal(await ask(() => 'the next one'), '"the next one"')
   })
 })
+
+describe('an error that cannot be told as it is', () => {
+  const environment = theEnvironment()
+
+  test('fails the question at once, and not at its deadline', async () => {
+    const messageOf = (message: unknown) => Object.defineProperty(new Error(), 'message', { value: message })
+    const odd: unknown[] = [new Error('half \ud800'), messageOf(5), messageOf(Symbol('m')), messageOf({}), null]
+    odd.push(new Error('long'.repeat(1_000_000)))
+    for (const [index, thrown] of odd.entries()) {
+      const of = 2_000_000 + index
+      const question = () => Promise.reject(thrown)
+      environment.listen(of, { client: 0, poisoned: () => {}, question })
+      const asked = environment.call(0, 'testing.ask', { of, text: '', deadlineMs: 600_000 })
+      await assert.rejects(asked, code('CALLBACK_FAILED'))
+      environment.unlisten(of)
+    }
+  })
+})

@@ -16,14 +16,24 @@ export function reading<T>(path: string, read: () => T): T {
 
 /** The error of something that could not be read; one of ours stays what it is. */
 export function unreadable(path: string, error: unknown): KafkaError {
-  if (error instanceof KafkaError) return error
+  if (isOurs(error)) return error
   return invalid(path, `cannot be read: ${textOf(error)}`, error)
 }
 
-/** What was thrown, as text. */
+/** Whether it is an error of ours. Asking a proxy what it is may throw. */
+function isOurs(error: unknown): error is KafkaError {
+  try {
+    return error instanceof KafkaError
+  } catch {
+    return false
+  }
+}
+
+/** What was thrown, as text, whatever it has for a message. */
 export function textOf(error: unknown): string {
   try {
-    return error instanceof Error ? error.message : kindOf(error)
+    const text: unknown = error instanceof Error ? error.message : undefined
+    return typeof text === 'string' ? text : kindOf(error)
   } catch {
     return 'what it throws cannot be read either'
   }
@@ -95,7 +105,8 @@ export function textAt(value: unknown, path: string): string {
 export function checkSignal(signal: AbortSignal | undefined): void {
   if (signal === undefined) return
   reading('signal', () => {
-    if (typeof signal?.aborted !== 'boolean' || typeof signal.addEventListener !== 'function')
+    const listens = typeof signal?.addEventListener === 'function' && typeof signal.removeEventListener === 'function'
+    if (!listens || typeof signal.aborted !== 'boolean')
       throw invalid('signal', `is ${kindOf(signal)}, not an AbortSignal`)
   })
 }

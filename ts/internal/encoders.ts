@@ -14,7 +14,11 @@ type Members = Readonly<Record<string, Encoder>>
 
 /** A request as JSON. */
 export function encoding(encode: Encoder): (request: unknown) => string {
-  return request => JSON.stringify(encode(request, ''))
+  // What is longer than a string can be is told as what it is: too much.
+  return request => {
+    const encoded = encode(request, '')
+    return reading('options', () => JSON.stringify(encoded))
+  }
 }
 
 const at = (path: string, name: string) => (path === '' ? name : `${path}.${name}`)

@@ -7,7 +7,7 @@
 import type { KafkaError } from '../errors.ts'
 import { codecs, type OperationName, type Operations } from '../generated/operations.ts'
 import type { Arena } from './arena.ts'
-import { checkSignal, textOf } from './arguments.ts'
+import { checkSignal, reading, textOf, unreadable } from './arguments.ts'
 import { request as operations } from './channels.ts'
 import { aborted, failureOf, thrown } from './failure.ts'
 import { load, type NativeChunk, type NativeEdge } from './native.ts'
@@ -20,6 +20,9 @@ const ENTRIES = 512
 const DRAIN_MS = 4
 /** How often it is looked whether the event loop turns, in milliseconds: often enough, and not at each of many wake-ups. */
 const LOOK_MS = 1
+
+/** Characters of an error's text that the engine is told. */
+const LONGEST_ERROR = 4_000
 
 const NO_CHUNKS: readonly NativeChunk[] = []
 
@@ -179,14 +182,15 @@ export class Environment {
       const codec = codecs[name]
       const text = codec.encode(request)
       checkSignal(signal)
-      if (signal?.aborted) throw aborted(signal, `${name} was aborted before it began`)
+      if (signal !== undefined && reading('signal', () => signal.aborted))
+        throw aborted(signal, `${name} was aborted before it began`)
       this.#lastCall = (this.#lastCall + 1) >>> 0
       const id = this.#lastCall
       let forget: (() => void) | undefined
       const end = () => {
         this.#calls.delete(id)
-        forget?.()
         this.release()
+        forget?.()
       }
       const fail = (error: unknown) => {
         end()
@@ -202,13 +206,18 @@ export class Environment {
         }
       }
       this.#calls.set(id, { handle, settle, fail })
-      if (signal !== undefined) {
-        forget = onAbort(signal, () => {
-          this.native.cancel(id)
-          fail(aborted(signal, `${name} was aborted; what it has done stays done`))
-        })
-      }
       this.hold()
+      if (signal !== undefined) {
+        try {
+          forget = onAbort(signal, () => {
+            this.native.cancel(id)
+            fail(aborted(signal, `${name} was aborted; what it has done stays done`))
+          })
+        } catch (error) {
+          fail(unreadable('signal', error))
+          return
+        }
+      }
       try {
         if (arena === undefined) this.native.call(id, handle, name, text)
         else this.native.callWith(id, handle, name, text, arena.buffer, arena.used)
@@ -313,7 +322,8 @@ export class Environment {
       if (receiver?.question === undefined) throw new Error('nobody is there to answer')
       outcome.answer = JSON.stringify((await receiver.question(name, request, deadlineMs)) ?? null)
     } catch (error) {
-      outcome.error = textOf(error)
+      // As it comes it could be too long, or have no form in UTF-8, and the engine would wait for an answer until its deadline.
+      outcome.error = Buffer.from(textOf(error).slice(0, LONGEST_ERROR)).toString()
     }
     try {
       this.invoke(0, 'environment.answer', { id: Number(id), ...outcome })

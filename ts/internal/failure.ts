@@ -83,7 +83,13 @@ export function closed(what: string, persistence?: Persistence): KafkaError {
 
 /** The caller's signal was aborted. */
 export function aborted(signal: AbortSignal, message: string, persistence?: Persistence): KafkaError {
-  return new KafkaError(message, { code: 'ABORTED', cause: signal.reason, persistence })
+  let cause: unknown
+  try {
+    cause = signal.reason
+  } catch (error) {
+    cause = error
+  }
+  return new KafkaError(message, { code: 'ABORTED', cause, persistence })
 }
 
 /** A value for a message, such as `a number` or `null`; never its content. */

@@ -61,6 +61,9 @@ export class Security {
     if (typeof given === 'string') return { value: given }
     if (typeof given !== 'object' || given === null) throw new Error(`sasl.token gave ${kindOf(given)}, not a token`)
     const { value, expiresAt, extensions } = given
+    // JSON would make null of it: a token that says nothing of its end.
+    if (typeof expiresAt === 'number' && !Number.isFinite(expiresAt))
+      throw new Error(`expiresAt of what sasl.token gave is ${expiresAt}, not milliseconds since 1970`)
     return { value, expiresAt, extensions }
   }
 

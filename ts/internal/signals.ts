@@ -15,7 +15,12 @@ export function onAbort(signal: AbortSignal, action: () => void): () => void {
   if (all.size === 0) signal.addEventListener('abort', runAll, { once: true })
   all.add(action)
   return () => {
-    if (all.delete(action) && all.size === 0) signal.removeEventListener('abort', runAll)
+    if (!all.delete(action) || all.size > 0) return
+    try {
+      signal.removeEventListener('abort', runAll)
+    } catch {
+      // One that is no AbortSignal of Node's. The call has ended, and is told how; nothing is left to run.
+    }
   }
 }
 
