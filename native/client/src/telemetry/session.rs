@@ -22,6 +22,9 @@ use crate::statistics::Reader;
 
 /// Until a broker is asked again that could not be asked, before one has said how long to wait.
 const PAUSE: Duration = Duration::from_secs(300);
+
+/// The least that Kafka lets an operator ask for (`interval.ms`).
+const LEAST: Duration = Duration::from_millis(100);
 /// Between looks for a broker that offers it.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -105,7 +108,10 @@ impl Task {
             }
             _ => return Next::Ask(self.interval),
         }
-        self.interval = Duration::from_millis(u64::try_from(wanted.push_interval_ms).unwrap_or(0).max(1));
+        self.interval = match u64::try_from(wanted.push_interval_ms) {
+            Ok(millis @ 1..) => Duration::from_millis(millis).max(LEAST),
+            _ => PAUSE,
+        };
         self.session.id.send_modify(|id| *id = Some(wanted.client_instance_id));
         // A fleet that was started at one time neither asks nor pushes at one time (KIP-714).
         let Some(random) = self.random() else { return Next::Stop };

@@ -118,6 +118,20 @@ async fn a_refused_password_is_told_at_once_and_tried_once() {
 }
 
 #[tokio::test]
+async fn a_broker_that_repeats_the_password_is_not_quoted() {
+    let server = Peer::start(|_, mut conn| async move {
+        greet(&mut conn).await?;
+        allow(&mut conn).await?;
+        converse(&mut conn, |message| refuses(&format!("not known: {}", String::from_utf8_lossy(message)))).await?;
+        None
+    })
+    .await;
+    let error = outcome(&server, with_sasl(&server, SaslMechanism::Plain)).await.unwrap_err();
+    assert!(is_refusal(&error), "{error}");
+    assert!(error.message().contains("repeats the secret"), "{error}");
+}
+
+#[tokio::test]
 async fn a_mechanism_that_is_not_offered_is_told_with_those_that_are() {
     let server = Peer::start(|_, mut conn| async move {
         greet(&mut conn).await?;

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use super::support::{Conn, Peer, client_of, cluster, full, known_apis, soon, versions};
 
 const ID: Uuid = Uuid([7; 16]);
-const INTERVAL: Duration = Duration::from_millis(40);
+const INTERVAL: Duration = Duration::from_millis(100);
 
 /// What a broker wants, and what it heard.
 #[derive(Default)]

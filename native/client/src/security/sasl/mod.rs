@@ -89,7 +89,7 @@ impl Sasl {
         let last = match (&self.proof, ready) {
             (Proof::Password { user, password, .. }, _) if self.mechanism == SaslMechanism::Plain => {
                 let message = format!("\0{user}\0{}", password.expose());
-                self.say(wire, message.into()).await?
+                self.say(wire, message.into(), password).await?
             }
             (Proof::Password { user, password, is_token, keys }, _) => {
                 let exchange = Scram::begin(user, scram::nonce(), *is_token);
@@ -121,17 +121,22 @@ impl Sasl {
         }
     }
 
-    async fn say(&self, wire: &mut impl Wire, message: Bytes) -> Result<SaslAuthenticateResponse> {
+    async fn say(&self, wire: &mut impl Wire, message: Bytes, secret: &Secret) -> Result<SaslAuthenticateResponse> {
         let answer = wire.authenticate(message).await?;
         match ErrorCode(answer.error_code) {
             ErrorCode::NONE => Ok(answer),
-            code => Err(self.refused(code, answer.error_message.as_deref())),
+            code => Err(self.refused(code, answer.error_message.as_deref(), secret)),
         }
     }
 
-    fn refused(&self, code: ErrorCode, said: Option<&str>) -> Error {
+    /// The broker's words are told, unless they repeat the secret that it was shown.
+    fn refused(&self, code: ErrorCode, said: Option<&str>, secret: &Secret) -> Error {
         let text = format!("the broker refused {} ({})", self.who(), self.mechanism.name());
-        Error::broker_with(code, format_args!("{text}"), said)
+        let said = said.map(|said| match !secret.expose().is_empty() && said.contains(secret.expose()) {
+            true => "what it says of it repeats the secret, and is not shown".to_owned(),
+            false => said.chars().take(300).collect(),
+        });
+        Error::broker_with(code, format_args!("{text}"), said.as_deref())
     }
 
     fn who(&self) -> String {
@@ -156,21 +161,21 @@ impl Sasl {
             let text = format!("{} with {}: {text}", self.mechanism.name(), self.who());
             Error::new(ErrorKind::Broker(ErrorCode::SASL_AUTHENTICATION_FAILED), text)
         };
-        let first = self.say(wire, scram.client_first()).await?;
+        let first = self.say(wire, scram.client_first(), password).await?;
         let challenge = scram.challenge(&first.auth_bytes).map_err(wrong)?;
         let salted = keys.derive(world, self.mechanism, password, &challenge).await?;
         let proof = scram.client_final(&salted, &challenge);
-        let last = self.say(wire, proof).await?;
+        let last = self.say(wire, proof, password).await?;
         scram.check_server(&last.auth_bytes).map_err(wrong)?;
         Ok(last)
     }
 
     /// One message and one answer, which says which request it was to AWS; whoever has nothing to say did not look.
     async fn signed(&self, wire: &mut impl Wire, payload: &Secret) -> Result<SaslAuthenticateResponse> {
-        let answer = self.say(wire, payload.expose().to_owned().into()).await?;
+        let answer = self.say(wire, payload.expose().to_owned().into(), payload).await?;
         if answer.auth_bytes.is_empty() {
             let said = "it answered nothing, which a broker of Amazon MSK does not do";
-            return Err(self.refused(ErrorCode::SASL_AUTHENTICATION_FAILED, Some(said)));
+            return Err(self.refused(ErrorCode::SASL_AUTHENTICATION_FAILED, Some(said), payload));
         }
         Ok(answer)
     }
@@ -182,16 +187,16 @@ impl Sasl {
             message.push_str(&format!("\u{1}{name}={value}"));
         }
         message.push_str("\u{1}\u{1}");
-        let answer = self.say(wire, message.into()).await?;
+        let answer = self.say(wire, message.into(), &token.value).await?;
         if answer.auth_bytes.is_empty() {
             return Ok(answer);
         }
-        let said = String::from_utf8_lossy(&answer.auth_bytes).chars().take(300).collect::<String>();
-        let end = self.say(wire, Bytes::from_static(b"\x01")).await;
+        let said = String::from_utf8_lossy(&answer.auth_bytes);
+        let end = self.say(wire, Bytes::from_static(b"\x01"), &token.value).await;
         Err(end
             .err()
             .filter(|error| error.broker_code().is_some())
-            .unwrap_or_else(|| self.refused(ErrorCode::SASL_AUTHENTICATION_FAILED, Some(&said))))
+            .unwrap_or_else(|| self.refused(ErrorCode::SASL_AUTHENTICATION_FAILED, Some(&said), &token.value)))
     }
 }
 
