@@ -8,9 +8,9 @@ import { realKafka, type Server, unique } from './servers.ts'
 
 const PATIENCE = 120_000
 
-async function until(what: string, done: () => boolean): Promise<void> {
+async function until(what: string, done: () => boolean, state?: () => unknown): Promise<void> {
   for (let waited = 0; !done(); waited += 50) {
-    assert.ok(waited < PATIENCE, `never: ${what}`)
+    assert.ok(waited < PATIENCE, `never: ${what}${state ? ` (${JSON.stringify(state())})` : ''}`)
     await sleep(50)
   }
 }
@@ -66,7 +66,8 @@ describe('a group during a roll-out', () => {
       await admin.createTopics({ topics: [{ topic, numPartitions: 4 }] })
       await admin.disconnect()
 
-      const producer = client(to).producer()
+      // Idempotent: a record that is sent again is not there twice.
+      const producer = client(to).producer({ idempotent: true, maxInFlightRequests: 1 })
       await producer.connect()
       let sent = 0
       let going = true
@@ -103,7 +104,16 @@ describe('a group during a roll-out', () => {
 
       going = false
       await sending
-      await until('every record', () => seen.size === sent)
+      const missing = () => {
+        const last = (partition: number) =>
+          Math.max(-1, ...[...seen.keys()].filter(id => id.startsWith(`${partition}:`)).map(id => Number(id.slice(2))))
+        const gaps = (partition: number) =>
+          Array.from({ length: last(partition) + 1 }, (_, offset) => offset).filter(
+            offset => !seen.has(`${partition}:${offset}`),
+          )
+        return { seen: seen.size, sent, last: [0, 1, 2, 3].map(last), gaps: [0, 1, 2, 3].map(gaps) }
+      }
+      await until('every record', () => seen.size === sent, missing)
       await Promise.all([three.consumer.disconnect(), four.consumer.disconnect(), producer.disconnect()])
       assert.equal(seen.size, sent)
     })
