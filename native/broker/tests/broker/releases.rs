@@ -44,7 +44,7 @@ async fn an_older_release_tells_its_own_versions_and_features() {
             "4.3",
             4,
             [Some(13), Some(18), Some(13), Some(10), Some(4), Some(1), Some(0)],
-            &["metadata.version", "group.version", "transaction.version"],
+            &["group.version", "metadata.version", "transaction.version"],
         ),
     ] {
         let (_broker, mut connection) = at(release).await;
