@@ -5,7 +5,8 @@
 //!
 //! Served, in the versions of Kafka 4.3: topics (create, describe, grow, alter, delete), produce (all codecs, idempotent),
 //! fetch (sessions, topic ids, long polls), offsets by time, groups with static members (classic and KIP-848), committed
-//! offsets, transactions (v1 and v2), fault rules. Not served yet: share groups, TLS, SASL, ACLs, quotas.
+//! offsets, transactions (v1 and v2), fault rules, quotas;
+//! ACLs and SCRAM users are kept. Not served yet: share groups, TLS, SASL, enforcement of ACLs, compaction, retention by time.
 //! Configurations are Kafka's, by its names ([`BrokerOptions::set`]); `docs/embedded-broker.md` says which have an effect.
 //!
 //! ```no_run
