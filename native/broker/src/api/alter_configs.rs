@@ -26,12 +26,9 @@ impl Api for AlterConfigs {
 
     async fn handle(call: &Call, request: AlterConfigsRequest) -> Reply<Self> {
         let responses = request.resources.iter().map(|resource| {
-            let mut refusal = None;
-            let altered = call.plan.guard((&resource.resource_name, -1), || {
-                alter(&call.node, resource, request.validate_only).map_err(|why| refusal.insert(why).0)
-            });
-            let why = |code| refusal.filter(|refusal| refusal.0 == code).unwrap_or((code, code.text().into()));
-            answer(resource, altered.err().map(why))
+            let target = (resource.resource_name.as_str(), -1);
+            let altered = call.plan.guard_saying(target, || alter(&call.node, resource, request.validate_only));
+            answer(resource, altered.err())
         });
         let responses = responses.collect();
         Reply::With(AlterConfigsResponse { responses, ..Default::default() })

@@ -21,14 +21,8 @@ impl Api for CreatePartitions {
 
     async fn handle(call: &Call, request: CreatePartitionsRequest) -> Reply<Self> {
         let results = request.topics.iter().map(|asked| {
-            let mut refusal = None;
-            let grown = call.plan.guard((&asked.name, -1), || {
-                grow(call, asked, request.validate_only).map_err(|why| refusal.insert(why).0)
-            });
-            answer(
-                &asked.name,
-                grown.err().map(|code| refusal.filter(|r| r.0 == code).unwrap_or((code, code.text().into()))),
-            )
+            let grown = call.plan.guard_saying((&asked.name, -1), || grow(call, asked, request.validate_only));
+            answer(&asked.name, grown.err())
         });
         let results = results.collect();
         Reply::With(CreatePartitionsResponse { results, ..Default::default() })

@@ -53,10 +53,7 @@ impl Api for CreateTopics {
 }
 
 fn create(call: &Call, asked: &CreatableTopic, validate_only: bool) -> CreatableTopicResult {
-    let mut refusal = None;
-    let created = call
-        .plan
-        .guard((&asked.name, -1), || try_create(&call.node, asked, validate_only).map_err(|why| refusal.insert(why).0));
+    let created = call.plan.guard_saying((&asked.name, -1), || try_create(&call.node, asked, validate_only));
     match created {
         Ok((topic_id, partitions, config)) => CreatableTopicResult {
             name: asked.name.clone(),
@@ -66,10 +63,7 @@ fn create(call: &Call, asked: &CreatableTopic, validate_only: bool) -> Creatable
             configs: Some(effective(&call.node, &config)),
             ..Default::default()
         },
-        Err(code) => {
-            let why = refusal.filter(|refusal| refusal.0 == code).unwrap_or_else(|| (code, code.text().into()));
-            refused(&asked.name, why)
-        }
+        Err(why) => refused(&asked.name, why),
     }
 }
 

@@ -34,13 +34,8 @@ impl Api for DescribeConfigs {
     async fn handle(call: &Call, request: DescribeConfigsRequest) -> Reply<Self> {
         let results = request.resources.iter().map(|resource| {
             let target = (resource.resource_name.as_str(), -1);
-            let mut refusal = None;
-            let described = call.plan.guard(target, || {
-                let described = describe(&call.node, resource).map_err(|why| refusal.insert(why).0)?;
-                Ok(shown(described, &request))
-            });
-            let why = |code| refusal.filter(|refusal| refusal.0 == code).unwrap_or((code, code.text().into()));
-            answer(resource, described.map_err(why))
+            let describe = || describe(&call.node, resource).map(|described| shown(described, &request));
+            answer(resource, call.plan.guard_saying(target, describe))
         });
         Reply::With(DescribeConfigsResponse { results: results.collect(), ..Default::default() })
     }

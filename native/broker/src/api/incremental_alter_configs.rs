@@ -33,12 +33,9 @@ impl Api for IncrementalAlterConfigs {
 
     async fn handle(call: &Call, request: IncrementalAlterConfigsRequest) -> Reply<Self> {
         let responses = request.resources.iter().map(|resource| {
-            let mut refusal = None;
-            let altered = call.plan.guard((&resource.resource_name, -1), || {
-                alter(&call.node, &request, resource).map_err(|why| refusal.insert(why).0)
-            });
-            let why = |code| refusal.filter(|refusal| refusal.0 == code).unwrap_or((code, code.text().into()));
-            answer(resource, altered.err().map(why))
+            let target = (resource.resource_name.as_str(), -1);
+            let altered = call.plan.guard_saying(target, || alter(&call.node, &request, resource));
+            answer(resource, altered.err())
         });
         let responses = responses.collect();
         Reply::With(IncrementalAlterConfigsResponse { responses, ..Default::default() })

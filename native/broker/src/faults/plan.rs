@@ -8,6 +8,7 @@ use super::{
     Action, Damage, Rule, When,
     rules::{Gate, Held},
 };
+use crate::topics::Refusal;
 
 /// What the rules say about one request.
 #[derive(Clone, Debug, Default)]
@@ -99,10 +100,28 @@ impl Plan {
         (topic, partition): Target<'_>,
         apply: impl FnOnce() -> Result<T, ErrorCode>,
     ) -> Result<T, ErrorCode> {
-        match self.at((topic, partition)) {
+        self.guarded((topic, partition), apply, |code| code)
+    }
+
+    /// As [`guard`](Self::guard), where a refusal says why; that of a rule has Kafka's text.
+    pub fn guard_saying<T>(
+        &self,
+        target: Target<'_>,
+        apply: impl FnOnce() -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        self.guarded(target, apply, |code| (code, code.text().into()))
+    }
+
+    fn guarded<T, E>(
+        &self,
+        target: Target<'_>,
+        apply: impl FnOnce() -> Result<T, E>,
+        refusal: fn(ErrorCode) -> E,
+    ) -> Result<T, E> {
+        match self.at(target) {
             None => apply(),
-            Some((code, When::Before)) => Err(code),
-            Some((code, When::After)) => apply().and(Err(code)),
+            Some((code, When::Before)) => Err(refusal(code)),
+            Some((code, When::After)) => apply().and(Err(refusal(code))),
         }
     }
 
