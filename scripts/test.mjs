@@ -1,6 +1,6 @@
 // `npm test`: all set-up, then all tests. Ends with a table and a closing line "N passed, N failed".
 //   npm test                        everything
-//   npm test -- rust unit           only these parts: rust, unit, integration, packaging, bench
+//   npm test -- rust unit           only these parts: rust, unit, integration, strangers, packaging, bench
 //   npm test -- integration WORD    only the test files whose name has WORD
 
 import { join } from 'node:path'
@@ -32,12 +32,19 @@ const parts = {
     title: 'TypeScript units',
     needs: ['cargo'],
     run: words =>
-      nodeTests(matching(testFiles('test', ['integration', 'packaging', 'long', 'bench']), words), { concurrency: 2 }),
+      nodeTests(matching(testFiles('test', ['integration', 'strangers', 'packaging', 'long', 'bench']), words), {
+        concurrency: 2,
+      }),
   },
   integration: {
     title: 'with real Apache Kafka',
     needs: ['cargo', 'java', 'mvn', 'python3', 'kcat'],
     run: words => withKafka(async env => total(await rustWithKafka(words, env), await nodeWithKafka(words, env))),
+  },
+  strangers: {
+    title: "other people's clients",
+    needs: ['cargo', 'java', 'mvn'],
+    run: words => nodeTests(matching(testFiles('test/strangers'), words)),
   },
   packaging: {
     title: 'package, README, examples',

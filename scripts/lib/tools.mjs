@@ -13,6 +13,7 @@ const needed = [
   { name: 'java', args: ['-version'], why: 'runs Apache Kafka (JDK 17 or newer)' },
   { name: 'mvn', args: ['-version'], why: 'fetches Apache Kafka (Maven 3.8 or newer)' },
   { name: 'python3', why: 'runs confluent-kafka (3.11 or newer)' },
+  { name: 'go', args: ['version'], why: 'runs franz-go (https://go.dev)' },
   { name: 'kcat', args: ['-V'], why: 'reads and writes with librdkafka', installable: true },
   { name: 'valgrind', why: 'counts instructions', installable: true },
 ]
@@ -47,15 +48,18 @@ async function installed(name, args, say) {
 }
 
 /** The python of an environment that has confluent-kafka; made once per machine. */
-export async function python(say) {
-  const dir = join(cache, confluentKafka.replace('==', '-'))
+export const python = say => pythonOf([confluentKafka], say)
+
+/** The python of an environment that has these packages (`name==version`, named after the first); made once per machine. */
+export async function pythonOf(packages, say) {
+  const dir = join(cache, packages[0].replace('==', '-'))
   const binary = join(dir, 'bin', 'python')
   if (existsSync(join(dir, '.complete'))) return binary
-  say(`installing ${confluentKafka} into a Python environment of its own`)
+  say(`installing ${packages[0]} into a Python environment of its own`)
   mkdirSync(cache, { recursive: true })
   rmSync(dir, { recursive: true, force: true })
   await run('python3', ['-m', 'venv', dir], { capture: true })
-  await run(binary, ['-m', 'pip', 'install', '-q', '--disable-pip-version-check', confluentKafka], { capture: true })
+  await run(binary, ['-m', 'pip', 'install', '-q', '--disable-pip-version-check', ...packages], { capture: true })
   mkdirSync(join(dir, '.complete'))
   return binary
 }

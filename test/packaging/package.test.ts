@@ -43,6 +43,7 @@ test('the tarball has what runs, and nothing of the workshop', () => {
     'docs/configuration.md', // errors point at it
     'docs/errors.md',
     'docs/observability.md',
+    'docs/strangers.md',
   ]) {
     assert.ok(existsSync(inPackage(file)), file)
   }

@@ -1,0 +1,120 @@
+/** The table of cases with each stranger, against the embedded broker and Apache Kafka: the same result, and the right one. */
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { after, before, describe, test } from 'node:test'
+import { Broker } from 'dohle/broker'
+import { KafkaServer } from '../../scripts/kafka.mjs'
+import { ci } from '../../scripts/lib/paths.mjs'
+import { available } from '../../scripts/lib/tools.mjs'
+import { type Server, unique } from '../integration/servers.ts'
+import { asExpected, normalised, same } from './compare.ts'
+import { prepare } from './prepare.ts'
+import { file, report } from './report.ts'
+import type { Session, Stranger } from './session.ts'
+import { strangers } from './strangers.ts'
+import { type Case, cases } from './table.ts'
+
+/** What both brokers are told, so that access rules can be made. */
+const properties = {
+  'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
+  'super.users': 'User:ANONYMOUS',
+}
+const say = (line: string) => console.log(`strangers: ${line}`)
+/** Only these, by id: for who works on one. */
+const only = process.env.DOHLE_STRANGERS?.split(',')
+const chosen = strangers.filter(({ id }) => only?.includes(id) ?? true)
+
+describe('strangers', { concurrency: 3 }, () => {
+  let kafka: Server
+  let broker: Broker
+  before(async () => {
+    ;[kafka, broker] = await Promise.all([realKafka(), Broker.start({ partitions: 3 })])
+  })
+  after(async () => {
+    await broker?.close()
+    await kafka?.stop()
+  })
+
+  for (const stranger of chosen) {
+    describe(stranger.title, { concurrency: 1 }, () => {
+      let sessions: Record<'ours' | 'theirs', Session>
+      let lacking: string | undefined
+      before(async () => {
+        lacking = await missing(stranger)
+        if (lacking) return
+        const connect = await stranger.setUp()
+        sessions = { ours: connect(broker.address), theirs: connect(kafka.bootstrap) }
+      })
+      after(async () => {
+        await Promise.all([sessions?.ours.close(), sessions?.theirs.close()])
+      })
+      for (const each of cases) {
+        if (stranger.cannot[each.id]) continue
+        test(`${each.id}: ${each.proves}`, async context => {
+          if (lacking) return context.skip(lacking)
+          const [ours, theirs] = await both(
+            at(sessions.ours, broker.address, each, stranger),
+            at(sessions.theirs, kafka.bootstrap, each, stranger),
+          )
+          asExpected(each, stranger, theirs, 'Apache Kafka')
+          asExpected(each, stranger, ours, 'the embedded broker')
+          same(each, ours, theirs)
+        })
+      }
+    })
+  }
+})
+
+test('every case is done by three strangers or more, and every limit of one is of a case', () => {
+  for (const { id } of cases) {
+    const able = strangers.filter(({ cannot }) => !cannot[id])
+    assert.ok(able.length >= 3, `${id}: ${able.map(({ title }) => title)}`)
+  }
+  const known = cases.map(({ id }) => id)
+  for (const { cannot, blind = {} } of strangers) {
+    for (const id of [...Object.keys(cannot), ...Object.keys(blind)]) assert.ok(known.includes(id), id)
+  }
+})
+
+test('the table of docs/strangers.md is current', () => {
+  assert.equal(readFileSync(file, 'utf8'), report(), 'node --import=tsx test/strangers/report.ts writes it')
+})
+
+/** One of this file's own, or (by hand) the one of DOHLE_STRANGERS_KAFKA, which must have these properties. */
+async function realKafka(): Promise<Server> {
+  const given = process.env.DOHLE_STRANGERS_KAFKA
+  if (given) return { bootstrap: given, stop: async () => {} }
+  return KafkaServer.start({ properties, heap: '768m', say })
+}
+
+/** One case at one broker. */
+async function at(session: Session, bootstrap: string, of: Case, { id }: Stranger): Promise<Record<string, unknown>> {
+  const name = unique(`${id}-${of.id}`)
+  const clear = await prepare(bootstrap, of, name)
+  try {
+    return normalised(await session.run(of.id, name), name) as Record<string, unknown>
+  } finally {
+    await clear()
+  }
+}
+
+/** Waits for both, so that nothing of a failed case goes on during the next; a failure names its broker. */
+async function both<T>(ours: Promise<T>, theirs: Promise<T>): Promise<[T, T]> {
+  const [one, other] = await Promise.allSettled([ours, theirs])
+  if (one.status === 'fulfilled' && other.status === 'fulfilled') return [one.value, other.value]
+  const told = (what: PromiseSettledResult<T>) =>
+    what.status === 'fulfilled' ? JSON.stringify(what.value) : what.reason
+  throw new Error(`the embedded broker: ${told(one)}\nApache Kafka: ${told(other)}`)
+}
+
+/** Says which program of the machine is missing; in CI that is a failure. */
+async function missing({ title, needs }: Stranger): Promise<string | undefined> {
+  for (const tool of needs) {
+    if (await available(tool, say)) continue
+    const why = `${title} is not tried: ${tool} is missing on this machine`
+    if (ci) throw new Error(why)
+    say(why)
+    return why
+  }
+  return undefined
+}
