@@ -23,8 +23,9 @@ export function report(): string {
     if (!notes.includes(text)) notes.push(text)
     return notes.indexOf(text) + 1
   }
-  const rows = cases.map(({ id }) => {
-    const cells = strangers.map(({ title, cannot, blind }) => {
+  const rows = cases.map(({ id, only }) => {
+    const cells = strangers.map(({ id: stranger, title, cannot, blind }) => {
+      if (only && only !== stranger) return ''
       if (cannot[id]) return `– ${note(`${title}: ${cannot[id]}`)}`
       const unseen = Object.entries(blind?.[id] ?? {}).map(([what, why]) =>
         note(`${title}: not seen \`${what}\`: ${why}`),

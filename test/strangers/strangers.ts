@@ -2,11 +2,14 @@
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { npmPeers } from '../../bench/lib/npm-peers.mjs'
 import { jars, javaArgs, javaCommand } from '../../scripts/kafka.mjs'
+import { node } from '../../scripts/lib/node.mjs'
 import { cache, root } from '../../scripts/lib/paths.mjs'
 import { run } from '../../scripts/lib/run.mjs'
-import { python } from '../../scripts/lib/tools.mjs'
+import { python, pythonOf } from '../../scripts/lib/tools.mjs'
 import { kcat } from './drivers/kcat.ts'
+import { shellTools } from './drivers/tools.ts'
 import { program, type Stranger } from './session.ts'
 
 const driver = (...path: string[]) => join(root, 'test', 'strangers', 'drivers', ...path)
@@ -63,6 +66,29 @@ export const strangers: readonly Stranger[] = [
     cannot: no('kafka-clients 4 has no AlterConfigs', 'admin-configs-legacy'),
   },
   {
+    id: 'tools',
+    title: 'Kafka’s shell tools',
+    needs: ['java', 'mvn'],
+    setUp: async () => {
+      const start = program(await java('Tools'))
+      return bootstrap => shellTools(start(bootstrap))
+    },
+    cannot: {
+      ...no('its errors are lines of a log', 'too-large'),
+      ...no('its consumers are those of kafka-clients', 'group-classic', 'group-848', 'static-member'),
+      ...no('they have no transactions of their own', 'transactions'),
+      ...no('kafka-clients 4 has no AlterConfigs', 'admin-configs-legacy'),
+    },
+    blind: {
+      ...Object.fromEntries(
+        ['none', 'gzip', 'snappy', 'lz4', 'zstd'].map(codec => [
+          `codec-${codec}`,
+          { 'records.timestamp': 'it cannot set timestamps' },
+        ]),
+      ),
+    },
+  },
+  {
     id: 'franz-go',
     title: 'franz-go',
     needs: ['go'],
@@ -86,6 +112,50 @@ export const strangers: readonly Stranger[] = [
       transactions: no('it does not ask for the last stable offset', 'ends', 'final'),
       'delete-records': { low: 'it does not tell what the broker answered' },
       'admin-offsets': { deleted: 'it has no call that deletes offsets' },
+    },
+  },
+  {
+    id: 'aiokafka',
+    title: 'aiokafka',
+    needs: ['python3'],
+    // cramjam: its codecs beside gzip.
+    setUp: async () =>
+      program([await pythonOf(['aiokafka==0.14.0', 'cramjam==2.14.0'], say), driver('aiokafka_driver.py')]),
+    cannot: {
+      ...no('it has no KIP-848', 'group-848'),
+      ...no('it does not ask for the largest timestamp', 'list-offsets'),
+      ...no('it has AlterConfigs only', 'admin-configs'),
+      ...no('it administers no access rules', 'admin-acls'),
+    },
+    blind: {
+      'static-member': {
+        instances: 'it does not ask for the version that tells them',
+        fenced: 'a member of it that is fenced goes on without a word',
+      },
+      'admin-groups': no('it has no call that deletes groups', 'notEmpty', 'deleted', 'unknown'),
+      'admin-offsets': { deleted: 'it has no call that deletes offsets' },
+    },
+  },
+  {
+    id: 'platformatic',
+    title: '@platformatic/kafka',
+    needs: [],
+    setUp: async () => {
+      await npmPeers(say)
+      // It needs Promise.withResolvers and zlib's zstd.
+      const newer = await node('22.23.3')
+      return program([newer, '--import=tsx', driver('platformatic.mjs')], { cwd: root })
+    },
+    cannot: {
+      ...no('it leaves its group when it is closed, static or not', 'static-member'),
+      ...no('it gives the producer’s time whatever the type of a timestamp is', 'append-time'),
+    },
+    blind: {
+      fetch: { reset: 'an offset out of range ends its stream' },
+      transactions: {
+        fenced: 'it cannot take over a transactional.id: it asks as a producer that the broker does not know',
+      },
+      'group-848': no('it describes classic groups only', 'stable', 'empty'),
     },
   },
 ]

@@ -17,6 +17,8 @@ export interface Case {
   readonly committed?: readonly number[]
   /** A consumer of ours is the only member of the group `@-live`. */
   readonly live?: boolean
+  /** The one that does it; absent: all. */
+  readonly only?: string
   /** What the driver must answer. It may add `details`, which must be the same from both brokers. */
   readonly expected: Readonly<Record<string, unknown>>
 }
@@ -69,6 +71,7 @@ const group = (id: string, proves: string): Case => ({
   },
 })
 
+const errors = 'org.apache.kafka.common.errors'
 const alice = 'TOPIC:LITERAL:@:User:@-alice:*:READ:ALLOW'
 const bob = 'GROUP:PREFIXED:@:User:@-bob:10.0.0.1:DESCRIBE:DENY'
 
@@ -213,6 +216,7 @@ export const cases: readonly Case[] = [
     id: 'admin-offsets',
     proves: 'offsets of a group are read, altered and deleted',
     topic: { partitions: 2, configs: forever },
+    seed: [...numbered(10), ...numbered(10, 1)],
     committed: [3, 4],
     expected: { before: [3, 4], altered: [1, 4], deleted: [1, null] },
   },
@@ -229,7 +233,59 @@ export const cases: readonly Case[] = [
       left: [bob],
     },
   },
+  {
+    id: 'other-tools',
+    proves:
+      'Kafka’s other tools: features, quorum, election, log folders, reassignment, transactions, quotas, users, client metrics, groups',
+    topic: { partitions: 1, configs: forever },
+    seed: numbered(10),
+    committed: [3],
+    live: true,
+    only: 'tools',
+    expected: {
+      features: ['group.version 1', 'metadata.version 4.3-IV0', 'transaction.version 2'],
+      downgrade: 'transaction.version can be downgraded to 0.',
+      quorum: [1, 0],
+      voters: ['1 Leader'],
+      cluster: true,
+      unregister: `${errors}.BrokerIdNotRegisteredException: Broker ID 77 is not currently registered`,
+      election: ['Valid replica already elected for partitions @-0'],
+      logDirs: [{ broker: 1, partitions: [{ partition: '@-0', hasBytes: true, offsetLag: 0, isFuture: false }] }],
+      reassigning: ['No partition reassignments found.'],
+      reassigned: 'Successfully started partition reassignment for @-0',
+      elsewhere: 'Error: Unknown broker id 2',
+      producers: [['0', '-1']],
+      hanging: [],
+      transactions: ['TransactionalId', 'Coordinator', 'ProducerId', 'TransactionState'],
+      users: [
+        "Quota configs for user-principal '@' are producer_byte_rate=1000.0",
+        "SCRAM credential configs for user-principal '@' are SCRAM-SHA-256=iterations=4096",
+      ],
+      clients: ["Quota configs for client-id '@' are consumer_byte_rate=2000.0"],
+      after: [''],
+      subscription: [
+        'Client metrics configs for @ are:',
+        'interval.ms=5000',
+        'match=',
+        'metrics=org.apache.kafka.producer.',
+      ],
+      group: 'DYNAMIC_GROUP_CONFIG',
+      groups: [
+        ['@-group', 'Classic'],
+        ['@-live', 'Classic', 'consumer'],
+      ],
+      members: [['1', '-', '@:0', '-', '-']],
+      state: [['@-live', true, 'range', 'Stable', '1']],
+    },
+  },
 ]
+
+/** Configs that a whole listing of a topic's (`details` of some drivers: `name:value:...`) shows otherwise on purpose, and why. */
+export const different: Readonly<Record<string, string>> = {
+  'segment.bytes': 'segments are smaller here, as docs/embedded-broker.md says',
+  'min.insync.replicas':
+    'where a cluster has eligible.leader.replicas.version, its controller sets a default of its own',
+}
 
 /** Why a case is not run with a client, or that part of its answer cannot be seen with it. */
 export interface Limits {

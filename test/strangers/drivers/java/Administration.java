@@ -157,7 +157,12 @@ class Administration {
             "unknownName", Driver.code(() -> alter(topic, change(OpType.SET, "no.such.name", "1"))),
             "unknownTopic", Driver.code(() -> alter(topic + "-none", change(OpType.SET, "retention.bytes", "1"))),
             "broker", configOf(ConfigResource.Type.BROKER, "1").get("num.partitions").value(),
-            "details", after.entries().stream().map(entry -> entry.name() + ":" + entry.type()).sorted().collect(toList()));
+            "details", after.entries().stream().map(Administration::whole).sorted().collect(toList()));
+    }
+
+    static String whole(ConfigEntry entry) {
+        var of = entry.isReadOnly() + ":" + entry.isSensitive();
+        return String.join(":", entry.name(), entry.value(), entry.source().name(), entry.type().name(), of);
     }
 
     static Map<String, Object> groups(String name) throws Exception {
