@@ -10,7 +10,7 @@ export async function prepare(bootstrap: string, of: Case, name: string): Promis
   try {
     const admin = kafka.admin()
     if (of.topic) {
-      await admin.createTopics([{ topic: name, ...of.topic }])
+      await admin.createTopics([{ topic: name, replicationFactor: 1, ...of.topic }])
       // The strangers are told of it: a controller has made it a little before its broker knows.
       await eventually(
         () => admin.listTopics(),

@@ -27,9 +27,11 @@ export function report(): string {
     const cells = strangers.map(({ id: stranger, title, cannot, blind }) => {
       if (only && only !== stranger) return ''
       if (cannot[id]) return `– ${note(`${title}: ${cannot[id]}`)}`
-      const unseen = Object.entries(blind?.[id] ?? {}).map(([what, why]) =>
-        note(`${title}: not seen \`${what}\`: ${why}`),
-      )
+      // One note for all that is not seen for the same reason.
+      const unseen = [...new Set(Object.values(blind?.[id] ?? {}))].map(why => {
+        const what = Object.keys(blind?.[id] ?? {}).filter(key => blind?.[id]?.[key] === why)
+        return note(`${title}: not seen ${what.map(key => `\`${key}\``).join(', ')}: ${why}`)
+      })
       return ['✓', ...unseen].join(' ')
     })
     return `| \`${id}\` | ${cells.join(' | ')} |`

@@ -4,22 +4,19 @@ import { readFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
 import { Broker } from 'dohle/broker'
 import { KafkaServer } from '../../scripts/kafka.mjs'
-import { ci } from '../../scripts/lib/paths.mjs'
-import { available } from '../../scripts/lib/tools.mjs'
 import { type Server, unique } from '../integration/servers.ts'
-import { asExpected, normalised, same } from './compare.ts'
-import { prepare } from './prepare.ts'
+import { asExpected, same } from './compare.ts'
 import { file, report } from './report.ts'
-import type { Session, Stranger } from './session.ts'
+import { atBroker, lacks, say } from './runner.ts'
+import type { Session } from './session.ts'
 import { strangers } from './strangers.ts'
-import { type Case, cases } from './table.ts'
+import { cases } from './table.ts'
 
 /** What both brokers are told, so that access rules can be made. */
 const properties = {
   'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
   'super.users': 'User:ANONYMOUS',
 }
-const say = (line: string) => console.log(`strangers: ${line}`)
 /** Only these, by id: for who works on one. */
 const only = process.env.DOHLE_STRANGERS?.split(',')
 const chosen = strangers.filter(({ id }) => only?.includes(id) ?? true)
@@ -40,7 +37,7 @@ describe('strangers', { concurrency: 3 }, () => {
       let sessions: Record<'ours' | 'theirs', Session>
       let lacking: string | undefined
       before(async () => {
-        lacking = await missing(stranger)
+        lacking = await lacks(stranger)
         if (lacking) return
         const connect = await stranger.setUp()
         sessions = { ours: connect(broker.address), theirs: connect(kafka.bootstrap) }
@@ -52,9 +49,10 @@ describe('strangers', { concurrency: 3 }, () => {
         if (stranger.cannot[each.id] || (each.only && each.only !== stranger.id)) continue
         test(`${each.id}: ${each.proves}`, async context => {
           if (lacking) return context.skip(lacking)
+          const name = `${stranger.id}-${each.id}`
           const [ours, theirs] = await both(
-            at(sessions.ours, broker.address, each, stranger),
-            at(sessions.theirs, kafka.bootstrap, each, stranger),
+            atBroker(sessions.ours, broker.address, each, unique(name)),
+            atBroker(sessions.theirs, kafka.bootstrap, each, unique(name)),
           )
           asExpected(each, stranger, theirs, 'Apache Kafka')
           asExpected(each, stranger, ours, 'the embedded broker')
@@ -88,17 +86,6 @@ async function realKafka(): Promise<Server> {
   return KafkaServer.start({ properties, heap: '768m', say })
 }
 
-/** One case at one broker. */
-async function at(session: Session, bootstrap: string, of: Case, { id }: Stranger): Promise<Record<string, unknown>> {
-  const name = unique(`${id}-${of.id}`)
-  const clear = await prepare(bootstrap, of, name)
-  try {
-    return normalised(await session.run(of.id, name), name) as Record<string, unknown>
-  } finally {
-    await clear()
-  }
-}
-
 /** Waits for both, so that nothing of a failed case goes on during the next; a failure names its broker. */
 async function both<T>(ours: Promise<T>, theirs: Promise<T>): Promise<[T, T]> {
   const [one, other] = await Promise.allSettled([ours, theirs])
@@ -106,16 +93,4 @@ async function both<T>(ours: Promise<T>, theirs: Promise<T>): Promise<[T, T]> {
   const told = (what: PromiseSettledResult<T>) =>
     what.status === 'fulfilled' ? JSON.stringify(what.value) : what.reason
   throw new Error(`the embedded broker: ${told(one)}\nApache Kafka: ${told(other)}`)
-}
-
-/** Says which program of the machine is missing; in CI that is a failure. */
-async function missing({ title, needs }: Stranger): Promise<string | undefined> {
-  for (const tool of needs) {
-    if (await available(tool, say)) continue
-    const why = `${title} is not tried: ${tool} is missing on this machine`
-    if (ci) throw new Error(why)
-    say(why)
-    return why
-  }
-  return undefined
 }

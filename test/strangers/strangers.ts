@@ -25,7 +25,7 @@ export const strangers: readonly Stranger[] = [
     needs: ['python3'],
     setUp: async () => program([process.env.DOHLE_PYTHON ?? (await python(say)), driver('confluent.py')]),
     cannot: {},
-    blind: { 'admin-offsets': { deleted: 'it has no call that deletes offsets' } },
+    blind: { 'admin-offsets': { deleted: 'it has no call that deletes them' } },
   },
   {
     id: 'kcat',
@@ -111,7 +111,7 @@ export const strangers: readonly Stranger[] = [
       'append-time': { type: 'it does not tell the type of a timestamp' },
       transactions: no('it does not ask for the last stable offset', 'ends', 'final'),
       'delete-records': { low: 'it does not tell what the broker answered' },
-      'admin-offsets': { deleted: 'it has no call that deletes offsets' },
+      'admin-offsets': { deleted: 'it has no call that deletes them' },
     },
   },
   {
@@ -133,7 +133,7 @@ export const strangers: readonly Stranger[] = [
         fenced: 'a member of it that is fenced goes on without a word',
       },
       'admin-groups': no('it has no call that deletes groups', 'notEmpty', 'deleted', 'unknown'),
-      'admin-offsets': { deleted: 'it has no call that deletes offsets' },
+      'admin-offsets': { deleted: 'it has no call that deletes them' },
     },
   },
   {
