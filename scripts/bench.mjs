@@ -34,6 +34,8 @@ const help = `npm run bench -- SCENARIO... [options]     measures SCENARIO with 
   npm run bench -- consume --brokers localhost:9092 --bytes 1024 --json
 
 also
+  npm run bench -- broker            the embedded broker beside a real Apache Kafka, each in a process of its own (--rounds,
+                                     --records, --bytes, --codec); on Linux
   npm run bench -- smoke             every scenario, briefly: Dohle alone against the embedded broker
   npm run bench -- report FILE...    the tables (and --plot) of lines that earlier runs printed into files
   npm run bench -- micro             the small pieces on a record's way, with criterion
@@ -114,6 +116,11 @@ async function main(args) {
   }
   if (positionals[0] === 'smoke') return await smoke(values.json)
   const rounds = count('rounds', values.rounds)
+  if (positionals[0] === 'broker') {
+    const { brokerRace } = await import('../bench/lib/broker-race.mjs')
+    const [records, bytes] = [count('records', values.records), count('bytes', values.bytes)]
+    return await brokerRace({ rounds, records, bytes, codec: values.codec, prebuilt: values.prebuilt, say })
+  }
   const sizes = {
     bytes: count('bytes', values.bytes),
     codec: values.codec,
