@@ -167,10 +167,11 @@ pub enum TimestampType {
 }
 
 impl Attributes {
+    pub(super) const CODEC: i16 = 0x07;
     const TIMESTAMP_TYPE: i16 = 0x08;
     const TRANSACTIONAL: i16 = 0x10;
     const CONTROL: i16 = 0x20;
-    const DELETE_HORIZON: i16 = 0x40;
+    pub(super) const DELETE_HORIZON: i16 = 0x40;
 
     pub(crate) const fn build(compression: Compression, transactional: bool, control: bool) -> Self {
         Self(
@@ -183,7 +184,7 @@ impl Attributes {
     /// The number of the codec, as written.
     #[must_use]
     pub const fn codec_id(self) -> u8 {
-        (self.0 & 0x07) as u8
+        (self.0 & Self::CODEC) as u8
     }
 
     /// The codec; `None` for a number that no codec has.

@@ -20,6 +20,7 @@
 //! ```
 
 mod builder;
+mod compacted;
 mod control;
 mod error;
 mod header;
@@ -31,6 +32,7 @@ mod record;
 mod varint;
 
 pub use builder::{BatchBuilder, SealedBatch};
+pub use compacted::{emptied, thinned};
 pub use control::{ControlType, control_batch};
 pub use error::{RecordError, RecordErrorKind};
 pub use header::{

@@ -1,5 +1,6 @@
 //! What the tests of records share; the tests are beside it by topic.
 
+mod compacted;
 mod messages;
 mod properties;
 mod reading;
