@@ -55,7 +55,8 @@ impl Broker {
         }
         let life = Life { stop, _alive: alive };
         node.groups.run(&node, life.clone());
-        node.transactions.run(&node, life);
+        node.transactions.run(&node, life.clone());
+        node.housekeeping.run(&node, &life);
         tracing::info!(%address, cluster_id = node.cluster_id, "embedded broker started");
         Ok(Self { address, node, stopping, tasks: Mutex::new(tasks) })
     }

@@ -5,8 +5,8 @@
 //!
 //! Served, in the versions of Kafka 4.3: topics (create, describe, grow, alter, delete), produce (all codecs, idempotent),
 //! fetch (sessions, topic ids, long polls), offsets by time, groups with static members (classic and KIP-848), committed
-//! offsets, transactions (v1 and v2), fault rules, quotas;
-//! ACLs and SCRAM users are kept. Not served yet: share groups, TLS, SASL, enforcement of ACLs, compaction, retention by time.
+//! offsets, transactions (v1 and v2), retention, compaction, fault rules, quotas;
+//! ACLs and SCRAM users are kept. Not served yet: share groups, TLS, SASL, enforcement of ACLs.
 //! Configurations are Kafka's, by its names ([`BrokerOptions::set`]); `docs/embedded-broker.md` says which have an effect.
 //!
 //! ```no_run
@@ -30,6 +30,7 @@ mod error;
 pub mod faults;
 mod features;
 mod group;
+mod housekeeping;
 mod listeners;
 mod log;
 mod node;

@@ -1,5 +1,5 @@
 //! The topics of the broker: names, ids, configurations, partitions. No records: those are in `log`.
-//! Locks, in this order: `Topics::by` → `Topic::partitions`/`Topic::config` → `Partition::log`. None is held across
+//! Locks, in this order: `Topics::by` → `Topic::partitions` → `Topic::config` → `Partition::log`. None is held across
 //! an await, and waiters are woken with none held.
 
 use std::{
@@ -128,9 +128,9 @@ impl Topics {
 
 impl Topic {
     fn new(name: &str, id: Uuid, partitions: i32, config: TopicConfig, version: Arc<AtomicU64>) -> Self {
-        let name: Arc<str> = name.into();
-        let partitions = (0..partitions).map(|_| Partition::new(&config)).collect();
-        Self { name, id, config: RwLock::new(Arc::new(config)), partitions: RwLock::new(partitions), version }
+        let (name, config): (Arc<str>, _) = (name.into(), Arc::new(config));
+        let partitions = (0..partitions).map(|index| Partition::new(id, index, &config)).collect();
+        Self { name, id, config: RwLock::new(config), partitions: RwLock::new(partitions), version }
     }
 
     pub fn config(&self) -> Arc<TopicConfig> {
@@ -138,7 +138,12 @@ impl Topic {
     }
 
     pub fn set_config(&self, config: TopicConfig) {
-        *self.config.write() = Arc::new(config);
+        let config = Arc::new(config);
+        *self.config.write() = config.clone();
+        // Partitions that are added meanwhile read the configuration while they hold this lock, and so find it.
+        for partition in self.partitions.read().iter() {
+            partition.log.lock().set_config(config.clone());
+        }
     }
 
     pub fn partition(&self, index: i32) -> Option<Arc<Partition>> {
@@ -155,11 +160,11 @@ impl Topic {
 
     /// Adds partitions up to `count`.
     pub fn grow(&self, count: i32) -> Result<(), Refusal> {
-        let config = self.config();
         let mut partitions = self.partitions.write();
+        let config = self.config();
         let now = partitions.len() as i32;
         check_growth(now, count)?;
-        partitions.extend((now..count).map(|_| Partition::new(&config)));
+        partitions.extend((now..count).map(|index| Partition::new(self.id, index, &config)));
         self.version.fetch_add(1, Ordering::Release);
         Ok(())
     }
@@ -182,9 +187,10 @@ fn check_growth(now: i32, count: i32) -> Result<(), Refusal> {
 }
 
 impl Partition {
-    fn new(config: &TopicConfig) -> Arc<Self> {
+    fn new(topic: Uuid, index: i32, config: &Arc<TopicConfig>) -> Arc<Self> {
+        let seed = (u128::from_be_bytes(topic.0) >> 64) as u64 ^ u64::from(index.cast_unsigned()) << 32;
         Arc::new(Self {
-            log: Mutex::new(Log::new(config.segment_bytes)),
+            log: Mutex::new(Log::new(config.clone(), seed)),
             waiters: Arc::default(),
             deleted: AtomicBool::new(false),
         })

@@ -24,8 +24,10 @@ use crate::{
 
 pub(super) struct ConsumerGroupDescribe;
 
-/// A member by KIP-848; 0 would be one of the classic protocol.
+/// A member by KIP-848.
 const CONSUMER: i8 = 1;
+/// Of one of the classic protocol.
+const CLASSIC: i8 = 0;
 
 impl Api for ConsumerGroupDescribe {
     type Request = ConsumerGroupDescribeRequest;
@@ -86,7 +88,7 @@ fn members(topics: &Topics, group: &Consumer) -> Vec<Described> {
         subscribed_topic_regex: member.regex.clone(),
         assignment: assignment(topics, &by_topic(member.assigned.keys())),
         target_assignment: assignment(topics, &member.target),
-        member_type: CONSUMER,
+        member_type: if member.classic.is_some() { CLASSIC } else { CONSUMER },
         ..Default::default()
     };
     group.members().map(described).collect()

@@ -16,6 +16,7 @@ use dohle_protocol::{
 
 use super::{Api, Call, Reply};
 use crate::{
+    config::MAX_INT,
     group::consumer::{Assignor, Beat, LEAVES, Partitions},
     node,
     topics::Refusal,
@@ -94,6 +95,10 @@ fn check(version: i16, request: &ConsumerGroupHeartbeatRequest) -> Result<(), Re
 
 fn beat(call: &Call, request: ConsumerGroupHeartbeatRequest) -> Result<ConsumerGroupHeartbeatResponse, Refusal> {
     let options = &call.node.options;
+    let configs = &call.node.configs;
+    let of_group = |name: &str| configs.of_group(&request.group_id, name).clamp(0, MAX_INT) as i32;
+    let heartbeat_interval_ms = of_group("consumer.heartbeat.interval.ms");
+    let session_timeout = node::millis(of_group("consumer.session.timeout.ms"));
     let member_id = match request.member_id {
         id if id.is_empty() => call.node.random_uuid().to_string(),
         id => id,
@@ -115,23 +120,24 @@ fn beat(call: &Call, request: ConsumerGroupHeartbeatRequest) -> Result<ConsumerG
         regex: request.subscribed_topic_regex,
         assignor: request.server_assignor.as_deref().and_then(Assignor::named),
         owned,
-        session_timeout: node::millis(options.group_consumer_session_timeout_ms),
+        session_timeout,
         max_size: usize::try_from(options.group_consumer_max_size).unwrap_or(usize::MAX),
     };
     let told = call.node.groups.beat(beat, &call.node.topics)?;
     Ok(ConsumerGroupHeartbeatResponse {
         member_id: Some(member_id),
         member_epoch: told.epoch,
-        heartbeat_interval_ms: options.group_consumer_heartbeat_interval_ms,
+        heartbeat_interval_ms,
         assignment: told.assignment.map(assignment),
         ..Default::default()
     })
 }
 
 fn leave(call: &Call, request: &ConsumerGroupHeartbeatRequest) -> Result<ConsumerGroupHeartbeatResponse, Refusal> {
-    let (group_id, member_id) = (&request.group_id, &request.member_id);
-    let member_epoch =
-        call.node.groups.part(group_id, member_id, request.instance_id.as_deref(), request.member_epoch)?;
+    let (member_id, topics) = (&request.member_id, &call.node.topics);
+    let who = (member_id.as_str(), request.instance_id.as_deref());
+    let member_epoch = call.node.groups.part(&request.group_id, who, request.member_epoch, topics)?;
+    call.node.housekeeping.touch_offsets();
     Ok(ConsumerGroupHeartbeatResponse { member_id: Some(member_id.clone()), member_epoch, ..Default::default() })
 }
 

@@ -23,7 +23,7 @@ impl Api for DescribeTransactions {
 
     async fn handle(call: &Call, request: DescribeTransactionsRequest) -> Reply<Self> {
         let state = |id: &String| {
-            call.node.transactions.with(id, |known| match known {
+            call.node.transactions.with(&call.node, id, |known| match known {
                 None => unknown(id, ErrorCode::TRANSACTIONAL_ID_NOT_FOUND),
                 Some(transaction) => describe(id, transaction),
             })

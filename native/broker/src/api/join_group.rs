@@ -29,7 +29,7 @@ impl Api for JoinGroup {
             return Reply::With(Self::refuse(&request, code));
         }
         let asked = request.member_id.clone();
-        let reply = call.node.groups.join(ask(call, request)).await;
+        let reply = call.node.groups.join(ask(call, request), &call.node.topics).await;
         // The group was deleted, or the broker stops.
         let reply = reply.unwrap_or_else(|_| JoinReply::refused(&asked, ErrorCode::COORDINATOR_NOT_AVAILABLE));
         Reply::With(answer(call.version, reply))

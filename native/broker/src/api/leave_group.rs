@@ -18,13 +18,15 @@ impl Api for LeaveGroup {
 
     async fn handle(call: &Call, request: LeaveGroupRequest) -> Reply<Self> {
         if call.version < 3 {
-            let left = call.node.groups.leave(&request.group_id, &[(request.member_id.clone(), None)]);
+            let left =
+                call.node.groups.leave(&request.group_id, &[(request.member_id.clone(), None)], &call.node.topics);
             let code = left.first().and_then(|left| left.err()).unwrap_or(ErrorCode::NONE);
             return Reply::With(Self::refuse(&request, code));
         }
         let members: Vec<(String, Option<String>)> =
             request.members.into_iter().map(|member| (member.member_id, member.group_instance_id)).collect();
-        let left = call.node.groups.leave(&request.group_id, &members);
+        let left = call.node.groups.leave(&request.group_id, &members, &call.node.topics);
+        call.node.housekeeping.touch_offsets();
         let member = |((member_id, group_instance_id), left): (_, Result<(), ErrorCode>)| MemberResponse {
             member_id,
             group_instance_id,

@@ -37,7 +37,7 @@ impl Api for ListTransactions {
         let mut response = ListTransactionsResponse::default();
         let unknown = request.state_filters.iter().filter(|state| !STATES.contains(&state.as_str()));
         response.unknown_state_filters = unknown.cloned().collect();
-        call.node.transactions.each(|id, transaction| {
+        call.node.transactions.each(&call.node, |id, transaction| {
             let (state, producer_id) = (transaction.state().name(), transaction.producer().id);
             let open_for = transaction.started_ms().map_or(-1, |started| now_ms - started);
             let wanted = (request.state_filters.is_empty()

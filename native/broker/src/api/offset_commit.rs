@@ -1,11 +1,11 @@
 //! OffsetCommit (key 8): stores offsets for a group.
 //!
 //! Behaviour: who may commit is in `group`; a partition that does not exist is refused, metadata is limited to 4,096
-//! bytes; offsets never expire, whatever retention time a client asks for.
+//! bytes. How long offsets are kept is in `group::offsets`; a client of an old version may say it.
 //! Versions: 2–4 retention time · 3 throttle time · 6 leader epoch · 7 instance ids · 8 flexible · 9 GROUP_ID_NOT_FOUND and
 //! STALE_MEMBER_EPOCH (KIP-848) · 10 topic ids.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use dohle_protocol::{
     ErrorCode, Uuid,
@@ -39,9 +39,11 @@ impl Api for OffsetCommit {
         let partitions = named(&call.node, &request);
         let commit =
             Commit { who: &who, partitions: &partitions, transactional: false, knows_epochs: call.version >= 9 };
+        let keep = u64::try_from(request.retention_time_ms).ok().map(Duration::from_millis);
         let allowed = call.node.groups.commit(&request.group_id, &commit, |group| {
-            response.topics = request.topics.iter().map(|topic| commit_topic(call, group, topic)).collect();
+            response.topics = request.topics.iter().map(|topic| commit_topic(call, group, topic, keep)).collect();
         });
+        call.node.housekeeping.touch_offsets();
         Reply::With(match allowed {
             Ok(()) => response,
             Err(ErrorCode::ILLEGAL_GENERATION)
@@ -77,20 +79,31 @@ fn named(node: &Node, request: &OffsetCommitRequest) -> Vec<(Uuid, i32)> {
     topics.flat_map(|(id, partitions)| partitions.iter().map(move |p| (id, p.partition_index))).collect()
 }
 
-fn commit_topic(call: &Call, group: &mut Group, asked: &OffsetCommitRequestTopic) -> OffsetCommitResponseTopic {
+fn commit_topic(
+    call: &Call,
+    group: &mut Group,
+    asked: &OffsetCommitRequestTopic,
+    keep: Option<Duration>,
+) -> OffsetCommitResponseTopic {
     let topic = find(&call.node, asked);
     let unknown = if call.version >= 10 { ErrorCode::UNKNOWN_TOPIC_ID } else { ErrorCode::UNKNOWN_TOPIC_OR_PARTITION };
     answer(asked, |partition| {
         let Some(topic) = &topic else { return unknown };
         let target = (&*topic.name, partition.partition_index);
-        let done = call.plan.guard(target, || commit_partition(group, topic, partition));
+        let done = call.plan.guard(target, || commit_partition(group, topic, partition, keep));
         done.err().unwrap_or(ErrorCode::NONE)
     })
 }
 
-fn commit_partition(group: &mut Group, topic: &Topic, asked: &OffsetCommitRequestPartition) -> Result<(), ErrorCode> {
+fn commit_partition(
+    group: &mut Group,
+    topic: &Topic,
+    asked: &OffsetCommitRequestPartition,
+    keep: Option<Duration>,
+) -> Result<(), ErrorCode> {
     let (offset, leader_epoch) = (asked.committed_offset, asked.committed_leader_epoch);
-    let committed = Committed { offset, leader_epoch, metadata: asked.committed_metadata.clone().unwrap_or_default() };
+    let metadata = asked.committed_metadata.clone().unwrap_or_default();
+    let committed = Committed { offset, leader_epoch, metadata, keep, ..Default::default() };
     check(Some(topic), asked.partition_index, &committed)?;
     group.offsets.store(&topic.name, asked.partition_index, committed);
     Ok(())

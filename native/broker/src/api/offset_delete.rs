@@ -5,16 +5,16 @@
 //! Versions: 0, never flexible.
 
 use dohle_protocol::{
-    Decoder, ErrorCode, Message,
+    ErrorCode,
     messages::{
-        ConsumerProtocolSubscription, OffsetDeleteRequest, OffsetDeleteResponse,
+        OffsetDeleteRequest, OffsetDeleteResponse,
         offset_delete_response::{OffsetDeleteResponsePartition, OffsetDeleteResponseTopic},
     },
 };
 
 use super::{Api, Call, Reply};
 use crate::{
-    group::{Classic, Group, Kind, State},
+    group::{Classic, Group, State},
     node::Node,
 };
 
@@ -51,7 +51,7 @@ fn delete(
     }
     let mut response = OffsetDeleteResponse::default();
     for topic in &request.topics {
-        let subscribed = subscribed(group, &topic.name);
+        let subscribed = group.subscribed(&topic.name);
         let exists = call.node.topics.named(&topic.name);
         let partitions = topic.partitions.iter().map(|partition| {
             let index = partition.partition_index;
@@ -73,20 +73,4 @@ fn delete(
         response.topics.push(OffsetDeleteResponseTopic { name: topic.name.clone(), partitions });
     }
     Ok(response)
-}
-
-/// Whether a member reads the topic. Metadata that is not a subscription protects everything.
-fn subscribed(group: &Group, topic: &str) -> bool {
-    let group = match &group.kind {
-        Kind::Classic(classic) => classic,
-        Kind::Consumer(consumer) => return consumer.subscribed(topic),
-    };
-    group.members().any(|member| {
-        member.protocols.iter().any(|(_, metadata)| {
-            let mut decoder = Decoder::new(metadata.clone());
-            let version = decoder.i16("version").unwrap_or(0).min(ConsumerProtocolSubscription::MAX_VERSION);
-            let subscription = ConsumerProtocolSubscription::decode(&mut decoder, version);
-            subscription.map_or(true, |subscription| subscription.topics.iter().any(|name| name == topic))
-        })
-    })
 }

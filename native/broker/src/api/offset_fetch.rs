@@ -166,7 +166,7 @@ fn fetch_all(call: &Call, group_id: &str, stable: bool) -> Vec<OffsetFetchRespon
 
 fn partition(partition_index: i32, found: Result<Option<Committed>, ErrorCode>) -> OffsetFetchResponsePartitions {
     let error_code = found.as_ref().err().map_or(0, |code| code.0);
-    let none = Committed { offset: -1, leader_epoch: -1, metadata: String::new() };
+    let none = Committed { offset: -1, leader_epoch: -1, ..Default::default() };
     let committed = found.ok().flatten().unwrap_or(none);
     OffsetFetchResponsePartitions {
         partition_index,

@@ -142,7 +142,7 @@ fn try_append(
     )?;
     let append = || {
         let mut log = partition.log.lock();
-        log.append(&batch, now_ms, config.retention_bytes).map(|appended| (appended, log.start_offset()))
+        log.append(&batch, now_ms).map(|appended| (appended, log.start_offset()))
     };
     let done = match &batch.producer {
         Some(stamp) if batch.transactional => {
@@ -162,6 +162,7 @@ fn try_append(
     };
     let done = done?;
     partition.waiters.wake();
+    call.node.housekeeping.touch();
     Ok(done)
 }
 

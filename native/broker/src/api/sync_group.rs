@@ -31,7 +31,7 @@ impl Api for SyncGroup {
             protocol: request.protocol_name,
             assignments: request.assignments.into_iter().map(|one| (one.member_id, one.assignment)).collect(),
         };
-        let reply = call.node.groups.sync(&request.group_id, ask).await;
+        let reply = call.node.groups.sync(&request.group_id, ask, &call.node.topics).await;
         Reply::With(answer(reply.unwrap_or_else(|_| SyncReply::refused(ErrorCode::COORDINATOR_NOT_AVAILABLE))))
     }
 

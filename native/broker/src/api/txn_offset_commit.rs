@@ -83,7 +83,7 @@ fn commit_topic(
         let done = call.plan.guard((&asked.name, index), || {
             let (offset, leader_epoch) = (partition.committed_offset, partition.committed_leader_epoch);
             let metadata = partition.committed_metadata.clone().unwrap_or_default();
-            let committed = Committed { offset, leader_epoch, metadata };
+            let committed = Committed { offset, leader_epoch, metadata, ..Default::default() };
             check(topic.as_deref(), index, &committed)?;
             group.offsets.store_pending(producer_id, &asked.name, index, committed);
             Ok(())

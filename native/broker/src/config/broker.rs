@@ -97,6 +97,8 @@ pub(crate) const TABLE: &[BrokerProperty] = &[
         "Milliseconds between two heartbeats of a member of a consumer group (KIP-848). Apache Kafka: 5000."),
     b("group.consumer.max.size", Kind::int(1), "", ReadOnly, option!(group_consumer_max_size),
         "Most members of one consumer group (KIP-848)."),
+    b("group.consumer.migration.policy", Kind::OneOf(&["bidirectional", "disabled", "downgrade", "upgrade"]), "bidirectional", ReadOnly, None,
+        "Whether a classic group with members becomes one of KIP-848 when such a member joins (upgrade), and back when the last such member leaves (downgrade)."),
     b("group.consumer.session.timeout.ms", Kind::int(1), "", ReadOnly, option!(group_consumer_session_timeout_ms),
         "Milliseconds without a heartbeat after which a member of a consumer group (KIP-848) is gone."),
     b("group.initial.rebalance.delay.ms", Kind::int(0), "", ReadOnly, option!(group_initial_rebalance_delay_ms),
@@ -110,8 +112,12 @@ pub(crate) const TABLE: &[BrokerProperty] = &[
         "The protocol of each listener; only PLAINTEXT is served yet."),
     b("listeners", Kind::List, "", ReadOnly, None,
         "Where to listen: NAME://host:port, an IPv6 address in brackets; without a host on localhost."),
+    b("log.cleaner.backoff.ms", Kind::long(0), "15000", ClusterWide, None,
+        "How often at most it is looked, in milliseconds, whether something is to be compacted. Nobody looks while nothing was written."),
     b("log.cleaner.delete.retention.ms", Kind::long(0), "86400000", ClusterWide, None,
         "Milliseconds that the tombstones of a compacted topic are kept."),
+    b("log.cleaner.enable", Kind::Boolean, "true", ReadOnly, None,
+        "Whether compacted topics are compacted."),
     b("log.cleaner.max.compaction.lag.ms", Kind::long(1), LONGEST, ClusterWide, None,
         "Longest time in milliseconds that a record of a compacted topic may stay uncompacted."),
     b("log.cleaner.min.cleanable.ratio", Kind::Double(0.0, 1.0), "0.5", ClusterWide, None,
@@ -144,6 +150,8 @@ pub(crate) const TABLE: &[BrokerProperty] = &[
         "Preallocate the files of segments.")),
     b("log.retention.bytes", Kind::long(-1), "", ClusterWide, RETENTION_BYTES,
         "Bytes a partition keeps, in memory, before its oldest segments go; -1: all."),
+    b("log.retention.check.interval.ms", Kind::long(1), "300000", ReadOnly, None,
+        "How often at most it is looked, in milliseconds, whether segments are too old or too many. Nobody looks while nothing can be."),
     b("log.retention.hours", Kind::int(i32::MIN as i64), "168", ReadOnly, None,
         "Hours that records are kept, unless log.retention.minutes or .ms is set."),
     b("log.retention.minutes", Kind::int(i32::MIN as i64), "", ReadOnly, None,
@@ -152,10 +160,10 @@ pub(crate) const TABLE: &[BrokerProperty] = &[
         "Milliseconds that records are kept; -1: for ever."),
     b("log.roll.hours", Kind::int(1), "168", ReadOnly, None,
         "Hours after which a new segment is begun, unless log.roll.ms is set."),
-    without_effect(b("log.roll.jitter.hours", Kind::int(0), "0", ReadOnly, None,
-        "Random hours taken off log.roll.hours.")),
-    without_effect(b("log.roll.jitter.ms", Kind::long(0), "", ClusterWide, None,
-        "Random milliseconds taken off log.roll.ms.")),
+    b("log.roll.jitter.hours", Kind::int(0), "0", ReadOnly, None,
+        "Most hours that are taken off log.roll.hours, by chance."),
+    b("log.roll.jitter.ms", Kind::long(0), "", ClusterWide, None,
+        "Most milliseconds that are taken off log.roll.ms, by chance."),
     b("log.roll.ms", Kind::long(1), "", ClusterWide, None,
         "Milliseconds after which a new segment is begun."),
     b("log.segment.bytes", Kind::int(14), "", ClusterWide, option!(segment_bytes),
@@ -171,6 +179,12 @@ pub(crate) const TABLE: &[BrokerProperty] = &[
     b("node.id", Kind::int(0), "", ReadOnly, option!(node_id), "The broker's id."),
     b("num.partitions", Kind::int(1), "", ReadOnly, option!(partitions),
         "Partitions of a topic that is created without a number of them."),
+    b("offsets.retention.check.interval.ms", Kind::long(1), "600000", ReadOnly, None,
+        "How often at most it is looked, in milliseconds, whether committed offsets are too old."),
+    b("offsets.retention.minutes", Kind::int(1), "10080", ReadOnly, None,
+        "Minutes that committed offsets are kept after their group has lost its members or its interest in the topic."),
+    b("producer.id.expiration.ms", Kind::int(1), "86400000", ClusterWide, None,
+        "Milliseconds without a write after which a partition forgets a producer and its sequences."),
     b("quota.window.num", Kind::int(1), "11", ReadOnly, None,
         "Windows that a rate is measured over for client quotas."),
     b("quota.window.size.seconds", Kind::int(1), "1", ReadOnly, None,
@@ -179,6 +193,8 @@ pub(crate) const TABLE: &[BrokerProperty] = &[
         "Largest request in bytes; a connection that announces more is closed."),
     b("transaction.max.timeout.ms", Kind::int(1), "", ReadOnly, option!(transaction_max_timeout_ms),
         "Longest transaction timeout a producer may ask for."),
+    b("transactional.id.expiration.ms", Kind::int(1), "604800000", ReadOnly, None,
+        "Milliseconds without a transaction after which a transactional id is forgotten."),
     without_effect(b("unclean.leader.election.enable", Kind::Boolean, "false", ClusterWide, None,
         "Elect leaders that lack records.")),
 ];
@@ -226,6 +242,11 @@ impl BrokerProperty {
 pub(crate) fn number(options: &BrokerOptions, name: &str) -> i64 {
     let text = find(name).and_then(|of| of.given(options).or_else(|| of.default()));
     text.and_then(|text| text.parse().ok()).unwrap_or(-1)
+}
+
+/// A text that holds; empty when there is none.
+pub(crate) fn text(options: &BrokerOptions, name: &str) -> String {
+    find(name).and_then(|of| of.given(options).or_else(|| of.default())).unwrap_or_default()
 }
 
 /// Whether a switch is on.

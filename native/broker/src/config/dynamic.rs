@@ -70,6 +70,14 @@ impl Configs {
         self.state.read().others.get(&(kind, name.into())).cloned().unwrap_or_default()
     }
 
+    /// A number that holds for a group: its own, or the broker's.
+    pub fn of_group(&self, group: &str, name: &str) -> i64 {
+        let state = self.state.read();
+        let own = state.others.get(&(resource::GROUP, group.into())).and_then(|set| set.get(name));
+        let text = own.cloned().unwrap_or_else(|| default_value(resource::GROUP, &state.now, name));
+        text.trim().parse().unwrap_or(-1)
+    }
+
     /// The groups or subscriptions that something was set for.
     pub fn named(&self, kind: i8) -> Vec<String> {
         let state = self.state.read();
@@ -93,12 +101,16 @@ pub(crate) fn change(
     alter(node, kind, name, check_only, |mut set, options| {
         changes.iter().try_for_each(|change| change.apply(kind, options, &mut set))?;
         Ok(set)
-    })
+    })?;
+    node.housekeeping.reconfigured();
+    Ok(())
 }
 
 /// Puts these settings in the place of all that were there.
 pub(crate) fn replace(node: &Node, kind: i8, name: &str, set: Set, check_only: bool) -> Result<(), Refusal> {
-    alter(node, kind, name, check_only, |_, _| Ok(set))
+    alter(node, kind, name, check_only, |_, _| Ok(set))?;
+    node.housekeeping.reconfigured();
+    Ok(())
 }
 
 fn alter(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Kind, Property, broker};
+use super::{Kind, Property, broker, split};
 use crate::BrokerOptions;
 
 /// The configuration of a topic: what was set, and the typed values that the broker acts on.
@@ -13,10 +13,31 @@ pub(crate) struct TopicConfig {
     pub max_message_bytes: usize,
     pub log_append_time: bool,
     pub compacted: bool,
+    /// `cleanup.policy` has `delete`: the two of retention have a meaning.
+    pub deletes: bool,
     pub retention_bytes: Option<u64>,
+    pub retention_ms: Option<i64>,
     pub segment_bytes: usize,
+    /// With a longest lag of compaction no longer than that.
+    pub segment_ms: i64,
+    pub segment_jitter_ms: i64,
+    /// How `cleanup.policy=compact` works.
+    pub compaction: Compaction,
     pub timestamp_before_max_ms: i64,
     pub timestamp_after_max_ms: i64,
+    /// The broker's `producer.id.expiration.ms`.
+    pub producer_expiration_ms: i64,
+}
+
+/// The properties of compaction.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Compaction {
+    /// `min.cleanable.dirty.ratio`.
+    pub min_dirty_ratio: f64,
+    pub min_lag_ms: i64,
+    pub max_lag_ms: i64,
+    /// For how long tombstones and markers are kept from when they could go.
+    pub delete_retention_ms: i64,
 }
 
 impl TopicConfig {
@@ -32,20 +53,41 @@ impl TopicConfig {
         }
         let value = |name: &str| set.get(name).cloned().unwrap_or_else(|| default_value(options, name));
         let number = |name: &str| value(name).parse::<i64>().unwrap_or(-1);
+        let policy = value("cleanup.policy");
+        let has_policy = |name: &str| split(&policy).any(|policy| policy == name);
+        let (compacted, segment_ms) = (has_policy("compact"), number("segment.ms"));
         Ok(Self {
             max_message_bytes: usize::try_from(number("max.message.bytes")).unwrap_or(0),
             log_append_time: value("message.timestamp.type") == "LogAppendTime",
-            compacted: value("cleanup.policy").split(',').any(|policy| policy.trim() == "compact"),
+            compacted,
+            deletes: has_policy("delete"),
             retention_bytes: u64::try_from(number("retention.bytes")).ok(),
+            retention_ms: Some(number("retention.ms")).filter(|ms| *ms >= 0),
             // Kafka's own default is 1 GiB; in memory a segment is what retention frees at once.
             segment_bytes: match set.get("segment.bytes") {
                 Some(_) => usize::try_from(number("segment.bytes")).unwrap_or(0).min(options.segment_bytes),
                 None => options.segment_bytes,
             },
+            segment_ms: if compacted { segment_ms.min(number("max.compaction.lag.ms")) } else { segment_ms },
+            segment_jitter_ms: number("segment.jitter.ms"),
+            compaction: Compaction {
+                min_dirty_ratio: value("min.cleanable.dirty.ratio").trim().parse().unwrap_or(0.5),
+                min_lag_ms: number("min.compaction.lag.ms"),
+                max_lag_ms: number("max.compaction.lag.ms"),
+                delete_retention_ms: number("delete.retention.ms"),
+            },
             timestamp_before_max_ms: number("message.timestamp.before.max.ms"),
             timestamp_after_max_ms: number("message.timestamp.after.max.ms"),
+            producer_expiration_ms: broker::number(options, "producer.id.expiration.ms"),
             set,
         })
+    }
+}
+
+impl TopicConfig {
+    /// Whether records go because they are old or many.
+    pub fn retains(&self) -> bool {
+        self.deletes && (self.retention_ms.is_some() || self.retention_bytes.is_some())
     }
 }
 

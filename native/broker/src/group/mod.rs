@@ -1,10 +1,13 @@
 //! Consumer groups and their committed offsets, of both protocols: classic groups (JoinGroup, SyncGroup, Heartbeat, LeaveGroup)
-//! in `classic`, those of KIP-848 (ConsumerGroupHeartbeat) in `consumer`. A group without members becomes one of the other
-//! kind when a member of it joins; one with members does not.
+//! in `classic`, those of KIP-848 (ConsumerGroupHeartbeat) in `consumer`. A group becomes one of the other kind when a member of
+//! it joins: at once without members, by the rules of `migration` with them.
 //! Driven by the group APIs and by one timer task; this file is all groups, and what both kinds have in common.
 
 mod classic;
 pub(crate) mod consumer;
+mod embedded;
+mod expiry;
+mod migration;
 mod offsets;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -18,7 +21,8 @@ use tokio::{
 
 pub(crate) use classic::{Classic, JoinAsk, JoinReply, Member, State, SyncAsk, SyncReply};
 use consumer::{Beat, Consumer, Told};
-pub(crate) use offsets::{Committed, MAX_METADATA_BYTES, Offsets};
+pub(crate) use migration::Policy;
+pub(crate) use offsets::{Ageing, Committed, MAX_METADATA_BYTES, Offsets};
 
 use crate::{
     broker::Life,
@@ -82,13 +86,6 @@ impl Group {
         }
     }
 
-    fn classic_mut(&mut self) -> Option<&mut Classic> {
-        match &mut self.kind {
-            Kind::Classic(classic) => Some(classic),
-            Kind::Consumer(_) => None,
-        }
-    }
-
     /// The group of KIP-848, if it is one.
     pub fn consumer(&self) -> Option<&Consumer> {
         match &self.kind {
@@ -142,24 +139,28 @@ impl Group {
 }
 
 /// All groups. One lock: what is done under it takes microseconds, and nothing waits under it.
-#[derive(Default)]
 pub(crate) struct Groups {
+    policy: Policy,
     by_id: Mutex<BTreeMap<String, Group>>,
     /// A deadline may have come nearer: the timer looks again.
     changed: Notify,
 }
 
 impl Groups {
+    pub fn new(policy: Policy) -> Self {
+        Self { policy, by_id: Mutex::default(), changed: Notify::new() }
+    }
+
     /// Starts the task that ends what is overdue.
     pub fn run(&self, node: &Arc<Node>, mut life: Life) {
         let world = node.world.clone();
         let node = node.clone();
         world.spawn(Box::pin(async move {
-            life.during(node.groups.time()).await;
+            life.during(node.groups.time(&node)).await;
         }));
     }
 
-    async fn time(&self) {
+    async fn time(&self, node: &Node) {
         loop {
             // The permit of a change made from here on is kept by `Notify` until it is waited for.
             let next = self.by_id.lock().values().filter_map(Group::next_deadline).min();
@@ -174,14 +175,18 @@ impl Groups {
             let now = Instant::now();
             self.by_id.lock().retain(|_, group| {
                 group.expire(now);
+                group.downgrade_if_due(self.policy, &node.topics, now);
                 !group.forgettable()
             });
+            // Offsets of a group that has lost its members grow old.
+            node.housekeeping.touch_offsets();
         }
     }
 
     /// Joins a group; the answer comes when the rebalance is complete.
-    pub fn join(&self, ask: JoinAsk) -> oneshot::Receiver<JoinReply> {
+    pub fn join(&self, ask: JoinAsk, topics: &Topics) -> oneshot::Receiver<JoinReply> {
         let (answer, answered) = oneshot::channel();
+        let now = Instant::now();
         let mut groups = self.by_id.lock();
         if !groups.contains_key(&ask.group_id) && !ask.member_id.is_empty() {
             let _ = answer.send(JoinReply::refused(&ask.member_id, ErrorCode::UNKNOWN_MEMBER_ID));
@@ -191,13 +196,11 @@ impl Groups {
         if group.consumer().is_some_and(Consumer::is_empty) {
             group.kind = Kind::default();
         }
-        match group.classic_mut() {
-            Some(classic) => classic.join(ask, answer, Instant::now()),
-            None => {
-                let refused = JoinReply::refused(&ask.member_id, ErrorCode::INCONSISTENT_GROUP_PROTOCOL);
-                let _ = answer.send(refused);
-            }
+        match &mut group.kind {
+            Kind::Classic(classic) => classic.join(ask, answer, now),
+            Kind::Consumer(consumer) => drop(answer.send(consumer.join(ask, self.policy.max_size, topics, now))),
         }
+        group.downgrade_if_due(self.policy, topics, now);
         groups.retain(|_, group| !group.forgettable());
         drop(groups);
         self.changed.notify_one();
@@ -205,11 +208,12 @@ impl Groups {
     }
 
     /// Waits for, or brings, the assignment.
-    pub fn sync(&self, group_id: &str, ask: SyncAsk) -> oneshot::Receiver<SyncReply> {
+    pub fn sync(&self, group_id: &str, ask: SyncAsk, topics: &Topics) -> oneshot::Receiver<SyncReply> {
         let (answer, answered) = oneshot::channel();
-        match self.by_id.lock().get_mut(group_id).and_then(Group::classic_mut) {
+        match self.by_id.lock().get_mut(group_id).map(|group| &mut group.kind) {
             None => drop(answer.send(SyncReply::refused(ErrorCode::UNKNOWN_MEMBER_ID))),
-            Some(group) => group.sync(ask, answer, Instant::now()),
+            Some(Kind::Classic(classic)) => classic.sync(ask, answer, Instant::now()),
+            Some(Kind::Consumer(consumer)) => drop(answer.send(consumer.sync(&ask, topics, Instant::now()))),
         }
         self.changed.notify_one();
         answered
@@ -217,15 +221,31 @@ impl Groups {
 
     /// A sign of life.
     pub fn heartbeat(&self, group_id: &str, who: &Identity) -> Result<(), ErrorCode> {
-        let mut groups = self.by_id.lock();
-        let group = groups.get_mut(group_id).and_then(Group::classic_mut).ok_or(ErrorCode::UNKNOWN_MEMBER_ID)?;
-        group.heartbeat(who, Instant::now())
+        let beaten = match self.by_id.lock().get_mut(group_id).map(|group| &mut group.kind) {
+            None => return Err(ErrorCode::UNKNOWN_MEMBER_ID),
+            Some(Kind::Classic(classic)) => return classic.heartbeat(who, Instant::now()),
+            Some(Kind::Consumer(consumer)) => consumer.heartbeat(who, Instant::now()),
+        };
+        // It may have to join again, and in time.
+        self.changed.notify_one();
+        beaten
     }
 
     /// A heartbeat of a member of KIP-848, which may be its first.
     pub fn beat(&self, beat: Beat, topics: &Topics) -> Result<Told, Refusal> {
         let mut groups = self.by_id.lock();
-        let (group_id, joins) = (beat.group_id.clone(), beat.epoch == 0);
+        let (group_id, joins, now) = (beat.group_id.clone(), beat.epoch == 0, Instant::now());
+        let classic =
+            groups.get_mut(&group_id).filter(|group| joins && group.classic().is_some() && group.has_members());
+        if let Some(group) = classic
+            && let Some(mut upgraded) = group.upgraded(self.policy, topics, now)
+        {
+            let told = upgraded.beat(beat, topics, now)?;
+            group.become_consumer(upgraded);
+            drop(groups);
+            self.changed.notify_one();
+            return Ok(told);
+        }
         if joins && !groups.get(&group_id).is_some_and(Group::has_members) {
             let group = groups.entry(group_id.clone()).or_default();
             if group.classic().is_some() {
@@ -233,7 +253,7 @@ impl Groups {
             }
         }
         let consumer = consumer_of(&mut groups, &group_id)?;
-        let told = consumer.beat(beat, topics, Instant::now());
+        let told = consumer.beat(beat, topics, now);
         let never_was = told.is_err() && consumer.epoch == 0;
         if let Some(group) = groups.get_mut(&group_id).filter(|_| never_was) {
             group.kind = Kind::default();
@@ -245,18 +265,41 @@ impl Groups {
     }
 
     /// A member of KIP-848 leaves; answers the epoch that it is told.
-    pub fn part(&self, group_id: &str, member_id: &str, instance: Option<&str>, epoch: i32) -> Result<i32, Refusal> {
-        consumer_of(&mut self.by_id.lock(), group_id)?.leave(group_id, member_id, instance, epoch)
+    pub fn part(
+        &self,
+        group_id: &str,
+        (member_id, instance): (&str, Option<&str>),
+        epoch: i32,
+        topics: &Topics,
+    ) -> Result<i32, Refusal> {
+        let mut groups = self.by_id.lock();
+        let left = consumer_of(&mut groups, group_id)?.leave(group_id, member_id, instance, epoch)?;
+        if let Some(group) = groups.get_mut(group_id) {
+            group.downgrade_if_due(self.policy, topics, Instant::now());
+        }
+        drop(groups);
+        self.changed.notify_one();
+        Ok(left)
     }
 
     /// Leaves a group; one result per member.
-    pub fn leave(&self, group_id: &str, members: &[(String, Option<String>)]) -> Vec<Result<(), ErrorCode>> {
+    pub fn leave(
+        &self,
+        group_id: &str,
+        members: &[(String, Option<String>)],
+        topics: &Topics,
+    ) -> Vec<Result<(), ErrorCode>> {
         let mut groups = self.by_id.lock();
-        let Some(group) = groups.get_mut(group_id).and_then(Group::classic_mut) else {
+        let Some(group) = groups.get_mut(group_id) else {
             return vec![Err(ErrorCode::UNKNOWN_MEMBER_ID); members.len()];
         };
         let now = Instant::now();
-        let left = members.iter().map(|(id, instance)| group.leave(id, instance.as_deref(), now)).collect();
+        let leave = |(id, instance): &(String, Option<String>)| match &mut group.kind {
+            Kind::Classic(classic) => classic.leave(id, instance.as_deref(), now),
+            Kind::Consumer(consumer) => consumer.leave_by(id, instance.as_deref()),
+        };
+        let left = members.iter().map(leave).collect();
+        group.downgrade_if_due(self.policy, topics, now);
         groups.retain(|_, group| !group.forgettable());
         drop(groups);
         self.changed.notify_one();

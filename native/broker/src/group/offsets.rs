@@ -1,16 +1,33 @@
-//! The offsets that a group has committed. Kept until the group, or the topic, is deleted: there is no expiry.
+//! The offsets that a group has committed, and how long they are kept (`offsets.retention.minutes`).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
+
+use tokio::time::Instant;
 
 /// `offset.metadata.max.bytes`.
 pub(crate) const MAX_METADATA_BYTES: usize = 4096;
 
 /// One committed offset.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Committed {
     pub offset: i64,
     pub leader_epoch: i32,
     pub metadata: String,
+    /// How long the client wants it kept, whoever reads it meanwhile (OffsetCommit before version 5).
+    pub keep: Option<Duration>,
+    /// When it was committed; set when it is stored.
+    pub at: Option<Instant>,
+}
+
+/// From when on the offsets of a group grow old.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ageing {
+    /// From their commit.
+    FromCommit,
+    /// Since the group has lost its last member.
+    Since(Instant),
+    /// They do not.
+    Never,
 }
 
 /// All committed offsets of a group, by topic and partition.
@@ -26,7 +43,8 @@ impl Offsets {
         self.topics.is_empty() && self.pending.is_empty()
     }
 
-    pub fn store(&mut self, topic: &str, partition: i32, committed: Committed) {
+    pub fn store(&mut self, topic: &str, partition: i32, mut committed: Committed) {
+        committed.at.get_or_insert_with(Instant::now);
         if let Some(partitions) = self.topics.get_mut(topic) {
             partitions.insert(partition, committed);
         } else {
@@ -35,7 +53,8 @@ impl Offsets {
     }
 
     /// Stores an offset that counts when the producer's transaction is committed.
-    pub fn store_pending(&mut self, producer_id: i64, topic: &str, partition: i32, committed: Committed) {
+    pub fn store_pending(&mut self, producer_id: i64, topic: &str, partition: i32, mut committed: Committed) {
+        committed.at = Some(Instant::now());
         self.pending.entry(producer_id).or_default().insert((topic.into(), partition), committed);
     }
 
@@ -71,9 +90,91 @@ impl Offsets {
         }
     }
 
+    /// Forgets what is too old; answers when there is next something. What a member reads, or a transaction may change, stays.
+    pub fn expire(
+        &mut self,
+        now: Instant,
+        keep: Duration,
+        ageing: Ageing,
+        read: impl Fn(&str) -> bool,
+    ) -> Option<Instant> {
+        let Self { topics, pending } = self;
+        let mut next: Option<Instant> = None;
+        topics.retain(|topic, partitions| {
+            if ageing != Ageing::Never && !read(topic) {
+                partitions.retain(|partition, committed| {
+                    let from = match ageing {
+                        Ageing::Since(since) => Some(since),
+                        _ => committed.at,
+                    };
+                    let ends = match committed.keep {
+                        Some(keep) => committed.at.and_then(|at| at.checked_add(keep)),
+                        None => from.and_then(|from| from.checked_add(keep)),
+                    };
+                    let Some(ends) = ends else { return true };
+                    let open =
+                        |offsets: &BTreeMap<(String, i32), _>| offsets.contains_key(&(topic.clone(), *partition));
+                    let stays = ends > now || pending.values().any(open);
+                    if stays && ends > now {
+                        next = Some(next.map_or(ends, |next| next.min(ends)));
+                    }
+                    stays
+                });
+            }
+            !partitions.is_empty()
+        });
+        next
+    }
+
     pub fn forget_topic(&mut self, topic: &str) {
         self.topics.remove(topic);
         self.pending.values_mut().for_each(|offsets| offsets.retain(|(name, _), _| name != topic));
         self.pending.retain(|_, offsets| !offsets.is_empty());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEEP: Duration = Duration::from_secs(100);
+
+    fn left(offsets: &Offsets) -> Vec<(&str, i32)> {
+        offsets.all().flat_map(|(topic, partitions)| partitions.keys().map(move |index| (topic, *index))).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn offsets_go_when_they_are_old_enough_and_nobody_reads_the_topic() {
+        let (start, mut offsets) = (Instant::now(), Offsets::default());
+        offsets.store("a", 0, Committed::default());
+        tokio::time::advance(Duration::from_secs(10)).await;
+        offsets.store("a", 1, Committed::default());
+        offsets.store("b", 0, Committed::default());
+        offsets.store("b", 1, Committed { keep: Some(Duration::from_secs(5)), ..Committed::default() });
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let nobody = |_: &str| false;
+        assert_eq!(offsets.expire(after(14), KEEP, Ageing::FromCommit, nobody), Some(after(15)));
+        assert_eq!(offsets.expire(after(100), KEEP, Ageing::Never, nobody), None);
+        assert_eq!(left(&offsets).len(), 4);
+        assert_eq!(offsets.expire(after(100), KEEP, Ageing::FromCommit, nobody), Some(after(110)));
+        assert_eq!(left(&offsets), [("a", 1), ("b", 0)]);
+        assert_eq!(offsets.expire(after(110), KEEP, Ageing::FromCommit, |topic| topic == "a"), None);
+        assert_eq!(left(&offsets), [("a", 1)]);
+        assert_eq!(offsets.expire(after(110), KEEP, Ageing::Since(after(50)), nobody), Some(after(150)));
+        assert_eq!(offsets.expire(after(150), KEEP, Ageing::Since(after(50)), nobody), None);
+        assert!(offsets.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_open_transaction_keeps_what_it_may_change() {
+        let mut offsets = Offsets::default();
+        offsets.store("a", 0, Committed::default());
+        offsets.store_pending(7, "a", 0, Committed::default());
+        let later = Instant::now() + KEEP;
+        offsets.expire(later, KEEP, Ageing::FromCommit, |_| false);
+        assert_eq!(left(&offsets), [("a", 0)]);
+        offsets.end_transaction(7, false);
+        offsets.expire(later, KEEP, Ageing::FromCommit, |_| false);
+        assert!(offsets.is_empty());
     }
 }

@@ -2,13 +2,17 @@
 //! It knows offsets and bytes, not requests; validation of what clients send is in `validate`.
 //! Driven by the Produce, Fetch, ListOffsets and DeleteRecords APIs under the partition's lock.
 
+mod compaction;
 mod producers;
+mod retention;
 mod segment;
+#[cfg(test)]
+mod tests;
 mod transactions;
 pub(crate) mod validate;
 mod waiters;
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use dohle_protocol::{
@@ -16,6 +20,7 @@ use dohle_protocol::{
     records::{ControlType, control_batch},
 };
 
+pub(crate) use compaction::{Need, Tools};
 use producers::Producers;
 pub(crate) use producers::{ActiveProducer, ProducerStamp};
 use segment::Segment;
@@ -24,15 +29,23 @@ use transactions::Transactions;
 pub(crate) use validate::Batch;
 pub(crate) use waiters::{Waiter, Waiters};
 
+use crate::config::TopicConfig;
+
 /// A partition's log. The leader epoch is constant: one node is always the leader.
 pub(crate) struct Log {
     start_offset: i64,
     next_offset: i64,
     /// Never empty; the last one is written to.
     segments: VecDeque<Segment>,
-    segment_bytes: usize,
+    config: Arc<TopicConfig>,
+    /// Decides how much `segment.jitter.ms` takes off.
+    seed: u64,
     producers: Producers,
     transactions: Transactions,
+    /// Up to where it is compacted.
+    compacted_to: i64,
+    /// Counts deletions of segments: compaction works on what was there when it began.
+    deletions: u64,
 }
 
 /// The leader epoch of every partition.
@@ -88,16 +101,26 @@ pub(crate) struct Marker {
 }
 
 impl Log {
-    pub fn new(segment_bytes: usize) -> Self {
+    pub fn new(config: Arc<TopicConfig>, seed: u64) -> Self {
         let first = Segment::new(0, 0, segment::FIRST_CAPACITY);
+        let producers = Producers::new(config.producer_expiration_ms);
         Self {
             start_offset: 0,
             next_offset: 0,
             segments: VecDeque::from([first]),
-            segment_bytes,
-            producers: Producers::default(),
+            config,
+            seed,
+            producers,
             transactions: Transactions::default(),
+            compacted_to: 0,
+            deletions: 0,
         }
+    }
+
+    /// The topic's configuration has changed.
+    pub fn set_config(&mut self, config: Arc<TopicConfig>) {
+        self.producers.expiration_ms = config.producer_expiration_ms;
+        self.config = config;
     }
 
     pub fn start_offset(&self) -> i64 {
@@ -127,8 +150,8 @@ impl Log {
         self.end_position() - self.segments[0].start_position
     }
 
-    /// Appends a validated batch: checks the producer's state, gives offsets, applies retention.
-    pub fn append(&mut self, batch: &Batch, now_ms: i64, retention: Option<u64>) -> Result<Appended, ErrorCode> {
+    /// Appends a validated batch: checks the producer's state, gives offsets, frees what is beyond the bytes to keep.
+    pub fn append(&mut self, batch: &Batch, now_ms: i64) -> Result<Appended, ErrorCode> {
         let known = batch.producer.as_ref().map(|producer| self.producers.check(producer, now_ms)).transpose()?;
         if let Some((base_offset, append_time)) = known.flatten() {
             return Ok(Appended { base_offset, append_time, duplicate: true });
@@ -137,14 +160,18 @@ impl Log {
         if opened && !batch.transactional {
             return Err(ErrorCode::INVALID_TXN_STATE);
         }
-        let base_offset = self.push(batch);
+        let begins = batch.producer.filter(|stamp| batch.v2 && !opened && stamp.first_sequence != 0);
+        if begins.is_some_and(|stamp| !self.producers.has_written(stamp.id, now_ms)) {
+            return Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+        }
+        let base_offset = self.push(batch, now_ms);
         if let Some(producer) = &batch.producer {
-            self.producers.appended(producer, base_offset, batch.append_time, now_ms);
+            self.producers.appended(producer, base_offset..=self.next_offset - 1, batch.append_time, now_ms);
             if batch.transactional {
                 self.transactions.appended(producer.id, base_offset);
             }
         }
-        self.apply_retention(retention);
+        self.retain_bytes();
         Ok(Appended { base_offset, append_time: batch.append_time, duplicate: false })
     }
 
@@ -158,14 +185,16 @@ impl Log {
         self.producers.ended(marker, now_ms)?;
         let Marker { producer_id, epoch, commit, coordinator_epoch } = *marker;
         let control = if commit { ControlType::Commit } else { ControlType::Abort };
-        let offset = self.push(&Batch {
+        let batch = Batch {
             bytes: control_batch(control, producer_id, epoch, coordinator_epoch, now_ms),
             last_offset_delta: 0,
             max_timestamp: now_ms,
             append_time: -1,
             producer: None,
             transactional: true,
-        });
+            v2: false,
+        };
+        let offset = self.push(&batch, now_ms);
         self.transactions.ended(producer_id, offset, !commit);
         Ok(())
     }
@@ -177,9 +206,9 @@ impl Log {
     }
 
     /// Writes a batch at the log's end; answers its offset.
-    fn push(&mut self, batch: &Batch) -> i64 {
+    fn push(&mut self, batch: &Batch, now_ms: i64) -> i64 {
         let base_offset = self.next_offset;
-        self.segment_for(batch.bytes.len()).append(batch, base_offset, LEADER_EPOCH);
+        self.segment_for(batch, now_ms).append(batch, base_offset, LEADER_EPOCH, now_ms);
         self.next_offset = base_offset + i64::from(batch.last_offset_delta) + 1;
         base_offset
     }
@@ -194,7 +223,9 @@ impl Log {
     ) -> Result<Slice, ErrorCode> {
         self.check_range(offset)?;
         let below = self.end_for(isolation);
-        let (bytes, end) = match self.segment_of(offset) {
+        // Compaction may have left nothing of its own segment from `offset` on.
+        let mut segments = self.segments.range(self.index_of(offset).unwrap_or(self.segments.len())..);
+        let (bytes, end) = match segments.find(|segment| segment.last_offset().is_some_and(|last| last >= offset)) {
             Some(segment) => segment.read(offset, max_bytes, at_least_one, below),
             None => (Bytes::new(), offset),
         };
@@ -239,6 +270,7 @@ impl Log {
         self.start_offset = self.start_offset.max(offset);
         while self.segments.len() > 1 && self.segments[1].base_offset <= self.start_offset {
             self.segments.pop_front();
+            self.deletions += 1;
         }
         self.transactions.forget_before(self.start_offset);
         Ok(self.start_offset)
@@ -253,36 +285,56 @@ impl Log {
 
     /// The segment that holds `offset`, none at the log's end.
     fn segment_of(&self, offset: i64) -> Option<&Segment> {
-        if offset >= self.next_offset {
-            return None;
-        }
-        let after = self.segments.partition_point(|segment| segment.base_offset <= offset);
-        self.segments.get(after.checked_sub(1)?)
+        self.segments.get(self.index_of(offset)?)
     }
 
-    /// The segment that the next `length` bytes go to.
-    fn segment_for(&mut self, length: usize) -> &mut Segment {
-        let last = self.segments.len() - 1;
-        let active = &self.segments[last];
-        if !active.is_empty() && active.len() + length > self.segment_bytes {
-            self.segments[last].seal();
-            let capacity = self.segment_bytes.max(length);
-            self.segments.push_back(Segment::new(self.next_offset, self.end_position(), capacity));
+    fn index_of(&self, offset: i64) -> Option<usize> {
+        let after = self.segments.partition_point(|segment| segment.base_offset <= offset);
+        after.checked_sub(1).filter(|_| offset < self.next_offset)
+    }
+
+    /// The segment that a batch goes to: a new one when the active one is full or, by `segment.ms`, old.
+    fn segment_for(&mut self, batch: &Batch, now_ms: i64) -> &mut Segment {
+        let (active, length) = (self.active(), batch.bytes.len());
+        let full = active.len() + length > self.config.segment_bytes;
+        let old =
+            || active.age_at(batch.max_timestamp, now_ms) > self.config.segment_ms - self.jitter(active.base_offset);
+        if !active.is_empty() && (full || old()) {
+            // One that was begun for its age may stay small.
+            let capacity = if full { self.config.segment_bytes.max(length) } else { length };
+            self.roll(capacity);
         }
         self.segments.back_mut().expect("a log has at least one segment")
+    }
+
+    /// The segment that is written to.
+    fn active(&self) -> &Segment {
+        self.segments.back().expect("a log has at least one segment")
+    }
+
+    /// Begins a new segment.
+    fn roll(&mut self, capacity: usize) {
+        let new = Segment::new(self.next_offset, self.end_position(), capacity);
+        self.segments.back_mut().expect("a log has at least one segment").seal();
+        self.segments.push_back(new);
+    }
+
+    /// What `segment.jitter.ms` takes off for the segment that begins at this offset.
+    fn jitter(&self, base_offset: i64) -> i64 {
+        match self.config.segment_jitter_ms.min(self.config.segment_ms) {
+            ..=0 => 0,
+            most => (mix(self.seed ^ base_offset.cast_unsigned()) % most.cast_unsigned()).cast_signed(),
+        }
     }
 
     fn end_position(&self) -> u64 {
         self.segments.back().map_or(0, |segment| segment.start_position + segment.len() as u64)
     }
+}
 
-    fn apply_retention(&mut self, retention: Option<u64>) {
-        let Some(retention) = retention else { return };
-        // As Kafka: a segment goes only when what is left is still at least the limit.
-        while self.segments.len() > 1 && self.size() - self.segments[0].len() as u64 >= retention {
-            self.segments.pop_front();
-            self.start_offset = self.start_offset.max(self.segments[0].base_offset);
-            self.transactions.forget_before(self.start_offset);
-        }
-    }
+/// SplitMix64's finalizer: all bits of the result depend on all bits of `x`.
+const fn mix(x: u64) -> u64 {
+    let x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ x >> 31
 }

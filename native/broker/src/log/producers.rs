@@ -1,7 +1,7 @@
 //! Idempotent producers of one partition: their epoch and last five batches, checked as Kafka's ProducerStateManager
 //! and ProducerAppendInfo do. A batch seen before is answered with the offset it got then.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, ops::RangeInclusive};
 
 use dohle_protocol::ErrorCode;
 
@@ -10,8 +10,6 @@ use crate::collections::Map;
 
 /// Batches remembered per producer: as many as a producer may have in flight.
 const REMEMBERED: usize = 5;
-/// `producer.id.expiration.ms`.
-const EXPIRATION_MS: i64 = 86_400_000;
 /// Producers kept before expired ones are looked for.
 const SWEEP_ABOVE: usize = 1024;
 
@@ -24,9 +22,10 @@ pub(crate) struct ProducerStamp {
     pub last_sequence: i32,
 }
 
-#[derive(Default)]
 pub(super) struct Producers {
     entries: Map<i64, Entry>,
+    /// `producer.id.expiration.ms`.
+    pub expiration_ms: i64,
 }
 
 struct Entry {
@@ -48,18 +47,34 @@ pub(crate) struct ActiveProducer {
     pub last_used_ms: i64,
 }
 
+/// The last that a producer has written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Last {
+    /// A batch with this last offset.
+    Batch(i64),
+    /// No batch in this epoch, only markers.
+    Marker(i16),
+}
+
 struct Remembered {
     first_sequence: i32,
     last_sequence: i32,
     base_offset: i64,
+    last_offset: i64,
     append_time: i64,
 }
 
 impl Producers {
+    pub fn new(expiration_ms: i64) -> Self {
+        Self { entries: Map::default(), expiration_ms }
+    }
+
     /// Whether a batch may be appended. `Some((base offset, append time))`: it was, do not do it again.
     pub fn check(&self, stamp: &ProducerStamp, now_ms: i64) -> Result<Option<(i64, i64)>, ErrorCode> {
         // No entry: never seen, or forgotten. Any sequence is accepted, as Kafka does after retention.
-        let Some(entry) = self.entries.get(&stamp.id).filter(|entry| !entry.expired(now_ms)) else { return Ok(None) };
+        let Some(entry) = self.entries.get(&stamp.id).filter(|entry| !self.expired(entry, now_ms)) else {
+            return Ok(None);
+        };
         if stamp.epoch < entry.epoch {
             return Err(ErrorCode::INVALID_PRODUCER_EPOCH);
         }
@@ -75,17 +90,25 @@ impl Producers {
         if stamp.first_sequence == expected { Ok(None) } else { Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER) }
     }
 
+    /// Whether a batch of its epoch is remembered.
+    pub fn has_written(&self, id: i64, now_ms: i64) -> bool {
+        self.entries.get(&id).is_some_and(|entry| !self.expired(entry, now_ms) && !entry.batches.is_empty())
+    }
+
     /// Remembers a batch that was appended.
-    pub fn appended(&mut self, stamp: &ProducerStamp, base_offset: i64, append_time: i64, now_ms: i64) {
+    pub fn appended(&mut self, stamp: &ProducerStamp, at: RangeInclusive<i64>, append_time: i64, now_ms: i64) {
         if self.entries.len() > SWEEP_ABOVE && !self.entries.contains_key(&stamp.id) {
-            self.entries.retain(|_, entry| !entry.expired(now_ms));
+            let expiration_ms = self.expiration_ms;
+            self.entries.retain(|_, entry| !entry.expired(now_ms, expiration_ms));
         }
         let entry = self.entry(stamp.id, stamp.epoch);
         if entry.batches.len() == REMEMBERED {
             entry.batches.pop_front();
         }
         let (first_sequence, last_sequence) = (stamp.first_sequence, stamp.last_sequence);
-        entry.batches.push_back(Remembered { first_sequence, last_sequence, base_offset, append_time });
+        let (base_offset, last_offset) = at.into_inner();
+        let batch = Remembered { first_sequence, last_sequence, base_offset, last_offset, append_time };
+        entry.batches.push_back(batch);
         entry.last_used_ms = now_ms;
     }
 
@@ -106,7 +129,7 @@ impl Producers {
 
     /// Those that have not expired, by id.
     pub fn active(&self, now_ms: i64) -> impl Iterator<Item = ActiveProducer> {
-        let active = self.entries.iter().filter(move |(_, entry)| !entry.expired(now_ms));
+        let active = self.entries.iter().filter(move |(_, entry)| !self.expired(entry, now_ms));
         let mut active: Vec<ActiveProducer> = active
             .map(|(id, entry)| ActiveProducer {
                 id: *id,
@@ -118,6 +141,21 @@ impl Producers {
             .collect();
         active.sort_unstable_by_key(|producer| producer.id);
         active.into_iter()
+    }
+
+    /// What compaction must leave of each that has not expired: the batch that ends at this offset or, when it has written
+    /// nothing in its epoch, the markers of that.
+    pub fn last_records(&self, now_ms: i64) -> Map<i64, Last> {
+        let active = self.entries.iter().filter(|(_, entry)| !self.expired(entry, now_ms));
+        let last = |entry: &Entry| match entry.batches.back() {
+            Some(batch) => Last::Batch(batch.last_offset),
+            None => Last::Marker(entry.epoch),
+        };
+        active.map(|(id, entry)| (*id, last(entry))).collect()
+    }
+
+    fn expired(&self, entry: &Entry, now_ms: i64) -> bool {
+        entry.expired(now_ms, self.expiration_ms)
     }
 
     fn entry(&mut self, id: i64, epoch: i16) -> &mut Entry {
@@ -138,8 +176,8 @@ impl Entry {
         self.batches.back().map_or(-1, |batch| batch.last_sequence)
     }
 
-    fn expired(&self, now_ms: i64) -> bool {
-        now_ms.saturating_sub(self.last_used_ms) > EXPIRATION_MS
+    fn expired(&self, now_ms: i64, expiration_ms: i64) -> bool {
+        now_ms.saturating_sub(self.last_used_ms) >= expiration_ms
     }
 }
 
@@ -153,14 +191,20 @@ impl Remembered {
 mod tests {
     use super::*;
 
+    const DAY_MS: i64 = 86_400_000;
+
     fn stamp(epoch: i16, first_sequence: i32, last_sequence: i32) -> ProducerStamp {
         ProducerStamp { id: 7, epoch, first_sequence, last_sequence }
     }
 
+    fn at(offset: i64) -> RangeInclusive<i64> {
+        offset..=offset
+    }
+
     fn with_batches(sequences: &[(i32, i32)]) -> Producers {
-        let mut producers = Producers::default();
+        let mut producers = Producers::new(DAY_MS);
         for (n, (first, last)) in sequences.iter().enumerate() {
-            producers.appended(&stamp(1, *first, *last), n as i64 * 100, -1, 0);
+            producers.appended(&stamp(1, *first, *last), at(n as i64 * 100), -1, 0);
         }
         producers
     }
@@ -185,7 +229,7 @@ mod tests {
         let mut producers = with_batches(&[(0, 0)]);
         assert_eq!(producers.check(&stamp(2, 1, 1), 0), Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER));
         assert_eq!(producers.check(&stamp(2, 0, 0), 0), Ok(None));
-        producers.appended(&stamp(2, 0, 0), 900, -1, 0);
+        producers.appended(&stamp(2, 0, 0), at(900), -1, 0);
         assert_eq!(producers.check(&stamp(1, 1, 1), 0), Err(ErrorCode::INVALID_PRODUCER_EPOCH));
     }
 
@@ -197,7 +241,9 @@ mod tests {
 
     #[test]
     fn an_unknown_producer_may_start_anywhere() {
-        assert_eq!(Producers::default().check(&stamp(0, 55, 60), 0), Ok(None));
-        assert_eq!(with_batches(&[(0, 0)]).check(&stamp(1, 55, 60), EXPIRATION_MS + 1), Ok(None));
+        assert_eq!(Producers::new(DAY_MS).check(&stamp(0, 55, 60), 0), Ok(None));
+        assert_eq!(with_batches(&[(0, 0)]).check(&stamp(1, 55, 60), DAY_MS), Ok(None));
+        let known = with_batches(&[(0, 0)]).check(&stamp(1, 55, 60), DAY_MS - 1);
+        assert_eq!(known, Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER));
     }
 }

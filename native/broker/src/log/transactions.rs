@@ -58,6 +58,19 @@ impl Transactions {
         self.aborted[first..].iter().filter(|aborted| aborted.first_offset < end).copied().collect()
     }
 
+    /// All aborted ones that begin before an offset, by their beginning.
+    pub fn aborted_before(&self, offset: i64) -> Vec<Aborted> {
+        let mut before: Vec<Aborted> =
+            self.aborted.iter().filter(|aborted| aborted.first_offset < offset).copied().collect();
+        before.sort_unstable_by_key(|aborted| aborted.first_offset);
+        before
+    }
+
+    /// Compaction has been there up to an offset, and these are the aborted ones that readers may still meet there.
+    pub fn compacted(&mut self, to: i64, kept: &[Aborted]) {
+        self.aborted.retain(|aborted| aborted.last_offset >= to || kept.contains(aborted));
+    }
+
     /// Forgets what lies before the log's start.
     pub fn forget_before(&mut self, start: i64) {
         let gone = self.aborted.partition_point(|aborted| aborted.last_offset < start);

@@ -28,6 +28,8 @@ pub(crate) struct Batch {
     pub producer: Option<ProducerStamp>,
     /// It belongs to a transaction of its producer.
     pub transactional: bool,
+    /// To one of version 2: a producer of which nothing is known begins at sequence 0 (KIP-890).
+    pub v2: bool,
 }
 
 /// Why a batch is not appended.
@@ -85,6 +87,7 @@ pub(crate) fn validate(records: Option<Bytes>, rules: &Rules<'_>) -> Result<Batc
         append_time: -1,
         producer,
         transactional: header.attributes.is_transactional(),
+        v2: header.attributes.is_transactional() && rules.version >= 12,
     };
     Ok(if rules.config.log_append_time { batch.appended_at(rules.now_ms) } else { batch })
 }

@@ -10,13 +10,13 @@ mod state;
 use std::{collections::BTreeMap, sync::Arc};
 
 use dohle_protocol::ErrorCode;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{
     sync::Notify,
     time::{Instant, sleep_until},
 };
 
-use crate::{broker::Life, node::Node, topics::Partition};
+use crate::{broker::Life, config::broker::number, node::Node, topics::Partition};
 pub(crate) use state::{Producer, Transaction};
 
 /// All transactional ids.
@@ -85,10 +85,10 @@ impl Transactions {
         if timeout_ms <= 0 || timeout_ms > node.options.transaction_max_timeout_ms {
             return Err(ErrorCode::INVALID_TRANSACTION_TIMEOUT);
         }
-        let mut all = self.by_id.lock();
+        let mut all = self.known(node);
         let Some(transaction) = all.get_mut(transactional_id) else {
             // Kafka, too, gives whoever names a producer that is forgotten a new one.
-            let transaction = Transaction::new(node.new_producer_id(), timeout_ms);
+            let transaction = Transaction::new(node.new_producer_id(), timeout_ms, node.world.wall_clock_ms());
             let producer = transaction.producer();
             all.insert(transactional_id.into(), transaction);
             return Ok(producer);
@@ -130,7 +130,7 @@ impl Transactions {
         partitions: impl IntoIterator<Item = (&'p Arc<str>, i32, &'p Arc<Partition>)>,
         node: &Node,
     ) -> Result<(), ErrorCode> {
-        let mut all = self.by_id.lock();
+        let mut all = self.known(node);
         let transaction = of(&mut all, sender)?;
         for (topic, index, partition) in partitions {
             transaction.add_partition(topic, index, partition, node);
@@ -176,7 +176,7 @@ impl Transactions {
 
     /// Commits or aborts; answers the producer that goes on: in v2 its epoch is a new one.
     pub fn end(&self, node: &Node, sender: Sender<'_>, commit: bool, v2: bool) -> Result<Producer, ErrorCode> {
-        let mut all = self.by_id.lock();
+        let mut all = self.known(node);
         let transaction = all.get_mut(sender.transactional_id).ok_or(ErrorCode::INVALID_PRODUCER_ID_MAPPING)?;
         let ended = transaction.end(node, sender.producer, commit, v2);
         drop(all);
@@ -185,13 +185,22 @@ impl Transactions {
     }
 
     /// Looks at one transactional id.
-    pub fn with<T>(&self, transactional_id: &str, look: impl FnOnce(Option<&Transaction>) -> T) -> T {
-        look(self.by_id.lock().get(transactional_id))
+    pub fn with<T>(&self, node: &Node, transactional_id: &str, look: impl FnOnce(Option<&Transaction>) -> T) -> T {
+        look(self.known(node).get(transactional_id))
     }
 
     /// Looks at all transactional ids, in their order.
-    pub fn each(&self, mut look: impl FnMut(&str, &Transaction)) {
-        self.by_id.lock().iter().for_each(|(id, transaction)| look(id, transaction));
+    pub fn each(&self, node: &Node, mut look: impl FnMut(&str, &Transaction)) {
+        self.known(node).iter().for_each(|(id, transaction)| look(id, transaction));
+    }
+
+    /// All that have not expired (`transactional.id.expiration.ms`). The others are forgotten now: when nobody looks, they harm
+    /// nobody.
+    fn known(&self, node: &Node) -> MutexGuard<'_, BTreeMap<String, Transaction>> {
+        let mut all = self.by_id.lock();
+        let (now_ms, after_ms) = (node.world.wall_clock_ms(), number(&node.options, "transactional.id.expiration.ms"));
+        all.retain(|_, transaction| !transaction.expired(now_ms, after_ms));
+        all
     }
 }
 

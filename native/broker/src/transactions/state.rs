@@ -56,6 +56,8 @@ pub(crate) struct Transaction {
     partitions: BTreeMap<(Arc<str>, i32), Arc<Partition>>,
     groups: BTreeSet<String>,
     started: Option<Started>,
+    /// When it last changed.
+    touched_ms: i64,
 }
 
 #[derive(Clone, Copy)]
@@ -66,7 +68,7 @@ struct Started {
 
 impl Transaction {
     /// With a producer that was never used.
-    pub fn new(producer_id: i64, timeout_ms: i32) -> Self {
+    pub fn new(producer_id: i64, timeout_ms: i32, now_ms: i64) -> Self {
         Self {
             producer: Producer { id: producer_id, epoch: 0 },
             previous: None,
@@ -75,7 +77,13 @@ impl Transaction {
             partitions: BTreeMap::new(),
             groups: BTreeSet::new(),
             started: None,
+            touched_ms: now_ms,
         }
+    }
+
+    /// Whether nothing is open and nothing was for this long.
+    pub fn expired(&self, now_ms: i64, after_ms: i64) -> bool {
+        self.state != State::Ongoing && now_ms.saturating_sub(self.touched_ms) >= after_ms
     }
 
     pub fn producer(&self) -> Producer {
@@ -125,6 +133,7 @@ impl Transaction {
             self.abort_and_fence(node);
         }
         self.timeout = duration(timeout_ms);
+        self.touched_ms = node.world.wall_clock_ms();
         self.state = State::Empty;
         let before = expected.unwrap_or(self.producer);
         self.producer = self.next(node);
@@ -225,7 +234,9 @@ impl Transaction {
         for group_id in std::mem::take(&mut self.groups) {
             node.groups.end_transaction(&group_id, producer_id, commit);
         }
+        node.housekeeping.touch();
         self.started = None;
+        self.touched_ms = node.world.wall_clock_ms();
         self.state = if commit { State::CompleteCommit } else { State::CompleteAbort };
     }
 }

@@ -1,6 +1,8 @@
 //! Groups of KIP-848, as members meet them. The tests that need no options of the broker's are true of Apache Kafka too:
 //! `DOHLE_KAFKA=host:port` runs them there. Kafka 4.3 decides anew at most once a second; ours does it at once.
 
+mod migration;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
@@ -14,11 +16,12 @@ use dohle_protocol::{
     messages::{
         ConsumerGroupDescribeRequest, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse,
         CreatePartitionsRequest, DeleteGroupsRequest, DescribeGroupsRequest, FindCoordinatorRequest, HeartbeatRequest,
-        JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, OffsetCommitRequest, OffsetDeleteRequest,
-        OffsetFetchRequest,
+        IncrementalAlterConfigsRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, OffsetCommitRequest,
+        OffsetDeleteRequest, OffsetFetchRequest,
         consumer_group_describe_response::DescribedGroup,
         consumer_group_heartbeat_request::TopicPartitions,
         create_partitions_request::CreatePartitionsTopic,
+        incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig},
         join_group_request::JoinGroupRequestProtocol,
         leave_group_request::MemberIdentity,
         offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
@@ -629,13 +632,11 @@ async fn a_group_without_members_becomes_one_of_the_other_protocol_and_keeps_its
 }
 
 #[tokio::test]
-async fn the_two_protocols_do_not_mix() {
-    let place = Place::with(BrokerOptions::new()).await; // as Kafka's with group.consumer.migration.policy=disabled
+async fn of_the_classic_protocols_requests_a_member_of_the_other_may_leave_and_no_more() {
+    let place = Place::new().await;
     let topic = place.topic("t", 1).await;
     let mut one = Member::new(&place, "one", &[&topic]).await;
     one.join().await;
-    let joined = one.connection.ask(3, &classic_join(&one)).await;
-    assert_eq!(ErrorCode(joined.error_code), ErrorCode::INCONSISTENT_GROUP_PROTOCOL);
     let heartbeat = HeartbeatRequest {
         group_id: one.group.clone(),
         generation_id: 1,
@@ -645,11 +646,49 @@ async fn the_two_protocols_do_not_mix() {
     assert_eq!(ErrorCode(one.connection.ask(4, &heartbeat).await.error_code), ErrorCode::UNKNOWN_MEMBER_ID);
     let member = MemberIdentity { member_id: "one".into(), ..Default::default() };
     let leave = LeaveGroupRequest { group_id: one.group.clone(), members: vec![member], ..Default::default() };
+    assert_eq!(ErrorCode(one.connection.ask(5, &leave).await.members[0].error_code), ErrorCode::NONE);
+    assert!(place.describe().await.members.is_empty());
     assert_eq!(ErrorCode(one.connection.ask(5, &leave).await.members[0].error_code), ErrorCode::UNKNOWN_MEMBER_ID);
-    one.leave(-1).await;
+}
 
-    let mut classic = Member::new(&place, "", &[&topic]).await;
-    let joined = classic.connection.ask(3, &classic_join(&classic)).await;
-    assert_eq!(ErrorCode(joined.error_code), ErrorCode::NONE);
-    assert_eq!(code(&one.say(0, Vec::new()).await), ErrorCode::GROUP_ID_NOT_FOUND);
+async fn configure_group(connection: &mut Connection, group: &str, name: &str, value: &str) {
+    let config = AlterableConfig { name: name.into(), value: Some(value.into()), ..Default::default() };
+    let resource = AlterConfigsResource {
+        resource_type: 32,
+        resource_name: group.into(),
+        configs: vec![config],
+        ..Default::default()
+    };
+    let request = IncrementalAlterConfigsRequest { resources: vec![resource], ..Default::default() };
+    let changed = connection.ask(1, &request).await.responses.remove(0);
+    assert_eq!(ErrorCode(changed.error_code), ErrorCode::NONE, "{:?}", changed.error_message);
+}
+
+#[tokio::test]
+async fn a_heartbeat_interval_set_for_a_group_is_told_from_the_next_heartbeat_on() {
+    let place = Place::new().await;
+    let topic = place.topic("t", 1).await;
+    let mut one = Member::new(&place, "one", &[&topic]).await;
+    one.join().await;
+    let group = one.group.clone();
+    configure_group(&mut one.connection, &group, "consumer.heartbeat.interval.ms", "6123").await;
+    while one.nod().await.heartbeat_interval_ms != 6123 {}
+    assert_ne!(one.say(one.epoch, Vec::new()).await.heartbeat_interval_ms, 100);
+}
+
+#[tokio::test]
+async fn a_session_timeout_set_for_a_group_holds_from_the_next_heartbeat_on() {
+    let mut options = BrokerOptions::new();
+    options.set("group.consumer.min.session.timeout.ms", "1").unwrap();
+    let place = Place::with(options).await;
+    let topic = place.topic("t", 1).await;
+    let mut one = Member::new(&place, "one", &[&topic]).await;
+    one.join().await;
+    let group = one.group.clone();
+    configure_group(&mut one.connection, &group, "consumer.session.timeout.ms", "1").await;
+    assert_eq!(place.describe().await.members.len(), 1, "until now it has 45 s");
+    one.nod().await;
+    while !place.describe().await.members.is_empty() {
+        tokio::task::yield_now().await;
+    }
 }

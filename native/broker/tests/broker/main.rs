@@ -2,16 +2,19 @@
 #![allow(clippy::disallowed_types, reason = "these clients live outside the simulation")]
 
 mod admin;
+mod compaction;
 mod configs;
 mod consumer_groups;
 mod faults;
 mod fetch;
 mod garbage;
 mod groups;
+mod idempotence;
 mod listeners;
 mod produce;
 mod quotas;
 mod releases;
+mod retention;
 mod support;
 mod topics;
 mod transactions;

@@ -1,16 +1,31 @@
 //! A broker, connections to it, and the requests that most tests need.
 
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
 use bytes::Bytes;
-use dohle_broker::{Broker, BrokerOptions};
+use dohle_broker::{
+    Broker, BrokerOptions, BrokerWorld, TokioWorld,
+    world::{BoxFuture, Listener},
+};
 use dohle_protocol::{
     ErrorCode, Request, Uuid,
     compress::{Compression, Compressor, Decompressor},
     frame,
     messages::{
-        CreateTopicsRequest, FetchRequest, FetchResponse, MetadataRequest, ProduceRequest,
+        CreateTopicsRequest, FetchRequest, FetchResponse, IncrementalAlterConfigsRequest, ListOffsetsRequest,
+        MetadataRequest, ProduceRequest,
         create_topics_request::{CreatableTopic, CreatableTopicConfig},
         fetch_request::{FetchPartition, FetchTopic},
         fetch_response::PartitionData,
+        incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig},
+        list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic},
         metadata_request::MetadataRequestTopic,
         produce_request::{PartitionProduceData, TopicProduceData},
         produce_response::PartitionProduceResponse,
@@ -24,6 +39,48 @@ use tokio::{
 
 pub async fn broker() -> Broker {
     Broker::start_default(BrokerOptions::new()).await.unwrap()
+}
+
+/// The real world, but for its wall clock, which only the test moves.
+pub struct HandClock(AtomicI64);
+
+impl HandClock {
+    /// A broker that lives by this clock, with these properties.
+    pub async fn broker(properties: &[(&str, &str)]) -> (Arc<Self>, Broker) {
+        let mut options = BrokerOptions::new();
+        for (name, value) in properties {
+            options.set(name, value).unwrap();
+        }
+        let clock = Arc::new(Self(NOW.into()));
+        let broker = Broker::start(clock.clone(), options).await.unwrap();
+        (clock, broker)
+    }
+
+    pub fn advance(&self, ms: i64) {
+        self.0.fetch_add(ms, Ordering::SeqCst);
+    }
+}
+
+impl BrokerWorld for HandClock {
+    fn listen(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Listener>>> {
+        TokioWorld.listen(address)
+    }
+
+    fn resolve<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
+        TokioWorld.resolve(host, port)
+    }
+
+    fn wall_clock_ms(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    fn random_u64(&self) -> u64 {
+        TokioWorld.random_u64()
+    }
+
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        TokioWorld.spawn(task);
+    }
 }
 
 /// A connection that sends one request after the other.
@@ -99,6 +156,31 @@ impl Connection {
     /// Fetches one partition without a session (version 12).
     pub async fn fetch(&mut self, topic: &str, partition: i32, offset: i64) -> PartitionData {
         self.ask(12, &fetch_request(topic, partition, offset)).await.part()
+    }
+
+    /// Offset and timestamp of what ListOffsets finds for a time.
+    pub async fn offset_at(&mut self, topic: &str, timestamp: i64) -> (i64, i64) {
+        let partitions = vec![ListOffsetsPartition { timestamp, ..Default::default() }];
+        let topics = vec![ListOffsetsTopic { name: topic.into(), partitions, ..Default::default() }];
+        let found = self.ask(11, &ListOffsetsRequest { replica_id: -1, topics, ..Default::default() }).await;
+        let found = &found.topics[0].partitions[0];
+        assert_eq!(ErrorCode(found.error_code), ErrorCode::NONE);
+        (found.offset, found.timestamp)
+    }
+
+    /// Sets properties of a topic.
+    pub async fn configure(&mut self, topic: &str, set: &[(&str, &str)]) {
+        let config = |(name, value): &(&str, &str)| AlterableConfig {
+            name: name.to_string(),
+            value: Some(value.to_string()),
+            ..Default::default()
+        };
+        let configs = set.iter().map(config).collect();
+        let resources =
+            vec![AlterConfigsResource { resource_type: 2, resource_name: topic.into(), configs, ..Default::default() }];
+        let request = IncrementalAlterConfigsRequest { resources, ..Default::default() };
+        let changed = self.ask(1, &request).await.responses.remove(0);
+        assert_eq!(ErrorCode(changed.error_code), ErrorCode::NONE, "{:?}", changed.error_message);
     }
 
     pub async fn metadata(&mut self, topic: &str) -> (ErrorCode, usize) {

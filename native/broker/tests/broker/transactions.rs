@@ -41,7 +41,8 @@ struct Producer {
 async fn topic() -> (Broker, Connection) {
     let broker = broker().await;
     let mut connection = Connection::to(&broker).await;
-    connection.create_topic("t", 2, &[]).await;
+    // The records are of long ago, the markers of now: they would not be in one segment, and so not in one fetch.
+    connection.create_topic("t", 2, &[("segment.ms", "9223372036854775807")]).await;
     (broker, connection)
 }
 

@@ -268,6 +268,7 @@ impl Classic {
         if self.members.is_empty() {
             self.protocol = None;
             self.state = State::Empty;
+            self.empty_since = Some(now);
             return;
         }
         self.protocol = self.select_protocol();
@@ -310,7 +311,7 @@ impl Classic {
     }
 
     /// The assignor that everyone offers and most like best.
-    fn select_protocol(&self) -> Option<String> {
+    pub(super) fn select_protocol(&self) -> Option<String> {
         let mut votes = BTreeMap::<&str, usize>::new();
         for member in self.members.values() {
             let common = |name: &&str| self.members.values().all(|other| other.offers(name));

@@ -1,6 +1,7 @@
 //! The machine of one classic group: Empty → PreparingRebalance → CompletingRebalance → Stable, and around again. Every method
 //! takes the time; nothing here waits. Joining is in `join`.
 
+mod conversion;
 mod join;
 mod member;
 
@@ -51,6 +52,8 @@ pub(crate) struct Classic {
     sync_deadline: Option<Instant>,
     /// Counts joins.
     joins: u64,
+    /// When its last member has gone.
+    empty_since: Option<Instant>,
 }
 
 /// A rebalance that waits for members.

@@ -9,7 +9,10 @@ use std::{
 use dohle_protocol::Uuid;
 use tokio::time::Instant;
 
-use super::assignors::{Assignor, Partitions, flat};
+use super::{
+    assignors::{Assignor, Partitions, flat},
+    old_protocol::Classic as OldProtocol,
+};
 
 /// The epoch of a static member that is away and keeps its place.
 pub(crate) const AWAY: i32 = -2;
@@ -53,9 +56,11 @@ pub(crate) struct Member {
     /// What it shall have.
     pub target: Partitions,
     /// When it is taken for dead.
-    pub(super) session_deadline: Option<Instant>,
+    pub session_deadline: Option<Instant>,
     /// Until when it must have given up what it was told to.
-    pub(super) revoke_deadline: Option<Instant>,
+    pub revoke_deadline: Option<Instant>,
+    /// What it has said, if it is of the classic protocol.
+    pub classic: Option<OldProtocol>,
 }
 
 /// What a member's way depends on.
@@ -73,6 +78,12 @@ pub(super) struct Surroundings<'a> {
 }
 
 impl Member {
+    /// When it is taken out, if it does nothing before.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let classic = self.classic.as_ref().and_then(OldProtocol::deadline);
+        [self.session_deadline, self.revoke_deadline, classic].into_iter().flatten().min()
+    }
+
     /// Whether it has arrived at the target of this epoch.
     pub fn reconciled(&self, epoch: i32) -> bool {
         self.progress == Progress::Stable && self.epoch == epoch

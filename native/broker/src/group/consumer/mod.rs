@@ -1,13 +1,14 @@
 //! The machine of one group of KIP-848: members say what they want and have in one request, the heartbeat; the group decides
 //! who shall have what, and leads every member there on its own. As Kafka's GroupMetadataManager, with two differences: an
-//! expression is matched at once, and members of the classic protocol do not take part (as with
-//! `group.consumer.migration.policy=disabled`). Every method takes the time; nothing here waits.
+//! expression is matched at once, and there is no interval between two assignments. Every method takes the time; nothing here
+//! waits.
 //!
 //! Three epochs: the group's grows when subscriptions, topics or members change; the assignment's follows when the targets
 //! are decided anew, at the next heartbeat; a member's follows when it has given up what it no longer shall have.
 
 mod assignors;
 mod member;
+mod old_protocol;
 mod subscription;
 
 use std::{
@@ -18,7 +19,9 @@ use std::{
 use dohle_protocol::{ErrorCode, Uuid};
 use tokio::time::Instant;
 
-pub(crate) use self::{assignors::Assignor, assignors::Partitions, member::Member};
+pub(crate) use self::{
+    assignors::Assignor, assignors::Partitions, member::Member, old_protocol::Classic as OldProtocol,
+};
 use self::{assignors::Subscriber, member::AWAY, member::Surroundings, subscription::Subscription};
 use super::Commit;
 use crate::topics::{Refusal, Topics};
@@ -52,7 +55,7 @@ pub(crate) struct Beat {
     pub regex: Option<String>,
     pub assignor: Option<Assignor>,
     pub owned: Option<BTreeSet<(Uuid, i32)>>,
-    /// `group.consumer.session.timeout.ms`.
+    /// `consumer.session.timeout.ms` of the group, at this heartbeat.
     pub session_timeout: Duration,
     /// `group.consumer.max.size`.
     pub max_size: usize,
@@ -101,6 +104,11 @@ impl Consumer {
     /// A member joins, or says that it is there.
     pub fn beat(&mut self, beat: Beat, topics: &Topics, now: Instant) -> Result<Told, Refusal> {
         self.admit(&beat)?;
+        Ok(self.step(beat, None, topics, now))
+    }
+
+    /// One that was admitted is taken in, and led on; with what it has said, if it is of the classic protocol.
+    fn step(&mut self, beat: Beat, classic: Option<OldProtocol>, topics: &Topics, now: Instant) -> Told {
         let full =
             beat.rebalance_timeout.is_some() && (beat.topics.is_some() || beat.regex.is_some()) && beat.owned.is_some();
         let (member_id, joins) = (beat.member_id.clone(), beat.epoch == 0);
@@ -108,6 +116,7 @@ impl Consumer {
         let owned = beat.owned.clone();
         let mut member = self.take(&beat);
         let resubscribed = member.update(beat);
+        member.classic = classic;
         let before: Vec<(Uuid, i32)> = member.assigned.keys().copied().collect();
         self.members.insert(member_id.clone(), member);
 
@@ -127,7 +136,15 @@ impl Consumer {
         let news = joins || full || !member.assigned.keys().eq(&before);
         let told = Told { epoch: member.epoch, assignment: news.then(|| by_topic(member.assigned.keys())) };
         self.members.insert(member_id, member);
-        Ok(told)
+        told
+    }
+
+    /// A group that has these members already, and an epoch.
+    pub fn with_members(epoch: i32, members: impl Iterator<Item = Member>) -> Self {
+        let members: BTreeMap<String, Member> = members.map(|member| (member.id.clone(), member)).collect();
+        let instances = members.values().filter_map(|member| Some((member.instance_id.clone()?, member.id.clone())));
+        let static_members = instances.collect();
+        Self { epoch, assignment_epoch: epoch, members, static_members, subscription: Subscription::default() }
     }
 
     /// Whether a member may come, or go on.
@@ -256,7 +273,8 @@ impl Consumer {
             return Ok(());
         }
         let member = self.members.get(&who.member_id).ok_or(ErrorCode::UNKNOWN_MEMBER_ID)?;
-        if !commit.transactional && !commit.knows_epochs {
+        let classic = member.classic.is_some();
+        if !commit.transactional && !commit.knows_epochs && !classic {
             return Err(ErrorCode::UNSUPPORTED_VERSION);
         }
         let holds = |partition: &(Uuid, i32)| {
@@ -266,7 +284,7 @@ impl Consumer {
         match who.generation.cmp(&member.epoch) {
             std::cmp::Ordering::Equal => Ok(()),
             std::cmp::Ordering::Less if commit.partitions.iter().all(holds) => Ok(()),
-            _ if commit.transactional => Err(ErrorCode::ILLEGAL_GENERATION),
+            _ if commit.transactional || classic => Err(ErrorCode::ILLEGAL_GENERATION),
             _ => Err(ErrorCode::STALE_MEMBER_EPOCH),
         }
     }
@@ -279,13 +297,12 @@ impl Consumer {
     }
 
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.members.values().flat_map(|member| [member.session_deadline, member.revoke_deadline]).flatten().min()
+        self.members.values().filter_map(Member::deadline).min()
     }
 
     /// Takes out who has said nothing for too long, or does not give up what it must.
     pub fn expire(&mut self, now: Instant) {
-        let due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
-        let dead = self.members.values().filter(|member| due(member.session_deadline) || due(member.revoke_deadline));
+        let dead = self.members.values().filter(|member| member.deadline().is_some_and(|deadline| deadline <= now));
         for id in dead.map(|member| member.id.clone()).collect::<Vec<_>>() {
             tracing::debug!(member_id = id, "member expired");
             self.remove(&id);

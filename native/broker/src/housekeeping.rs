@@ -1,0 +1,289 @@
+//! What the broker does to its logs without being asked: deleting what is too old. When, not what: that is in `log`.
+//! Idle, it costs nothing: a task wakes when something may have become due, and no sooner than its interval allows; what
+//! is written tells it that there may be something, once between two looks.
+//! Driven by itself, in tasks that end with the broker.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    broker::Life,
+    config::broker::{enabled, number},
+    log::{Need, Tools},
+    node::Node,
+    topics::Partition,
+};
+
+/// The longest sleep while something will be due: the wall clock may be put forward, and the machine sleep.
+const LONGEST_SLEEP: Duration = Duration::from_secs(300);
+
+/// The tasks.
+#[derive(Default)]
+pub(crate) struct Housekeeping {
+    retention: Chore,
+    compaction: Chore,
+    offsets: Chore,
+}
+
+/// When one of them works.
+#[derive(Default)]
+struct Chore {
+    /// Something was written since it began to look around.
+    touched: AtomicBool,
+    /// It has to think again about when to work.
+    changed: Notify,
+}
+
+impl Housekeeping {
+    /// Starts the tasks.
+    pub fn run(&self, node: &Arc<Node>, life: &Life) {
+        let (of, mut alive) = (node.clone(), life.clone());
+        node.world.spawn(Box::pin(async move {
+            alive.during(retain_for_ever(&of)).await;
+        }));
+        let (of, mut alive) = (node.clone(), life.clone());
+        node.world.spawn(Box::pin(async move {
+            alive.during(compact_for_ever(&of)).await;
+        }));
+        let (of, mut alive) = (node.clone(), life.clone());
+        node.world.spawn(Box::pin(async move {
+            alive.during(expire_offsets_for_ever(&of)).await;
+        }));
+    }
+
+    /// Something was written. Call without the log's lock.
+    pub fn touch(&self) {
+        self.retention.touch();
+        self.compaction.touch();
+    }
+
+    /// Offsets were committed, or a group has changed.
+    pub fn touch_offsets(&self) {
+        self.offsets.touch();
+    }
+
+    /// What there is to do, or when, may be another now.
+    pub fn reconfigured(&self) {
+        self.retention.wake();
+        self.compaction.wake();
+    }
+}
+
+impl Chore {
+    fn touch(&self) {
+        // Mostly only read: every append comes here.
+        if !self.touched.load(Ordering::Relaxed) {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        self.touched.store(true, Ordering::Release);
+        self.changed.notify_one();
+    }
+
+    /// Work begins: whoever writes from here on says so again. What was written before is seen, as its log is locked to look.
+    fn begin(&self) {
+        self.touched.store(false, Ordering::Release);
+    }
+
+    /// After work: waits until something may be due again, which may be at `due_ms` (since 1970), but at least for the
+    /// milliseconds of the property `interval`.
+    async fn rest(&self, node: &Node, due_ms: Option<i64>, interval: &str) {
+        let done = Instant::now();
+        loop {
+            let interval = u64::try_from(number(&node.configs.now(), interval)).unwrap_or(0).max(1);
+            let soonest = done + Duration::from_millis(interval);
+            let until_due = |due_ms: i64| {
+                let left = u64::try_from(due_ms.saturating_sub(node.world.wall_clock_ms())).unwrap_or(0);
+                (Instant::now() + Duration::from_millis(left).min(LONGEST_SLEEP)).max(soonest)
+            };
+            let next = match self.touched.load(Ordering::Acquire) {
+                true => Some(soonest),
+                false => due_ms.map(until_due),
+            };
+            tokio::select! {
+                biased;
+                () = self.changed.notified() => {}
+                () = at(next) => return,
+            }
+        }
+    }
+}
+
+/// Waits until then; for ever when there is no such time.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn retain_for_ever(node: &Node) {
+    let chore = &node.housekeeping.retention;
+    loop {
+        chore.begin();
+        let due_ms = retain(node);
+        chore.rest(node, due_ms, "log.retention.check.interval.ms").await;
+    }
+}
+
+/// Forgets the offsets that were committed too long ago. They age by the timers' clock, not by the wall's.
+async fn expire_offsets_for_ever(node: &Node) {
+    let chore = &node.housekeeping.offsets;
+    let keep = u64::try_from(number(&node.options, "offsets.retention.minutes")).unwrap_or(0);
+    loop {
+        chore.begin();
+        let now = Instant::now();
+        let due = node.groups.expire_offsets(now, Duration::from_secs(keep * 60));
+        let after_ms = |due: Instant| i64::try_from((due - now).as_millis()).unwrap_or(i64::MAX).saturating_add(1);
+        let due_ms = due.map(|due| node.world.wall_clock_ms().saturating_add(after_ms(due)));
+        chore.rest(node, due_ms, "offsets.retention.check.interval.ms").await;
+    }
+}
+
+async fn compact_for_ever(node: &Node) {
+    let chore = &node.housekeeping.compaction;
+    loop {
+        chore.begin();
+        let due_ms = compact(node).await;
+        chore.rest(node, due_ms, "log.cleaner.backoff.ms").await;
+    }
+}
+
+/// Deletes what is too old or too much everywhere; answers when there is next something that is too old.
+fn retain(node: &Node) -> Option<i64> {
+    let now_ms = node.world.wall_clock_ms();
+    let topics = node.topics.all().into_iter().filter(|topic| topic.config().retains());
+    let partitions = topics.flat_map(|topic| topic.partitions());
+    partitions.filter_map(|partition| partition.log.lock().retain(now_ms)).min()
+}
+
+/// Compacts what is to be compacted; answers when time alone may bring about more.
+async fn compact(node: &Node) -> Option<i64> {
+    if !enabled(&node.options, "log.cleaner.enable") {
+        return None;
+    }
+    let compacted = node.topics.all().into_iter().filter(|topic| topic.config().compacted);
+    let partitions: Vec<Arc<Partition>> = compacted.flat_map(|topic| topic.partitions()).collect();
+    let mut due = Vec::new();
+    for partition in partitions {
+        due.extend(compact_one(node, &partition).await);
+    }
+    due.into_iter().min()
+}
+
+async fn compact_one(node: &Node, partition: &Partition) -> Option<i64> {
+    let (decompressors, max_decompressed_bytes) = (&node.decompressors, node.options.max_decompressed_bytes);
+    let tools = Tools { decompressors, max_decompressed_bytes };
+    loop {
+        let need = partition.log.lock().compact(node.world.wall_clock_ms());
+        let work = match need {
+            Need::Later(due) => return due,
+            Need::Now(work) => work,
+        };
+        let replaced = work.run(&tools).await.map(|compacted| partition.log.lock().replace(compacted));
+        match replaced {
+            Ok(true) => {}
+            // Retention was there meanwhile: at the next look, then.
+            Ok(false) => return Some(node.world.wall_clock_ms()),
+            Err(error) => {
+                tracing::error!(%error, "a partition cannot be compacted");
+                return None;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io, net::SocketAddr};
+
+    use super::*;
+    use crate::{
+        BrokerOptions, BrokerWorld,
+        world::{BoxFuture, Listener},
+    };
+
+    /// A world whose wall clock is the runtime's, which the test holds.
+    struct Paused(Instant);
+
+    impl BrokerWorld for Paused {
+        fn listen(&self, _: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Listener>>> {
+            Box::pin(std::future::ready(Err(io::ErrorKind::Unsupported.into())))
+        }
+
+        fn resolve<'a>(&'a self, _: &'a str, _: u16) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
+            Box::pin(std::future::ready(Err(io::ErrorKind::Unsupported.into())))
+        }
+
+        fn wall_clock_ms(&self) -> i64 {
+            self.0.elapsed().as_millis() as i64
+        }
+
+        fn random_u64(&self) -> u64 {
+            4
+        }
+
+        fn spawn(&self, _: BoxFuture<'static, ()>) {}
+    }
+
+    fn node() -> Node {
+        let mut options = BrokerOptions::new();
+        options.set("log.retention.check.interval.ms", "10000").unwrap();
+        Node::new(Arc::new(Paused(Instant::now())), options, Vec::new())
+    }
+
+    /// When a chore works within `seconds` of its start, in seconds; it is touched at `touched`, and its interval is 10 s.
+    async fn looks(seconds: u64, touched: &[u64], due: impl Fn(usize) -> Option<i64>) -> Vec<u64> {
+        let (node, start, chore) = (node(), Instant::now(), Chore::default());
+        let mut looks = Vec::new();
+        let work = async {
+            loop {
+                chore.begin();
+                looks.push(start.elapsed().as_secs());
+                chore.rest(&node, due(looks.len() - 1), "log.retention.check.interval.ms").await;
+            }
+        };
+        let touch = async {
+            for second in touched {
+                sleep_until(start + Duration::from_secs(*second)).await;
+                chore.touch();
+            }
+            sleep_until(start + Duration::from_secs(seconds)).await;
+        };
+        tokio::select! {
+            () = work => {}
+            () = touch => {}
+        }
+        looks
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_broker_looks_at_nothing() {
+        assert_eq!(looks(1_000_000, &[], |_| None).await, [0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_written_is_looked_at_once_an_interval_at_most() {
+        assert_eq!(looks(1_000_000, &[3, 4, 5, 100, 100, 105], |_| None).await, [0, 10, 100, 110]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_looks_when_something_is_due_and_no_sooner_than_the_interval_allows() {
+        let due = |at: usize| [Some(45_000), Some(46_000), Some(1000), None].get(at).copied().flatten();
+        assert_eq!(looks(1_000_000, &[], due).await, [0, 45, 55, 65]);
+        let far = |at: usize| (at == 0).then_some(400_000);
+        assert_eq!(looks(350, &[], far).await, [0, 300], "the wall clock may have been put forward meanwhile");
+    }
+}
