@@ -1,9 +1,9 @@
 /** librdkafka, an old one in kcat and the current one in confluent-kafka, at the embedded broker as older releases of Kafka. */
 import { after, before, describe, test } from 'node:test'
-import { Broker } from 'dohle/broker'
+import type { Broker } from 'dohle/broker'
 import { unique } from '../integration/servers.ts'
 import { asExpected } from './compare.ts'
-import { atBroker, lacks } from './runner.ts'
+import { atBroker, embedded, lacks } from './runner.ts'
 import type { Session } from './session.ts'
 import { strangers } from './strangers.ts'
 import { cases } from './table.ts'
@@ -33,7 +33,7 @@ for (const asVersion of releases) {
         before(async () => {
           lacking = await lacks(stranger)
           if (lacking) return
-          broker = await Broker.start({ asVersion, partitions: 3 })
+          broker = await embedded({ asVersion })
           session = (await stranger.setUp())(broker.address)
         })
         after(async () => {

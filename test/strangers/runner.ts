@@ -1,4 +1,5 @@
 /** Runs a case with a stranger at a broker. */
+import { Broker, type BrokerOptions } from 'dohle/broker'
 import { ci } from '../../scripts/lib/paths.mjs'
 import { available } from '../../scripts/lib/tools.mjs'
 import { normalised } from './compare.ts'
@@ -7,6 +8,22 @@ import type { Session, Stranger } from './session.ts'
 import type { Case } from './table.ts'
 
 export const say = (line: string) => console.log(`strangers: ${line}`)
+
+/** What both brokers are told, so that access rules can be made. */
+export const properties = {
+  'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
+  'super.users': 'User:ANONYMOUS',
+}
+
+/** The embedded broker with these properties; without them where it refuses them: then it keeps access rules all the same. */
+export async function embedded(options: BrokerOptions = {}): Promise<Broker> {
+  const own = { partitions: 3, ...options }
+  try {
+    return await Broker.start({ ...own, properties })
+  } catch {
+    return Broker.start(own)
+  }
+}
 
 /** What the stranger saw, with `@` for the case's name. */
 export async function atBroker(

@@ -2,21 +2,16 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
-import { Broker } from 'dohle/broker'
+import type { Broker } from 'dohle/broker'
 import { KafkaServer } from '../../scripts/kafka.mjs'
 import { type Server, unique } from '../integration/servers.ts'
 import { asExpected, same } from './compare.ts'
 import { file, report } from './report.ts'
-import { atBroker, lacks, say } from './runner.ts'
+import { atBroker, embedded, lacks, properties, say } from './runner.ts'
 import type { Session } from './session.ts'
 import { strangers } from './strangers.ts'
 import { cases } from './table.ts'
 
-/** What both brokers are told, so that access rules can be made. */
-const properties = {
-  'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
-  'super.users': 'User:ANONYMOUS',
-}
 /** Only these, by id: for who works on one. */
 const only = process.env.DOHLE_STRANGERS?.split(',')
 const chosen = strangers.filter(({ id }) => only?.includes(id) ?? true)
@@ -25,7 +20,7 @@ describe('strangers', { concurrency: 3 }, () => {
   let kafka: Server
   let broker: Broker
   before(async () => {
-    ;[kafka, broker] = await Promise.all([realKafka(), Broker.start({ partitions: 3 })])
+    ;[kafka, broker] = await Promise.all([realKafka(), embedded()])
   })
   after(async () => {
     await broker?.close()
