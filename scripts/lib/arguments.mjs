@@ -60,7 +60,7 @@ function count(value) {
 
 function codec(value) {
   if (codecs.includes(value)) return value
-  throw new UsageError(`--codec: ${value} is not one of ${codecs.join(', ')}${hint(value, codecs)}`)
+  throw new UsageError(`--codec: ${value} is not one of ${codecs.join(', ')}`)
 }
 
 function brokers(value) {
@@ -74,24 +74,5 @@ function brokers(value) {
 
 function unknown(name) {
   const names = [...Object.keys(options), ...Object.keys(flags)].filter(known => known.startsWith('--'))
-  return `unknown option ${name}${hint(name, names)} (see npm start -- --help)`
-}
-
-/** ": did you mean …?" when one of `names` is close. */
-function hint(given, names) {
-  const [best] = names.map(name => ({ name, far: distance(given, name) })).sort((a, b) => a.far - b.far)
-  return best.far <= Math.max(2, best.name.length / 3) ? `: did you mean ${best.name}?` : ''
-}
-
-/** How many letters must be changed, added or left out to turn one word into the other. */
-function distance(a, b) {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1))
-    }
-    row = next
-  }
-  return row[b.length]
+  return `unknown option ${name}: there are ${names.join(', ')} (see npm start -- --help)`
 }

@@ -9,6 +9,7 @@ import {
   type Message,
   type PartitionerArgs,
 } from '../../ts/kafkajs/index.ts'
+import { saslOptions } from '../../ts/kafkajs/security.ts'
 import { unique } from '../support.ts'
 import { numbers, running, setUp, until } from './support.ts'
 
@@ -154,7 +155,8 @@ test('what the engine has no counterpart of is refused by name, before anything 
       /^sasl: oauthbearer sends the token /,
     ],
     [{ sasl: { mechanism: 'x', authenticationProvider: () => ({}) } }, /^sasl: a mechanism of your own \("x"\)/],
-    [{ sasl: { mechanism: 'aws' } }, /^sasl: the mechanism "aws"/],
+    [{ sasl: { mechanism: 'aws' } }, /^sasl: the mechanism "aws" .* AWS_MSK_IAM .* oauthBearerProvider /],
+    [{ sasl: { mechanism: 'oauthbearer' } }, /^sasl: oauthbearer needs oauthBearerProvider/],
     [{ ssl: { checkServerIdentity: () => {} } }, /^ssl\.checkServerIdentity: /],
   ]
   for (const [options, message] of refused) {
@@ -180,4 +182,12 @@ test('brokers and mechanisms that are none are errors of kafkajs', async () => {
   )
   for (const sasl of [{}, { mechanism: 5 }, 5])
     assert.throws(() => new Kafka({ brokers: ['localhost:1'], sasl: sasl as never }), typed)
+})
+
+test('what a provider of tokens gives goes on with its extensions, as in kafkajs', async () => {
+  const oauthBearerProvider = async () => ({ value: 't', extensions: { logicalCluster: 'lkc-1' } })
+  const { sasl } = saslOptions({ mechanism: 'oauthbearer', oauthBearerProvider }, true) as {
+    sasl: { token: () => Promise<unknown> }
+  }
+  assert.deepEqual(await sasl.token(), { value: 't', extensions: { logicalCluster: 'lkc-1' } })
 })

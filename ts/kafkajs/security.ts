@@ -66,6 +66,12 @@ function refuseInTheOpen(mechanism: string): void {
   )
 }
 
+/** What a provider of tokens gives; kafkajs takes the extensions too, which its types do not have. */
+interface Bearer {
+  value: string
+  extensions?: Record<string, string>
+}
+
 function mechanismOf(sasl: KafkaConfig['sasl']): object | undefined {
   if (sasl === undefined || sasl === null) return undefined
   if (typeof (sasl.mechanism as unknown) !== 'string')
@@ -78,10 +84,20 @@ function mechanismOf(sasl: KafkaConfig['sasl']): object | undefined {
       return { mechanism: sasl.mechanism.toUpperCase(), username, password }
     }
     case 'oauthbearer': {
-      const { oauthBearerProvider } = sasl as { oauthBearerProvider: () => Promise<{ value: string }> }
-      const token = async () => (await oauthBearerProvider()).value
+      const { oauthBearerProvider } = sasl as { oauthBearerProvider: unknown }
+      if (typeof oauthBearerProvider !== 'function')
+        throw new KafkaJSNonRetriableError('sasl: oauthbearer needs oauthBearerProvider, a function that gives tokens')
+      const token = async () => {
+        const { value, extensions } = (await oauthBearerProvider()) as Bearer
+        return { value, extensions }
+      }
       return { mechanism: 'OAUTHBEARER', token }
     }
+    case 'aws':
+      throw new KafkaJSNonRetriableError(
+        'sasl: the mechanism "aws" shows the secret key to a plugin of the brokers, and is not supported; for Amazon MSK there is AWS_MSK_IAM in ' +
+          "'dohle' (sasl: { mechanism: 'AWS_MSK_IAM', awsCredentials }), or oauthbearer here with an oauthBearerProvider from aws-msk-iam-sasl-signer-js",
+      )
     default:
       // Looked at last: kafkajs itself puts one into the options it was given, which may be these.
       if ('authenticationProvider' in sasl) {
