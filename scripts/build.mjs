@@ -19,7 +19,7 @@ export async function packages(say) {
 
 /** Builds the native add-on when its sources changed, and puts it where the package has it. */
 export async function addon(say, profile = 'release') {
-  const crates = ['protocol', 'client', 'broker', 'bridge', 'node', 'Cargo.toml', 'Cargo.lock']
+  const crates = ['protocol', 'security', 'client', 'broker', 'bridge', 'node', 'Cargo.toml', 'Cargo.lock']
   const rustc = await run('rustc', ['-vV'], { capture: true })
   const sum = hash(
     crates.map(name => join('native', name)),

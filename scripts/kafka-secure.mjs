@@ -72,7 +72,28 @@ export class Authority {
 }
 
 const LOGIN = 'org.apache.kafka.common.security'
-const USERS = { alice: 'secret-of-alice' }
+/** Names and passwords of who can log in. */
+export const USERS = { alice: 'secret-of-alice' }
+
+/** The secured listeners, and what each speaks. */
+export const listeners = {
+  SSL: 'SSL',
+  MTLS: 'SSL',
+  SELF_SIGNED: 'SSL',
+  SASL_PLAINTEXT: 'SASL_PLAINTEXT',
+  SASL_SSL: 'SASL_SSL',
+}
+
+/** Makes what `settings` name, in the authority's folder; returns a client's certificate and key. */
+export async function certificates(authority) {
+  await authority.make()
+  const server = await authority.issue('server', ['DNS:localhost', 'IP:127.0.0.1'])
+  const client = await authority.issue('client')
+  const own = await authority.selfSigned('self', ['DNS:localhost', 'IP:127.0.0.1'])
+  writeFileSync(authority.path('self-keystore.pem'), own.key + own.cert)
+  writeFileSync(authority.path('keystore.pem'), server.key + server.cert + authority.read('ca.pem'))
+  return client
+}
 
 /** A broker and what its clients need. */
 export class SecureKafka {
@@ -87,6 +108,8 @@ export class SecureKafka {
     this.users = USERS
     /** `host:port` of each listener. */
     this.address = kafka.address
+    /** That of the plain one. */
+    this.bootstrap = kafka.bootstrap
   }
 
   /**
@@ -94,19 +117,10 @@ export class SecureKafka {
    * with: there is a listener OIDC (SASL_SSL, OAUTHBEARER) then, that takes only tokens of these, for the audience `kafka`.
    */
   static async start({ properties = {}, jwks = '' } = {}) {
-    const dir = mkdtempSync(join(tmpdir(), 'dohle-tls-'))
-    const authority = await new Authority(dir).make()
-    const server = await authority.issue('server', ['DNS:localhost', 'IP:127.0.0.1'])
-    const client = await authority.issue('client')
-    const own = await authority.selfSigned('self', ['DNS:localhost', 'IP:127.0.0.1'])
-    writeFileSync(authority.path('self-keystore.pem'), own.key + own.cert)
-    const ca = authority.read('ca.pem')
-    writeFileSync(authority.path('keystore.pem'), server.key + server.cert + ca)
-    const tls = { SSL: 'SSL', MTLS: 'SSL', SELF_SIGNED: 'SSL' }
-    const listeners = { ...tls, SASL_PLAINTEXT: 'SASL_PLAINTEXT', SASL_SSL: 'SASL_SSL' }
-    if (jwks) listeners.OIDC = 'SASL_SSL'
+    const authority = new Authority(mkdtempSync(join(tmpdir(), 'dohle-tls-')))
+    const client = await certificates(authority)
     const kafka = await KafkaServer.start({
-      listeners,
+      listeners: { ...listeners, ...(jwks && { OIDC: 'SASL_SSL' }) },
       scram: USERS,
       properties: { ...settings(authority), ...(jwks && validating(jwks)), ...properties },
       jvm: jwks ? [`-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=${jwks}`] : [],
@@ -121,7 +135,8 @@ export class SecureKafka {
   }
 }
 
-function settings(authority) {
+/** What makes the listeners secure, in Kafka's properties. */
+export function settings(authority) {
   const users = Object.entries(USERS).map(([name, password]) => `user_${name}="${password}"`)
   const sasl = ['sasl_plaintext', 'sasl_ssl'].flatMap(name => {
     const of = `listener.name.${name}`

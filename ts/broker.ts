@@ -14,8 +14,14 @@ import { type Environment, theEnvironment } from './internal/environment.ts'
 import { aborted } from './internal/failure.ts'
 
 export type {
+  BrokerAuthorization,
+  BrokerClientAuth,
   BrokerListener,
   BrokerLogLevel,
+  BrokerMechanism,
+  BrokerSasl,
+  BrokerTls,
+  BrokerUser,
   FaultAction,
   FaultApi,
   FaultCode,

@@ -13,6 +13,12 @@ const code = (expected: string) => (error: unknown) => error instanceof KafkaErr
 
 const dirs: string[] = []
 
+const properties = {
+  'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
+  'super.users': 'User:ANONYMOUS',
+  'delegation.token.secret.key': 'a secret of this test',
+}
+
 /** One with an authorizer, tokens and two log folders. */
 async function kafkaOfItsOwn(): Promise<KafkaServer> {
   const dir = mkdtempSync(join(tmpdir(), 'dohle-admin-'))
@@ -20,9 +26,7 @@ async function kafkaOfItsOwn(): Promise<KafkaServer> {
   const folders = ['one', 'two'].map(name => join(dir, 'logs', name))
   return KafkaServer.start({
     properties: {
-      'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
-      'super.users': 'User:ANONYMOUS',
-      'delegation.token.secret.key': 'a secret of this test',
+      ...properties,
       'log.dirs': folders.join(','),
     },
   })
@@ -30,7 +34,7 @@ async function kafkaOfItsOwn(): Promise<KafkaServer> {
 
 const both: readonly (readonly [name: string, start: () => Promise<Server | KafkaServer>])[] = [
   ['Apache Kafka', kafkaOfItsOwn],
-  ['the embedded broker', embedded],
+  ['the embedded broker', () => embedded(properties)],
 ]
 
 for (const [name, start] of both) {

@@ -18,15 +18,15 @@ export async function realKafka(): Promise<Server> {
 }
 
 /** An embedded broker of this test's own, with as many partitions for new topics as the real one. */
-export async function embedded(): Promise<Server> {
-  const broker = await Broker.start({ port: 0, partitions: 3 })
+export async function embedded(properties: Record<string, string> = {}): Promise<Server> {
+  const broker = await Broker.start({ port: 0, partitions: 3, properties })
   return { bootstrap: broker.address, stop: () => broker.close() }
 }
 
 /** Both, by name: most tests run against each. */
 export const servers: readonly (readonly [name: string, start: () => Promise<Server>])[] = [
   ['Apache Kafka', realKafka],
-  ['the embedded broker', embedded],
+  ['the embedded broker', () => embedded()],
 ]
 
 /** Waits until `read` gives what `check` wants: what a controller has decided reaches the brokers a little later. */

@@ -274,8 +274,31 @@ export interface BrokerAddFault {
   version?: number | null | undefined
 }
 
+/** Who may do what on a broker. */
+export interface BrokerAuthorization {
+  /**
+   * What no rule names is open to everybody.
+   * @defaultValue false
+   */
+  allowEveryoneIfNoAclFound?: boolean | null | undefined
+  /**
+   * Who may do everything, each as `User:name`. Who did not log in is `User:ANONYMOUS`.
+   * @defaultValue nobody
+   */
+  superUsers?: string[] | null | undefined
+}
+
 /** Removes all fault rules and lets go what they hold. */
 export type BrokerClearFaults = Record<string, never>
+
+/** Whether clients are asked for a certificate. */
+export type BrokerClientAuth =
+  /** They are not. */
+  | 'none'
+  /** They may show one. */
+  | 'requested'
+  /** They must show one. */
+  | 'required'
 
 /** A broker of the cluster. */
 export interface BrokerDescription {
@@ -324,6 +347,17 @@ export type BrokerLogLevel =
   /** Every detail. */
   | 'debug'
 
+/** A way to log in. */
+export type BrokerMechanism =
+  /** Name and password. */
+  | 'PLAIN'
+  /** A proof of the password, with SHA-256. */
+  | 'SCRAM-SHA-256'
+  /** A proof of the password, with SHA-512. */
+  | 'SCRAM-SHA-512'
+  /** A token (RFC 7628). */
+  | 'OAUTHBEARER'
+
 /** A release of Kafka. */
 export type BrokerRelease =
   /** Of November 2018: the oldest one that current clients support. */
@@ -347,6 +381,25 @@ export interface BrokerRemoveFault {
   id: number
 }
 
+/** How clients of a broker log in. */
+export interface BrokerSasl {
+  /**
+   * Milliseconds after which clients must log in again on the same connection (KIP-368).
+   * @defaultValue never
+   */
+  maxReauthMs?: number | null | undefined
+  /**
+   * What is offered. OAUTHBEARER takes tokens without a signature, for tests; `properties` say more.
+   * @defaultValue PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512
+   */
+  mechanisms?: BrokerMechanism[] | null | undefined
+  /**
+   * Who can.
+   * @defaultValue nobody with a password
+   */
+  users?: BrokerUser[] | null | undefined
+}
+
 /** Starts an embedded broker. */
 export interface BrokerStart {
   /**
@@ -360,7 +413,7 @@ export interface BrokerStart {
    */
   advertisedPort?: number | null | undefined
   /**
-   * Listen on addresses that other machines reach, though there is no authentication.
+   * Listen on addresses that other machines reach.
    * @defaultValue false
    */
   allowNonLoopback?: boolean | null | undefined
@@ -369,6 +422,11 @@ export interface BrokerStart {
    * @defaultValue 4.3
    */
   asVersion?: BrokerRelease | null | undefined
+  /**
+   * Access rules (ACLs) are enforced.
+   * @defaultValue everybody may do everything, and there are no rules
+   */
+  authorization?: BrokerAuthorization | null | undefined
   /**
    * Create a topic when a client that allows it asks for it.
    * @defaultValue true
@@ -430,10 +488,20 @@ export interface BrokerStart {
    */
   retentionBytes?: number | null | undefined
   /**
+   * Users and how they log in: without `listeners` among the properties, everybody must.
+   * @defaultValue nobody logs in
+   */
+  sasl?: BrokerSasl | null | undefined
+  /**
    * The text of a `server.properties` of Kafka's; the options above and `properties` go before it.
    * @defaultValue none
    */
   serverProperties?: string | null | undefined
+  /**
+   * The broker's certificate: without `listeners` among the properties, every connection is encrypted.
+   * @defaultValue connections are plain
+   */
+  tls?: BrokerTls | null | undefined
   /**
    * Longest `transactionTimeoutMs` that a producer may have.
    * @defaultValue 900000, as Kafka's
@@ -496,6 +564,39 @@ export interface BrokerStatistics {
 
 /** Stops the broker: closes its listener and all connections. What it held is gone. */
 export type BrokerStop = Record<string, never>
+
+/** A broker's certificate, and what it asks of its clients, in PEM. */
+export interface BrokerTls {
+  /**
+   * The authorities whose certificates are believed of clients.
+   * @defaultValue clients are asked for none
+   */
+  ca?: string | null | undefined
+  /** The broker's certificate, with those between it and its authority behind it. */
+  cert: string
+  /**
+   * Whether clients are asked for a certificate.
+   * @defaultValue `required` with `ca`, else `none`
+   */
+  clientAuth?: BrokerClientAuth | null | undefined
+  /** The certificate's private key. */
+  key: string
+  /** Opens the key when it is encrypted. */
+  passphrase?: string | null | undefined
+}
+
+/** Somebody who can log in. */
+export interface BrokerUser {
+  /**
+   * With which mechanisms.
+   * @defaultValue PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512
+   */
+  mechanisms?: BrokerMechanism[] | null | undefined
+  /** The name. */
+  name: string
+  /** The password. */
+  password: string
+}
 
 /** Closes all connections. What still waits fails with `CLOSED`. */
 export type ClientClose = Record<string, never>
@@ -3056,11 +3157,17 @@ const encodeBrokerAddFault = exact({
   topic: maybe(text),
   version: maybe(whole(0, 32767)),
 })
+const encodeBrokerAuthorization = exact({
+  allowEveryoneIfNoAclFound: maybe(flag),
+  superUsers: maybe(list(text)),
+})
 const encodeBrokerClearFaults = object({})
+const encodeBrokerClientAuth = oneOf('none', 'requested', 'required')
 const encodeBrokerFaultHits = object({
   id: int64,
 })
 const encodeBrokerLogLevel = oneOf('warn', 'info', 'debug')
+const encodeBrokerMechanism = oneOf('PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512', 'OAUTHBEARER')
 const encodeBrokerRelease = oneOf('2.1', '2.8', '3.9', '4.3')
 const encodeBrokerReleaseFault = object({
   id: int64,
@@ -3068,11 +3175,29 @@ const encodeBrokerReleaseFault = object({
 const encodeBrokerRemoveFault = object({
   id: int64,
 })
+const encodeBrokerUser = exact({
+  mechanisms: maybe(list(encodeBrokerMechanism)),
+  name: text,
+  password: text,
+})
+const encodeBrokerSasl = exact({
+  maxReauthMs: maybe(whole(1, 4294967295)),
+  mechanisms: maybe(list(encodeBrokerMechanism)),
+  users: maybe(list(encodeBrokerUser)),
+})
+const encodeBrokerTls = exact({
+  ca: maybe(text),
+  cert: text,
+  clientAuth: maybe(encodeBrokerClientAuth),
+  key: text,
+  passphrase: maybe(text),
+})
 const encodeBrokerStart = exact({
   advertisedHost: maybe(text),
   advertisedPort: maybe(whole(0, 65535)),
   allowNonLoopback: maybe(flag),
   asVersion: maybe(encodeBrokerRelease),
+  authorization: maybe(encodeBrokerAuthorization),
   autoCreateTopics: maybe(flag),
   clusterId: maybe(text),
   faultSeed: maybe(whole(0, 4294967295)),
@@ -3085,7 +3210,9 @@ const encodeBrokerStart = exact({
   port: maybe(whole(0, 65535)),
   properties: maybe(map(text)),
   retentionBytes: maybe(whole(0, 4294967295)),
+  sasl: maybe(encodeBrokerSasl),
   serverProperties: maybe(text),
+  tls: maybe(encodeBrokerTls),
   transactionMaxTimeoutMs: maybe(whole(1, 2147483647)),
   transactionVersion: maybe(whole(0, 2)),
 })

@@ -1,4 +1,4 @@
-//! Access rules: kept and found as Kafka does. They are not enforced yet: nobody logs in here.
+//! Access rules: kept and found as Kafka does. What they mean is in `security::authorizer`.
 
 use std::collections::BTreeSet;
 
@@ -56,6 +56,11 @@ impl Acls {
         Ok(())
     }
 
+    /// Looks at all of them.
+    pub fn read<T>(&self, look: impl FnOnce(std::collections::btree_set::Iter<'_, Acl>) -> T) -> T {
+        look(self.all.lock().iter())
+    }
+
     pub fn find(&self, filter: &Filter) -> Result<Vec<Acl>, Refusal> {
         filter.check()?;
         Ok(self.all.lock().iter().filter(|acl| filter.matches(acl)).cloned().collect())
@@ -73,6 +78,14 @@ impl Acls {
 }
 
 impl Acl {
+    /// Whether it is about the resource of this name, of its type.
+    pub fn covers(&self, name: &str) -> bool {
+        match self.pattern_type {
+            PREFIXED => name.starts_with(&self.resource_name),
+            _ => self.resource_name == name || self.resource_name == "*",
+        }
+    }
+
     fn check(&self) -> Result<(), Refusal> {
         let refused = |reason: String| Err((ErrorCode::INVALID_REQUEST, reason));
         let Self { resource_type, resource_name, pattern_type, principal, operation, permission, .. } = self;
@@ -135,10 +148,7 @@ impl Filter {
         match (self.pattern_type, &self.resource_name) {
             (ANY | MATCH, None) => true,
             (pattern, None) => pattern == acl.pattern_type,
-            (MATCH, Some(name)) => match acl.pattern_type {
-                PREFIXED => name.starts_with(&acl.resource_name),
-                _ => acl.resource_name == *name || acl.resource_name == "*",
-            },
+            (MATCH, Some(name)) => acl.covers(name),
             (pattern, Some(name)) => (pattern == ANY || pattern == acl.pattern_type) && acl.resource_name == *name,
         }
     }

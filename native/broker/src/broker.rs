@@ -16,6 +16,7 @@ use crate::{
     BrokerError, BrokerOptions, BrokerWorld, Faults, TokioWorld, connection,
     listeners::{self, Endpoint, Open},
     node::Node,
+    security::Guard,
     world::{Accepted, Listener},
 };
 
@@ -30,28 +31,31 @@ pub struct Broker {
 
 impl Broker {
     /// Starts a broker in a world of the caller's.
-    pub async fn start(world: Arc<dyn BrokerWorld>, options: BrokerOptions) -> Result<Self, BrokerError> {
+    pub async fn start(world: Arc<dyn BrokerWorld>, mut options: BrokerOptions) -> Result<Self, BrokerError> {
+        options.settle();
         options.check()?;
         let wrong = |(name, why)| BrokerError::InvalidProperty(format!("{name}: {why}"));
+        let insecure = |(_, why)| BrokerError::InvalidProperty(why);
         let mut open = Vec::new();
         let mut listeners = Vec::new();
         for endpoint in listeners::endpoints(&options).map_err(wrong)? {
+            let guard = Guard::new(&options, &endpoint).map_err(insecure)?;
             for (address, listener) in listen(&*world, &endpoint, options.allow_non_loopback).await? {
                 open.push(Open { address, endpoint: endpoint.clone() });
-                listeners.push(listener);
+                listeners.push((listener, guard.clone()));
             }
         }
         let address = open[0].address;
         for Open { address, endpoint } in &open {
             tracing::info!(name = endpoint.name, %address, "listening");
         }
-        let node = Arc::new(Node::new(world.clone(), options, open));
+        let node = Arc::new(Node::new(world.clone(), options, open).map_err(insecure)?);
         let stopping = Arc::new(Stop::default());
         let stop = stopping.clone();
         let (alive, tasks) = mpsc::channel(1);
-        for listener in listeners {
+        for (listener, guard) in listeners {
             let life = Life { stop: stop.clone(), _alive: alive.clone() };
-            world.spawn(Box::pin(accept(node.clone(), listener, life)));
+            world.spawn(Box::pin(accept(node.clone(), listener, guard, life)));
         }
         let life = Life { stop, _alive: alive };
         node.groups.run(&node, life.clone());
@@ -184,10 +188,10 @@ async fn listen(
     }
 }
 
-async fn accept(node: Arc<Node>, mut listener: Box<dyn Listener>, mut life: Life) {
+async fn accept(node: Arc<Node>, mut listener: Box<dyn Listener>, guard: Arc<Guard>, mut life: Life) {
     while let Some(accepted) = life.during(listener.accept()).await {
         match accepted {
-            Ok(accepted) => open(&node, accepted, life.clone()),
+            Ok(accepted) => open(&node, accepted, guard.clone(), life.clone()),
             Err(error) => {
                 // Out of descriptors, for instance: what is open goes on, new ones wait.
                 tracing::warn!(%error, "cannot accept a connection");
@@ -197,16 +201,23 @@ async fn accept(node: Arc<Node>, mut listener: Box<dyn Listener>, mut life: Life
     }
 }
 
-fn open(node: &Arc<Node>, accepted: Accepted, mut life: Life) {
+fn open(node: &Arc<Node>, accepted: Accepted, guard: Arc<Guard>, mut life: Life) {
     let limit = node.configs.now().max_connections;
     if node.connections.fetch_add(1, Ordering::Relaxed) >= limit {
         node.connections.fetch_sub(1, Ordering::Relaxed);
         tracing::warn!(peer = %accepted.peer, limit, "too many connections: closed");
         return;
     }
+    let address = accepted.peer.ip();
+    if !node.limits.may_come(address) {
+        node.connections.fetch_sub(1, Ordering::Relaxed);
+        tracing::warn!(peer = %accepted.peer, "too many connections of this address (max.connections.per.ip): closed");
+        return;
+    }
     let node = node.clone();
     node.world.clone().spawn(Box::pin(async move {
-        life.during(connection::serve(node.clone(), accepted)).await;
+        life.during(connection::serve(node.clone(), accepted, guard)).await;
+        node.limits.left(address);
         node.connections.fetch_sub(1, Ordering::Relaxed);
     }));
 }

@@ -6,29 +6,38 @@ use std::{
     future::Future,
     io::{self, IoSlice},
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
+    pin::{Pin, pin},
     sync::{Arc, atomic::Ordering},
     task::Poll,
+    time::Duration,
 };
 
 use bytes::{Buf, Bytes, BytesMut};
 use dohle_protocol::{ApiKey, Segments, frame};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::{Instant, Sleep, sleep, timeout, timeout_at},
+};
 
 use crate::{
     api::{self, Envelope, Outcome},
     node::Node,
+    security::{Guard, Principal, Session, principal, session::Admission},
     world::{Accepted, Stream},
 };
 
 /// Bytes read at once, and kept ahead while a request is being served.
 const READ_AHEAD: usize = 64 * 1024;
 
+/// How long a client that was refused has to take note of it.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// Serves a connection to its end.
-pub(crate) async fn serve(node: Arc<Node>, accepted: Accepted) {
+pub(crate) async fn serve(node: Arc<Node>, accepted: Accepted, guard: Arc<Guard>) {
     let peer = accepted.peer;
-    match unpanicked(run(node.clone(), accepted)).await {
+    match unpanicked(run(node.clone(), accepted, guard)).await {
         Ok(Ok(())) => tracing::debug!(%peer, "closed by the client"),
+        Ok(Err(end @ (End::Handshake(_) | End::Stranger))) => tracing::info!(%peer, %end, "not let in"),
         Ok(Err(end)) => tracing::debug!(%peer, %end, "connection ended"),
         Err(message) => {
             node.panics.fetch_add(1, Ordering::Relaxed);
@@ -48,26 +57,56 @@ enum End {
     Header(#[from] dohle_protocol::DecodeError),
     #[error("{0}")]
     Closed(String),
+    #[error("the TLS handshake failed: {0}")]
+    Handshake(io::Error),
+    #[error("the client did not shake hands or log in in time (connections.max.idle.ms)")]
+    Stranger,
+    #[error("nothing was said for connections.max.idle.ms")]
+    Idle,
 }
 
-async fn run(node: Arc<Node>, accepted: Accepted) -> Result<(), End> {
-    let Accepted { mut stream, peer, local } = accepted;
-    let mut frames = Frames { buffer: BytesMut::new(), max: node.options.max_request_bytes };
+async fn run(node: Arc<Node>, accepted: Accepted, guard: Arc<Guard>) -> Result<(), End> {
+    let Accepted { stream, peer, local } = accepted;
+    let deadline = node.limits.idle.and_then(|idle| Instant::now().checked_add(idle));
+    let shaken = shake_hands(stream, &guard);
+    let (mut stream, principal) = match deadline.filter(|_| guard.tls.is_some()) {
+        None => shaken.await?,
+        Some(deadline) => timeout_at(deadline, shaken).await.map_err(|_| End::Stranger)??,
+    };
+    let session = Arc::new(Session::new(peer, local, guard, principal));
+    let mut frames = Frames::new(&node, &session, deadline);
     while let Some(frame) = frames.next(&mut *stream).await? {
+        if session.is_bare() {
+            let said = match session.authenticate(&node, &frame) {
+                Ok(said) => said,
+                Err((_, why)) => {
+                    sleep(node.limits.failed_login).await;
+                    return Err(End::Closed(why));
+                }
+            };
+            let length = Bytes::copy_from_slice(&(said.bytes.len() as i32).to_be_bytes());
+            frames.write(&mut *stream, Segments(vec![length, said.bytes])).await?;
+            frames.welcome(&node, &session);
+            continue;
+        }
         let (header, body) = frame::decode_request_header(frame)?;
         let api_key = header.api_key;
-        let envelope = Envelope { node: node.clone(), header, peer, local };
-        let outcome = {
-            let mut answer = pin!(api::serve(envelope, body));
-            // A fetch may wait for long. When its client goes away, so does it; anything else is applied to its end.
-            if api_key == ApiKey::FETCH {
-                tokio::select! {
-                    biased;
-                    outcome = &mut answer => outcome,
-                    gone = frames.read_ahead(&mut *stream) => return gone.map_err(End::from),
+        let envelope = Envelope { node: node.clone(), header, session: session.clone() };
+        let outcome = match session.admit(api_key) {
+            Admission::Close(why) => return Err(End::Closed(why)),
+            Admission::Refuse(code) => api::refuse(envelope, body, code),
+            Admission::Serve => {
+                let mut answer = pin!(api::serve(envelope, body));
+                // A fetch may wait for long. When its client goes away, so does it; anything else is applied to its end.
+                if api_key == ApiKey::FETCH {
+                    tokio::select! {
+                        biased;
+                        outcome = &mut answer => outcome,
+                        gone = frames.read_ahead(&mut *stream) => return gone.map_err(End::from),
+                    }
+                } else {
+                    answer.await
                 }
-            } else {
-                answer.await
             }
         };
         let (outcome, mute) = match outcome {
@@ -75,24 +114,64 @@ async fn run(node: Arc<Node>, accepted: Accepted) -> Result<(), End> {
             outcome => (outcome, None),
         };
         match outcome {
-            Outcome::Reply(segments) => write(&mut *stream, segments).await?,
+            Outcome::Reply(segments) => frames.write(&mut *stream, segments).await?,
             Outcome::Last(segments) => {
-                write(&mut *stream, segments).await?;
+                frames.write(&mut *stream, segments).await?;
                 return Err(End::Closed("a fault rule cut the answer".into()));
+            }
+            Outcome::Farewell(segments, why) => {
+                sleep(node.limits.failed_login).await;
+                frames.write(&mut *stream, segments).await?;
+                linger(&mut *stream).await;
+                return Err(End::Closed(why));
             }
             Outcome::Nothing | Outcome::Muted(..) => {}
             Outcome::Silence => return silence(&mut *stream).await,
             Outcome::Close(reason) => return Err(End::Closed(reason)),
         }
+        frames.welcome(&node, &session);
         if let Some(mute) = mute {
             tokio::select! {
                 biased;
-                () = tokio::time::sleep(mute) => {}
+                () = sleep(mute) => {}
                 gone = frames.read_ahead(&mut *stream) => return gone.map_err(End::from),
             }
         }
     }
     Ok(())
+}
+
+/// TLS, where the listener has it; and who the client is as far as that tells.
+async fn shake_hands(stream: Box<dyn Stream>, guard: &Guard) -> Result<(Box<dyn Stream>, Principal), End> {
+    let Some(tls) = &guard.tls else { return Ok((stream, Principal::anonymous())) };
+    let stream = match tls.accept(stream).into_fallible().await {
+        Ok(stream) => stream,
+        Err((error, mut stream)) => {
+            linger(&mut *stream).await;
+            return Err(End::Handshake(error));
+        }
+    };
+    let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let principal = match certificate {
+        None => Principal::anonymous(),
+        Some(certificate) => {
+            let name = principal::subject(certificate).and_then(|subject| guard.mapping.name(&subject));
+            let unnamed = || End::Closed("no rule says who the subject of the client's certificate is".into());
+            Principal::user(&name.ok_or_else(unnamed)?)
+        }
+    };
+    Ok((Box::new(stream), principal))
+}
+
+/// Closes so that what was said last arrives: a socket that is closed with something unread is reset, and the client's system then
+/// throws away what the client has not read yet.
+async fn linger(stream: &mut dyn Stream) {
+    let drain = async {
+        let _ = stream.shutdown().await;
+        let mut scratch = vec![0; 4096];
+        while matches!(stream.read(&mut scratch).await, Ok(1..)) {}
+    };
+    let _ = timeout(LINGER, drain).await;
 }
 
 /// Reads on without answering, until the client gives up.
@@ -102,35 +181,34 @@ async fn silence(stream: &mut dyn Stream) -> Result<(), End> {
     Ok(())
 }
 
-async fn write(stream: &mut dyn Stream, segments: Segments) -> Result<(), End> {
-    let mut left: Vec<Bytes> = segments.0.into_iter().filter(|segment| !segment.is_empty()).collect();
-    left.reverse();
-    while !left.is_empty() {
-        let slices: Vec<IoSlice<'_>> = left.iter().rev().take(64).map(|segment| IoSlice::new(segment)).collect();
-        let mut written = stream.write_vectored(&slices).await?;
-        if written == 0 {
-            return Err(io::Error::from(io::ErrorKind::WriteZero).into());
-        }
-        while let Some(first) = left.last_mut() {
-            if written < first.len() {
-                first.advance(written);
-                break;
-            }
-            written -= first.len();
-            left.pop();
-        }
-    }
-    stream.flush().await?;
-    Ok(())
-}
-
-/// Cuts a stream into frames.
+/// Cuts a stream into frames, and watches that something happens on it.
 struct Frames {
     buffer: BytesMut,
     max: i32,
+    /// Whether the client has yet to log in.
+    stranger: bool,
+    watch: Option<Watch>,
 }
 
 impl Frames {
+    fn new(node: &Node, session: &Session, deadline: Option<Instant>) -> Self {
+        let stranger = session.is_stranger();
+        let max = if stranger { node.limits.strangers_request } else { node.options.max_request_bytes };
+        let watch = node.limits.idle.map(|idle| Watch::new(idle, deadline.filter(|_| stranger)));
+        Self { buffer: BytesMut::new(), max, stranger, watch }
+    }
+
+    /// A client that has logged in may say more, and take its time.
+    fn welcome(&mut self, node: &Node, session: &Session) {
+        if self.stranger && !session.is_stranger() {
+            self.stranger = false;
+            self.max = node.options.max_request_bytes;
+            if let Some(watch) = &mut self.watch {
+                watch.deadline = None;
+            }
+        }
+    }
+
     /// The next frame without its length; none at a clean end.
     async fn next(&mut self, stream: &mut dyn Stream) -> Result<Option<Bytes>, End> {
         loop {
@@ -145,7 +223,12 @@ impl Frames {
             // Memory follows what was really sent: at most doubled, whatever the length field promises.
             let step = needed.clamp(1, READ_AHEAD.max(self.buffer.len()).max(1 << 20));
             self.buffer.reserve(step);
-            if stream.read_buf(&mut self.buffer).await? == 0 {
+            let read = stream.read_buf(&mut self.buffer);
+            let count = match &mut self.watch {
+                None => read.await?,
+                Some(watch) => watch.over(read).await?,
+            };
+            if count == 0 {
                 return if self.buffer.is_empty() {
                     Ok(None)
                 } else {
@@ -153,6 +236,36 @@ impl Frames {
                 };
             }
         }
+    }
+
+    async fn write(&mut self, stream: &mut dyn Stream, segments: Segments) -> Result<(), End> {
+        let mut left: Vec<Bytes> = segments.0.into_iter().filter(|segment| !segment.is_empty()).collect();
+        left.reverse();
+        while !left.is_empty() {
+            let slices: Vec<IoSlice<'_>> = left.iter().rev().take(64).map(|segment| IoSlice::new(segment)).collect();
+            let write = stream.write_vectored(&slices);
+            let mut written = match &mut self.watch {
+                None => write.await?,
+                Some(watch) => watch.over(write).await?,
+            };
+            if written == 0 {
+                return Err(io::Error::from(io::ErrorKind::WriteZero).into());
+            }
+            while let Some(first) = left.last_mut() {
+                if written < first.len() {
+                    first.advance(written);
+                    break;
+                }
+                written -= first.len();
+                left.pop();
+            }
+        }
+        let flush = stream.flush();
+        match &mut self.watch {
+            None => flush.await?,
+            Some(watch) => watch.over(flush).await?,
+        }
+        Ok(())
     }
 
     /// Reads while something else is waited for; returns when the client is gone.
@@ -172,6 +285,54 @@ impl Frames {
         match usize::try_from(length) {
             Ok(fits) if length <= self.max => Ok(Some(fits)),
             _ => Err(End::FrameLength { length, max: self.max }),
+        }
+    }
+}
+
+/// Ends a connection on which nothing happens. One timer for all of its life, which is looked at only when there is nothing to
+/// do: a busy connection pays nothing for it.
+struct Watch {
+    timer: Pin<Box<Sleep>>,
+    tick: Duration,
+    /// Ticks since something happened.
+    quiet: u32,
+    /// When a client must have logged in, however busy it is.
+    deadline: Option<Instant>,
+}
+
+impl Watch {
+    const TICKS: u32 = 4;
+
+    fn new(idle: Duration, deadline: Option<Instant>) -> Self {
+        let tick = (idle / Self::TICKS).max(Duration::from_millis(1));
+        Self { timer: Box::pin(sleep(tick)), tick, quiet: 0, deadline }
+    }
+
+    /// Waits for one read or write to happen.
+    async fn over<T>(&mut self, happens: impl Future<Output = io::Result<T>>) -> Result<T, End> {
+        let mut happens = pin!(happens);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut happens => {
+                    self.quiet = 0;
+                    if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                        return Err(End::Stranger);
+                    }
+                    return Ok(done?);
+                }
+                () = &mut self.timer => {
+                    self.quiet += 1;
+                    self.timer.as_mut().reset(Instant::now() + self.tick);
+                    if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                        return Err(End::Stranger);
+                    }
+                    // The first tick may have been half over when it became quiet.
+                    if self.quiet > Self::TICKS {
+                        return Err(End::Idle);
+                    }
+                }
+            }
         }
     }
 }

@@ -241,7 +241,7 @@ mod tests {
     fn node() -> Node {
         let mut options = BrokerOptions::new();
         options.set("log.retention.check.interval.ms", "10000").unwrap();
-        Node::new(Arc::new(Paused(Instant::now())), options, Vec::new())
+        Node::new(Arc::new(Paused(Instant::now())), options, Vec::new()).unwrap()
     }
 
     /// When a chore works within `seconds` of its start, in seconds; it is touched at `touched`, and its interval is 10 s.

@@ -5,8 +5,8 @@
 //!
 //! Served, in the versions of Kafka 4.3: topics (create, describe, grow, alter, delete), produce (all codecs, idempotent),
 //! fetch (sessions, topic ids, long polls), offsets by time, groups with static members (classic and KIP-848), committed
-//! offsets, transactions (v1 and v2), retention, compaction, fault rules, quotas;
-//! ACLs and SCRAM users are kept. Not served yet: share groups, TLS, SASL, enforcement of ACLs.
+//! offsets, transactions (v1 and v2), retention, compaction, fault rules, quotas, TLS, SASL, delegation tokens and ACLs. Not
+//! served: share groups.
 //! Configurations are Kafka's, by its names ([`BrokerOptions::set`]); `docs/embedded-broker.md` says which have an effect.
 //!
 //! ```no_run
@@ -37,6 +37,7 @@ mod node;
 mod options;
 mod quotas;
 mod release;
+mod security;
 mod sessions;
 mod stderr_log;
 mod topics;
@@ -46,9 +47,11 @@ pub mod world;
 
 pub use broker::Broker;
 pub use config::{PropertiesError, configuration_reference};
+pub use dohle_security::Secret;
 pub use error::BrokerError;
 pub use faults::{Action, Faults, Rule, RuleId, When};
 pub use options::BrokerOptions;
 pub use release::{Release, UnknownRelease};
+pub use security::options::{AuthorizationOptions, ClientAuth, Mechanism, SaslOptions, TlsOptions, User};
 pub use stderr_log::stderr_log;
 pub use world::{BrokerWorld, Logged, TokioWorld};

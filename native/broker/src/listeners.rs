@@ -19,10 +19,35 @@ pub(crate) struct Endpoint {
     pub name: String,
     pub host: String,
     pub port: u16,
+    pub protocol: Protocol,
     /// What clients are told; `None`: what they came to.
     pub advertised_host: Option<String>,
     /// `None`: the port listened on.
     pub advertised_port: Option<u16>,
+}
+
+/// What a listener speaks beneath Kafka's protocol, and at its beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Protocol {
+    pub tls: bool,
+    pub sasl: bool,
+}
+
+impl Protocol {
+    const ALL: [(&str, Self); 4] = [
+        ("PLAINTEXT", Self { tls: false, sasl: false }),
+        ("SSL", Self { tls: true, sasl: false }),
+        ("SASL_PLAINTEXT", Self { tls: false, sasl: true }),
+        ("SASL_SSL", Self { tls: true, sasl: true }),
+    ];
+
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, protocol)| *protocol)
+    }
+
+    fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, protocol)| *protocol == self).map_or("", |(name, _)| name)
+    }
 }
 
 /// An endpoint that is open.
@@ -42,10 +67,12 @@ pub(crate) fn endpoints(options: &BrokerOptions) -> Result<Vec<Endpoint>, Wrong>
     let mut endpoints: Vec<Endpoint> = Vec::new();
     if text(LISTENERS).is_empty() {
         let host = options.host.trim_start_matches('[').trim_end_matches(']').to_string();
+        let protocol = Protocol { tls: options.tls.is_some(), sasl: options.sasl.is_some() };
         endpoints.push(Endpoint {
-            name: "PLAINTEXT".into(),
+            name: protocol.name().into(),
             host,
             port: options.port,
+            protocol,
             advertised_host: options.advertised_host.clone(),
             advertised_port: options.advertised_port,
         });
@@ -56,14 +83,10 @@ pub(crate) fn endpoints(options: &BrokerOptions) -> Result<Vec<Endpoint>, Wrong>
         if split(text(CONTROLLERS)).any(|controller| controller == name) {
             continue; // Brokers and controllers talk there: there are no others.
         }
-        match protocol(text(PROTOCOLS), &name) {
+        let protocol = match protocol(text(PROTOCOLS), &name) {
             None => return Err(wrong(&format!("{PROTOCOLS} does not name {name}"))),
-            Some("PLAINTEXT") => {}
-            Some("SSL" | "SASL_PLAINTEXT" | "SASL_SSL") => {
-                return Err(wrong("TLS and SASL are not served yet; PLAINTEXT is"));
-            }
-            Some(other) => return Err(wrong(&format!("{other} is no security protocol"))),
-        }
+            Some(named) => Protocol::named(named).ok_or_else(|| wrong(&format!("{named} is no security protocol")))?,
+        };
         if endpoints.iter().any(|other| other.name == name) {
             return Err(wrong("Each listener must have a different name"));
         }
@@ -76,7 +99,7 @@ pub(crate) fn endpoints(options: &BrokerOptions) -> Result<Vec<Endpoint>, Wrong>
             "" => "localhost".into(),
             _ => host,
         };
-        endpoints.push(Endpoint { name, host, port, advertised_host: None, advertised_port: None });
+        endpoints.push(Endpoint { name, host, port, protocol, advertised_host: None, advertised_port: None });
     }
     if endpoints.is_empty() {
         return Err((LISTENERS, "There must be a listener that is not a controller's".into()));
@@ -194,7 +217,6 @@ mod tests {
             (&[(LISTENERS, "PLAINTEXT://a:b")], LISTENERS, "b is no port"),
             (&[(LISTENERS, "PLAINTEXT://::1:9")], LISTENERS, "in brackets"),
             (&[(LISTENERS, "OTHER://a:9")], LISTENERS, "listener.security.protocol.map does not name OTHER"),
-            (&[(LISTENERS, "SASL_SSL://a:9")], LISTENERS, "not served yet"),
             (&[(LISTENERS, "A://a:9"), (PROTOCOLS, "A:FOO")], LISTENERS, "FOO is no security protocol"),
             (&[(LISTENERS, "PLAINTEXT://a:9,PLAINTEXT://b:8")], LISTENERS, "different name"),
             (&[(LISTENERS, "PLAINTEXT://a:9,B://b:9"), (PROTOCOLS, "B:PLAINTEXT")], LISTENERS, "that of PLAINTEXT too"),

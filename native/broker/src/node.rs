@@ -21,6 +21,7 @@ use crate::{
     listeners::{self, Open},
     log::validate::Decompressors,
     quotas::Quotas,
+    security::{Wrong, authorizer::Authorizer, limits::Limits, sasl, tokens::Tokens},
     sessions::Sessions,
     topics::{Refusal, Topic, Topics},
     transactions::Transactions,
@@ -42,6 +43,10 @@ pub(crate) struct Node {
     pub features: Features,
     pub acls: Acls,
     pub users: Users,
+    /// None: everybody may do everything.
+    pub authorizer: Option<Authorizer>,
+    pub tokens: Tokens,
+    pub limits: Limits,
     pub quotas: Quotas,
     pub housekeeping: Housekeeping,
     pub decompressors: Decompressors,
@@ -53,11 +58,15 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub fn new(world: Arc<dyn BrokerWorld>, options: BrokerOptions, open: Vec<Open>) -> Self {
+    pub fn new(world: Arc<dyn BrokerWorld>, options: BrokerOptions, open: Vec<Open>) -> Result<Self, Wrong> {
         let cluster_id = options.cluster_id.clone().unwrap_or_else(|| base64(random_uuid(&*world)));
         // Producers that outlive a restart of the broker must not meet their own ids again.
         let first_producer_id = (world.random_u64() >> 24) as i64 * 1000;
-        Self {
+        let users = Users::default();
+        for (name, mechanism, password) in sasl::scram_users(&options)? {
+            users.set(&name, sasl::scram::number(mechanism), sasl::scram::credential(mechanism, password.expose()));
+        }
+        Ok(Self {
             cluster_id,
             topics: Topics::default(),
             groups: Groups::new(Policy::of(&options)),
@@ -66,7 +75,10 @@ impl Node {
             faults: Faults::new(options.fault_seed),
             features: Features::new(&options),
             acls: Acls::default(),
-            users: Users::default(),
+            users,
+            authorizer: Authorizer::new(&options)?,
+            tokens: Tokens::new(&options),
+            limits: Limits::new(&options)?,
             quotas: Quotas::new(&options),
             housekeeping: Housekeeping::default(),
             decompressors: Decompressors::default(),
@@ -77,7 +89,7 @@ impl Node {
             configs: Configs::new(options.clone()),
             world,
             options,
-        }
+        })
     }
 
     pub fn new_producer_id(&self) -> i64 {

@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::{BrokerError, Release, config};
+use dohle_security::Secret;
+
+use crate::{
+    BrokerError, Release, config,
+    security::options::{AuthorizationOptions, SaslOptions, TlsOptions},
+};
 
 /// Options of an embedded broker. `Default` listens on a free port of 127.0.0.1.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,7 +21,7 @@ pub struct BrokerOptions {
     pub advertised_host: Option<String>,
     /// Port told to clients. Default: the port listened on.
     pub advertised_port: Option<u16>,
-    /// Listen on addresses that other machines reach. There is no authentication. Default false.
+    /// Listen on addresses that other machines reach. Default false.
     pub allow_non_loopback: bool,
     /// Partitions of a topic created without a count, automatically or not (`num.partitions`). Default 1.
     pub partitions: i32,
@@ -68,6 +73,14 @@ pub struct BrokerOptions {
     pub cluster_id: Option<String>,
     /// Other properties of the broker by Kafka's names, such as `log.retention.ms`, as [`set`](Self::set) puts them here.
     pub properties: BTreeMap<String, String>,
+    /// Those of them that nobody is shown, such as `ssl.keystore.key`.
+    pub secrets: BTreeMap<String, Secret>,
+    /// Certificate and key; without `listeners`, connections are then encrypted. Default `None`.
+    pub tls: Option<TlsOptions>,
+    /// Users and how they log in; without `listeners`, everybody must then. Default `None`.
+    pub sasl: Option<SaslOptions>,
+    /// ACLs are enforced, and who they do not hold for. Default `None`: everybody may do everything.
+    pub authorization: Option<AuthorizationOptions>,
 }
 
 impl Default for BrokerOptions {
@@ -99,6 +112,10 @@ impl Default for BrokerOptions {
             node_id: 1,
             cluster_id: None,
             properties: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            tls: None,
+            sasl: None,
+            authorization: None,
         }
     }
 }
@@ -137,6 +154,24 @@ impl BrokerOptions {
     /// Sets [`transaction_version`](Self::transaction_version).
     pub fn with_transaction_version(mut self, level: i16) -> Self {
         self.transaction_version = level;
+        self
+    }
+
+    /// Sets [`tls`](Self::tls).
+    pub fn with_tls(mut self, tls: TlsOptions) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Sets [`sasl`](Self::sasl).
+    pub fn with_sasl(mut self, sasl: SaslOptions) -> Self {
+        self.sasl = Some(sasl);
+        self
+    }
+
+    /// Sets [`authorization`](Self::authorization).
+    pub fn with_authorization(mut self, authorization: AuthorizationOptions) -> Self {
+        self.authorization = Some(authorization);
         self
     }
 

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::{BrokerOptions, collections::Map, config::broker, topics::Refusal};
 
-/// Whoever has not logged in: everybody, so far.
+/// Whoever has not logged in.
 pub(crate) const ANONYMOUS: &str = "ANONYMOUS";
 pub(crate) const USER: &str = "user";
 pub(crate) const CLIENT_ID: &str = "client-id";
@@ -97,9 +97,9 @@ impl Quotas {
     }
 
     /// Notes that a client used this much, and tells how long it has to wait. Bytes, or seconds of work.
-    pub fn used(&self, kind: Kind, client_id: &str, amount: f64) -> Duration {
+    pub fn used(&self, kind: Kind, user: &str, client_id: &str, amount: f64) -> Duration {
         let mut state = self.state.lock();
-        let Some((limit, user, client)) = limit(&state.limits, kind, ANONYMOUS, client_id) else {
+        let Some((limit, user, client)) = limit(&state.limits, kind, user, client_id) else {
             return Duration::ZERO;
         };
         let now = Instant::now();
@@ -238,12 +238,12 @@ mod tests {
         let quotas = quotas();
         quotas.change(entity(&[(CLIENT_ID, Some("c"))]), vec![("producer_byte_rate".into(), Some(100.0))]);
         // Ten seconds count at least: 1,000 bytes are free at once.
-        assert_eq!(quotas.used(Kind::Produce, "c", 1000.0), Duration::ZERO);
-        assert_eq!(quotas.used(Kind::Produce, "c", 500.0), Duration::from_secs(5));
-        assert_eq!(quotas.used(Kind::Produce, "other", 1e9), Duration::ZERO);
-        assert_eq!(quotas.used(Kind::Fetch, "c", 1e9), Duration::ZERO);
+        assert_eq!(quotas.used(Kind::Produce, ANONYMOUS, "c", 1000.0), Duration::ZERO);
+        assert_eq!(quotas.used(Kind::Produce, ANONYMOUS, "c", 500.0), Duration::from_secs(5));
+        assert_eq!(quotas.used(Kind::Produce, ANONYMOUS, "other", 1e9), Duration::ZERO);
+        assert_eq!(quotas.used(Kind::Fetch, ANONYMOUS, "c", 1e9), Duration::ZERO);
         tokio::time::advance(Duration::from_secs(20)).await;
-        assert_eq!(quotas.used(Kind::Produce, "c", 500.0), Duration::ZERO, "old windows are forgotten");
+        assert_eq!(quotas.used(Kind::Produce, ANONYMOUS, "c", 500.0), Duration::ZERO, "old windows are forgotten");
     }
 
     #[tokio::test(start_paused = true)]
@@ -251,12 +251,12 @@ mod tests {
         let quotas = quotas();
         let rate = |value| vec![("producer_byte_rate".to_string(), Some(value))];
         quotas.change(entity(&[(USER, None)]), rate(100.0));
-        assert_eq!(quotas.used(Kind::Produce, "a", 1000.0), Duration::ZERO);
-        assert_eq!(quotas.used(Kind::Produce, "b", 1000.0), Duration::from_secs(10));
+        assert_eq!(quotas.used(Kind::Produce, ANONYMOUS, "a", 1000.0), Duration::ZERO);
+        assert_eq!(quotas.used(Kind::Produce, ANONYMOUS, "b", 1000.0), Duration::from_secs(10));
         quotas.change(entity(&[(USER, Some(ANONYMOUS)), (CLIENT_ID, Some("b"))]), rate(1e6));
-        assert_eq!(quotas.used(Kind::Produce, "b", 1000.0), Duration::ZERO);
+        assert_eq!(quotas.used(Kind::Produce, ANONYMOUS, "b", 1000.0), Duration::ZERO);
         quotas.change(entity(&[(USER, None)]), vec![("producer_byte_rate".into(), None)]);
-        assert_eq!(quotas.used(Kind::Produce, "a", 1e6), Duration::ZERO);
+        assert_eq!(quotas.used(Kind::Produce, ANONYMOUS, "a", 1e6), Duration::ZERO);
         assert_eq!(quotas.all().len(), 1);
     }
 

@@ -1,4 +1,4 @@
-//! Users who log in with SCRAM (KIP-554): what is kept of their passwords. Nobody logs in with them yet.
+//! Users who log in with SCRAM (KIP-554): what is kept of their passwords.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -46,6 +46,16 @@ impl Users {
         let users = self.by_name.lock();
         let of = users.get(name)?;
         Some(of.iter().map(|(mechanism, credential)| (*mechanism, credential.iterations)).collect())
+    }
+
+    /// What a user logs in with.
+    pub fn credential(&self, name: &str, mechanism: i8) -> Option<Credential> {
+        self.by_name.lock().get(name)?.get(&mechanism).cloned()
+    }
+
+    /// Sets what the settings say.
+    pub fn set(&self, name: &str, mechanism: i8, credential: Credential) {
+        self.by_name.lock().entry(name.into()).or_default().insert(mechanism, credential);
     }
 
     pub fn names(&self) -> Vec<String> {

@@ -11,8 +11,9 @@ use serde::Deserialize;
 /// Which of our crates each of our crates may use. Everything else is a wall.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("dohle-protocol", &[]),
-    ("dohle-client", &["dohle-protocol"]),
-    ("dohle-broker", &["dohle-protocol"]),
+    ("dohle-security", &[]),
+    ("dohle-client", &["dohle-protocol", "dohle-security"]),
+    ("dohle-broker", &["dohle-protocol", "dohle-security"]),
     ("dohle-bridge", &["dohle-protocol", "dohle-client", "dohle-broker"]),
     ("dohle-node", &["dohle-bridge"]),
     ("dohle-bench", &["dohle-protocol", "dohle-client"]),

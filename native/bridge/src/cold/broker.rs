@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing::instrument::WithSubscriber;
 
+use super::values::Secret;
 use super::{Operation, Target};
 use crate::environment::{Environment, Resource};
 use crate::failure::{Class, Failure};
@@ -47,7 +48,7 @@ pub struct Start {
     ///
     /// Default: the port listened on.
     pub advertised_port: Option<u16>,
-    /// Listen on addresses that other machines reach, though there is no authentication.
+    /// Listen on addresses that other machines reach.
     ///
     /// Default: false.
     pub allow_non_loopback: Option<bool>,
@@ -108,10 +109,172 @@ pub struct Start {
     ///
     /// Default: none.
     pub properties: Option<BTreeMap<String, String>>,
+    /// The broker's certificate: without `listeners` among the properties, every connection is encrypted.
+    ///
+    /// Default: connections are plain.
+    pub tls: Option<BrokerTls>,
+    /// Users and how they log in: without `listeners` among the properties, everybody must.
+    ///
+    /// Default: nobody logs in.
+    pub sasl: Option<BrokerSasl>,
+    /// Access rules (ACLs) are enforced.
+    ///
+    /// Default: everybody may do everything, and there are no rules.
+    pub authorization: Option<BrokerAuthorization>,
     /// Write the broker's log to the standard error of the process.
     ///
     /// Default: it is not written.
     pub log_to_stderr: Option<BrokerLogLevel>,
+}
+
+/// A broker's certificate, and what it asks of its clients, in PEM.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BrokerTls {
+    /// The broker's certificate, with those between it and its authority behind it.
+    pub cert: String,
+    /// The certificate's private key.
+    pub key: Secret,
+    /// Opens the key when it is encrypted.
+    pub passphrase: Option<Secret>,
+    /// The authorities whose certificates are believed of clients.
+    ///
+    /// Default: clients are asked for none.
+    pub ca: Option<String>,
+    /// Whether clients are asked for a certificate.
+    ///
+    /// Default: `required` with `ca`, else `none`.
+    pub client_auth: Option<BrokerClientAuth>,
+}
+
+/// Whether clients are asked for a certificate.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum BrokerClientAuth {
+    /// They are not.
+    None,
+    /// They may show one.
+    Requested,
+    /// They must show one.
+    Required,
+}
+
+/// How clients of a broker log in.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BrokerSasl {
+    /// Who can.
+    ///
+    /// Default: nobody with a password.
+    pub users: Option<Vec<BrokerUser>>,
+    /// What is offered. OAUTHBEARER takes tokens without a signature, for tests; `properties` say more.
+    ///
+    /// Default: PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512.
+    pub mechanisms: Option<Vec<BrokerMechanism>>,
+    /// Milliseconds after which clients must log in again on the same connection (KIP-368).
+    ///
+    /// Default: never.
+    #[schemars(range(min = 1))]
+    pub max_reauth_ms: Option<u32>,
+}
+
+/// Somebody who can log in.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BrokerUser {
+    /// The name.
+    pub name: String,
+    /// The password.
+    pub password: Secret,
+    /// With which mechanisms.
+    ///
+    /// Default: PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512.
+    pub mechanisms: Option<Vec<BrokerMechanism>>,
+}
+
+/// A way to log in.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+pub enum BrokerMechanism {
+    /// Name and password.
+    #[serde(rename = "PLAIN")]
+    Plain,
+    /// A proof of the password, with SHA-256.
+    #[serde(rename = "SCRAM-SHA-256")]
+    ScramSha256,
+    /// A proof of the password, with SHA-512.
+    #[serde(rename = "SCRAM-SHA-512")]
+    ScramSha512,
+    /// A token (RFC 7628).
+    #[serde(rename = "OAUTHBEARER")]
+    OAuthBearer,
+}
+
+/// Who may do what on a broker.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BrokerAuthorization {
+    /// Who may do everything, each as `User:name`. Who did not log in is `User:ANONYMOUS`.
+    ///
+    /// Default: nobody.
+    pub super_users: Option<Vec<String>>,
+    /// What no rule names is open to everybody.
+    ///
+    /// Default: false.
+    pub allow_everyone_if_no_acl_found: Option<bool>,
+}
+
+impl From<BrokerTls> for engine::TlsOptions {
+    fn from(given: BrokerTls) -> Self {
+        let mut tls = Self::new(given.cert, given.key.0);
+        tls.passphrase = given.passphrase.map(|Secret(text)| engine::Secret::new(text));
+        tls.ca = given.ca;
+        tls.client_auth = given.client_auth.map(|wanted| match wanted {
+            BrokerClientAuth::None => engine::ClientAuth::None,
+            BrokerClientAuth::Requested => engine::ClientAuth::Requested,
+            BrokerClientAuth::Required => engine::ClientAuth::Required,
+        });
+        tls
+    }
+}
+
+impl From<BrokerMechanism> for engine::Mechanism {
+    fn from(mechanism: BrokerMechanism) -> Self {
+        match mechanism {
+            BrokerMechanism::Plain => Self::Plain,
+            BrokerMechanism::ScramSha256 => Self::ScramSha256,
+            BrokerMechanism::ScramSha512 => Self::ScramSha512,
+            BrokerMechanism::OAuthBearer => Self::OAuthBearer,
+        }
+    }
+}
+
+impl From<BrokerSasl> for engine::SaslOptions {
+    fn from(given: BrokerSasl) -> Self {
+        let mechanisms = |given: Option<Vec<BrokerMechanism>>| given.into_iter().flatten().map(Into::into).collect();
+        let mut sasl = Self::default();
+        sasl.users = given
+            .users
+            .into_iter()
+            .flatten()
+            .map(|of| {
+                let mut user = engine::User::new(of.name, of.password.0);
+                user.mechanisms = mechanisms(of.mechanisms);
+                user
+            })
+            .collect();
+        sasl.mechanisms = mechanisms(given.mechanisms);
+        sasl.max_reauth_ms = given.max_reauth_ms;
+        sasl
+    }
+}
+
+impl From<BrokerAuthorization> for engine::AuthorizationOptions {
+    fn from(given: BrokerAuthorization) -> Self {
+        let mut authorization = Self::default();
+        authorization.super_users = given.super_users.unwrap_or_default();
+        authorization.allow_everyone_if_no_acl_found = given.allow_everyone_if_no_acl_found.unwrap_or_default();
+        authorization
+    }
 }
 
 /// A release of Kafka.
@@ -223,6 +386,9 @@ impl Start {
         set(&mut options.fault_seed, self.fault_seed.map(u64::from));
         set(&mut options.node_id, self.node_id);
         options.cluster_id = self.cluster_id;
+        options.tls = self.tls.map(Into::into);
+        options.sasl = self.sasl.map(Into::into);
+        options.authorization = self.authorization.map(Into::into);
         Ok((options, notices))
     }
 }

@@ -15,6 +15,7 @@ use super::{Api, Call, Reply};
 use crate::{
     config::{dynamic, resource::TOPIC},
     node::Node,
+    security::authorizer::Operation,
     topics::Refusal,
 };
 
@@ -27,7 +28,10 @@ impl Api for AlterConfigs {
     async fn handle(call: &Call, request: AlterConfigsRequest) -> Reply<Self> {
         let responses = request.resources.iter().map(|resource| {
             let target = (resource.resource_name.as_str(), -1);
-            let altered = call.plan.guard_saying(target, || alter(&call.node, resource, request.validate_only));
+            let altered = call.plan.guard_saying(target, || {
+                call.needs_for_config(Operation::AlterConfigs, resource.resource_type, &resource.resource_name)?;
+                alter(&call.node, resource, request.validate_only)
+            });
             answer(resource, altered.err())
         });
         let responses = responses.collect();

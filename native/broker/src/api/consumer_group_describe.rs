@@ -13,12 +13,13 @@ use dohle_protocol::{
     },
 };
 
-use super::{Api, Call, Reply, describe_groups::GROUP_OPERATIONS};
+use super::{Api, Call, Reply};
 use crate::{
     group::{
         Group,
         consumer::{Consumer, Member, Partitions, by_topic},
     },
+    security::authorizer::{Operation, Resource},
     topics::Topics,
 };
 
@@ -40,11 +41,21 @@ impl Api for ConsumerGroupDescribe {
         let topics = &call.node.topics;
         let mut groups: Vec<DescribedGroup> = Vec::with_capacity(request.group_ids.len());
         for id in &request.group_ids {
-            groups.push(call.node.groups.with(id, |group| describe(topics, id, group)));
-        }
-        if request.include_authorized_operations {
-            let found = groups.iter_mut().filter(|group| group.error_code == 0);
-            found.for_each(|group| group.authorized_operations = GROUP_OPERATIONS);
+            if let Err(code) = call.needs(Operation::Describe, Resource::Group(id)) {
+                groups.push(refused(id, code, code.text().into()));
+                continue;
+            }
+            let mut group = call.node.groups.with(id, |group| describe(topics, id, group));
+            let of_members = group.members.iter().flat_map(|member| &member.assignment.topic_partitions);
+            let mut names = of_members.map(|topic| topic.topic_name.as_str());
+            if !names.all(|name| call.may(Operation::Describe, Resource::Topic(name))) {
+                let why = "The group has described topic(s) that the client is not authorized to describe.";
+                group = refused(id, ErrorCode::TOPIC_AUTHORIZATION_FAILED, why.into());
+            }
+            if request.include_authorized_operations && group.error_code == 0 {
+                group.authorized_operations = call.operations(Resource::Group(id));
+            }
+            groups.push(group);
         }
         Reply::With(ConsumerGroupDescribeResponse { groups, ..Default::default() })
     }

@@ -114,7 +114,7 @@ fn beat(call: &Call, request: ConsumerGroupHeartbeatRequest) -> Result<ConsumerG
         instance_id: request.instance_id,
         rack_id: request.rack_id,
         client_id: call.client_id.clone().unwrap_or_default(),
-        client_host: format!("/{}", call.peer.ip().to_canonical()),
+        client_host: format!("/{}", call.session.peer.ip().to_canonical()),
         rebalance_timeout: u64::try_from(request.rebalance_timeout_ms).ok().map(Duration::from_millis),
         topics: request.subscribed_topic_names,
         regex: request.subscribed_topic_regex,

@@ -19,7 +19,7 @@ impl Api for CreateAcls {
 
     async fn handle(call: &Call, request: CreateAclsRequest) -> Reply<Self> {
         let results = request.creations.into_iter().map(|asked| {
-            answer(call.node.acls.add(Acl {
+            let acl = Acl {
                 resource_type: asked.resource_type,
                 resource_name: asked.resource_name,
                 pattern_type: asked.resource_pattern_type,
@@ -27,7 +27,8 @@ impl Api for CreateAcls {
                 host: asked.host,
                 operation: asked.operation,
                 permission: asked.permission_type,
-            }))
+            };
+            answer(call.needs_authorizer().and_then(|()| call.node.acls.add(acl)))
         });
         Reply::With(CreateAclsResponse { results: results.collect(), ..Default::default() })
     }

@@ -1,7 +1,7 @@
 //! CreateDelegationToken (key 38): makes a token to log in with.
 //!
-//! Behaviour: tokens are for those who have logged in: DELEGATION_TOKEN_REQUEST_NOT_ALLOWED, as a real broker says on a
-//! listener without authentication. Versions: 2 flexible · 3 for others (KIP-373).
+//! Behaviour: tokens are for those who have logged in, and not with a token: else DELEGATION_TOKEN_REQUEST_NOT_ALLOWED. Without
+//! `delegation.token.secret.key` there are none: DELEGATION_TOKEN_AUTH_DISABLED. Versions: 2 flexible · 3 for others (KIP-373).
 
 use dohle_protocol::{
     ErrorCode,
@@ -9,6 +9,11 @@ use dohle_protocol::{
 };
 
 use super::{Api, Call, Reply};
+use crate::security::{
+    Principal,
+    authorizer::{Operation, Resource},
+    tokens::Token,
+};
 
 pub(super) struct CreateDelegationToken;
 
@@ -16,11 +21,47 @@ impl Api for CreateDelegationToken {
     type Request = CreateDelegationTokenRequest;
     const VERSIONS: (i16, i16) = (1, 3);
 
-    async fn handle(_: &Call, request: CreateDelegationTokenRequest) -> Reply<Self> {
-        Reply::With(Self::refuse(&request, ErrorCode::DELEGATION_TOKEN_REQUEST_NOT_ALLOWED))
+    async fn handle(call: &Call, request: CreateDelegationTokenRequest) -> Reply<Self> {
+        Reply::With(match create(call, &request) {
+            Err(code) => Self::refuse(&request, code),
+            Ok(token) => CreateDelegationTokenResponse {
+                principal_type: token.owner.kind().into(),
+                principal_name: token.owner.name().into(),
+                token_requester_principal_type: token.requester.kind().into(),
+                token_requester_principal_name: token.requester.name().into(),
+                issue_timestamp_ms: token.issued_ms,
+                expiry_timestamp_ms: token.expires_ms,
+                max_timestamp_ms: token.max_ms,
+                token_id: token.id,
+                hmac: token.hmac,
+                ..Default::default()
+            },
+        })
     }
 
     fn refuse(_: &CreateDelegationTokenRequest, code: ErrorCode) -> CreateDelegationTokenResponse {
         CreateDelegationTokenResponse { error_code: code.0, ..Default::default() }
     }
+}
+
+fn create(call: &Call, request: &CreateDelegationTokenRequest) -> Result<Token, ErrorCode> {
+    let requester = call.session.may_have_tokens().ok_or(ErrorCode::DELEGATION_TOKEN_REQUEST_NOT_ALLOWED)?;
+    let owner = match (request.owner_principal_type.as_deref(), request.owner_principal_name.as_deref()) {
+        (Some(kind), Some(name)) if !kind.is_empty() || !name.is_empty() => Principal::new(kind, name),
+        _ => requester.clone(),
+    };
+    if owner != requester {
+        call.needs(Operation::CreateTokens, Resource::User(&owner.to_string()))?;
+    }
+    if !call.node.tokens.enabled() {
+        return Err(ErrorCode::DELEGATION_TOKEN_AUTH_DISABLED);
+    }
+    let renewers: Vec<_> =
+        request.renewers.iter().map(|of| Principal::new(&of.principal_type, &of.principal_name)).collect();
+    if [&owner].into_iter().chain(&renewers).any(|principal| principal.kind() != "User") {
+        return Err(ErrorCode::INVALID_PRINCIPAL_TYPE);
+    }
+    let now_ms = call.node.world.wall_clock_ms();
+    let made = call.node.tokens.create(now_ms, [owner, requester], renewers, request.max_lifetime_ms);
+    made.ok_or(ErrorCode::DELEGATION_TOKEN_AUTH_DISABLED)
 }

@@ -19,6 +19,7 @@ use super::{Api, Call, Reply};
 use crate::{
     config::{TopicConfig, source, topic},
     node::Node,
+    security::authorizer::{Operation, Resource},
     topics::Refusal,
 };
 
@@ -62,8 +63,24 @@ fn create(call: &Call, asked: &CreatableTopic, validate_only: bool) -> Creatable
             replication_factor: 1,
             configs: Some(effective(&call.node, &config)),
             ..Default::default()
-        },
+        }
+        .shown_to(call),
         Err(why) => refused(&asked.name, why),
+    }
+}
+
+trait Shown {
+    fn shown_to(self, call: &Call) -> Self;
+}
+
+impl Shown for CreatableTopicResult {
+    /// Without its configuration, if the client may not know that.
+    fn shown_to(self, call: &Call) -> Self {
+        if call.may_see(Operation::DescribeConfigs, Resource::Topic(&self.name)) {
+            return self;
+        }
+        let topic_config_error_code = ErrorCode::TOPIC_AUTHORIZATION_FAILED.0;
+        Self { num_partitions: -1, replication_factor: -1, configs: None, topic_config_error_code, ..self }
     }
 }
 

@@ -24,7 +24,10 @@ impl Api for DeleteAcls {
     const VERSIONS: (i16, i16) = (1, 3);
 
     async fn handle(call: &Call, request: DeleteAclsRequest) -> Reply<Self> {
-        let results = request.filters.into_iter().map(|asked| answer(call.node.acls.delete(&filter(asked))));
+        let results = request
+            .filters
+            .into_iter()
+            .map(|asked| answer(call.needs_authorizer().and_then(|()| call.node.acls.delete(&filter(asked)))));
         Reply::With(DeleteAclsResponse { filter_results: results.collect(), ..Default::default() })
     }
 

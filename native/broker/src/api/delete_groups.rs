@@ -8,6 +8,7 @@ use dohle_protocol::{
 };
 
 use super::{Api, Call, Reply};
+use crate::security::authorizer::{Operation, Resource};
 
 pub(super) struct DeleteGroups;
 
@@ -16,7 +17,10 @@ impl Api for DeleteGroups {
     const VERSIONS: (i16, i16) = (0, 2);
 
     async fn handle(call: &Call, request: DeleteGroupsRequest) -> Reply<Self> {
-        let results = request.groups_names.iter().map(|id| answer(id, call.node.groups.delete(id).err()));
+        let results = request.groups_names.iter().map(|id| {
+            let allowed = call.needs(Operation::Delete, Resource::Group(id));
+            answer(id, allowed.and_then(|()| call.node.groups.delete(id)).err())
+        });
         Reply::With(DeleteGroupsResponse { results: results.collect(), ..Default::default() })
     }
 

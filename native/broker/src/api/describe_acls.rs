@@ -29,7 +29,7 @@ impl Api for DescribeAcls {
             operation: request.operation,
             permission: request.permission_type,
         };
-        Reply::With(match call.node.acls.find(&filter) {
+        Reply::With(match call.needs_authorizer().and_then(|()| call.node.acls.find(&filter)) {
             Ok(found) => {
                 DescribeAclsResponse { error_message: None, resources: by_resource(found), ..Default::default() }
             }

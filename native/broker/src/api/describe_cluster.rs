@@ -8,7 +8,7 @@ use dohle_protocol::{
     messages::{DescribeClusterRequest, DescribeClusterResponse, describe_cluster_response::DescribeClusterBroker},
 };
 
-use super::{Api, Call, Reply, metadata::CLUSTER_OPERATIONS};
+use super::{Api, Call, Reply, metadata};
 
 pub(super) struct DescribeCluster;
 
@@ -21,7 +21,7 @@ impl Api for DescribeCluster {
             return Reply::With(Self::refuse(&request, ErrorCode::MISMATCHED_ENDPOINT_TYPE));
         }
         let node = &call.node;
-        let (host, port) = node.endpoint(call.local);
+        let (host, port) = node.endpoint(call.session.local);
         let broker = DescribeClusterBroker { broker_id: node.options.node_id, host, port, ..Default::default() };
         let mut response = DescribeClusterResponse {
             cluster_id: node.cluster_id.clone(),
@@ -30,7 +30,7 @@ impl Api for DescribeCluster {
             ..Default::default()
         };
         if request.include_cluster_authorized_operations {
-            response.cluster_authorized_operations = CLUSTER_OPERATIONS;
+            response.cluster_authorized_operations = metadata::cluster_operations(call);
         }
         Reply::With(response)
     }

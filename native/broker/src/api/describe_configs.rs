@@ -17,11 +17,12 @@ use dohle_protocol::{
 use super::{Api, Call, Reply};
 use crate::{
     config::{
-        Property, broker,
+        Kind, Property, broker,
         dynamic::{self, Set},
         groups, resource, source, topic,
     },
     node::Node,
+    security::authorizer::Operation,
     topics::Refusal,
 };
 
@@ -34,7 +35,10 @@ impl Api for DescribeConfigs {
     async fn handle(call: &Call, request: DescribeConfigsRequest) -> Reply<Self> {
         let results = request.resources.iter().map(|resource| {
             let target = (resource.resource_name.as_str(), -1);
-            let describe = || describe(&call.node, resource).map(|described| shown(described, &request));
+            let describe = || {
+                call.needs_for_config(Operation::DescribeConfigs, resource.resource_type, &resource.resource_name)?;
+                describe(&call.node, resource).map(|described| shown(described, &request))
+            };
             answer(resource, call.plan.guard_saying(target, describe))
         });
         Reply::With(DescribeConfigsResponse { results: results.collect(), ..Default::default() })
@@ -122,7 +126,10 @@ impl<'a> Layers<'a> {
             (of_start, source::STATIC_BROKER),
             (of.default(), source::DEFAULT),
         ];
-        values.into_iter().filter_map(|(value, source)| Some(synonym(name, &value?, source))).collect()
+        let shown = |value: String| (of.property.kind != Kind::Password).then_some(value);
+        let synonym =
+            |(value, source)| Some(DescribeConfigsSynonym { value: shown(value?), ..synonym(name, "", source) });
+        values.into_iter().filter_map(synonym).collect()
     }
 
     fn of_broker(&self, of: &broker::BrokerProperty) -> DescribeConfigsResourceResult {
@@ -162,6 +169,7 @@ fn result(property: &Property, synonyms: Vec<DescribeConfigsSynonym>) -> Describ
         value: first.map_or_else(|| property.default.map(str::to_string), |first| first.value.clone()),
         config_source: first.map_or(source::DEFAULT, |first| first.source),
         config_type: property.kind.wire().1,
+        is_sensitive: property.kind == Kind::Password,
         documentation: Some(property.doc.into()),
         synonyms,
         ..Default::default()

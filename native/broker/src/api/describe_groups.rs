@@ -12,12 +12,12 @@ use dohle_protocol::{
 };
 
 use super::{Api, Call, Reply};
-use crate::group::{Group, State};
+use crate::{
+    group::{Group, State},
+    security::authorizer::{Operation, Resource},
+};
 
 pub(super) struct DescribeGroups;
-
-/// Bits of what anyone may do to a group here: READ, DELETE, DESCRIBE and both about configs.
-pub(super) const GROUP_OPERATIONS: i32 = 0b1101_0100_1000;
 
 impl Api for DescribeGroups {
     type Request = DescribeGroupsRequest;
@@ -26,18 +26,27 @@ impl Api for DescribeGroups {
     async fn handle(call: &Call, request: DescribeGroupsRequest) -> Reply<Self> {
         let mut groups: Vec<DescribedGroup> = Vec::with_capacity(request.groups.len());
         for id in &request.groups {
-            groups.push(call.node.groups.with(id, |group| describe(call.version, id, group)));
-        }
-        if request.include_authorized_operations {
-            groups.iter_mut().for_each(|group| group.authorized_operations = GROUP_OPERATIONS);
+            if let Err(code) = call.needs(Operation::Describe, Resource::Group(id)) {
+                groups.push(refused(id, code));
+                continue;
+            }
+            let mut described = call.node.groups.with(id, |group| describe(call.version, id, group));
+            if request.include_authorized_operations {
+                described.authorized_operations = call.operations(Resource::Group(id));
+            }
+            groups.push(described);
         }
         Reply::With(DescribeGroupsResponse { groups, ..Default::default() })
     }
 
     fn refuse(request: &DescribeGroupsRequest, code: ErrorCode) -> DescribeGroupsResponse {
-        let group = |id: &String| DescribedGroup { group_id: id.clone(), error_code: code.0, ..Default::default() };
-        DescribeGroupsResponse { groups: request.groups.iter().map(group).collect(), ..Default::default() }
+        let groups = request.groups.iter().map(|id| refused(id, code)).collect();
+        DescribeGroupsResponse { groups, ..Default::default() }
     }
+}
+
+fn refused(id: &str, code: ErrorCode) -> DescribedGroup {
+    DescribedGroup { group_id: id.into(), error_code: code.0, ..Default::default() }
 }
 
 fn describe(version: i16, id: &str, group: Option<&Group>) -> DescribedGroup {

@@ -23,7 +23,7 @@ impl Api for DescribeQuorum {
     const VERSIONS: (i16, i16) = (0, 2);
 
     async fn handle(call: &Call, request: DescribeQuorumRequest) -> Reply<Self> {
-        let (node_id, (host, port)) = (call.node.options.node_id, call.node.endpoint(call.local));
+        let (node_id, (host, port)) = (call.node.options.node_id, call.node.endpoint(call.session.local));
         let now = call.node.world.wall_clock_ms();
         let partition = |topic: &str, index: i32| match (topic, index) {
             METADATA => PartitionData {

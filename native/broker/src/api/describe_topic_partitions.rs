@@ -16,8 +16,13 @@ use dohle_protocol::{
     },
 };
 
-use super::{Api, Call, Reply, metadata::TOPIC_OPERATIONS};
-use crate::{log::LEADER_EPOCH, node::Node, topics::Topic};
+use super::{Api, Call, Reply};
+use crate::{
+    log::LEADER_EPOCH,
+    node::Node,
+    security::authorizer::{Operation, Resource},
+    topics::Topic,
+};
 
 pub(super) struct DescribeTopicPartitions;
 
@@ -33,6 +38,7 @@ impl Api for DescribeTopicPartitions {
         let mut names: Vec<String> = request.topics.iter().map(|topic| topic.name.clone()).collect();
         if names.is_empty() {
             names = node.topics.all().iter().map(|topic| topic.name.to_string()).collect();
+            names.retain(|name| call.may_see(Operation::Describe, Resource::Topic(name)));
         }
         names.sort();
         names.dedup();
@@ -58,7 +64,10 @@ impl Api for DescribeTopicPartitions {
                 }
             };
             let end = topic.partition_count().min(first.saturating_add(left));
-            response.topics.push(describe(node, &topic, first..end));
+            response.topics.push(DescribeTopicPartitionsResponseTopic {
+                topic_authorized_operations: call.operations(Resource::Topic(&topic.name)),
+                ..describe(node, &topic, first..end)
+            });
             left -= (end - first).max(0);
             if end < topic.partition_count() {
                 response.next_cursor = Some(Cursor { topic_name: name, partition_index: end, ..Default::default() });
@@ -94,7 +103,6 @@ fn describe(node: &Arc<Node>, topic: &Topic, range: std::ops::Range<i32>) -> Des
         name: Some(topic.name.to_string()),
         topic_id: topic.id,
         partitions: range.map(partition).collect(),
-        topic_authorized_operations: TOPIC_OPERATIONS,
         ..Default::default()
     }
 }

@@ -13,7 +13,10 @@ use dohle_protocol::{
 };
 
 use super::{Api, Call, Reply};
-use crate::transactions::Transaction;
+use crate::{
+    security::authorizer::{Operation, Resource},
+    transactions::Transaction,
+};
 
 pub(super) struct DescribeTransactions;
 
@@ -23,10 +26,15 @@ impl Api for DescribeTransactions {
 
     async fn handle(call: &Call, request: DescribeTransactionsRequest) -> Reply<Self> {
         let state = |id: &String| {
-            call.node.transactions.with(&call.node, id, |known| match known {
+            if let Err(code) = call.needs(Operation::Describe, Resource::TransactionalId(id)) {
+                return unknown(id, code);
+            }
+            let mut state = call.node.transactions.with(&call.node, id, |known| match known {
                 None => unknown(id, ErrorCode::TRANSACTIONAL_ID_NOT_FOUND),
                 Some(transaction) => describe(id, transaction),
-            })
+            });
+            state.topics.retain(|of| call.may_see(Operation::Describe, Resource::Topic(&of.topic)));
+            state
         };
         let transaction_states = request.transactional_ids.iter().map(state).collect();
         Reply::With(DescribeTransactionsResponse { transaction_states, ..Default::default() })

@@ -113,14 +113,20 @@ struct Source {
 }
 
 fn source(call: &Call, key: &Key, want: Want, isolation: Isolation) -> Source {
-    let (topic, unknown) = match &key.0 {
-        TopicKey::Name(name) => (call.node.topics.named(name), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
-        TopicKey::Id(id) => (call.node.topics.with_id(dohle_protocol::Uuid(*id)), ErrorCode::UNKNOWN_TOPIC_ID),
+    let unknown = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+    let (topic, name) = match &key.0 {
+        TopicKey::Name(name) => (call.node.topics.named(name), Some(name.clone())),
+        TopicKey::Id(id) => {
+            let topic = call.node.topics.with_id(dohle_protocol::Uuid(*id));
+            let name = topic.as_ref().map(|topic| topic.name.clone());
+            (topic, name)
+        }
     };
-    let partition = topic.ok_or(unknown).and_then(|topic| {
-        let partition = topic.partition(key.1).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
-        check_epoch(want.leader_epoch)?;
-        call.plan.guard((&topic.name, key.1), || Ok(partition))
+    let partition = name.ok_or(ErrorCode::UNKNOWN_TOPIC_ID).and_then(|name| {
+        call.plan.guard((&name, key.1), || {
+            let partition = topic.and_then(|topic| topic.partition(key.1)).ok_or(unknown)?;
+            check_epoch(want.leader_epoch).map(|()| partition)
+        })
     });
     Source { partition, want, isolation }
 }

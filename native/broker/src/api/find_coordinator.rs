@@ -7,7 +7,7 @@ use dohle_protocol::{
     messages::{FindCoordinatorRequest, FindCoordinatorResponse, find_coordinator_response::Coordinator},
 };
 
-use super::{Api, Call, Reply};
+use super::{Api, Call, Reply, permissions::FindCoordinator as _};
 
 pub(super) struct FindCoordinator;
 
@@ -19,12 +19,15 @@ impl Api for FindCoordinator {
         if !matches!(request.key_type, 0 | 1) {
             return Reply::With(Self::refuse(&request, ErrorCode::INVALID_REQUEST));
         }
-        let ((host, port), node_id) = (call.node.endpoint(call.local), call.node.options.node_id);
+        let ((host, port), node_id) = (call.node.endpoint(call.session.local), call.node.options.node_id);
         if call.version < 4 {
             return Reply::With(FindCoordinatorResponse { node_id, host, port, ..Default::default() });
         }
-        let coordinator = |key| Coordinator { key, node_id, host: host.clone(), port, ..Default::default() };
-        let coordinators = request.coordinator_keys.into_iter().map(coordinator).collect();
+        let coordinator = |key: &String| match request.key(call, key) {
+            Ok(()) => Coordinator { key: key.clone(), node_id, host: host.clone(), port, ..Default::default() },
+            Err(code) => refused(key, code),
+        };
+        let coordinators = request.coordinator_keys.iter().map(coordinator).collect();
         Reply::With(FindCoordinatorResponse { coordinators, ..Default::default() })
     }
 
@@ -40,14 +43,18 @@ impl Api for FindCoordinator {
                 ..Default::default()
             };
         }
-        let coordinators = request.coordinator_keys.iter().map(|key| Coordinator {
-            key: key.clone(),
-            node_id: -1,
-            port: -1,
-            error_code: code.0,
-            error_message: Some(code.text().into()),
-            ..Default::default()
-        });
+        let coordinators = request.coordinator_keys.iter().map(|key| refused(key, code));
         FindCoordinatorResponse { coordinators: coordinators.collect(), ..Default::default() }
+    }
+}
+
+fn refused(key: &str, code: ErrorCode) -> Coordinator {
+    Coordinator {
+        key: key.into(),
+        node_id: -1,
+        port: -1,
+        error_code: code.0,
+        error_message: Some(code.text().into()),
+        ..Default::default()
     }
 }

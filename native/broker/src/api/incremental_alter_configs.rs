@@ -22,6 +22,7 @@ use crate::{
         resource::TOPIC,
     },
     node::Node,
+    security::authorizer::Operation,
     topics::Refusal,
 };
 
@@ -34,7 +35,10 @@ impl Api for IncrementalAlterConfigs {
     async fn handle(call: &Call, request: IncrementalAlterConfigsRequest) -> Reply<Self> {
         let responses = request.resources.iter().map(|resource| {
             let target = (resource.resource_name.as_str(), -1);
-            let altered = call.plan.guard_saying(target, || alter(&call.node, &request, resource));
+            let altered = call.plan.guard_saying(target, || {
+                call.needs_for_config(Operation::AlterConfigs, resource.resource_type, &resource.resource_name)?;
+                alter(&call.node, &request, resource)
+            });
             answer(resource, altered.err())
         });
         let responses = responses.collect();

@@ -70,7 +70,7 @@ fn ask(call: &Call, request: JoinGroupRequest) -> JoinAsk {
         member_id: request.member_id,
         instance_id: request.group_instance_id,
         client_id,
-        client_host: format!("/{}", call.peer.ip().to_canonical()),
+        client_host: format!("/{}", call.session.peer.ip().to_canonical()),
         protocol_type: request.protocol_type,
         protocols: request.protocols.into_iter().map(|protocol| (protocol.name, protocol.metadata)).collect(),
         id_first: call.version >= 4,

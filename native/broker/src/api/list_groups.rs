@@ -8,6 +8,7 @@ use dohle_protocol::{
 };
 
 use super::{Api, Call, Reply};
+use crate::security::authorizer::{Operation, Resource};
 
 pub(super) struct ListGroups;
 
@@ -18,6 +19,7 @@ impl Api for ListGroups {
     async fn handle(call: &Call, request: ListGroupsRequest) -> Reply<Self> {
         let wanted =
             |filter: &[String], value: &str| filter.is_empty() || filter.iter().any(|f| f.eq_ignore_ascii_case(value));
+        let all = call.may_see(Operation::Describe, Resource::Cluster);
         let mut groups = Vec::new();
         call.node.groups.each(|id, group| {
             let state = group.state();
@@ -25,7 +27,8 @@ impl Api for ListGroups {
                 Some(classic) => ("classic", classic.protocol_type()),
                 None => ("consumer", "consumer"),
             };
-            if wanted(&request.states_filter, state) && wanted(&request.types_filter, group_type) {
+            let seen = all || call.may_see(Operation::Describe, Resource::Group(id));
+            if seen && wanted(&request.states_filter, state) && wanted(&request.types_filter, group_type) {
                 groups.push(ListedGroup {
                     group_id: id.into(),
                     protocol_type: protocol_type.into(),

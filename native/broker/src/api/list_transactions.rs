@@ -9,6 +9,7 @@ use dohle_protocol::{
 };
 
 use super::{Api, Call, Reply};
+use crate::security::authorizer::{Operation, Resource};
 
 pub(super) struct ListTransactions;
 
@@ -44,7 +45,8 @@ impl Api for ListTransactions {
                 || request.state_filters.iter().any(|filter| filter == state))
                 && (request.producer_id_filters.is_empty() || request.producer_id_filters.contains(&producer_id))
                 && (request.duration_filter < 0 || open_for > request.duration_filter)
-                && pattern.as_ref().is_none_or(|parts| matches(parts, id));
+                && pattern.as_ref().is_none_or(|parts| matches(parts, id))
+                && call.may_see(Operation::Describe, Resource::TransactionalId(id));
             if wanted {
                 response.transaction_states.push(TransactionState {
                     transactional_id: id.into(),

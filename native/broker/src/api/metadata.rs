@@ -15,14 +15,14 @@ use dohle_protocol::{
 };
 
 use super::{Api, Call, Reply};
-use crate::{log::LEADER_EPOCH, node::Node, topics::Topic};
+use crate::{
+    log::LEADER_EPOCH,
+    node::Node,
+    security::authorizer::{Operation, Resource},
+    topics::Topic,
+};
 
 pub(super) struct Metadata;
-
-/// Bits of what anyone may do to a topic here: READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE and both about configs.
-pub(super) const TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
-/// Bits of what anyone may do to the cluster here.
-pub(super) const CLUSTER_OPERATIONS: i32 = 0b1_1111_1010_0000;
 
 impl Api for Metadata {
     type Request = MetadataRequest;
@@ -32,13 +32,20 @@ impl Api for Metadata {
         let node = &call.node;
         let asked = request.topics.filter(|asked| !(call.version == 0 && asked.is_empty()));
         let mut topics: Vec<MetadataResponseTopic> = match &asked {
-            None => node.topics.all().iter().map(|topic| describe(node, topic)).collect(),
+            None => {
+                let mut all = node.topics.all();
+                all.retain(|topic| call.may_see(Operation::Describe, Resource::Topic(&topic.name)));
+                all.iter().map(|topic| describe(node, topic)).collect()
+            }
             Some(asked) => asked.iter().map(|asked| look_up(call, asked, request.allow_auto_topic_creation)).collect(),
         };
         if request.include_topic_authorized_operations {
-            topics.iter_mut().for_each(|topic| topic.topic_authorized_operations = TOPIC_OPERATIONS);
+            for topic in topics.iter_mut().filter(|topic| topic.error_code == 0) {
+                let name = topic.name.as_deref().unwrap_or_default();
+                topic.topic_authorized_operations = call.operations(Resource::Topic(name));
+            }
         }
-        let (host, port) = node.endpoint(call.local);
+        let (host, port) = node.endpoint(call.session.local);
         let broker = MetadataResponseBroker { node_id: node.options.node_id, host, port, ..Default::default() };
         let mut response = MetadataResponse {
             brokers: vec![broker],
@@ -48,7 +55,7 @@ impl Api for Metadata {
             ..Default::default()
         };
         if request.include_cluster_authorized_operations {
-            response.cluster_authorized_operations = CLUSTER_OPERATIONS;
+            response.cluster_authorized_operations = cluster_operations(call);
         }
         Reply::With(response)
     }
@@ -65,6 +72,22 @@ impl Api for Metadata {
     }
 }
 
+/// The bits of what a client may do to the cluster, if it may know.
+pub(super) fn cluster_operations(call: &Call) -> i32 {
+    match call.may_see(Operation::Describe, Resource::Cluster) {
+        true => call.operations(Resource::Cluster),
+        false => 0,
+    }
+}
+
+/// Kafka lets create who may create anything, or this.
+fn may_create(call: &Call, name: &str) -> Result<(), ErrorCode> {
+    match call.may_see(Operation::Create, Resource::Cluster) {
+        true => Ok(()),
+        false => call.needs(Operation::Create, Resource::Topic(name)),
+    }
+}
+
 fn name_of(node: &Node, asked: &MetadataRequestTopic) -> Option<String> {
     let by_id = || node.topics.with_id(asked.topic_id).map(|topic| topic.name.to_string());
     asked.name.clone().or_else(by_id)
@@ -72,16 +95,22 @@ fn name_of(node: &Node, asked: &MetadataRequestTopic) -> Option<String> {
 
 fn look_up(call: &Call, asked: &MetadataRequestTopic, allow_creation: bool) -> MetadataResponseTopic {
     let node = &call.node;
+    let may_describe = |name: &str| call.needs(Operation::Describe, Resource::Topic(name));
     let found = match &asked.name {
-        None => node.topics.with_id(asked.topic_id).ok_or(ErrorCode::UNKNOWN_TOPIC_ID),
-        Some(name) => call.plan.guard((name, -1), || match node.topics.named(name) {
+        None => {
+            let topic = node.topics.with_id(asked.topic_id).ok_or(ErrorCode::UNKNOWN_TOPIC_ID);
+            topic.and_then(|topic| may_describe(&topic.name).map(|()| topic))
+        }
+        // Whether it is there is nobody's business who may not describe it.
+        Some(name) => call.plan.guard((name, -1), || match may_describe(name).map(|()| node.topics.named(name))? {
             Some(topic) => Ok(topic),
             None if !(allow_creation && node.options.auto_create_topics) => {
                 crate::topics::check_name(name).map_err(|_| ErrorCode::INVALID_TOPIC_EXCEPTION)?;
                 Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
             }
             // Lost the race against another creation: then it is there.
-            None => node.auto_create(name).or_else(|(code, _)| node.topics.named(name).ok_or(code)),
+            None => may_create(call, name)
+                .and_then(|()| node.auto_create(name).or_else(|(code, _)| node.topics.named(name).ok_or(code))),
         }),
     };
     match found {

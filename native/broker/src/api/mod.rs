@@ -53,9 +53,12 @@ mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
+mod permissions;
 mod produce;
 mod remove_raft_voter;
 mod renew_delegation_token;
+mod sasl_authenticate;
+mod sasl_handshake;
 mod sync_group;
 mod throttle;
 mod txn_offset_commit;
@@ -63,20 +66,22 @@ mod unregister_broker;
 mod update_features;
 mod write_txn_markers;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use dohle_protocol::{ApiKey, Decoder, ErrorCode, Message, Request, Segments, frame, frame::RequestHeader};
 
 use crate::{
+    api::permissions::Needs,
     faults::{Asked, Cut, Damage, Plan, When},
     node::Node,
+    security::Session,
     world::BoxFuture,
 };
 
 /// One API of Kafka's.
 pub(crate) trait Api: Send + 'static {
     /// Its request.
-    type Request: Request<Response: Send> + Send + Sync;
+    type Request: Request<Response: Send> + Needs + Send + Sync;
     /// The versions told to clients, exactly as Kafka 4.3 tells them: clients infer features from them.
     const VERSIONS: (i16, i16);
     /// The lowest version that is really served, where that differs from what is told.
@@ -113,14 +118,15 @@ pub(crate) enum Reply<A: Api + ?Sized> {
     None,
     /// Close the connection, for this reason.
     Close(String),
+    /// Answer, and close the connection for this reason.
+    Farewell(ResponseOf<A>, String),
 }
 
 /// A request as it arrived, before its body is read.
 pub(crate) struct Envelope {
     pub node: Arc<Node>,
     pub header: RequestHeader,
-    pub peer: SocketAddr,
-    pub local: SocketAddr,
+    pub session: Arc<Session>,
 }
 
 /// A request being served.
@@ -128,8 +134,7 @@ pub(crate) struct Call {
     pub node: Arc<Node>,
     pub version: i16,
     pub client_id: Option<String>,
-    pub peer: SocketAddr,
-    pub local: SocketAddr,
+    pub session: Arc<Session>,
     pub plan: Plan,
 }
 
@@ -140,6 +145,8 @@ pub(crate) enum Outcome {
     Muted(Box<Outcome>, Duration),
     /// Send this much of an answer, then close.
     Last(Segments),
+    /// Send this to a client that could not log in, after a while, then close for this reason.
+    Farewell(Segments, String),
     Nothing,
     Silence,
     Close(String),
@@ -151,6 +158,7 @@ pub(crate) struct Entry {
     pub versions: (i16, i16),
     served_from: i16,
     run: fn(Envelope, Decoder) -> BoxFuture<'static, Outcome>,
+    refuse: fn(&Envelope, Decoder, ErrorCode) -> Result<Segments, String>,
 }
 
 /// Every API served, by key.
@@ -168,6 +176,7 @@ pub(crate) const TABLE: &[Entry] = &[
     entry::<sync_group::SyncGroup>(),
     entry::<describe_groups::DescribeGroups>(),
     entry::<list_groups::ListGroups>(),
+    entry::<sasl_handshake::SaslHandshake>(),
     entry::<api_versions::ApiVersions>(),
     entry::<create_topics::CreateTopics>(),
     entry::<delete_topics::DeleteTopics>(),
@@ -186,6 +195,7 @@ pub(crate) const TABLE: &[Entry] = &[
     entry::<alter_configs::AlterConfigs>(),
     entry::<alter_replica_log_dirs::AlterReplicaLogDirs>(),
     entry::<describe_log_dirs::DescribeLogDirs>(),
+    entry::<sasl_authenticate::SaslAuthenticate>(),
     entry::<create_partitions::CreatePartitions>(),
     entry::<create_delegation_token::CreateDelegationToken>(),
     entry::<renew_delegation_token::RenewDelegationToken>(),
@@ -222,7 +232,26 @@ const fn entry<A: Api>() -> Entry {
         versions: A::VERSIONS,
         served_from: A::SERVED_FROM,
         run: |envelope, body| Box::pin(run::<A>(envelope, body)),
+        refuse: refuse_one::<A>,
     }
+}
+
+/// Refuses a request of a client that must say something else now.
+pub(crate) fn refuse(envelope: Envelope, body: Decoder, code: ErrorCode) -> Outcome {
+    let (key, version) = (envelope.header.api_key, envelope.header.api_version);
+    let why = format!("{} while the client is logging in", key.name());
+    let known = TABLE.iter().find(|entry| entry.key == key);
+    let known = known.filter(|entry| (entry.served_from..=entry.versions.1).contains(&version));
+    match known.map(|entry| (entry.refuse)(&envelope, body, code)) {
+        Some(Ok(segments)) => Outcome::Farewell(segments, why),
+        _ => Outcome::Close(why),
+    }
+}
+
+fn refuse_one<A: Api>(envelope: &Envelope, mut body: Decoder, code: ErrorCode) -> Result<Segments, String> {
+    let version = envelope.header.api_version;
+    let request = A::Request::decode(&mut body, version).map_err(|error| error.to_string())?;
+    encode::<A>(version, envelope.header.correlation_id, &A::refuse(&request, code))
 }
 
 /// Serves one request.
@@ -236,6 +265,7 @@ pub(crate) async fn serve(envelope: Envelope, body: Decoder) -> Outcome {
     };
     if version < entry.served_from || version > newest {
         if key == ApiKey::API_VERSIONS {
+            envelope.session.versions_unknown();
             return api_versions::unsupported_version(&envelope);
         }
         return Outcome::Close(format!("{} version {version} is not served", key.name()));
@@ -244,7 +274,7 @@ pub(crate) async fn serve(envelope: Envelope, body: Decoder) -> Outcome {
 }
 
 async fn run<A: Api>(envelope: Envelope, mut body: Decoder) -> Outcome {
-    let Envelope { node, header, peer, local } = envelope;
+    let Envelope { node, header, session } = envelope;
     let (version, size) = (header.api_version, body.remaining());
     let request = match A::Request::decode(&mut body, version) {
         Ok(request) => request,
@@ -260,9 +290,10 @@ async fn run<A: Api>(envelope: Envelope, mut body: Decoder) -> Outcome {
             targets: &A::targets(&node, &request),
         });
     }
-    let call = Call { node, version, client_id: header.client_id, peer, local, plan };
+    let mut call = Call { node, version, client_id: header.client_id, session, plan };
     let limited = call.node.quotas.armed();
-    let (reply, busy) = throttle::timed(limited, interrupted::<A>(&call, request)).await;
+    let allowed = permissions::check::<A>(&mut call, &request);
+    let (reply, busy) = throttle::timed(limited, interrupted::<A>(&call, request, allowed)).await;
     let reply = match reply {
         Ok(reply) => reply,
         Err(Cut::Silence) => return Outcome::Silence,
@@ -272,7 +303,11 @@ async fn run<A: Api>(envelope: Envelope, mut body: Decoder) -> Outcome {
 }
 
 /// `handle`, with what the fault rules do around it.
-async fn interrupted<A: Api>(call: &Call, request: A::Request) -> Result<Reply<A>, Cut> {
+async fn interrupted<A: Api>(
+    call: &Call,
+    request: A::Request,
+    allowed: Result<(), ErrorCode>,
+) -> Result<Reply<A>, Cut> {
     let plan = &call.plan;
     plan.before().await?;
     let (before, after) = (plan.whole(When::Before), plan.whole(When::After));
@@ -282,7 +317,11 @@ async fn interrupted<A: Api>(call: &Call, request: A::Request) -> Result<Reply<A
         false => Reply::With(A::refuse(&request, code)),
     });
     let served = match before {
-        None => A::handle(call, request).await,
+        None => match allowed {
+            Ok(()) => A::handle(call, request).await,
+            Err(code) if A::unanswered(&request) => Reply::Close(format!("{code} where no answer is read")),
+            Err(code) => Reply::With(A::refuse(&request, code)),
+        },
         Some(_) => Reply::None,
     };
     let reply = refusal.unwrap_or(served);

@@ -88,9 +88,11 @@ fn commit_topic(
     let topic = find(&call.node, asked);
     let unknown = if call.version >= 10 { ErrorCode::UNKNOWN_TOPIC_ID } else { ErrorCode::UNKNOWN_TOPIC_OR_PARTITION };
     answer(asked, |partition| {
-        let Some(topic) = &topic else { return unknown };
-        let target = (&*topic.name, partition.partition_index);
-        let done = call.plan.guard(target, || commit_partition(group, topic, partition, keep));
+        let name = topic.as_ref().map_or(&*asked.name, |topic| &*topic.name);
+        let done = call.plan.guard((name, partition.partition_index), || match &topic {
+            None => Err(unknown),
+            Some(topic) => commit_partition(group, topic, partition, keep),
+        });
         done.err().unwrap_or(ErrorCode::NONE)
     })
 }

@@ -23,6 +23,7 @@ use super::{Api, Call, Reply};
 use crate::{
     group::{Committed, Group},
     node::Node,
+    security::authorizer::{Operation, Resource},
 };
 
 pub(super) struct OffsetFetch;
@@ -106,6 +107,10 @@ fn name_of(node: &Node, topic: &OffsetFetchRequestTopics) -> Option<String> {
 }
 
 fn fetch(call: &Call, asked: &OffsetFetchRequestGroup, stable: bool) -> OffsetFetchResponseGroup {
+    // Before version 8 the request as a whole needs it.
+    if let Err(code) = call.needs(Operation::Describe, Resource::Group(&asked.group_id)) {
+        return OffsetFetchResponseGroup { group_id: asked.group_id.clone(), error_code: code.0, ..Default::default() };
+    }
     let member = (asked.member_id.as_deref(), asked.member_epoch);
     let allowed = call.node.groups.with(&asked.group_id, |group| {
         group.and_then(Group::consumer).map_or(Ok(()), |consumer| consumer.may_fetch(member.0, member.1))
@@ -161,7 +166,8 @@ fn fetch_all(call: &Call, group_id: &str, stable: bool) -> Vec<OffsetFetchRespon
         partitions,
         ..Default::default()
     };
-    committed.into_iter().map(topic).collect()
+    let seen = committed.into_iter().filter(|(name, _)| call.may_see(Operation::Describe, Resource::Topic(name)));
+    seen.map(topic).collect()
 }
 
 fn partition(partition_index: i32, found: Result<Option<Committed>, ErrorCode>) -> OffsetFetchResponsePartitions {

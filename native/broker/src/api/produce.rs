@@ -99,7 +99,8 @@ fn produce_to_topic(call: &Call, transactional_id: Option<&str>, asked: TopicPro
     for data in asked.partition_data {
         let index = data.index;
         let done = match &topic {
-            None => Err(unknown.into()),
+            // Whether it is there is nobody's business who may not write to it.
+            None => call.plan.guard((&asked.name, index), || Err(unknown)).map_err(Refused::from),
             Some(topic) => append(call, transactional_id, topic, data),
         };
         partition_responses.push(answer(index, done));

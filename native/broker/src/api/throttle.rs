@@ -38,9 +38,10 @@ pub(super) struct Used {
 
 /// The answer to a request, with what quotas and fault rules do to it.
 pub(super) fn answer<A: Api>(mut call: Call, correlation_id: i32, reply: Reply<A>, used: Used) -> Outcome {
-    let note = |kind, amount: f64| match used.limited {
-        true => call.node.quotas.used(kind, call.client_id.as_deref().unwrap_or_default(), amount),
-        false => Duration::ZERO,
+    let user = used.limited.then(|| call.session.who().principal);
+    let note = |kind, amount: f64| match &user {
+        Some(user) => call.node.quotas.used(kind, user.name(), call.client_id.as_deref().unwrap_or_default(), amount),
+        None => Duration::ZERO,
     };
     let mut wait = note(Kind::Request, used.busy.as_secs_f64());
     if A::Request::API_KEY == ApiKey::PRODUCE {
@@ -48,6 +49,12 @@ pub(super) fn answer<A: Api>(mut call: Call, correlation_id: i32, reply: Reply<A
     }
     let mut response = match reply {
         Reply::Close(reason) => return Outcome::Close(reason),
+        Reply::Farewell(response, why) => {
+            return match encode::<A>(call.version, correlation_id, &response) {
+                Ok(segments) => Outcome::Farewell(segments, why),
+                Err(reason) => Outcome::Close(reason),
+            };
+        }
         Reply::None => return muted(&call, Outcome::Nothing, wait, A::Request::API_KEY),
         Reply::With(response) => response,
     };

@@ -1,7 +1,9 @@
 //! The broker's properties that have an effect here, and the values that hold: from the start, or Kafka's (or our) default.
 
-use super::{Kind, Property, known, topic::CODECS};
-use crate::BrokerOptions;
+use super::{Kind, Property, known, security, topic::CODECS};
+use dohle_security::Secret;
+
+use crate::{BrokerOptions, security::unprefixed};
 
 /// A property of the broker.
 pub(crate) struct BrokerProperty {
@@ -92,7 +94,7 @@ pub(crate) const TABLE: &[BrokerProperty] = &[
     b("delete.topic.enable", Kind::Boolean, "true", ReadOnly, None,
         "Delete topics when a client asks for it; otherwise it is refused."),
     b("dohle.allow.non.loopback", Kind::Boolean, "", ReadOnly, option!(allow_non_loopback),
-        "Listen on addresses that other machines reach, though there is no authentication. Not one of Kafka's."),
+        "Listen on addresses that other machines reach. Not one of Kafka's."),
     b("group.consumer.heartbeat.interval.ms", Kind::int(1), "", ReadOnly, option!(group_consumer_heartbeat_interval_ms),
         "Milliseconds between two heartbeats of a member of a consumer group (KIP-848). Apache Kafka: 5000."),
     b("group.consumer.max.size", Kind::int(1), "", ReadOnly, option!(group_consumer_max_size),
@@ -109,7 +111,7 @@ pub(crate) const TABLE: &[BrokerProperty] = &[
         "Smallest session timeout a member of a classic group may ask for. Apache Kafka: 6000."),
     b("listener.security.protocol.map", Kind::List,
         "PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL", ReadOnly, None,
-        "The protocol of each listener; only PLAINTEXT is served yet."),
+        "The protocol of each listener: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."),
     b("listeners", Kind::List, "", ReadOnly, None,
         "Where to listen: NAME://host:port, an IPv6 address in brackets; without a host on localhost."),
     b("log.cleaner.backoff.ms", Kind::long(0), "15000", ClusterWide, None,
@@ -201,11 +203,12 @@ pub(crate) const TABLE: &[BrokerProperty] = &[
 
 /// All properties that a broker knows, with effect or without.
 pub(crate) fn all() -> impl Iterator<Item = &'static BrokerProperty> {
-    TABLE.iter().chain(known::TABLE)
+    TABLE.iter().chain(security::TABLE).chain(known::TABLE)
 }
 
-/// The property of this name.
+/// The property of this name, which may have the prefix of a listener.
 pub(crate) fn find(name: &str) -> Option<&'static BrokerProperty> {
+    let name = unprefixed(name, security::is_of_a_listener).unwrap_or(name);
     all().find(|of| of.property.name == name)
 }
 
@@ -214,6 +217,9 @@ pub(crate) fn set(options: &mut BrokerOptions, name: &str, value: &str) -> Resul
     let of = find(name).ok_or_else(|| super::file::unknown(name))?;
     of.property.check(value)?;
     match of.field {
+        None if of.property.kind == Kind::Password => {
+            drop(options.secrets.insert(name.into(), Secret::new(value.trim())))
+        }
         None => drop(options.properties.insert(name.into(), value.trim().into())),
         Some(field) => (field.set)(options, value.trim())
             .ok_or_else(|| format!("Invalid value {value} for configuration {name}: it is out of range"))?,
@@ -226,6 +232,10 @@ impl BrokerProperty {
     pub fn given(&self, options: &BrokerOptions) -> Option<String> {
         match self.field {
             Some(field) => Some((field.get)(options)).filter(|value| *value != (field.get)(&BrokerOptions::default())),
+            // That it is there, not what it is.
+            None if self.property.kind == Kind::Password => {
+                options.secrets.contains_key(self.property.name).then(String::new)
+            }
             None => options.properties.get(self.property.name).cloned(),
         }
     }

@@ -59,7 +59,7 @@ impl BrokerOptions {
 /// What to say of a name that the broker does not know.
 pub(crate) fn unknown(name: &str) -> String {
     match PROTECTING.iter().any(|prefix| name.starts_with(prefix)) {
-        true => format!("{name}: TLS, SASL and authorization are not served yet"),
+        true => format!("{name}: not served here, and to take it without effect would promise what is not there"),
         false => match nearest(name) {
             Some(near) => format!("Unknown broker config name: {name}; did you mean {near}?"),
             None => format!("Unknown broker config name: {name}"),
@@ -120,16 +120,16 @@ log.segment.bytes=1073741824
 
     #[test]
     fn everything_that_is_wrong_is_told_with_its_line() {
-        let text = "num.partition=3\n\nlog.retention.ms=soon\nssl.keystore.location=/x\nnum.partitions=2\nfoo=bar";
+        let text = "num.partition=3\n\nlog.retention.ms=soon\nssl.cipher.suites=X\nnum.partitions=2\nfoo=bar";
         let error = BrokerOptions::new().read_properties(text).unwrap_err().to_string();
         let expected = "\
 line 1: Unknown broker config name: num.partition; did you mean num.partitions?
 line 3: Invalid value soon for configuration log.retention.ms: Not a number of type LONG
-line 4: ssl.keystore.location: TLS, SASL and authorization are not served yet
+line 4: ssl.cipher.suites: not served here, and to take it without effect would promise what is not there
 line 6: Unknown broker config name: foo";
         assert_eq!(error, expected);
-        let text = "num.partitions=2\nlisteners=SASL_SSL://:9092";
+        let text = "num.partitions=2\nlisteners=OTHER://:9092";
         let error = BrokerOptions::new().read_properties(text).unwrap_err().to_string();
-        assert!(error.starts_with("line 2: SASL_SSL://:9092: ") && error.contains("not served yet"), "{error}");
+        assert!(error.starts_with("line 2: OTHER://:9092: ") && error.contains("does not name OTHER"), "{error}");
     }
 }

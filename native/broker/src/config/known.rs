@@ -1,6 +1,6 @@
 //! The broker properties of Apache Kafka 4.3 that have no effect here: known, so that a `server.properties` of a real
 //! broker is understood, typed, so that a wrong value is found, and shown with Kafka's defaults. Those of TLS, SASL and
-//! authorization are not here: to accept them without effect would promise a protection that is not there.
+//! authorization are in [`security`](super::security): to accept one without effect would promise a protection that is not there.
 
 use super::{
     Kind::{self, Boolean, Class, List, Text},
@@ -37,8 +37,6 @@ pub(super) const TABLE: &[BrokerProperty] = &[
     fixed("broker.session.timeout.ms", ANY_INT, Some("9000")),
     fixed("client.quota.callback.class", Class, None),
     dynamic("config.providers", List, Some("")),
-    fixed("connection.failed.authentication.delay.ms", ANY_INT, Some("100")),
-    fixed("connections.max.idle.ms", ANY_LONG, Some("600000")),
     fixed("controlled.shutdown.enable", Boolean, Some("true")),
     fixed("controller.listener.names", List, None),
     fixed("controller.quorum.append.linger.ms", ANY_INT, Some("25")),
@@ -126,8 +124,6 @@ pub(super) const TABLE: &[BrokerProperty] = &[
     fixed("log.flush.offset.checkpoint.interval.ms", ANY_INT, Some("60000")),
     fixed("log.flush.start.offset.checkpoint.interval.ms", ANY_INT, Some("60000")),
     dynamic("max.connection.creation.rate", ANY_INT, Some("2147483647")),
-    dynamic("max.connections.per.ip", ANY_INT, Some("2147483647")),
-    dynamic("max.connections.per.ip.overrides", Text, Some("")),
     fixed("max.incremental.fetch.session.cache.slots", ANY_INT, Some("1000")),
     fixed("max.request.partition.size.limit", ANY_INT, Some("2000")),
     fixed("metadata.log.dir", Text, None),

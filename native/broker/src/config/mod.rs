@@ -8,6 +8,7 @@ pub(crate) mod groups;
 mod known;
 mod properties;
 mod reference;
+pub(crate) mod security;
 pub(crate) mod topic;
 
 pub use file::PropertiesError;
@@ -32,6 +33,8 @@ pub(crate) enum Kind {
     Boolean,
     /// Any text.
     Text,
+    /// Any text, which is shown to nobody.
+    Password,
     /// The name of a Java class; nothing is loaded.
     Class,
     /// One of these words.
@@ -78,6 +81,7 @@ impl Kind {
             Self::Double(..) => ("DOUBLE", 6),
             Self::ListOf(_) | Self::List => ("LIST", 7),
             Self::Class => ("CLASS", 8),
+            Self::Password => ("PASSWORD", 9),
         }
     }
 
@@ -97,7 +101,7 @@ impl Kind {
             Self::Double(least, most) => format!("{least} to {most}"),
             Self::GzipLevel => "1 to 9, or -1".into(),
             Self::Boolean => "true, false".into(),
-            Self::Text | Self::Class | Self::List => String::new(),
+            Self::Text | Self::Class | Self::List | Self::Password => String::new(),
         }
     }
 }
@@ -127,7 +131,7 @@ impl Property {
         let checked = match self.kind {
             Kind::Boolean if matches!(value.to_ascii_lowercase().as_str(), "true" | "false") => Ok(()),
             Kind::Boolean => Err("Expected value to be either true or false".into()),
-            Kind::Text | Kind::Class | Kind::List => Ok(()),
+            Kind::Text | Kind::Class | Kind::List | Kind::Password => Ok(()),
             Kind::OneOf(allowed) if allowed.contains(&value) => Ok(()),
             Kind::OneOf(allowed) => Err(words(allowed)),
             Kind::ListOf(allowed) => match split(value).find(|word| !allowed.contains(word)) {

@@ -11,7 +11,9 @@ pub fn configuration_reference() -> String {
     text.push_str(
         "| Name | Type | Default | Values | Changes while it runs | What it does |\n|---|---|---|---|---|---|\n",
     );
-    for of in broker::TABLE.iter().filter(|of| of.effect) {
+    let mut of_broker: Vec<_> = broker::all().filter(|of| of.effect).collect();
+    of_broker.sort_by_key(|of| of.property.name);
+    for of in of_broker {
         let changes = if of.update == Update::ClusterWide { "yes" } else { "no" };
         let (property, default) = (&of.property, of.default().unwrap_or_default());
         let (kind, bounds) = (property.kind.wire().0, property.kind.bounds());

@@ -94,6 +94,12 @@ impl Plan {
         self.errors.iter().find(whole).map(|error| error.code)
     }
 
+    /// Refuses a topic: the client may not do to it what it asks for.
+    pub fn forbid(&mut self, topic: String) {
+        let code = ErrorCode::TOPIC_AUTHORIZATION_FAILED;
+        self.errors.insert(0, Injected { topic: Some(topic), partition: None, code, when: When::Before });
+    }
+
     /// Runs `apply` for one topic or partition (−1: the topic), unless a rule answers in its place or after it.
     pub fn guard<T>(
         &self,

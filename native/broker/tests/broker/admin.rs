@@ -1,6 +1,7 @@
 //! What an administrator asks: access rules, users, log directories, and what one node cannot do.
 
 use bytes::Bytes;
+use dohle_broker::{Broker, BrokerOptions};
 use dohle_protocol::{
     ErrorCode,
     messages::{
@@ -62,7 +63,10 @@ async fn rules(connection: &mut Connection, name: Option<&str>, pattern: i8) -> 
 
 #[tokio::test]
 async fn access_rules_are_kept_once_found_by_pattern_and_deleted() {
-    let broker = broker().await;
+    let mut options = BrokerOptions::new();
+    options.set("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer").unwrap();
+    options.set("super.users", "User:ANONYMOUS").unwrap();
+    let broker = Broker::start_default(options).await.unwrap();
     let mut connection = Connection::to(&broker).await;
     let own = &mut connection;
     let creations = vec![

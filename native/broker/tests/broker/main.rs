@@ -15,6 +15,7 @@ mod produce;
 mod quotas;
 mod releases;
 mod retention;
+mod security;
 mod support;
 mod topics;
 mod transactions;

@@ -33,7 +33,7 @@ use dohle_protocol::{
     records::{BatchBuilder, Headers, RecordRef, batches},
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
 };
 
@@ -84,8 +84,8 @@ impl BrokerWorld for HandClock {
 }
 
 /// A connection that sends one request after the other.
-pub struct Connection {
-    pub stream: TcpStream,
+pub struct Connection<S = TcpStream> {
+    pub stream: S,
     next: i32,
 }
 
@@ -95,7 +95,13 @@ impl Connection {
     }
 
     pub async fn at(address: impl tokio::net::ToSocketAddrs) -> Self {
-        Self { stream: TcpStream::connect(address).await.unwrap(), next: 1 }
+        Self::over(TcpStream::connect(address).await.unwrap())
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    pub fn over(stream: S) -> Self {
+        Self { stream, next: 1 }
     }
 
     /// Sends a request and reads its answer.

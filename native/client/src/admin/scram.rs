@@ -12,14 +12,14 @@ use dohle_protocol::messages::{
     AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse, DescribeUserScramCredentialsRequest,
     DescribeUserScramCredentialsResponse,
 };
+use dohle_security::scram::Hash;
 use zeroize::Zeroizing;
 
 use super::each::{Route, unanswered, whole};
 use super::names::ScramMechanism;
 use super::{Admin, Item};
 use crate::error::{Error, Result};
-use crate::security::Secret;
-use crate::security::salted::{Hash, off_thread};
+use crate::security::{Secret, off_thread};
 
 /// Fewer make a password easy to guess; Kafka's clients refuse them.
 const LEAST_ITERATIONS: i32 = 4_096;

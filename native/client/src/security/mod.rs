@@ -5,11 +5,10 @@
 
 pub mod aws;
 mod http;
+mod off_thread;
 mod oidc;
 mod percent;
-pub(crate) mod salted;
 pub(crate) mod sasl;
-mod secret;
 pub(crate) mod tls;
 pub mod token;
 
@@ -20,8 +19,9 @@ use crate::generated::options::{ClientOptions, SaslMechanism, SecurityProtocol, 
 use crate::options::OptionError;
 use crate::world::World;
 use aws::CredentialSource;
+pub use dohle_security::Secret;
+pub(crate) use off_thread::off_thread;
 use sasl::Sasl;
-pub use secret::Secret;
 use tls::Tls;
 pub use tls::TlsMaterial;
 use token::TokenSource;

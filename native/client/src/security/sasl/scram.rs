@@ -6,16 +6,14 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use hmac::{Hmac, KeyInit, Mac};
+use dohle_security::is_same;
+use dohle_security::scram::{Hash, Keys};
 use parking_lot::Mutex;
 use ring::rand::{SecureRandom, SystemRandom};
-use sha2::{Digest, Sha256, Sha512};
-use zeroize::Zeroizing;
 
 use crate::error::Result;
 use crate::generated::options::SaslMechanism;
-use crate::security::Secret;
-use crate::security::salted::{Hash, off_thread};
+use crate::security::{Secret, off_thread};
 use crate::world::World;
 
 /// Fewer iterations leave the password to whoever listens, as Kafka has it.
@@ -97,9 +95,8 @@ impl Scram {
         // `biws` is `n,,`: no channel binding.
         let without_proof = format!("c=biws,r={}", challenge.nonce);
         let message = format!("{},{},{without_proof}", self.first_bare, self.server_first);
-        let signature = keys.hmac(&keys.stored, message.as_bytes());
-        let proof: Vec<u8> = keys.client.iter().zip(&signature).map(|(key, signature)| key ^ signature).collect();
-        self.server_signature = keys.hmac(&keys.server, message.as_bytes());
+        let proof = keys.proof(message.as_bytes());
+        self.server_signature = keys.server_signature(message.as_bytes());
         format!("{without_proof},p={}", STANDARD.encode(proof)).into()
     }
 
@@ -118,56 +115,6 @@ impl Scram {
         Err("the server's signature is wrong: it does not know the password, so it is not the broker it should be"
             .to_owned())
     }
-}
-
-/// Compares in a time that does not tell where a difference is.
-fn is_same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b)) == 0
-}
-
-/// What is derived from a password with one salt.
-#[derive(Clone)]
-pub(super) struct Keys {
-    hash: Hash,
-    client: Zeroizing<Vec<u8>>,
-    stored: Zeroizing<Vec<u8>>,
-    server: Zeroizing<Vec<u8>>,
-}
-
-impl Keys {
-    fn new(hash: Hash, password: &str, salt: &[u8], iterations: u32) -> Self {
-        let salted = hash.salted_password(password, salt, iterations);
-        let client = Zeroizing::new(hash.hmac(&salted, b"Client Key"));
-        let stored = Zeroizing::new(hash.digest(&client));
-        let server = Zeroizing::new(hash.hmac(&salted, b"Server Key"));
-        Self { hash, client, stored, server }
-    }
-
-    fn hmac(&self, key: &[u8], message: &[u8]) -> Vec<u8> {
-        self.hash.hmac(key, message)
-    }
-}
-
-impl Hash {
-    fn hmac(self, key: &[u8], message: &[u8]) -> Vec<u8> {
-        match self {
-            Hash::Sha256 => hmac::<Hmac<Sha256>>(key, message),
-            Hash::Sha512 => hmac::<Hmac<Sha512>>(key, message),
-        }
-    }
-
-    fn digest(self, message: &[u8]) -> Vec<u8> {
-        match self {
-            Hash::Sha256 => Sha256::digest(message).to_vec(),
-            Hash::Sha512 => Sha512::digest(message).to_vec(),
-        }
-    }
-}
-
-fn hmac<M: Mac + KeyInit>(key: &[u8], message: &[u8]) -> Vec<u8> {
-    let mut mac = <M as KeyInit>::new_from_slice(key).expect("a key may have any length");
-    mac.update(message);
-    mac.finalize().into_bytes().to_vec()
 }
 
 /// The keys of a client: brokers ask with the same salt each time, so they are derived once and not for every connection.

@@ -6,12 +6,9 @@ use std::fs;
 #[allow(clippy::disallowed_types, reason = "the age of a file, which is no clock")]
 use std::time::SystemTime;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use pkcs8::EncryptedPrivateKeyInfoRef;
+use dohle_security::pem::{self, PemError};
 use rustls::RootCertStore;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -160,7 +157,7 @@ impl Sources {
         if let Some((option, text)) = &material.key
             && !text.contains("PRIVATE KEY-----")
         {
-            return Err(no_key(option).into());
+            return Err(OptionError::new(*option, PemError::NoKey.to_string()).into());
         }
         Ok(())
     }
@@ -256,60 +253,19 @@ pub(super) fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
 }
 
 fn certificates(option: &'static str, text: &str) -> Result<Vec<CertificateDer<'static>>, OptionError> {
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
-    match found {
-        Ok(certificates) if certificates.is_empty() => {
-            Err(OptionError::new(option, "has no certificate in it (-----BEGIN CERTIFICATE-----)"))
-        }
-        Ok(certificates) => Ok(certificates),
-        Err(_) => Err(OptionError::new(option, "is damaged: a section of the PEM cannot be read")),
-    }
+    pem::certificates(text).map_err(|error| OptionError::new(option, error.to_string()))
 }
-
-const ENCRYPTED: (&str, &str) = ("-----BEGIN ENCRYPTED PRIVATE KEY-----", "-----END ENCRYPTED PRIVATE KEY-----");
 
 /// The key in a PEM, of any form; `passphrase` opens it when it is encrypted.
 pub(crate) fn private_key(
     option: &'static str,
     text: &str,
-    passphrase: Named<&Secret>,
-) -> Result<PrivateKeyDer<'static>, OptionError> {
-    if let Some((_, rest)) = text.split_once(ENCRYPTED.0) {
-        let body = rest.split_once(ENCRYPTED.1).map_or("", |(body, _)| body);
-        return opened(option, body, passphrase);
-    }
-    if text.contains("Proc-Type: 4,ENCRYPTED") {
-        let how =
-            "is encrypted in OpenSSL's old way; `openssl pkcs8 -topk8 -in OLD -out NEW` makes one of PKCS#8 of it";
-        return Err(OptionError::new(option, how));
-    }
-    PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|_| no_key(option))
-}
-
-fn opened(
-    option: &'static str,
-    body: &str,
     (passphrase_option, passphrase): Named<&Secret>,
 ) -> Result<PrivateKeyDer<'static>, OptionError> {
-    let Some(passphrase) = passphrase else {
-        return Err(OptionError::new(passphrase_option, "is needed: the private key is encrypted"));
-    };
-    let body: Zeroizing<String> = Zeroizing::new(body.chars().filter(|c| !c.is_ascii_whitespace()).collect());
-    let damaged = || OptionError::new(option, "is damaged, or encrypted in a way that is not known (PBES2 is)");
-    let der = STANDARD.decode(&*body).map_err(|_| damaged())?;
-    let info = EncryptedPrivateKeyInfoRef::try_from(&der[..]).map_err(|_| damaged())?;
-    match info.decrypt(passphrase.expose()) {
-        Ok(document) => Ok(PrivatePkcs8KeyDer::from(document.as_bytes().to_vec()).into()),
-        Err(_) => Err(OptionError::new(
-            passphrase_option,
-            "does not open the private key: it is a wrong one, or the key is encrypted in a way that is not known (PBES2 with \
-             PBKDF2 or scrypt and AES is)",
-        )),
-    }
-}
-
-fn no_key(option: &'static str) -> OptionError {
-    OptionError::new(option, "has no private key in it (-----BEGIN PRIVATE KEY-----)")
+    pem::private_key(text, passphrase).map_err(|error| {
+        let option = if error.is_about_passphrase() { passphrase_option } else { option };
+        OptionError::new(option, error.to_string())
+    })
 }
 
 /// Certificate and key do not go together, or not with TLS.
@@ -335,6 +291,3 @@ fn platform_roots() -> Result<Trusted> {
          name a file in SSL_CERT_FILE, or give those of your brokers as tls.ca (ssl.truststore.certificates, ssl.ca.location)"
     )))
 }
-
-#[cfg(test)]
-mod tests;
