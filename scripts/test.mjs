@@ -1,6 +1,6 @@
 // `npm test`: all set-up, then all tests. Ends with a table and a closing line "N passed, N failed".
 //   npm test                        everything
-//   npm test -- rust unit           only these parts: rust, unit, integration, strangers, packaging, bench
+//   npm test -- rust unit           only these parts: rust, unit, integration, strangers, wrappers, packaging, bench
 //   npm test -- integration WORD    only the test files whose name has WORD
 
 import { join } from 'node:path'
@@ -32,9 +32,12 @@ const parts = {
     title: 'TypeScript units',
     needs: ['cargo'],
     run: words =>
-      nodeTests(matching(testFiles('test', ['integration', 'strangers', 'packaging', 'long', 'bench']), words), {
-        concurrency: 2,
-      }),
+      nodeTests(
+        matching(testFiles('test', ['integration', 'strangers', 'packaging', 'long', 'bench', 'wrappers']), words),
+        {
+          concurrency: 2,
+        },
+      ),
   },
   integration: {
     title: 'with real Apache Kafka',
@@ -45,6 +48,11 @@ const parts = {
     title: "other people's clients",
     needs: ['cargo', 'java', 'mvn'],
     run: words => nodeTests(matching(testFiles('test/strangers'), words)),
+  },
+  wrappers: {
+    title: 'other languages: C and C++',
+    needs: ['cargo', 'cc', 'c++', 'pkg-config', 'valgrind'],
+    run: words => nodeTests(matching(testFiles('test/wrappers'), words), { concurrency: 1 }),
   },
   packaging: {
     title: 'package, README, examples',

@@ -15,7 +15,10 @@ const needed = [
   { name: 'python3', why: 'runs confluent-kafka (3.11 or newer)' },
   { name: 'go', args: ['version'], why: 'runs franz-go (https://go.dev)' },
   { name: 'kcat', args: ['-V'], why: 'reads and writes with librdkafka', installable: true },
-  { name: 'valgrind', why: 'counts instructions', installable: true },
+  { name: 'valgrind', why: 'counts instructions, and watches the memory of C programs', installable: true },
+  { name: 'cc', why: 'compiles the examples in C (gcc or clang)' },
+  { name: 'c++', why: 'compiles the examples in C++ (g++ or clang++)' },
+  { name: 'pkg-config', why: 'tells C programs where the library is', installable: true },
 ]
 
 /** The names of tools that are missing, after an attempt to install what can be installed. */

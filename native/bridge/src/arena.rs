@@ -70,6 +70,43 @@ impl<'a> ArenaRecord<'a> {
     }
 }
 
+/// Writes a record at the start of `free`; returns the bytes it takes. `None`, and nothing is written: it does not fit.
+pub fn write(record: &ArenaRecord<'_>, free: &mut [u8]) -> Option<usize> {
+    let (key, value) = (record.key.unwrap_or_default(), record.value.unwrap_or_default());
+    let used = RECORD_HEADER + key.len() + value.len() + record.headers.len();
+    i32::try_from(used).ok()?;
+    let (place, length) = (free.get_mut(..used.next_multiple_of(4))?, used.next_multiple_of(4));
+    let length_of = |part: Option<&[u8]>| part.map_or(-1, |part| part.len() as i32);
+    let mut at = 0;
+    let mut put = |bytes: &[u8]| {
+        place[at..at + bytes.len()].copy_from_slice(bytes);
+        at += bytes.len();
+    };
+    put(&record.topic.to_le_bytes());
+    put(&record.partition.unwrap_or(-1).to_le_bytes());
+    put(&record.timestamp.to_le_bytes());
+    put(&length_of(record.key).to_le_bytes());
+    put(&length_of(record.value).to_le_bytes());
+    put(&(record.headers.len() as u32).to_le_bytes());
+    put(key);
+    put(value);
+    put(record.headers);
+    place[used..].fill(0);
+    Some(length)
+}
+
+/// Headers as an arena has them: see the module.
+pub fn pack_headers(headers: &[(&str, Option<&[u8]>)]) -> Vec<u8> {
+    let mut packed = (headers.len() as u32).to_le_bytes().to_vec();
+    for (name, value) in headers {
+        packed.extend((name.len() as u32).to_le_bytes());
+        packed.extend(name.as_bytes());
+        packed.extend(value.map_or(-1, |value| value.len() as i32).to_le_bytes());
+        packed.extend(value.unwrap_or_default());
+    }
+    packed
+}
+
 /// An arena that does not hold what its lengths say: a defect of the language's writer, never of its user.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("arena: record at byte {at}: {what}")]
@@ -148,17 +185,9 @@ mod tests {
     use super::*;
 
     fn write(record: &ArenaRecord, out: &mut Vec<u8>) {
-        let length = |part: Option<&[u8]>| part.map_or(-1, |p| p.len() as i32);
-        out.extend(record.topic.to_le_bytes());
-        out.extend(record.partition.unwrap_or(-1).to_le_bytes());
-        out.extend(record.timestamp.to_le_bytes());
-        out.extend(length(record.key).to_le_bytes());
-        out.extend(length(record.value).to_le_bytes());
-        out.extend((record.headers.len() as u32).to_le_bytes());
-        out.extend(record.key.unwrap_or_default());
-        out.extend(record.value.unwrap_or_default());
-        out.extend(record.headers);
-        out.resize(out.len().next_multiple_of(4), 0);
+        let mut bytes = [0xFF; 128];
+        let written = super::write(record, &mut bytes).unwrap();
+        out.extend(&bytes[..written]);
     }
 
     const EXAMPLES: [ArenaRecord; 3] = [
@@ -182,6 +211,20 @@ mod tests {
         assert_eq!(reader.next(), Some(Ok(EXAMPLES[0])));
         let rest = ArenaReader::new(&bytes, reader.position());
         assert_eq!(rest.map(Result::unwrap).collect::<Vec<_>>(), EXAMPLES[1..]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_written_and_packed_headers_are_read_back() {
+        let headers = pack_headers(&[("a", Some(b"1")), ("b", None), ("a", Some(b""))]);
+        let record = ArenaRecord { headers: &headers, ..EXAMPLES[0] };
+        let mut bytes = [0xFF; 256];
+        let length = super::write(&record, &mut bytes).unwrap();
+        assert_eq!(ArenaReader::new(&bytes[..length], 0).next(), Some(Ok(record)));
+        let packed: Vec<_> = PackedHeaders::parse(&headers).unwrap().iter().collect();
+        assert_eq!(packed, [(&b"a"[..], Some(&b"1"[..])), (b"b", None), (b"a", Some(b""))]);
+        let mut short = vec![0xFF; length - 1];
+        assert_eq!(super::write(&record, &mut short), None);
+        assert!(short.iter().all(|byte| *byte == 0xFF));
     }
 
     /// The same vectors that the TypeScript writer is held to.

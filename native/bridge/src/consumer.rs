@@ -1,15 +1,17 @@
 //! A consumer's place at the edge: chunks out, readiness, questions and events into the queue.
 //!
-//! Chunks are taken by the language's own thread ([`Consumer::next_chunk`] through the edge crate); nothing is pushed.
+//! Chunks are taken by the language's own thread ([`Consumer::next_chunk`] through the edge crate); nothing is pushed. Who drives
+//! a consumer, the queue or a thread that polls, is said when it is opened ([`Drive`]).
 //! The questions are `revoke` and `assigned` (`{partitions}`, the answer says nothing), `assign` (see [`crate::assignors`])
 //! and `match` (`{topics}`, answered with those of the names that a pattern finds).
 
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dohle_client::consumer::{Ask, Consumer, ConsumerEvent, ConsumerOptions, ConsumerSink, Question, TopicMatcher};
 pub use dohle_client::consumer::{Chunk, ChunkControl};
 use dohle_client::{Error, ErrorKind};
+pub use dohle_protocol::records::split_first_header;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
@@ -21,9 +23,24 @@ use crate::cold::values::Int64;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::handles::Handle;
+pub use crate::poll::Drive;
+use crate::poll::{self, Poll, Signal};
 use crate::questions::{Outcome, Questions};
 use crate::queue::{Entry, Kind, Queue};
 use crate::runtime;
+
+/// What a poll ended with.
+#[derive(Debug)]
+pub enum Polled {
+    /// Records.
+    Chunk(Chunk),
+    /// What a listener is to be asked, as JSON; the operation `environment.answer` takes the answer.
+    Question(String),
+    /// None came in time.
+    Nothing,
+    /// [`ConsumerResource::wake`] ended it.
+    Woken,
+}
 
 /// A consumer and the client it belongs to.
 pub struct ConsumerResource {
@@ -38,6 +55,7 @@ impl ConsumerResource {
     pub(crate) fn new(
         client: Arc<ClientResource>,
         mut options: Map<String, Value>,
+        drive: Drive,
         environment: &Environment,
     ) -> Result<Arc<Self>, Failure> {
         let handle = Arc::new(OnceLock::new());
@@ -45,7 +63,7 @@ impl ConsumerResource {
         let own = assignors::taken_out_of(&mut options, &questions, &handle)?;
         let options = ConsumerOptions::parse(&options).map_err(Error::from)?;
         let queue = environment.queue().clone();
-        let sink = Arc::new(Sink { queue, questions, handle, resource: OnceLock::new() });
+        let sink = Arc::new(Sink { queue, questions, handle, resource: OnceLock::new(), poll: Poll::default(), drive });
         let _runtime = runtime::handle().enter();
         let consumer = Consumer::with_assignors(&client.client, options, sink.clone(), &own)?;
         Ok(Arc::new(Self { consumer, client, sink }))
@@ -65,6 +83,66 @@ impl ConsumerResource {
     pub fn next_chunk(&self) -> Result<Option<Chunk>, Failure> {
         let _runtime = runtime::handle().enter();
         Ok(self.consumer.next_chunk()?)
+    }
+
+    /// As [`ConsumerResource::next_chunk`], but waits for a chunk or an error on the caller's thread; `None`: for ever.
+    pub fn poll(&self, timeout: Option<Duration>) -> Result<Polled, Failure> {
+        self.is_polled()?;
+        let until = timeout.map(|timeout| Instant::now() + timeout);
+        self.give_up(|state| std::mem::take(&mut state.revocations));
+        loop {
+            self.sink.poll.note(|state| state.ready = false);
+            // The listener first: what is revoked must not be asked for again before it has run.
+            match self.sink.poll.wait(false, Some(Duration::ZERO)) {
+                Signal::Question(text) => return Ok(Polled::Question(text)),
+                Signal::Woken => return Ok(Polled::Woken),
+                Signal::Ready | Signal::None => {}
+            }
+            if let Some(chunk) = self.next_chunk()? {
+                return Ok(Polled::Chunk(chunk));
+            }
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            match self.sink.poll.wait(true, left) {
+                Signal::Ready => {}
+                Signal::Question(text) => return Ok(Polled::Question(text)),
+                Signal::Woken => return Ok(Polled::Woken),
+                Signal::None => return Ok(Polled::Nothing),
+            }
+        }
+    }
+
+    /// Waits for a question only, as while the consumer is being closed.
+    pub fn question(&self, timeout: Option<Duration>) -> Result<Polled, Failure> {
+        self.is_polled()?;
+        Ok(match self.sink.poll.wait(false, timeout) {
+            Signal::Question(text) => Polled::Question(text),
+            Signal::Woken => Polled::Woken,
+            Signal::Ready | Signal::None => Polled::Nothing,
+        })
+    }
+
+    /// Ends a [`ConsumerResource::poll`] that waits, or else the next one.
+    pub fn wake(&self) {
+        self.sink.poll.note(|state| state.woken = true);
+    }
+
+    /// It is leaving its group (or no longer): what is revoked meanwhile waits for no poll.
+    pub(crate) fn leaving(&self, yes: bool) {
+        self.give_up(|state| {
+            state.leaving = yes;
+            std::mem::take(&mut state.revocations)
+        });
+    }
+
+    fn give_up(&self, change: impl FnOnce(&mut poll::State) -> Vec<u64>) {
+        self.sink.poll.note(change).into_iter().for_each(|id| self.consumer.answer(id));
+    }
+
+    fn is_polled(&self) -> Result<(), Failure> {
+        match self.sink.drive {
+            Drive::Queue => Err(Failure::argument("consumer", "is driven through the queue, and cannot be polled")),
+            Drive::Poll | Drive::Listen => Ok(()),
+        }
     }
 }
 
@@ -107,9 +185,26 @@ struct Sink {
     questions: Arc<Questions>,
     handle: Arc<OnceLock<Handle>>,
     resource: OnceLock<Weak<ConsumerResource>>,
+    poll: Poll,
+    drive: Drive,
 }
 
 impl Sink {
+    /// Answers in place of a listener: see [`Drive::Poll`]. On a thread of the runtime, as every answer.
+    fn ask_nobody(&self, question: &Question, resource: &Weak<ConsumerResource>) {
+        let waits = matches!(question.what, Ask::Revoke(_))
+            && self.poll.note(|state| {
+                if !state.leaving {
+                    state.revocations.push(question.id);
+                }
+                !state.leaving
+            });
+        if let (false, Some(resource)) = (waits, resource.upgrade()) {
+            let id = question.id;
+            runtime::handle().spawn(async move { resource.consumer.answer(id) });
+        }
+    }
+
     fn entry(&self, kind: Kind) -> Entry {
         Entry::new(kind, self.handle.get().copied().unwrap_or_default())
     }
@@ -117,7 +212,10 @@ impl Sink {
 
 impl ConsumerSink for Sink {
     fn chunks_ready(&self) {
-        self.queue.push(self.entry(Kind::Chunks));
+        match self.drive {
+            Drive::Queue => self.queue.push(self.entry(Kind::Chunks)),
+            Drive::Poll | Drive::Listen => self.poll.note(|state| state.ready = true),
+        }
     }
 
     fn question(&self, question: Question) {
@@ -128,10 +226,17 @@ impl ConsumerSink for Sink {
             _ => return,
         };
         let (Some(&handle), Some(resource)) = (self.handle.get(), self.resource.get().cloned()) else { return };
-        let asked = self.questions.ask(handle, name, json!({ "partitions": partitions }), question.deadline);
+        if self.drive == Drive::Poll {
+            return self.ask_nobody(&question, &resource);
+        }
+        let request = json!({ "partitions": partitions });
+        let asked = self.questions.ask_by(handle, name, request, question.deadline, |id, text| match self.drive {
+            Drive::Listen => self.poll.note(|state| state.questions.push_back(text)),
+            _ => self.queue.push(self.entry(Kind::Question).word(2, id as i32).text(Some(text))),
+        });
         runtime::handle().spawn(async move {
             // After the deadline the engine goes on by itself. What the program threw goes to its loop.
-            let outcome = asked.await;
+            let outcome = asked.outcome().await;
             if let (Outcome::Answered(_) | Outcome::Failed(_), Some(resource)) = (outcome, resource.upgrade()) {
                 resource.consumer.answer(question.id);
             }

@@ -13,9 +13,10 @@ use tokio::task::AbortHandle;
 
 use crate::client::ClientResource;
 use crate::cold::{self, Call, Done, Later};
-use crate::consumer::{Chunk, ConsumerResource};
+use crate::consumer::{Chunk, ConsumerResource, Drive};
 use crate::failure::{Failure, panic_text};
 use crate::handles::{Handle, Handles};
+use crate::pending::Pending;
 use crate::producer::ProducerResource;
 use crate::questions::Questions;
 use crate::queue::{Entry, Kind, Queue, Wake};
@@ -93,6 +94,8 @@ struct State {
     closed: bool,
     handles: Handles<Resource>,
     calls: Vec<(u32, AbortHandle)>,
+    /// Operations that somebody waits for on their own thread.
+    pending: Vec<AbortHandle>,
     /// Records that go with completions, by call, until the language takes them.
     chunks: Vec<(u32, Vec<Chunk>)>,
 }
@@ -144,8 +147,8 @@ impl Environment {
     }
 
     /// A consumer of a client, from its options as a JSON object.
-    pub fn open_consumer(&self, client: Handle, options: &str) -> Result<Handle, Failure> {
-        let consumer = ConsumerResource::new(self.client(client)?, object(options)?, self)?;
+    pub fn open_consumer(&self, client: Handle, options: &str, drive: Drive) -> Result<Handle, Failure> {
+        let consumer = ConsumerResource::new(self.client(client)?, object(options)?, drive, self)?;
         let handle = self.insert(Resource::Consumer(consumer.clone()))?;
         consumer.named(handle);
         Ok(handle)
@@ -190,6 +193,9 @@ impl Environment {
     pub fn remove(&self, handle: Handle) {
         let gone = self.state.lock().handles.remove(handle);
         self.questions.forget(handle);
+        if let Some(Resource::Consumer(consumer)) = &gone {
+            consumer.wake();
+        }
         drop(gone);
     }
 
@@ -296,6 +302,37 @@ impl Environment {
         at.map(|at| state.chunks.swap_remove(at).1).unwrap_or_default()
     }
 
+    /// As [`Environment::take_chunks`], one by one.
+    pub fn take_chunk(&self, id: u32) -> Option<Chunk> {
+        let mut state = self.state.lock();
+        let at = state.chunks.iter().position(|(other, _)| *other == id)?;
+        let chunks = &mut state.chunks[at].1;
+        let chunk = (!chunks.is_empty()).then(|| chunks.remove(0));
+        if chunks.is_empty() {
+            state.chunks.swap_remove(at);
+        }
+        chunk
+    }
+
+    /// Starts an operation as [`Environment::call`] does; its outcome comes to who waits for it, and not through the queue.
+    pub fn pending(
+        self: &Arc<Self>,
+        handle: Handle,
+        operation: &str,
+        request: &str,
+        arena: Option<&[u8]>,
+    ) -> Result<Pending, Failure> {
+        let later = self.start(handle, operation, request, arena)?;
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(Failure::closed("environment"));
+        }
+        let pending = Pending::new(guarded(later));
+        state.pending.retain(|task| !task.is_finished());
+        state.pending.push(pending.task());
+        Ok(pending)
+    }
+
     /// Stops a call whose language no longer waits. What it has done stays done; its completion does not come.
     pub fn cancel(&self, id: u32) {
         let mut state = self.state.lock();
@@ -311,10 +348,16 @@ impl Environment {
         let mut state = self.state.lock();
         state.closed = true;
         let (calls, resources) = (std::mem::take(&mut state.calls), state.handles.drain());
-        let chunks = std::mem::take(&mut state.chunks);
+        let (chunks, pending) = (std::mem::take(&mut state.chunks), std::mem::take(&mut state.pending));
         drop(state);
+        pending.into_iter().for_each(|task| task.abort());
         drop(chunks);
         calls.into_iter().for_each(|(_, task)| task.abort());
+        for resource in &resources {
+            if let Resource::Consumer(consumer) = resource {
+                consumer.wake();
+            }
+        }
         if !resources.is_empty() {
             runtime::handle().spawn(async move { drop(resources) });
         }
@@ -325,7 +368,7 @@ impl Environment {
 async fn guarded(later: Later) -> Result<Done, Failure> {
     match AssertUnwindSafe(later).catch_unwind().await {
         Ok(outcome) => outcome,
-        Err(payload) => Err(Failure::panic(&panic_text(&*payload))),
+        Err(payload) => Err(Failure::of_panic(&*payload)),
     }
 }
 

@@ -83,6 +83,11 @@ impl Failure {
         Self { fatal: true, ..Self::new("PANIC", Class::Other, text) }
     }
 
+    /// As [`Failure::panic`], of what a caught panic left.
+    pub fn of_panic(payload: &(dyn std::any::Any + Send)) -> Self {
+        Self::panic(&panic_text(payload))
+    }
+
     /// Any other, neither retriable nor fatal.
     pub fn new(code: &str, class: Class, message: String) -> Self {
         Self {

@@ -7,6 +7,7 @@
 //! - [`queue`]: what the engine has to say, as fixed entries of 48 bytes and texts beside them.
 //! - [`questions`]: what the engine asks of a program, answered by a cold call or not at all.
 //! - [`environment`]: the table of handles, the queue and its wake-up, one per Node env, interpreter, JVM or AppDomain.
+//! - [`pending`]: an operation whose outcome somebody waits for on their own thread, past the queue.
 //! - [`cold`]: everything that is not hot, as one generic call with JSON on both sides.
 
 pub mod arena;
@@ -19,6 +20,8 @@ pub mod environment;
 pub mod failure;
 pub mod handles;
 pub(crate) mod logs;
+pub mod pending;
+pub(crate) mod poll;
 pub mod producer;
 pub mod questions;
 pub mod queue;

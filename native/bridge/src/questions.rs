@@ -58,6 +58,22 @@ impl Questions {
         request: Value,
         deadline: Duration,
     ) -> impl Future<Output = Outcome> + Send + use<> {
+        let queue = &self.queue;
+        let asked = self.ask_by(handle, name, request, deadline, |id, text| {
+            queue.push(Entry::new(Kind::Question, handle).word(2, id as i32).text(Some(text)));
+        });
+        asked.outcome()
+    }
+
+    /// As [`Questions::ask`], but `put` brings the question's id and text to who is to answer.
+    pub(crate) fn ask_by(
+        self: &Arc<Self>,
+        handle: Handle,
+        name: &str,
+        request: Value,
+        deadline: Duration,
+        put: impl FnOnce(u64, String),
+    ) -> Asked {
         let (sender, receiver) = oneshot::channel();
         let mut state = self.state.lock();
         state.last += 1;
@@ -68,17 +84,10 @@ impl Questions {
             state.open.insert(id, (handle, sender));
             let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
             let text = json!({ "id": id.to_string(), "name": name, "deadlineMs": deadline_ms, "request": request });
-            self.queue.push(Entry::new(Kind::Question, handle).word(2, id as i32).text(Some(text.to_string())));
+            put(id, text.to_string());
         }
         drop(state);
-        async move {
-            let _open = open;
-            match tokio::time::timeout(deadline, receiver).await {
-                Ok(Ok(outcome)) => outcome,
-                Ok(Err(_)) => Outcome::Closed,
-                Err(_) => Outcome::TimedOut,
-            }
-        }
+        Asked { _open: open, receiver, deadline }
     }
 
     /// The language has an outcome. One that comes late, or twice, is ignored.
@@ -104,6 +113,24 @@ impl Questions {
     #[cfg(test)]
     fn waiting(&self) -> usize {
         self.state.lock().open.len()
+    }
+}
+
+/// A question that was asked. Dropping it takes the question back.
+pub(crate) struct Asked {
+    _open: OpenQuestion,
+    receiver: oneshot::Receiver<Outcome>,
+    deadline: Duration,
+}
+
+impl Asked {
+    /// What comes of it.
+    pub async fn outcome(self) -> Outcome {
+        match tokio::time::timeout(self.deadline, self.receiver).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Outcome::Closed,
+            Err(_) => Outcome::TimedOut,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use dohle_bridge::consumer::ChunkControl;
+use dohle_bridge::consumer::{ChunkControl, Drive};
 use dohle_bridge::environment::Environment;
 use dohle_bridge::failure::Failure;
 use dohle_bridge::queue::Wake;
@@ -67,7 +67,7 @@ impl Edge {
         let handle = match kind.as_str() {
             "client" => self.environment.open_client(&options),
             "producer" => self.environment.open_producer(parent, &options),
-            "consumer" => self.environment.open_consumer(parent, &options),
+            "consumer" => self.environment.open_consumer(parent, &options, Drive::Queue),
             _ => Err(Failure::argument("kind", "is none")),
         };
         handle.map_err(thrown)

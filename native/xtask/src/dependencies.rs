@@ -60,6 +60,22 @@ struct Deny {
 #[derive(Deserialize)]
 struct Licenses {
     allow: BTreeSet<String>,
+    #[serde(default)]
+    exceptions: Vec<Exception>,
+}
+
+/// A crate that may have other licences than all.
+#[derive(Deserialize)]
+struct Exception {
+    name: String,
+    allow: BTreeSet<String>,
+}
+
+impl Licenses {
+    fn of(&self, name: &str) -> BTreeSet<String> {
+        let own = self.exceptions.iter().filter(|exception| exception.name == name);
+        self.allow.iter().chain(own.flat_map(|exception| &exception.allow)).cloned().collect()
+    }
 }
 
 #[derive(Deserialize)]
@@ -136,7 +152,7 @@ fn foreign(package: &Package, deny: &Deny) -> Vec<String> {
         wrong.push(format!("{name} {version}: banned in deny.toml"));
     }
     match license {
-        Some(expression) if is_allowed(expression, &deny.licenses.allow) => {}
+        Some(expression) if is_allowed(expression, &deny.licenses.of(name)) => {}
         Some(expression) => wrong.push(format!("{name} {version}: licence {expression} is not allowed in deny.toml")),
         None => wrong.push(format!("{name} {version}: states no licence")),
     }

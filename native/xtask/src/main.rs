@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: xtask <task>
   codegen [--verify]   write all generated files, or fail when one is stale
-  codegen <generator>  write only one generator's files: messages, errors, options, operations
+  codegen <generator>  write only one generator's files: messages, errors, options, header, operations
   import-schemas       read Kafka's message schemas from its published jars into native/spec/messages
   dependencies         check which crates ours depend on: direction, licences, sources, bans";
 

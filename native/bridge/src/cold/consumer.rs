@@ -220,7 +220,10 @@ impl Operation for Unsubscribe {
     type Response = ();
 
     async fn run(self, target: Consumer) -> Result<(), Failure> {
-        Ok(target.consumer.unsubscribe().await?)
+        target.leaving(true);
+        let outcome = target.consumer.unsubscribe().await;
+        target.leaving(false);
+        Ok(outcome?)
     }
 }
 
@@ -405,6 +408,7 @@ impl Operation for Close {
             Some(true) => engine::GroupExit::Leave,
             Some(false) => engine::GroupExit::Remain,
         };
+        target.leaving(true);
         Ok(target.consumer.close_with(self.timeout_ms.map(|ms| Duration::from_millis(ms.into())), exit).await?)
     }
 }

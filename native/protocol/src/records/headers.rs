@@ -217,6 +217,18 @@ impl<'a> Iterator for HeaderIter<'a> {
     }
 }
 
+/// A header's name, and its value unless that is null.
+pub type Header<'a> = (&'a [u8], Option<&'a [u8]>);
+
+/// The first of headers in wire form, and what follows it; `None` when there is none, or none that is whole.
+#[must_use]
+pub fn split_first_header(bytes: &[u8]) -> Option<(Header<'_>, &[u8])> {
+    let mut position = 0;
+    let name = read_field(bytes, &mut position, "HeaderKey").ok()??;
+    let value = read_field(bytes, &mut position, "HeaderValue").ok()?;
+    Some(((name, value), &bytes[position..]))
+}
+
 /// Moves over `count` headers. A false count fails at the end of the bytes: it allocates nothing.
 pub(crate) fn skip_headers(bytes: &[u8], position: &mut usize, count: u32) -> Result<(), RecordError> {
     for _ in 0..count {

@@ -38,7 +38,7 @@ pub use error::{RecordError, RecordErrorKind};
 pub use header::{
     Attributes, BATCH_HEADER_LEN, BatchHeader, LOG_OVERHEAD, TimestampType, set_log_append_time, set_offsets,
 };
-pub use headers::{HeaderIter, Headers, PackedHeaders, WireHeaders};
+pub use headers::{Header, HeaderIter, Headers, PackedHeaders, WireHeaders, split_first_header};
 pub use index::{INDEX_WIDTH, IndexedRun, Indexer, Run};
 pub use legacy::LegacyBatch;
 pub use reader::{Batch, Batches, PlainBatch, RawBatch, RecordIter, RecordView, batches};

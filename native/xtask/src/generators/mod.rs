@@ -2,6 +2,7 @@
 //! To add one: a module with `pub fn run(root: &Path) -> Result<Vec<Output>>` and a line in [`ALL`].
 
 mod errors;
+mod header;
 mod messages;
 mod operations;
 mod options;
@@ -17,5 +18,6 @@ pub const ALL: &[Generator] = &[
     },
     Generator { name: "errors", owns: &[], run: errors::run },
     Generator { name: "options", owns: &[], run: options::run },
+    Generator { name: "header", owns: &[], run: header::run },
     Generator { name: "operations", owns: &[], run: operations::run },
 ];
