@@ -17,6 +17,10 @@ const environment = extra => ({ ...process.env, CARGO_TARGET_DIR: target, ...ext
 /**
  * Runs a program to its end and returns its stdout (empty when not captured).
  * `capture`: keep stdout and stderr instead of showing them; `input`: bytes for stdin; `cwd`, `env` as usual.
+ * @param {string} command
+ * @param {string[]} [args]
+ * @param {{ capture?: boolean, input?: string | Buffer, cwd?: string, env?: Record<string, string>, signal?: AbortSignal, encoding?: string }} [options]
+ * @returns {Promise<any>}
  */
 export function run(command, args = [], { capture = false, input, cwd = root, env, signal, encoding = 'utf8' } = {}) {
   return new Promise((resolve, reject) => {
