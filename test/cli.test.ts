@@ -83,7 +83,7 @@ describe('dohle broker', () => {
       [['broker', '--prot', '1'], 2, /--prot/],
       [['broker', '--port', 'x'], 2, /--port x: it must be 0 to 65535/],
       [['broker', '--override', 'a'], 2, /--override a: it must be KEY=VALUE/],
-      [['broker', '--override', 'ssl.keystore.location=x'], 1, /not served yet/],
+      [['broker', '--override', 'ssl.cipher.suites=x'], 1, /not served here/],
       [['broker', '-c', join(folder, 'none')], 1, /ENOENT/],
       [['brocker'], 2, /there is one command, broker/],
     ] as const) {

@@ -8,8 +8,8 @@ use std::{io, net::SocketAddr};
 pub enum BrokerError {
     /// The host resolves to an address other than loopback and `allow_non_loopback` is not set.
     #[error(
-        "host: {host} is {}, which other machines can reach; the broker has no authentication: \
-         allow_non_loopback (allowNonLoopback) says that it may listen there all the same",
+        "host: {host} is {}, which other machines can reach: allow_non_loopback (allowNonLoopback) says that it may \
+         listen there",
         .address.ip()
     )]
     NotLoopback {

@@ -95,7 +95,7 @@ fn what_is_wrong_is_told_and_not_started() {
         (&["--port"], 2, "--port needs a value"),
         (&["--port", "x"], 1, "--port x: it must be 0 to 65535"),
         (&["--override", "a"], 2, "--override a: it must be KEY=VALUE"),
-        (&["--override", "ssl.keystore.location=x"], 1, "not served yet"),
+        (&["--override", "ssl.cipher.suites=x"], 1, "not served here"),
         (&["-c", "/nowhere/at.all"], 1, "/nowhere/at.all: "),
     ] {
         let refused = output(arguments);

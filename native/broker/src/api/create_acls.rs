@@ -1,7 +1,7 @@
 //! CreateAcls (key 30): adds access rules, each for itself.
 //!
-//! Behaviour: kept and found, not enforced: there is no authentication yet. Kafka without an authorizer refuses this with
-//! SECURITY_DISABLED. Versions: 1 pattern types · 2 flexible · 3 users (KIP-373).
+//! Behaviour: a rule holds from the next request on (`security::authorizer`). Without an authorizer, SECURITY_DISABLED, as in Kafka.
+//! Versions: 1 pattern types · 2 flexible · 3 users (KIP-373).
 
 use dohle_protocol::{
     ErrorCode,
