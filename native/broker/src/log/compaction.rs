@@ -135,14 +135,15 @@ impl Log {
 }
 
 impl Compacting {
-    /// Does the work, which may be long: it lets others run after every segment.
+    /// Does the work, which may be long: it lets others run every now and then.
     pub async fn run(self, tools: &Tools<'_>) -> Result<Compacted, RecordError> {
-        let mut survivors = Survivors::new(&self, tools);
+        let (mut survivors, mut turn) = (Survivors::new(&self, tools), Turn::default());
         for segment in self.segments.iter().filter(|segment| segment.end_offset > self.dirty_from) {
             for batch in batches(segment.bytes.clone()) {
-                survivors.learn(&batch?)?;
+                let batch = batch?;
+                survivors.learn(&batch)?;
+                turn.over(batch.bytes().len()).await;
             }
-            tokio::task::yield_now().await;
         }
         survivors.learned();
         let mut segments: Vec<Segment> = Vec::new();
@@ -162,12 +163,31 @@ impl Compacting {
                     Kept::Records(bytes, max_timestamp) => into.push(&bytes, batch.last_offset(), max_timestamp),
                     Kept::Header(bytes) => into.push(&bytes, batch.last_offset(), i64::MIN),
                 }
+                turn.over(batch.bytes().len()).await;
             }
             into.modified_ms = snapshot.modified_ms;
-            tokio::task::yield_now().await;
         }
         segments.iter_mut().for_each(Segment::seal);
         let (replaces, aborted) = (self.segments.len(), survivors.into_aborted());
         Ok(Compacted { segments, replaces, to: self.to, aborted, deletions: self.deletions })
+    }
+}
+
+/// Counts bytes, and lets others run when there were many.
+#[derive(Default)]
+struct Turn {
+    bytes: usize,
+}
+
+impl Turn {
+    /// About a millisecond's work.
+    const LENGTH: usize = 128 << 10;
+
+    async fn over(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        if self.bytes >= Self::LENGTH {
+            self.bytes = 0;
+            tokio::task::yield_now().await;
+        }
     }
 }

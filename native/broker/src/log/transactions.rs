@@ -11,7 +11,7 @@ pub(crate) struct Aborted {
     pub producer_id: i64,
     pub first_offset: i64,
     /// The offset of its marker.
-    last_offset: i64,
+    pub(super) last_offset: i64,
 }
 
 /// The transactions of one partition.

@@ -36,7 +36,7 @@ pub(super) enum Kept {
 
 impl<'a> Survivors<'a> {
     pub fn new(work: &'a Compacting, tools: &'a Tools<'a>) -> Self {
-        let transactions = Walk::new(&work.aborted);
+        let transactions = Walk::new(&work.aborted, work.dirty_from);
         Self { work, tools, latest: Map::default(), transactions, compressors: Default::default() }
     }
 
@@ -60,7 +60,7 @@ impl<'a> Survivors<'a> {
 
     /// All that is new has been told.
     pub fn learned(&mut self) {
-        self.transactions = Walk::new(&self.work.aborted);
+        self.transactions = Walk::new(&self.work.aborted, 0);
     }
 
     /// What stays of a batch.
@@ -156,8 +156,10 @@ struct Walk {
 }
 
 impl Walk {
-    fn new(aborted: &[Aborted]) -> Self {
-        let (ahead, met) = (aborted.iter().copied().collect(), Vec::new());
+    /// Begins at an offset: what has ended before says nothing of what its producers write there.
+    fn new(aborted: &[Aborted], from: i64) -> Self {
+        let ahead = aborted.iter().filter(|aborted| aborted.last_offset >= from).copied();
+        let (ahead, met) = (ahead.collect(), Vec::new());
         Self { ahead, aborted: Map::default(), committed: Set::default(), met }
     }
 

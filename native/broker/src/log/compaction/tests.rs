@@ -1,5 +1,7 @@
 //! What compaction leaves. `tests/broker/compaction.rs` compares the same with Apache Kafka.
 
+use std::collections::BTreeMap;
+
 use dohle_protocol::{
     compress::{Compression, Decompressor},
     records::batches,
@@ -278,4 +280,92 @@ async fn small_segments_become_one_and_what_was_deleted_meanwhile_is_not_put_bac
     assert_eq!(offsets(&log), [1, 2, 3]);
     assert!(compact(&mut log, 2000).await);
     assert_eq!((offsets(&log), log.segments.len()), (vec![1, 2, 3], 2));
+}
+
+/// The last value of each key for who reads committed records, read as a client reads.
+fn values(log: &Log) -> BTreeMap<String, String> {
+    let (mut values, mut at) = (BTreeMap::new(), log.start_offset());
+    while at < log.last_stable_offset() {
+        let slice = log.read(at, 1 << 20, true, Isolation::ReadCommitted).unwrap();
+        assert!(!slice.bytes.is_empty(), "a reader at {at} comes no further");
+        let (mut ahead, mut aborted) = (slice.aborted.unwrap(), Vec::new());
+        for batch in batches(slice.bytes) {
+            let batch = batch.unwrap();
+            let header = batch.header();
+            at = header.last_offset() + 1;
+            aborted.extend(ahead.extract_if(.., |one| one.first_offset < at).map(|one| one.producer_id));
+            if header.attributes.is_control() {
+                aborted.retain(|producer| *producer != header.producer_id);
+            } else if !header.attributes.is_transactional() || !aborted.contains(&header.producer_id) {
+                let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+                for record in batch.plain(&mut Decompressor::new(), 1 << 20).unwrap().iter().map(Result::unwrap) {
+                    match record.value {
+                        Some(value) => drop(values.insert(text(record.key.unwrap()), text(value))),
+                        None => drop(values.remove(&text(record.key.unwrap()))),
+                    }
+                }
+            }
+        }
+    }
+    values
+}
+
+/// Numbers that look random, the same ones in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, most: u64) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        (super::super::mix(self.0) % most) as usize
+    }
+}
+
+#[tokio::test]
+async fn whatever_is_written_the_last_committed_value_of_every_key_is_the_same_after_compaction() {
+    const KEYS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+    for seed in 0..300 {
+        let mut dice = Dice(seed);
+        let bytes = ["14", "300", "2000"][dice.below(3)];
+        let mut log = eager(&[("segment.bytes", bytes), ("delete.retention.ms", "3")]);
+        let (mut sequences, mut open) = ([0; 4], [false; 4]);
+        for n in 0..80 {
+            let value = n.to_string();
+            let records: Vec<(&str, Option<&str>)> = (0..=dice.below(3))
+                .map(|_| (KEYS[dice.below(6)], Some(value.as_str()).filter(|_| dice.below(4) > 0)))
+                .collect();
+            let compression = Compression::ALL[dice.below(5)];
+            let producer = dice.below(4);
+            let mut append = Append { records: &records, compression, ..Append::default() };
+            match dice.below(10) {
+                0 | 1 if open[producer] => {
+                    end(&mut log, producer as i64, dice.below(2) == 0);
+                    open[producer] = false;
+                }
+                0..4 => {
+                    (append.stamp, append.transactional) = ((producer as i64, 0, sequences[producer]), true);
+                    sequences[producer] += records.len() as i32;
+                    open[producer] = true;
+                    log.put(append);
+                }
+                4 => {
+                    let before = values(&log);
+                    compact(&mut log, 2000 + n).await;
+                    assert_eq!(values(&log), before, "seed {seed}, step {n}");
+                }
+                _ => drop(log.put(append)),
+            }
+        }
+        (0..4)
+            .filter(|producer| open[*producer])
+            .for_each(|producer| end(&mut log, producer as i64, producer % 2 == 0));
+        let before = values(&log);
+        log.set_config(Arc::new(config(&[EAGER, &[("delete.retention.ms", "3")]].concat())));
+        for round in 0..3 {
+            roll(&mut log);
+            assert!(compact(&mut log, 3000 + round * 10).await);
+            let mut after = values(&log);
+            after.remove("active");
+            assert_eq!(after, before, "seed {seed}");
+        }
+    }
 }
