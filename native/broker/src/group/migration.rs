@@ -48,13 +48,19 @@ impl Group {
         }
     }
 
-    /// Goes back to the classic protocol when no other member is left, which makes them rebalance.
-    pub(super) fn downgrade_if_due(&mut self, policy: Policy, topics: &Topics, now: Instant) {
+    /// The epoch of a group of KIP-848.
+    pub(super) fn epoch(&self) -> i32 {
+        self.consumer().map_or(0, |consumer| consumer.epoch)
+    }
+
+    /// Goes back to the classic protocol when no other member is left, which makes them rebalance. `epoch` is that of before
+    /// the last one left: members that have it are in the group's generation, and only told to join again.
+    pub(super) fn downgrade_if_due(&mut self, policy: Policy, epoch: i32, topics: &Topics, now: Instant) {
         let Some(consumer) = self.consumer().filter(|consumer| policy.downgrade && !consumer.is_empty()) else {
             return;
         };
         if consumer.members().all(|member| member.classic.is_some()) {
-            let mut classic = downgrade(consumer, topics, now);
+            let mut classic = downgrade(consumer, epoch, topics, now);
             classic.start_over(now);
             self.kind = Kind::Classic(classic);
             tracing::debug!("a group has gone back to the classic protocol");
@@ -102,7 +108,7 @@ fn upgrade(classic: &Classic, topics: &Topics, now: Instant) -> Consumer {
     Consumer::with_members(generation, classic.members().map(member))
 }
 
-fn downgrade(consumer: &Consumer, topics: &Topics, now: Instant) -> Classic {
+fn downgrade(consumer: &Consumer, epoch: i32, topics: &Topics, now: Instant) -> Classic {
     let member = |member: &Member| {
         let old = member.classic.as_ref()?;
         Some(ClassicMember {
@@ -120,5 +126,5 @@ fn downgrade(consumer: &Consumer, topics: &Topics, now: Instant) -> Classic {
             deadline: Some(now + old.session_timeout),
         })
     };
-    Classic::with_members(embedded::TYPE, consumer.epoch, consumer.members().filter_map(member))
+    Classic::with_members(embedded::TYPE, epoch, consumer.members().filter_map(member))
 }

@@ -174,8 +174,9 @@ impl Groups {
             }
             let now = Instant::now();
             self.by_id.lock().retain(|_, group| {
+                let epoch = group.epoch();
                 group.expire(now);
-                group.downgrade_if_due(self.policy, &node.topics, now);
+                group.downgrade_if_due(self.policy, epoch, &node.topics, now);
                 !group.forgettable()
             });
             // Offsets of a group that has lost its members grow old.
@@ -200,7 +201,7 @@ impl Groups {
             Kind::Classic(classic) => classic.join(ask, answer, now),
             Kind::Consumer(consumer) => drop(answer.send(consumer.join(ask, self.policy.max_size, topics, now))),
         }
-        group.downgrade_if_due(self.policy, topics, now);
+        group.downgrade_if_due(self.policy, group.epoch(), topics, now);
         groups.retain(|_, group| !group.forgettable());
         drop(groups);
         self.changed.notify_one();
@@ -273,9 +274,11 @@ impl Groups {
         topics: &Topics,
     ) -> Result<i32, Refusal> {
         let mut groups = self.by_id.lock();
-        let left = consumer_of(&mut groups, group_id)?.leave(group_id, member_id, instance, epoch)?;
+        let consumer = consumer_of(&mut groups, group_id)?;
+        let group_epoch = consumer.epoch;
+        let left = consumer.leave(group_id, member_id, instance, epoch)?;
         if let Some(group) = groups.get_mut(group_id) {
-            group.downgrade_if_due(self.policy, topics, Instant::now());
+            group.downgrade_if_due(self.policy, group_epoch, topics, Instant::now());
         }
         drop(groups);
         self.changed.notify_one();
@@ -293,13 +296,13 @@ impl Groups {
         let Some(group) = groups.get_mut(group_id) else {
             return vec![Err(ErrorCode::UNKNOWN_MEMBER_ID); members.len()];
         };
-        let now = Instant::now();
+        let (now, epoch) = (Instant::now(), group.epoch());
         let leave = |(id, instance): &(String, Option<String>)| match &mut group.kind {
             Kind::Classic(classic) => classic.leave(id, instance.as_deref(), now),
             Kind::Consumer(consumer) => consumer.leave_by(id, instance.as_deref()),
         };
         let left = members.iter().map(leave).collect();
-        group.downgrade_if_due(self.policy, topics, now);
+        group.downgrade_if_due(self.policy, epoch, topics, now);
         groups.retain(|_, group| !group.forgettable());
         drop(groups);
         self.changed.notify_one();
