@@ -1,7 +1,5 @@
 //! One partition as a log: no group, no position, nothing gathered.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,11 +7,8 @@ use dohle_broker::{Action, Rule, When};
 use dohle_client::partition::{FetchLimits, Partition, Record};
 use dohle_client::producer::Persistence;
 use dohle_protocol::compress::Compression;
-use dohle_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
-use dohle_protocol::messages::{MetadataRequest, ProduceRequest, ProduceResponse};
 use dohle_protocol::{ApiKey, ErrorCode};
 
-use crate::scripted::{Peer, api, client_with, cluster, options};
 use crate::support::*;
 
 async fn log(topic: &str) -> (Cluster, Partition) {
@@ -167,41 +162,17 @@ async fn a_batch_whose_answer_was_lost_is_not_written_a_second_time() {
 /// offset of the batch.
 #[tokio::test]
 async fn a_batch_that_was_written_by_a_leader_that_is_none_any_more_is_not_written_a_second_time() {
-    let produces = Arc::new(AtomicUsize::new(0));
-    let counted = produces.clone();
-    let peer = Peer::start(move |_, mut conn| {
-        let produces = counted.clone();
-        async move {
-            conn.handshake_with(vec![api::<ProduceRequest>(3, 12)]).await?;
-            loop {
-                let request = conn.next().await?;
-                if request.header.api_key == ApiKey::METADATA {
-                    conn.reply::<MetadataRequest>(&request.header, &cluster(conn.address, &["t"])).await?;
-                    continue;
-                }
-                // First it is not leader; then it was, and has written.
-                let base_offset = if produces.fetch_add(1, Ordering::SeqCst) == 0 { -1 } else { 5 };
-                let answer = PartitionProduceResponse {
-                    error_code: ErrorCode::NOT_LEADER_OR_FOLLOWER.0,
-                    base_offset,
-                    ..Default::default()
-                };
-                let topic = TopicProduceResponse {
-                    name: "t".to_owned(),
-                    partition_responses: vec![answer],
-                    ..Default::default()
-                };
-                let answer = ProduceResponse { responses: vec![topic], ..Default::default() };
-                conn.reply::<ProduceRequest>(&request.header, &answer).await?;
-            }
-        }
-    })
-    .await;
-    let log = Partition::new(&client_with(options(&[peer.address.to_string()])), "t", 0).unwrap();
+    let (cluster, log) = log("given-up").await;
+    // First it is not leader; then it was, and has written. A rule for a topic: one for all of the request knows no offsets.
+    for when in [When::Before, When::After] {
+        let action = Action::Error { code: ErrorCode::NOT_LEADER_OR_FOLLOWER.0, when };
+        let nth = if when == When::Before { 1 } else { 2 };
+        cluster.broker.faults().add(Rule::new(action).api(ApiKey::PRODUCE.0).topic("given-up").nth(nth));
+    }
     let error = log.produce(&[Record::new("k", "v")]).await.unwrap_err();
     assert_eq!(error.persistence, Persistence::PossiblyPersisted);
     assert_eq!(error.error.broker_code(), Some(ErrorCode::NOT_LEADER_OR_FOLLOWER));
-    assert_eq!(produces.load(Ordering::SeqCst), 2);
+    assert_eq!(log.fetch(0, FetchLimits::default()).await.unwrap().high_watermark, 1);
 }
 
 #[tokio::test]

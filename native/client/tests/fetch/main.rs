@@ -10,9 +10,6 @@ mod reading;
 mod recreated;
 mod replicas;
 mod script;
-#[path = "../net/support.rs"]
-#[allow(dead_code)]
-mod scripted;
 mod stress;
 mod support;
 mod watchdog;

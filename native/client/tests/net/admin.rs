@@ -1,16 +1,15 @@
 //! Admin calls against the embedded broker, and against a cluster whose controller moves.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use dohle_broker::{Broker, BrokerOptions};
+use dohle_broker::{Action, Broker, BrokerOptions, Rule, When};
 use dohle_client::ErrorKind;
 use dohle_client::admin::{Admin, NewTopic};
 use dohle_protocol::messages::create_topics_response::CreatableTopicResult;
 use dohle_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse, MetadataRequest};
 use dohle_protocol::{ApiKey, ErrorCode};
 
+use super::line::counts;
 use super::support::{Peer, client_of, cluster, soon};
 
 fn new_topic(name: &str, partitions: i32) -> NewTopic {
@@ -81,49 +80,31 @@ async fn nothing_asked_is_nothing_answered() {
     assert!(soon(admin.describe_topics(Vec::new(), false, None, None)).await.unwrap().is_empty());
 }
 
-/// Answers CreateTopics for each topic with the code that `answer` gives for the nth request.
-async fn controller(answer: impl Fn(usize, &str) -> ErrorCode + Send + Sync + 'static) -> Peer {
-    let (answer, count) = (Arc::new(answer), Arc::new(AtomicUsize::new(0)));
-    Peer::start(move |_, mut conn| {
-        let (answer, count) = (answer.clone(), count.clone());
-        async move {
-            conn.handshake().await?;
-            loop {
-                let request = conn.next().await?;
-                let header = request.header.clone();
-                if header.api_key == ApiKey::METADATA {
-                    conn.reply::<MetadataRequest>(&header, &cluster(conn.address, &[])).await?;
-                    continue;
-                }
-                let n = count.fetch_add(1, Ordering::SeqCst);
-                let request: CreateTopicsRequest = request.decode();
-                let topics = request.topics.into_iter().filter(|topic| topic.name != "left-out").map(|topic| {
-                    let error_code = answer(n, &topic.name).0;
-                    CreatableTopicResult { name: topic.name, error_code, ..Default::default() }
-                });
-                let response = CreateTopicsResponse { topics: topics.collect(), ..Default::default() };
-                conn.reply::<CreateTopicsRequest>(&header, &response).await?;
-            }
-        }
-    })
-    .await
+/// A controller that is none any more, says so of topic `b` to so many requests; `None`: to all.
+async fn former_controller(count: Option<u32>) -> Broker {
+    let broker = Broker::start_default(BrokerOptions::default()).await.unwrap();
+    let action = Action::Error { code: ErrorCode::NOT_CONTROLLER.0, when: When::Before };
+    broker.faults().add(Rule { count, ..Rule::new(action).api(ApiKey::CREATE_TOPICS.0).topic("b") });
+    broker
 }
 
 #[tokio::test]
 async fn items_refused_by_a_former_controller_are_asked_for_again_alone() {
-    let peer =
-        controller(|n, name| if n < 2 && name == "b" { ErrorCode::NOT_CONTROLLER } else { ErrorCode::NONE }).await;
-    let admin = Admin::new(&client_of(peer.address));
+    let broker = former_controller(Some(2)).await;
+    let asked = counts(&broker, ApiKey::CREATE_TOPICS);
+    let looked_up = counts(&broker, ApiKey::METADATA);
+    let admin = Admin::new(&client_of(broker.address()));
     let created = soon(admin.create_topics(vec![new_topic("a", 1), new_topic("b", 1)], false, None)).await.unwrap();
+    // `a` would be there already, had it been asked for a second time.
     assert!(created.iter().all(|item| item.result.is_ok()), "{created:?}");
-    assert_eq!(peer.count(ApiKey::CREATE_TOPICS), 3);
-    assert!(peer.count(ApiKey::METADATA) >= 3, "the controller was looked up anew");
+    assert_eq!(broker.faults().hits(asked).fired, 3);
+    assert!(broker.faults().hits(looked_up).fired >= 3, "the controller was looked up anew");
 }
 
 #[tokio::test]
 async fn when_time_is_over_the_items_done_keep_their_result() {
-    let peer = controller(|_, name| if name == "b" { ErrorCode::NOT_CONTROLLER } else { ErrorCode::NONE }).await;
-    let admin = Admin::new(&client_of(peer.address));
+    let broker = former_controller(None).await;
+    let admin = Admin::new(&client_of(broker.address()));
     let limit = Some(Duration::from_millis(300));
     let created = soon(admin.create_topics(vec![new_topic("a", 1), new_topic("b", 1)], false, limit)).await.unwrap();
     assert!(created[0].result.is_ok());
@@ -134,7 +115,21 @@ async fn when_time_is_over_the_items_done_keep_their_result() {
 
 #[tokio::test]
 async fn an_item_the_answer_leaves_out_is_an_error_of_its_own() {
-    let peer = controller(|_, _| ErrorCode::NONE).await;
+    let peer = Peer::start(|_, mut conn| async move {
+        conn.handshake().await?;
+        loop {
+            let request = conn.next().await?;
+            let header = request.header.clone();
+            if header.api_key == ApiKey::METADATA {
+                conn.reply::<MetadataRequest>(&header, &cluster(conn.address, &[])).await?;
+                continue;
+            }
+            let topic = CreatableTopicResult { name: "a".to_owned(), ..Default::default() };
+            let response = CreateTopicsResponse { topics: vec![topic], ..Default::default() };
+            conn.reply::<CreateTopicsRequest>(&header, &response).await?;
+        }
+    })
+    .await;
     let admin = Admin::new(&client_of(peer.address));
     let topics = vec![new_topic("left-out", 1), new_topic("a", 1)];
     let created = soon(admin.create_topics(topics, false, None)).await.unwrap();
@@ -144,17 +139,9 @@ async fn an_item_the_answer_leaves_out_is_an_error_of_its_own() {
 
 #[tokio::test]
 async fn a_silent_controller_ends_with_the_callers_limit() {
-    let peer = Peer::start(|_, mut conn| async move {
-        conn.handshake().await?;
-        loop {
-            let header = conn.next().await?.header;
-            if header.api_key == ApiKey::METADATA {
-                conn.reply::<MetadataRequest>(&header, &cluster(conn.address, &[])).await?;
-            }
-        }
-    })
-    .await;
-    let admin = Admin::new(&client_of(peer.address));
+    let broker = Broker::start_default(BrokerOptions::default()).await.unwrap();
+    broker.faults().add(Rule::new(Action::Drop { when: When::Before }).api(ApiKey::CREATE_TOPICS.0).forever());
+    let admin = Admin::new(&client_of(broker.address()));
     let limit = Some(Duration::from_millis(200));
     let error = soon(admin.create_topics(vec![new_topic("a", 1)], false, limit)).await.unwrap_err();
     assert_eq!(error.code(), "REQUEST_TIMED_OUT");

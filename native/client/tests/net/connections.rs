@@ -8,13 +8,17 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use dohle_broker::{Action, Broker, BrokerOptions, Rule, When};
 use dohle_client::world::Socket;
 use dohle_client::{Client, Connection, ErrorKind, Lane};
 use dohle_protocol::ApiKey;
+use dohle_protocol::frame::RequestHeader;
 use dohle_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use dohle_protocol::messages::{MetadataRequest, MetadataResponse, ProduceRequest};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::line::broker_behind;
 use super::support::{BentWorld, Conn, Peer, client_of, client_with, cluster, options, soon};
 
 const LONG: Duration = Duration::from_secs(5);
@@ -64,15 +68,19 @@ async fn pipelined_requests_get_their_own_answers_in_order() {
     assert_eq!(connection.in_flight(), 0);
 }
 
+/// A broker, a client that is connected to it, and a rule for its Metadata requests.
+async fn connect_to_faulty(rule: Rule) -> (Broker, Client, Connection) {
+    let broker = Broker::start_default(BrokerOptions::default()).await.unwrap();
+    broker.faults().add(rule.api(ApiKey::METADATA.0));
+    let client = client_of(broker.address());
+    let connection = soon(client.connection(-1, Lane::General)).await.unwrap();
+    (broker, client, connection)
+}
+
 #[tokio::test]
 async fn a_wrong_correlation_id_fails_all_waiters_with_one_cause() {
-    let (_peer, _client, connection) = connect(|mut conn| async move {
-        let header = conn.next().await?.header;
-        let id = header.correlation_id + 1;
-        conn.reply_as::<MetadataRequest>(header.api_version, id, &MetadataResponse::default()).await?;
-        conn.ignore().await
-    })
-    .await;
+    // The last byte of the id.
+    let (_broker, _client, connection) = connect_to_faulty(Rule::new(Action::Corrupt { at: Some(7) })).await;
     let exchanges: Vec<_> = (0..3).map(|_| connection.send(12, &metadata(), LONG).unwrap()).collect();
     let mut texts = Vec::new();
     for exchange in exchanges {
@@ -104,14 +112,8 @@ async fn an_answer_nobody_asked_for_ends_the_connection() {
 
 #[tokio::test]
 async fn of_a_half_answered_pipeline_the_rest_fails_at_once() {
-    let (_peer, _client, connection) = connect(|mut conn| async move {
-        let first = conn.next().await?.header;
-        for _ in 0..4 {
-            conn.next().await?;
-        }
-        conn.reply::<MetadataRequest>(&first, &MetadataResponse::default()).await
-    })
-    .await;
+    let hangs_up = Rule::new(Action::Close { when: When::Before }).nth(2);
+    let (_broker, _client, connection) = connect_to_faulty(hangs_up).await;
     let exchanges: Vec<_> = (0..5).map(|_| connection.send(12, &metadata(), LONG).unwrap()).collect();
     let begun = Instant::now();
     for (n, exchange) in exchanges.into_iter().enumerate() {
@@ -128,11 +130,7 @@ async fn of_a_half_answered_pipeline_the_rest_fails_at_once() {
 
 #[tokio::test]
 async fn a_close_in_the_middle_of_a_response_is_said_to_be_one() {
-    let (_peer, _client, connection) = connect(|mut conn| async move {
-        conn.next().await?;
-        conn.raw(&[0, 0, 1, 0, 0, 0, 0, 1, 2]).await
-    })
-    .await;
+    let (_broker, _client, connection) = connect_to_faulty(Rule::new(Action::Truncate { bytes: 9 })).await;
     let error = soon(connection.send(12, &metadata(), LONG).unwrap().response()).await.unwrap_err();
     assert!(error.message().contains("in the middle of a response"), "{error}");
 }
@@ -156,7 +154,8 @@ async fn bytes_left_over_behind_a_response_are_an_error_of_that_request_only() {
 
 #[tokio::test]
 async fn an_overdue_answer_ends_the_connection_for_all() {
-    let (_peer, client, connection) = connect(|mut conn| async move { conn.ignore().await }).await;
+    let silent = Rule::new(Action::Drop { when: When::Before }).forever();
+    let (_broker, client, connection) = connect_to_faulty(silent).await;
     let short = connection.send(12, &metadata(), Duration::from_millis(100)).unwrap();
     let long = connection.send(12, &metadata(), Duration::from_secs(60)).unwrap();
     for exchange in [short, long] {
@@ -170,13 +169,8 @@ async fn an_overdue_answer_ends_the_connection_for_all() {
 
 #[tokio::test]
 async fn a_short_limit_of_one_caller_leaves_the_connection_to_the_others() {
-    let (_peer, client, connection) = connect(|mut conn| async move {
-        let first = conn.next().await?.header;
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        conn.reply::<MetadataRequest>(&first, &MetadataResponse::default()).await?;
-        conn.serve_metadata(&[]).await
-    })
-    .await;
+    let late = Rule::new(Action::Delay { millis: 200, when: When::Before });
+    let (_broker, client, connection) = connect_to_faulty(late).await;
     let error = soon(client.request(-1, Lane::General, &metadata(), Duration::from_millis(50))).await.unwrap_err();
     assert_eq!(error.code(), "REQUEST_TIMED_OUT");
     soon(client.request(-1, Lane::General, &metadata(), LONG)).await.unwrap();
@@ -215,19 +209,22 @@ async fn each_lane_has_a_connection_of_its_own() {
 
 #[tokio::test]
 async fn a_pause_asked_for_is_kept() {
-    let (_peer, client, _connection) = connect(|mut conn| async move {
-        loop {
-            let header = conn.next().await?.header;
-            let response = MetadataResponse { throttle_time_ms: 300, ..Default::default() };
-            conn.reply::<MetadataRequest>(&header, &response).await?;
+    // The broker itself reads nothing during a pause: the line sees what the client sends.
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let noted = sent.clone();
+    let seen = move |header: RequestHeader, _| {
+        if header.api_key == ApiKey::METADATA {
+            noted.lock().push(Instant::now());
         }
-    })
-    .await;
-    let begun = Instant::now();
-    soon(client.request(-1, Lane::General, &metadata(), LONG)).await.unwrap();
-    assert!(begun.elapsed() < Duration::from_millis(250));
-    soon(client.request(-1, Lane::General, &metadata(), LONG)).await.unwrap();
-    assert!(begun.elapsed() >= Duration::from_millis(300));
+    };
+    let (broker, address) = broker_behind(BrokerOptions::default(), seen).await;
+    broker.faults().add(Rule::new(Action::Throttle { millis: 300 }).api(ApiKey::METADATA.0).forever());
+    let client = client_of(address);
+    for _ in 0..2 {
+        soon(client.request(-1, Lane::General, &metadata(), LONG)).await.unwrap();
+    }
+    let sent = sent.lock().clone();
+    assert!(sent[1] - sent[0] >= Duration::from_millis(300), "{sent:?}");
 }
 
 #[tokio::test]

@@ -1,43 +1,34 @@
 //! FindCoordinator: both forms of the request, retries, and what is remembered.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use dohle_broker::{Broker, BrokerOptions};
+use dohle_broker::{Action, Broker, BrokerOptions, Rule, When};
 use dohle_client::{CoordinatorKind, Lane};
 use dohle_protocol::messages::find_coordinator_response::Coordinator;
 use dohle_protocol::messages::{ApiVersionsRequest, FindCoordinatorRequest, FindCoordinatorResponse};
 use dohle_protocol::{ApiKey, ErrorCode};
 
+use super::line::counts;
 use super::support::{Peer, api, client_of, soon};
 
-/// A peer that coordinates everything itself, after `failures` times "not available".
-async fn coordinator_peer(max: i16, failures: usize, code: ErrorCode) -> Peer {
-    let count = Arc::new(AtomicUsize::new(0));
-    Peer::start(move |_, mut conn| {
-        let count = count.clone();
-        async move {
-            conn.handshake_with(vec![api::<ApiVersionsRequest>(0, 4), api::<FindCoordinatorRequest>(0, max)]).await?;
-            loop {
-                let request = conn.next().await?;
-                let header = request.header.clone();
-                let request: FindCoordinatorRequest = request.decode();
-                let failing = count.fetch_add(1, Ordering::SeqCst) < failures;
-                let error_code = if failing { code.0 } else { 0 };
-                let (host, port) = (conn.address.ip().to_string(), i32::from(conn.address.port()));
-                let mut response = FindCoordinatorResponse::default();
-                if header.api_version >= 4 {
-                    for key in request.coordinator_keys {
-                        let found =
-                            Coordinator { key, node_id: 7, host: host.clone(), port, error_code, ..Default::default() };
-                        response.coordinators.push(found);
-                    }
-                } else {
-                    assert_eq!(request.key, "billing");
-                    response = FindCoordinatorResponse { node_id: 7, host, port, error_code, ..response };
+/// A peer that coordinates everything itself, of any age.
+async fn coordinator_peer(max: i16) -> Peer {
+    Peer::start(move |_, mut conn| async move {
+        conn.handshake_with(vec![api::<ApiVersionsRequest>(0, 4), api::<FindCoordinatorRequest>(0, max)]).await?;
+        loop {
+            let request = conn.next().await?;
+            let header = request.header.clone();
+            let request: FindCoordinatorRequest = request.decode();
+            let (host, port) = (conn.address.ip().to_string(), i32::from(conn.address.port()));
+            let mut response = FindCoordinatorResponse::default();
+            if header.api_version >= 4 {
+                for key in request.coordinator_keys {
+                    let found = Coordinator { key, node_id: 7, host: host.clone(), port, ..Default::default() };
+                    response.coordinators.push(found);
                 }
-                conn.reply::<FindCoordinatorRequest>(&header, &response).await?;
+            } else {
+                assert_eq!(request.key, "billing");
+                response = FindCoordinatorResponse { node_id: 7, host, port, ..response };
             }
+            conn.reply::<FindCoordinatorRequest>(&header, &response).await?;
         }
     })
     .await
@@ -46,7 +37,7 @@ async fn coordinator_peer(max: i16, failures: usize, code: ErrorCode) -> Peer {
 #[tokio::test]
 async fn a_coordinator_is_found_in_every_version_and_can_be_reached() {
     for max in 0..=6 {
-        let peer = coordinator_peer(max, 0, ErrorCode::NONE).await;
+        let peer = coordinator_peer(max).await;
         let client = client_of(peer.address);
         assert_eq!(soon(client.coordinator(CoordinatorKind::Group, "billing")).await.unwrap(), 7);
         soon(client.connection(7, Lane::Coordinator)).await.unwrap();
@@ -55,37 +46,48 @@ async fn a_coordinator_is_found_in_every_version_and_can_be_reached() {
 
 #[tokio::test]
 async fn a_coordinator_is_asked_for_once_until_it_is_forgotten() {
-    let peer = coordinator_peer(6, 0, ErrorCode::NONE).await;
-    let client = client_of(peer.address);
+    let broker = Broker::start_default(BrokerOptions::default()).await.unwrap();
+    let asked = counts(&broker, ApiKey::FIND_COORDINATOR);
+    let client = client_of(broker.address());
+    let mut node = -1;
     for _ in 0..3 {
-        soon(client.coordinator(CoordinatorKind::Group, "billing")).await.unwrap();
+        node = soon(client.coordinator(CoordinatorKind::Group, "billing")).await.unwrap();
     }
-    assert_eq!(peer.count(ApiKey::FIND_COORDINATOR), 1);
-    client.forget_coordinator(CoordinatorKind::Group, "billing", 3);
-    assert_eq!(client.known_coordinator(CoordinatorKind::Group, "billing"), Some(7), "another node failed");
-    client.forget_coordinator(CoordinatorKind::Group, "billing", 7);
+    assert_eq!(broker.faults().hits(asked).fired, 1);
+    client.forget_coordinator(CoordinatorKind::Group, "billing", node + 1);
+    assert_eq!(client.known_coordinator(CoordinatorKind::Group, "billing"), Some(node), "another node failed");
+    client.forget_coordinator(CoordinatorKind::Group, "billing", node);
     soon(client.coordinator(CoordinatorKind::Group, "billing")).await.unwrap();
-    assert_eq!(peer.count(ApiKey::FIND_COORDINATOR), 2);
+    assert_eq!(broker.faults().hits(asked).fired, 2);
+}
+
+/// A broker that refuses so many requests for a coordinator; `None`: all.
+async fn refusing(code: ErrorCode, count: Option<u32>) -> Broker {
+    let broker = Broker::start_default(BrokerOptions::default()).await.unwrap();
+    let action = Action::Error { code: code.0, when: When::Before };
+    broker.faults().add(Rule { count, ..Rule::new(action).api(ApiKey::FIND_COORDINATOR.0) });
+    broker
 }
 
 #[tokio::test]
 async fn a_coordinator_that_is_not_available_yet_is_waited_for() {
-    let peer = coordinator_peer(6, 5, ErrorCode::COORDINATOR_NOT_AVAILABLE).await;
-    assert_eq!(soon(client_of(peer.address).coordinator(CoordinatorKind::Group, "billing")).await.unwrap(), 7);
-    assert_eq!(peer.count(ApiKey::FIND_COORDINATOR), 6);
+    let broker = refusing(ErrorCode::COORDINATOR_NOT_AVAILABLE, Some(5)).await;
+    let asked = counts(&broker, ApiKey::FIND_COORDINATOR);
+    soon(client_of(broker.address()).coordinator(CoordinatorKind::Group, "billing")).await.unwrap();
+    assert_eq!(broker.faults().hits(asked).fired, 6);
 }
 
 #[tokio::test]
 async fn a_group_that_may_not_be_used_is_an_error_at_once() {
-    let peer = coordinator_peer(6, usize::MAX, ErrorCode::GROUP_AUTHORIZATION_FAILED).await;
-    let error = soon(client_of(peer.address).coordinator(CoordinatorKind::Group, "billing")).await.unwrap_err();
+    let broker = refusing(ErrorCode::GROUP_AUTHORIZATION_FAILED, None).await;
+    let error = soon(client_of(broker.address()).coordinator(CoordinatorKind::Group, "billing")).await.unwrap_err();
     assert_eq!(error.code(), "GROUP_AUTHORIZATION_FAILED");
     assert!(error.message().contains("billing"), "{error}");
 }
 
 #[tokio::test]
 async fn version_0_knows_groups_only() {
-    let peer = coordinator_peer(0, 0, ErrorCode::NONE).await;
+    let peer = coordinator_peer(0).await;
     let error = soon(client_of(peer.address).coordinator(CoordinatorKind::Transaction, "billing")).await.unwrap_err();
     assert_eq!(error.code(), "UNSUPPORTED");
 }

@@ -6,6 +6,7 @@ mod connections;
 mod coordinators;
 mod foreign_peers;
 mod handshake;
+mod line;
 mod metadata;
 mod msk;
 mod panics;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use dohle_broker::{Broker, BrokerOptions};
+use dohle_broker::{Action, Broker, BrokerOptions, Rule, When};
 use dohle_client::generated::options::MetadataRecoveryStrategy;
 use dohle_client::metadata::LeaderHint;
 use dohle_client::net::Endpoint;
@@ -14,6 +14,7 @@ use dohle_protocol::messages::{ApiVersionsRequest, MetadataRequest, MetadataResp
 use dohle_protocol::{ApiKey, ErrorCode, Uuid};
 use parking_lot::Mutex;
 
+use super::line::counts;
 use super::support::{Peer, api, client_of, client_with, cluster, node, options, soon, topic};
 
 /// A peer that answers Metadata with whatever `answer` makes of the request.
@@ -146,13 +147,11 @@ async fn only_unknown_topics_that_may_be_created_are_asked_for_with_creation() {
 
 #[tokio::test]
 async fn a_topic_that_does_not_exist_is_asked_for_at_the_pace_of_retries_and_then_named() {
-    let peer = metadata_peer(|_, _, address| {
-        let mut response = cluster(address, &[]);
-        response.topics.push(failed("nope", ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
-        response
-    })
-    .await;
-    let mut options = options(&[peer.address.to_string()]);
+    let mut broker_options = BrokerOptions::default();
+    broker_options.auto_create_topics = false;
+    let broker = Broker::start_default(broker_options).await.unwrap();
+    let asked = counts(&broker, ApiKey::METADATA);
+    let mut options = options(&[broker.address().to_string()]);
     options.retry_backoff = Duration::from_millis(50);
     options.retry_backoff_max = Duration::from_millis(200);
     let client = client_with(options);
@@ -160,19 +159,16 @@ async fn a_topic_that_does_not_exist_is_asked_for_at_the_pace_of_retries_and_the
     let error = client.metadata().wait_for_topic("nope", Duration::from_millis(1000)).await.unwrap_err();
     assert_eq!(error.code(), "UNKNOWN_TOPIC_OR_PARTITION");
     assert!(error.message().contains("nope") && error.message().contains("1000 ms"), "{error}");
-    let count = peer.count(ApiKey::METADATA);
+    let count = broker.faults().hits(asked).fired;
     assert!((3..=11).contains(&count), "{count} requests");
 }
 
 #[tokio::test]
 async fn a_topic_that_may_not_be_seen_fails_at_once() {
-    let peer = metadata_peer(|_, _, address| {
-        let mut response = cluster(address, &[]);
-        response.topics.push(failed("secret", ErrorCode::TOPIC_AUTHORIZATION_FAILED));
-        response
-    })
-    .await;
-    let client = client_of(peer.address);
+    let broker = Broker::start_default(BrokerOptions::default()).await.unwrap();
+    let action = Action::Error { code: ErrorCode::TOPIC_AUTHORIZATION_FAILED.0, when: When::Before };
+    broker.faults().add(Rule::new(action).api(ApiKey::METADATA.0).topic("secret").forever());
+    let client = client_of(broker.address());
     client.metadata().track(["secret"], true);
     let error = soon(client.metadata().wait_for_topic("secret", Duration::from_secs(60))).await.unwrap_err();
     assert_eq!(error.code(), "TOPIC_AUTHORIZATION_FAILED");

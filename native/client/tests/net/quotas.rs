@@ -4,66 +4,42 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use dohle_broker::{Action, Broker, BrokerOptions, Rule};
+use dohle_client::Client;
 use dohle_client::consumer::{
     Assignment, Consumer, ConsumerEvent, ConsumerOptions, ConsumerSink, Question, StartAt, TopicPartition,
 };
 use dohle_client::producer::{Delivery, DeliverySink, Producer, ProducerOptions};
 use dohle_client::statistics::Reader;
 use dohle_protocol::ApiKey;
-use dohle_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
-use dohle_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
-use dohle_protocol::messages::{
-    ApiVersionsRequest, FetchRequest, FetchResponse, MetadataRequest, ProduceRequest, ProduceResponse,
-};
+use dohle_protocol::frame::RequestHeader;
 use dohle_protocol::records::{Headers, RecordRef};
 use parking_lot::Mutex;
 
-use super::support::{Conn, Peer, client_of, cluster, known_apis, soon, versions};
+use super::line::broker_behind;
+use super::support::{client_of, soon};
 
 const PAUSE: Duration = Duration::from_millis(300);
 const TOPIC: &str = "limited";
 
-/// When each Produce and Fetch came.
+/// When each request that is throttled came: the broker reads nothing while a client is to pause, the line does.
 type Times = Arc<Mutex<Vec<Instant>>>;
 
-async fn limited() -> (Peer, Times) {
+/// A broker that throttles whatever is asked of this API; the topic is there.
+async fn limited(api: ApiKey) -> (Broker, Client, Times) {
     let times = Times::default();
     let noted = times.clone();
-    let peer = Peer::start(move |_, conn| serve(conn, noted.clone())).await;
-    (peer, times)
-}
-
-async fn serve(mut conn: Conn, times: Times) -> Option<()> {
-    let throttle_time_ms = PAUSE.as_millis() as i32;
-    loop {
-        let request = conn.next().await?;
-        let header = request.header.clone();
-        match header.api_key {
-            ApiKey::API_VERSIONS => conn.reply::<ApiVersionsRequest>(&header, &versions(known_apis())).await?,
-            ApiKey::METADATA => {
-                let response = cluster(conn.address, &[TOPIC]);
-                conn.reply::<MetadataRequest>(&header, &response).await?;
-            }
-            ApiKey::PRODUCE => {
-                times.lock().push(Instant::now());
-                let responses = vec![TopicProduceResponse {
-                    name: TOPIC.to_owned(),
-                    partition_responses: vec![PartitionProduceResponse::default()],
-                    ..Default::default()
-                }];
-                let response = ProduceResponse { throttle_time_ms, responses, ..Default::default() };
-                conn.reply::<ProduceRequest>(&header, &response).await?;
-            }
-            ApiKey::FETCH => {
-                times.lock().push(Instant::now());
-                let partitions = vec![PartitionData::default()];
-                let topic = FetchableTopicResponse { topic: TOPIC.to_owned(), partitions, ..Default::default() };
-                let response = FetchResponse { throttle_time_ms, responses: vec![topic], ..Default::default() };
-                conn.reply::<FetchRequest>(&header, &response).await?;
-            }
-            other => panic!("{other:?} was not expected"),
+    let seen = move |header: RequestHeader, _| {
+        if header.api_key == api {
+            noted.lock().push(Instant::now());
         }
-    }
+    };
+    let (broker, address) = broker_behind(BrokerOptions::new(), seen).await;
+    broker.faults().add(Rule::new(Action::Throttle { millis: PAUSE.as_millis() as u32 }).api(api.0).forever());
+    let client = client_of(address);
+    client.metadata().track([TOPIC], true);
+    soon(client.metadata().wait_for_topic(TOPIC, Duration::from_secs(5))).await.unwrap();
+    (broker, client, times)
 }
 
 /// Waits until so many came, then checks that none came before its time.
@@ -96,8 +72,7 @@ impl ConsumerSink for Nobody {
 
 #[tokio::test]
 async fn a_producer_above_its_quota_writes_nothing_until_the_pause_is_over() {
-    let (peer, times) = limited().await;
-    let client = client_of(peer.address);
+    let (_broker, client, times) = limited(ApiKey::PRODUCE).await;
     let options = ProducerOptions { enable_idempotence: Some(false), ..ProducerOptions::default() };
     let producer = Producer::new(&client, options, Arc::new(Nobody)).unwrap();
     let topic = producer.topic(TOPIC).unwrap();
@@ -116,8 +91,7 @@ async fn a_producer_above_its_quota_writes_nothing_until_the_pause_is_over() {
 
 #[tokio::test]
 async fn a_consumer_above_its_quota_fetches_nothing_until_the_pause_is_over() {
-    let (peer, times) = limited().await;
-    let client = client_of(peer.address);
+    let (_broker, client, times) = limited(ApiKey::FETCH).await;
     let options = ConsumerOptions { stalled_report: Duration::ZERO, ..ConsumerOptions::default() };
     let consumer = Consumer::new(&client, options, Arc::new(Nobody)).unwrap();
     let partition = TopicPartition::new(TOPIC, 0);

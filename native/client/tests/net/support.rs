@@ -1,4 +1,10 @@
 //! A peer that does what a test tells it, byte for byte, and a world whose names and sockets a test can bend.
+//!
+//! What a broker may do wrong is made with the fault rules of the embedded broker, which is the same everywhere and right
+//! otherwise. A scripted peer is only for what that broker cannot be: one that is no Kafka at all or breaks its protocol
+//! (`foreign_peers`, `connections`), one older than 2.1 or newer than 4.3 (`handshake`, `coordinators`, `transactions/newer`), several
+//! that disagree about a cluster (`metadata`, `fetch/script`), one with what ours does not serve (`telemetry`), and servers
+//! whose words in an exchange a test chooses (`sasl`, `msk`, `token_endpoint`).
 
 use std::io;
 use std::net::SocketAddr;

@@ -2,7 +2,7 @@
 
 use dohle_protocol::{ApiKey, ErrorCode};
 
-use crate::peer::{Asked, Bench, Fault, Script};
+use crate::bench::{Asked, Bench, lost, refused, version};
 use crate::support::soon;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,15 +73,13 @@ fn asked(api: ApiKey, v2: bool) -> bool {
 
 async fn check(api: ApiKey, code: ErrorCode, v2: bool, means: Means) {
     let what = format!("{} answers {code}, version 2: {v2}", api.name());
-    let script = Script::new(v2);
-    script.fault(api, Fault::Code(code));
-    let bench = Bench::start(script.clone()).await;
+    let bench = Bench::start_with(version(v2), [refused(api, code)], |_| {}).await;
     let outcome = soon(bench.transact()).await;
-    assert!(script.faults.lock().is_empty(), "{what}: it was not asked");
+    assert_eq!(bench.fired(bench.rules[0]), 1, "{what}: it was not asked");
     match (means, outcome) {
         (Again, outcome) => {
             assert!(outcome.is_ok(), "{what}: {outcome:?}");
-            assert_eq!(script.count(|asked| matches!(asked, Asked::End(_, _, false))), 0, "{what}");
+            assert_eq!(bench.count(|asked| matches!(asked, Asked::End(_, _, false))), 0, "{what}");
         }
         (Abort, Err(error)) => {
             assert!(error.abortable() && !error.fatal() && !error.retriable(), "{what}: {error}");
@@ -137,12 +135,10 @@ async fn every_error_of_every_request_has_its_meaning_where_brokers_add_partitio
 async fn an_answer_that_is_lost_is_asked_for_again() {
     for v2 in [false, true] {
         for api in APIS.into_iter().filter(|api| asked(*api, v2)) {
-            let script = Script::new(v2);
-            script.fault(api, Fault::Lost);
-            let bench = Bench::start(script.clone()).await;
+            let bench = Bench::start_with(version(v2), [lost(api)], |_| {}).await;
             soon(bench.transact()).await.unwrap();
             soon(bench.transact()).await.unwrap();
-            assert!(script.faults.lock().is_empty());
+            assert_eq!(bench.fired(bench.rules[0]), 1, "{}", api.name());
             bench.producer.close(None).await;
         }
     }
@@ -163,17 +159,16 @@ async fn an_error_of_an_abort_is_tried_again_mended_by_a_new_epoch_or_fatal() {
             (ErrorCode::UNKNOWN_SERVER_ERROR, Fatal),
         ] {
             let what = format!("EndTxn of an abort answers {code}, version 2: {v2}");
-            let script = Script::new(v2);
-            let bench = Bench::start(script.clone()).await;
+            let bench = Bench::start(v2).await;
             soon(bench.producer.begin_transaction()).await.unwrap();
             let sent = bench.send("x");
             assert!(bench.fate(sent).await.is_none());
-            script.fault(ApiKey::END_TXN, Fault::Code(code));
+            bench.fault(refused(ApiKey::END_TXN, code));
             let outcome = soon(bench.producer.abort_transaction()).await;
             match means {
                 Again | Abort => {
                     assert!(outcome.is_ok(), "{what}: {outcome:?}");
-                    let bumps = script.count(|asked| matches!(asked, Asked::Init(7, _)));
+                    let bumps = bench.count(|asked| matches!(asked, Asked::Init(0.., _)));
                     assert_eq!(bumps, usize::from(means == Abort), "{what}");
                     soon(bench.transact()).await.unwrap();
                 }
@@ -198,12 +193,11 @@ async fn a_coordinator_that_cannot_be_found_is_looked_for_again_or_refused() {
             check(ApiKey::FIND_COORDINATOR, code, v2, of_transaction).await;
 
             let what = format!("FindCoordinator of the group answers {code}, version 2: {v2}");
-            let script = Script::new(v2);
-            let bench = Bench::start(script.clone()).await;
+            let bench = Bench::start(v2).await;
             soon(bench.producer.begin_transaction()).await.unwrap();
-            script.fault(ApiKey::FIND_COORDINATOR, Fault::Code(code));
+            let rule = bench.fault(refused(ApiKey::FIND_COORDINATOR, code));
             let outcome = soon(bench.offsets()).await;
-            assert!(script.faults.lock().is_empty(), "{what}");
+            assert_eq!(bench.fired(rule), 1, "{what}");
             match (of_group, outcome) {
                 (Again, outcome) => assert!(outcome.is_ok(), "{what}: {outcome:?}"),
                 (Abort, Err(error)) => assert!(error.abortable(), "{what}: {error}"),

@@ -1,4 +1,4 @@
-//! A scripted cluster of one broker that coordinates everything, keeps what it was asked, and answers with the errors it is told to.
+//! A scripted cluster of one broker that coordinates everything and keeps what it was asked: see `newer`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -8,11 +8,8 @@ use dohle_client::consumer::{
     CommittedOffset, Consumer, ConsumerEvent, ConsumerOptions, ConsumerSink, FinishedRecord, GroupMetadata,
     GroupProtocol, Question, TopicPartition,
 };
-use dohle_client::producer::{Placed, Producer, ProducerOptions, TopicId};
+use dohle_client::producer::{Producer, ProducerOptions, TopicId};
 use dohle_client::{Client, Error};
-use dohle_protocol::messages::add_partitions_to_txn_response::{
-    AddPartitionsToTxnPartitionResult, AddPartitionsToTxnTopicResult,
-};
 use dohle_protocol::messages::api_versions_response::FinalizedFeatureKey;
 use dohle_protocol::messages::consumer_group_heartbeat_response::{Assignment, TopicPartitions};
 use dohle_protocol::messages::find_coordinator_response::Coordinator;
@@ -28,45 +25,18 @@ use dohle_protocol::records::{RawBatch, batches};
 use dohle_protocol::{ApiKey, ErrorCode, Uuid};
 use parking_lot::Mutex;
 
+use crate::bench::Asked;
 use crate::common::{Ledger, producer_on, record};
 use crate::support::{Conn, Incoming, Peer, api, client_with, cluster, options, versions};
 
-/// What the coordinator was asked, in order, as a test compares it.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Asked {
-    /// Producer id and epoch that the producer says it has.
-    Init(i64, i16),
-    AddPartitions(i16),
-    AddOffsets(i16),
-    /// Version, epoch, generation and offset.
-    Offsets(i16, i16, i32, i64),
-    /// Version, epoch and base sequence of the batch; whether it is transactional.
-    Produce(i16, i16, i32, bool),
-    /// Version, epoch and whether it is a commit.
-    End(i16, i16, bool),
-}
-
-/// What happens instead of the usual answer.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Fault {
-    Code(ErrorCode),
-    /// The request is carried out and its answer lost with the connection.
-    Lost,
-    /// No answer comes.
-    Silence,
-}
-
 #[derive(Default)]
 pub struct Script {
-    /// Whether new connections are told that the cluster has `transaction.version` 2.
-    pub v2: AtomicBool,
-    /// The highest version of InitProducerId; below 3 the epoch cannot be bumped (KIP-360).
-    pub init_max: i16,
-    /// The highest version of TxnOffsetCommit; below 3 it knows no members (KIP-447).
+    /// Whether the cluster has `transaction.version` 2.
+    pub v2: bool,
+    /// The highest version of TxnOffsetCommit.
     pub offsets_max: i16,
     /// Topics have no ids.
     pub no_ids: bool,
-    pub faults: Mutex<Vec<(ApiKey, Fault)>>,
     pub asked: Mutex<Vec<Asked>>,
     pub epoch: Mutex<i16>,
     /// The epoch of the group's only member (KIP-848); 0: there is none.
@@ -81,21 +51,6 @@ pub struct Script {
 pub const TOPIC_ID: Uuid = Uuid([7; 16]);
 
 impl Script {
-    pub fn new(v2: bool) -> Arc<Self> {
-        Arc::new(Self { v2: v2.into(), init_max: 5, offsets_max: 5, ..Self::default() })
-    }
-
-    /// The next request of this kind is answered so.
-    pub fn fault(&self, api: ApiKey, fault: Fault) {
-        self.faults.lock().push((api, fault));
-    }
-
-    fn take(&self, api: ApiKey) -> Option<Fault> {
-        let mut faults = self.faults.lock();
-        let at = faults.iter().position(|(key, _)| *key == api)?;
-        Some(faults.remove(at).1)
-    }
-
     pub fn count(&self, which: impl Fn(&Asked) -> bool) -> usize {
         self.asked.lock().iter().filter(|asked| which(asked)).count()
     }
@@ -104,9 +59,8 @@ impl Script {
         vec![
             api::<ApiVersionsRequest>(0, 4),
             api::<FindCoordinatorRequest>(0, 6),
-            api::<InitProducerIdRequest>(0, self.init_max),
+            api::<InitProducerIdRequest>(0, 5),
             api::<ProduceRequest>(3, 13),
-            api::<AddPartitionsToTxnRequest>(0, 5),
             api::<AddOffsetsToTxnRequest>(0, 4),
             api::<TxnOffsetCommitRequest>(0, self.offsets_max),
             api::<EndTxnRequest>(0, 5),
@@ -124,32 +78,24 @@ impl Script {
             answer.finalized_features.push(feature);
         };
         finalized("group.version", 1);
-        if self.v2.load(Ordering::SeqCst) {
+        if self.v2 {
             finalized("transaction.version", 2);
         }
         conn.reply::<ApiVersionsRequest>(&request.header, &answer).await?;
         loop {
             let request = conn.next().await?;
-            let fault = self.take(request.header.api_key);
-            if fault == Some(Fault::Silence) {
-                continue;
-            }
-            let code = match fault {
-                Some(Fault::Code(code)) => code.0,
-                _ => 0,
-            };
-            self.answer(&mut conn, request, code, fault == Some(Fault::Lost)).await?;
+            self.answer(&mut conn, request).await?;
         }
     }
 
-    async fn answer(&self, conn: &mut Conn, request: Incoming, error_code: i16, lost: bool) -> Option<()> {
+    async fn answer(&self, conn: &mut Conn, request: Incoming) -> Option<()> {
         let header = request.header.clone();
         let version = header.api_version;
         let note = |asked| self.asked.lock().push(asked);
         macro_rules! reply {
             ($request:ty, $answer:expr) => {{
                 let answer = $answer;
-                return if lost { None } else { conn.reply::<$request>(&header, &answer).await };
+                return conn.reply::<$request>(&header, &answer).await;
             }};
         }
         match header.api_key {
@@ -186,8 +132,7 @@ impl Script {
             ApiKey::FIND_COORDINATOR => {
                 let request: FindCoordinatorRequest = request.decode();
                 let (host, port) = (conn.address.ip().to_string(), i32::from(conn.address.port()));
-                let one =
-                    |key| Coordinator { key, node_id: 0, host: host.clone(), port, error_code, ..Default::default() };
+                let one = |key| Coordinator { key, node_id: 0, host: host.clone(), port, ..Default::default() };
                 let coordinators = request.coordinator_keys.into_iter().map(one).collect();
                 reply!(FindCoordinatorRequest, FindCoordinatorResponse { coordinators, ..Default::default() })
             }
@@ -195,43 +140,16 @@ impl Script {
                 let request: InitProducerIdRequest = request.decode();
                 assert_eq!(request.transactional_id.as_deref(), Some("tx"));
                 note(Asked::Init(request.producer_id, request.producer_epoch));
-                if error_code == 0 {
-                    *self.epoch.lock() += 1;
-                }
+                *self.epoch.lock() += 1;
                 let producer_epoch = *self.epoch.lock();
                 reply!(
                     InitProducerIdRequest,
-                    InitProducerIdResponse { error_code, producer_id: 7, producer_epoch, ..Default::default() }
-                )
-            }
-            ApiKey::ADD_PARTITIONS_TO_TXN => {
-                let request: AddPartitionsToTxnRequest = request.decode();
-                assert_eq!(request.v3_and_below_transactional_id, "tx");
-                note(Asked::AddPartitions(version));
-                let topics = request.v3_and_below_topics.into_iter().map(|topic| AddPartitionsToTxnTopicResult {
-                    name: topic.name,
-                    results_by_partition: topic
-                        .partitions
-                        .into_iter()
-                        .map(|partition_index| AddPartitionsToTxnPartitionResult {
-                            partition_index,
-                            partition_error_code: error_code,
-                            ..Default::default()
-                        })
-                        .collect(),
-                    ..Default::default()
-                });
-                reply!(
-                    AddPartitionsToTxnRequest,
-                    AddPartitionsToTxnResponse {
-                        results_by_topic_v3_and_below: topics.collect(),
-                        ..Default::default()
-                    }
+                    InitProducerIdResponse { producer_id: 7, producer_epoch, ..Default::default() }
                 )
             }
             ApiKey::ADD_OFFSETS_TO_TXN => {
                 note(Asked::AddOffsets(version));
-                reply!(AddOffsetsToTxnRequest, AddOffsetsToTxnResponse { error_code, ..Default::default() })
+                reply!(AddOffsetsToTxnRequest, AddOffsetsToTxnResponse::default())
             }
             ApiKey::TXN_OFFSET_COMMIT => {
                 let request: TxnOffsetCommitRequest = request.decode();
@@ -242,7 +160,7 @@ impl Script {
                     true => assert_eq!((&*topic.name, topic.topic_id), ("", TOPIC_ID)),
                     false => assert_eq!(topic.name, "in"),
                 }
-                let error_code = if error_code == 0 { self.fenced(&request, version) } else { error_code };
+                let error_code = self.fenced(&request, version);
                 let topics = request.topics.into_iter().map(|topic| TxnOffsetCommitResponseTopic {
                     name: topic.name,
                     topic_id: topic.topic_id,
@@ -265,9 +183,8 @@ impl Script {
             ApiKey::END_TXN => {
                 let request: EndTxnRequest = request.decode();
                 note(Asked::End(version, request.producer_epoch, request.committed));
-                let mut answer = EndTxnResponse { error_code, ..Default::default() };
-                if version >= 5 && error_code == 0 {
-                    // A repetition of one whose answer was lost is told the same again.
+                let mut answer = EndTxnResponse::default();
+                if version >= 5 {
                     let mut epoch = self.epoch.lock();
                     *epoch = request.producer_epoch + 1;
                     (answer.producer_id, answer.producer_epoch) = (7, *epoch);
@@ -292,7 +209,6 @@ impl Script {
                         ));
                         partition_responses.push(PartitionProduceResponse {
                             index: partition.index,
-                            error_code,
                             base_offset: h.base_sequence.into(),
                             ..Default::default()
                         });
@@ -359,46 +275,29 @@ impl ConsumerSink for Agreeing {
     fn event(&self, _: ConsumerEvent) {}
 }
 
-/// A producer on a scripted broker, and one topic.
+/// A producer on the scripted broker, and one topic.
 pub struct Bench {
-    pub script: Arc<Script>,
     pub client: Client,
     pub producer: Producer,
-    pub ledger: Arc<Ledger>,
-    pub topic: TopicId,
+    ledger: Arc<Ledger>,
+    topic: TopicId,
     _peer: Peer,
 }
 
 impl Bench {
     pub async fn start(script: Arc<Script>) -> Self {
-        Self::start_with(script, |_| {}).await
-    }
-
-    pub async fn start_with(script: Arc<Script>, change: impl FnOnce(&mut ProducerOptions)) -> Self {
         let serving = script.clone();
         let peer = Peer::start(move |_, conn| serving.clone().serve(conn)).await;
         let mut client_options = options(&[peer.address.to_string()]);
         client_options.request_timeout = Duration::from_secs(2);
         let client = client_with(client_options);
-        let mut options = ProducerOptions { transactional_id: Some("tx".to_owned()), ..Default::default() };
-        change(&mut options);
+        let options = ProducerOptions { transactional_id: Some("tx".to_owned()), ..Default::default() };
         let (producer, ledger) = producer_on(&client, options);
         let topic = producer.topic("t").unwrap();
-        Self { script, client, producer, ledger, topic, _peer: peer }
+        Self { client, producer, ledger, topic, _peer: peer }
     }
 
-    pub fn send(&self, value: &str) -> Placed {
-        let placed = self.producer.append(self.topic, None, &record(value)).unwrap();
-        self.producer.poke();
-        placed
-    }
-
-    /// The error of a record, none when it is in the log.
-    pub async fn fate(&self, placed: Placed) -> Option<Error> {
-        self.ledger.outcome(placed).await.error.map(|error| (*error).clone())
-    }
-
-    pub async fn offsets(&self) -> Result<(), Error> {
+    async fn offsets(&self) -> Result<(), Error> {
         let at = CommittedOffset { offset: 5, leader_epoch: 1, metadata: String::new() };
         let group = GroupMetadata {
             group_id: "g".to_owned(),
@@ -412,10 +311,9 @@ impl Bench {
     /// A transaction with a record and an offset; the first error.
     pub async fn transact(&self) -> Result<(), Error> {
         self.producer.begin_transaction().await?;
-        let sent = self.send("x");
-        if let Some(error) = self.fate(sent).await {
-            return Err(error);
-        }
+        let sent = self.producer.append(self.topic, None, &record("x")).unwrap();
+        self.producer.poke();
+        assert!(self.ledger.outcome(sent).await.error.is_none());
         self.offsets().await?;
         self.producer.commit_transaction().await
     }
