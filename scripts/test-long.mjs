@@ -35,6 +35,7 @@ async function main() {
   say(`simulations with ${values.seeds} seeds`)
   process.env.SIM_SEEDS = values.seeds
   process.env.ORACLE_ROUNDS = '100'
+  process.env.FUZZ_SESSIONS = values.seeds
   const rust = await cargoTests(['--workspace', '--', '--include-ignored'])
   say(
     `${values['program-kills']} kills of a program, ${values.kills} of a broker under load, ${values.rounds} rounds of three, then a soak of ${values.minutes} minutes`,

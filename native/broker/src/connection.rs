@@ -26,11 +26,14 @@ use crate::{
     world::{Accepted, Stream},
 };
 
-/// Bytes read at once, and kept ahead while a request is being served.
+/// Most bytes read at once before a frame's length is known, and kept ahead while a request is being served.
 const READ_AHEAD: usize = 64 * 1024;
 
 /// How long a client that was refused has to take note of it.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// What a connection that says little has room for: there may be thousands of them.
+const READ_AHEAD_AT_FIRST: usize = 4 * 1024;
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(node: Arc<Node>, accepted: Accepted, guard: Arc<Guard>) {
@@ -188,6 +191,8 @@ struct Frames {
     /// Whether the client has yet to log in.
     stranger: bool,
     watch: Option<Watch>,
+    /// Bytes read at once; more for a connection that says much.
+    ahead: usize,
 }
 
 impl Frames {
@@ -195,7 +200,7 @@ impl Frames {
         let stranger = session.is_stranger();
         let max = if stranger { node.limits.strangers_request } else { node.options.max_request_bytes };
         let watch = node.limits.idle.map(|idle| Watch::new(idle, deadline.filter(|_| stranger)));
-        Self { buffer: BytesMut::new(), max, stranger, watch }
+        Self { buffer: BytesMut::new(), max, stranger, watch, ahead: READ_AHEAD_AT_FIRST }
     }
 
     /// A client that has logged in may say more, and take its time.
@@ -218,7 +223,7 @@ impl Frames {
                     return Ok(Some(self.buffer.split_to(length).freeze()));
                 }
                 Some(length) => 4 + length - self.buffer.len(),
-                None => READ_AHEAD,
+                None => self.ahead,
             };
             // Memory follows what was really sent: at most doubled, whatever the length field promises.
             let step = needed.clamp(1, READ_AHEAD.max(self.buffer.len()).max(1 << 20));
@@ -228,6 +233,9 @@ impl Frames {
                 None => read.await?,
                 Some(watch) => watch.over(read).await?,
             };
+            if count >= self.ahead {
+                self.ahead = (self.ahead * 4).min(READ_AHEAD);
+            }
             if count == 0 {
                 return if self.buffer.is_empty() {
                     Ok(None)

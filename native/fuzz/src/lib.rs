@@ -2,6 +2,11 @@
 //! Nothing is asserted about rejected input but that rejecting it is all that happens.
 //! Driven by cargo-fuzz, see README.md; `seeds.rs` makes the first corpus.
 
+pub mod asked;
+/// How a broker in memory is asked, and what its answers must be: shared with the broker's own tests.
+#[path = "../../broker/tests/fuzz/serve/mod.rs"]
+pub mod serve;
+
 use bytes::Bytes;
 use dohle_protocol::compress::{Compression, Compressor, Decompressor, Output};
 use dohle_protocol::records::{Indexer, Run, batches};

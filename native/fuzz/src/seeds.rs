@@ -19,6 +19,9 @@ fn main() -> io::Result<()> {
         )*};
     }
     for_each_request!(all);
+    for (name, input) in dohle_fuzz::asked::seeds() {
+        write("serve", &name, &input)?;
+    }
     for codec in Compression::ALL {
         let batch = batch(codec);
         write("batch", codec.name(), &batch)?;

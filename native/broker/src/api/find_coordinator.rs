@@ -17,7 +17,7 @@ impl Api for FindCoordinator {
 
     async fn handle(call: &Call, request: FindCoordinatorRequest) -> Reply<Self> {
         if !matches!(request.key_type, 0 | 1) {
-            return Reply::With(Self::refuse(&request, ErrorCode::INVALID_REQUEST));
+            return Reply::With(Self::refuse_in(call.version, &request, ErrorCode::INVALID_REQUEST));
         }
         let ((host, port), node_id) = (call.node.endpoint(call.session.local), call.node.options.node_id);
         if call.version < 4 {
@@ -32,8 +32,12 @@ impl Api for FindCoordinator {
     }
 
     fn refuse(request: &FindCoordinatorRequest, code: ErrorCode) -> FindCoordinatorResponse {
-        // One of the two is written, as the version has it.
-        if request.coordinator_keys.is_empty() {
+        Self::refuse_in(if request.coordinator_keys.is_empty() { 3 } else { 4 }, request, code)
+    }
+
+    fn refuse_in(version: i16, request: &FindCoordinatorRequest, code: ErrorCode) -> FindCoordinatorResponse {
+        // From version 4 on each key has its error; nobody is told any when no key is asked for, as in Kafka.
+        if version < 4 {
             let error_message = Some(code.text().into());
             return FindCoordinatorResponse {
                 error_code: code.0,

@@ -93,6 +93,11 @@ pub(crate) trait Api: Send + 'static {
     /// The answer that says `code` in every place it can.
     fn refuse(request: &Self::Request, code: ErrorCode) -> ResponseOf<Self>;
 
+    /// The same in one version, where the place of an error depends on it.
+    fn refuse_in(_version: i16, request: &Self::Request, code: ErrorCode) -> ResponseOf<Self> {
+        Self::refuse(request, code)
+    }
+
     /// Whether the client expects no answer at all.
     fn unanswered(_request: &Self::Request) -> bool {
         false
@@ -314,7 +319,7 @@ async fn interrupted<A: Api>(
     let refusal = before.or(after).map(|code| match A::unanswered(&request) {
         // Kafka's way to say an error to a client that reads no answer is to hang up.
         true => Reply::Close(format!("a fault rule answers {code} where no answer is read")),
-        false => Reply::With(A::refuse(&request, code)),
+        false => Reply::With(A::refuse_in(call.version, &request, code)),
     });
     let served = match before {
         None => match allowed {

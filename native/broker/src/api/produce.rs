@@ -100,7 +100,7 @@ fn produce_to_topic(call: &Call, transactional_id: Option<&str>, asked: TopicPro
         let index = data.index;
         let done = match &topic {
             // Whether it is there is nobody's business who may not write to it.
-            None => call.plan.guard((&asked.name, index), || Err(unknown)).map_err(Refused::from),
+            None => call.plan.guard((&asked.name, index), || Err(unknown)).map_err(NotAnswered::from),
             Some(topic) => append(call, transactional_id, topic, data),
         };
         partition_responses.push(answer(index, done));
@@ -113,13 +113,29 @@ fn append(
     transactional_id: Option<&str>,
     topic: &Topic,
     data: PartitionProduceData,
-) -> Result<(Appended, i64), Refused> {
-    let mut refused = None;
-    let done = call.plan.guard((&topic.name, data.index), || {
-        try_append(call, transactional_id, topic, data).map_err(|why| refused.insert(why).code)
+) -> Result<(Appended, i64), NotAnswered> {
+    let (mut refused, mut written) = (None, None);
+    let done = call.plan.guard((&topic.name, data.index), || match try_append(call, transactional_id, topic, data) {
+        Ok(done) => Ok(*written.insert(done)),
+        Err(why) => Err(refused.insert(why).code),
     });
-    // A rule's error goes before what really happened.
-    done.map_err(|code| refused.filter(|refused| refused.code == code).unwrap_or_else(|| code.into()))
+    done.map_err(|code| NotAnswered {
+        // A rule's error goes before what really happened.
+        why: refused.filter(|refused| refused.code == code).unwrap_or_else(|| code.into()),
+        base_offset: written.map_or(-1, |(appended, _)| appended.base_offset),
+    })
+}
+
+/// An error of a partition. As in Kafka, a leader that has written a batch and cannot promise it says where it is.
+struct NotAnswered {
+    why: Refused,
+    base_offset: i64,
+}
+
+impl From<ErrorCode> for NotAnswered {
+    fn from(code: ErrorCode) -> Self {
+        Self { why: code.into(), base_offset: -1 }
+    }
 }
 
 fn try_append(
@@ -167,7 +183,7 @@ fn try_append(
     Ok(done)
 }
 
-fn answer(index: i32, done: Result<(Appended, i64), Refused>) -> PartitionProduceResponse {
+fn answer(index: i32, done: Result<(Appended, i64), NotAnswered>) -> PartitionProduceResponse {
     match done {
         Ok((appended, log_start_offset)) => PartitionProduceResponse {
             index,
@@ -176,12 +192,12 @@ fn answer(index: i32, done: Result<(Appended, i64), Refused>) -> PartitionProduc
             log_start_offset,
             ..Default::default()
         },
-        Err(refused) => PartitionProduceResponse {
+        Err(NotAnswered { why, base_offset }) => PartitionProduceResponse {
             index,
-            error_code: refused.code.0,
-            base_offset: -1,
-            record_errors: refused.records.into_iter().map(record_error).collect(),
-            error_message: Some(refused.message),
+            error_code: why.code.0,
+            base_offset,
+            record_errors: why.records.into_iter().map(record_error).collect(),
+            error_message: Some(why.message),
             ..Default::default()
         },
     }

@@ -27,15 +27,17 @@ async fn an_error_is_answered_instead_of_or_after_the_append() {
     let second = both.topic_data[0].partition_data[0].clone();
     both.topic_data[0].partition_data.push(second);
     both.topic_data[0].partition_data[1].index = 1;
-    let mut codes = Vec::new();
+    let (mut codes, mut offsets) = (Vec::new(), Vec::new());
     for _ in 0..3 {
         let response = connection.ask(12, &both).await;
+        offsets.push(response.responses[0].partition_responses[0].base_offset);
         codes.push(
             response.responses[0].partition_responses.iter().map(|p| ErrorCode(p.error_code)).collect::<Vec<_>>(),
         );
     }
     let (none, moved, late) = (ErrorCode::NONE, ErrorCode::NOT_LEADER_OR_FOLLOWER, ErrorCode::REQUEST_TIMED_OUT);
     assert_eq!(codes, [[moved, none], [late, none], [none, none]]);
+    assert_eq!(offsets, [-1, 0, 1], "a leader that has written says where, whatever it cannot promise");
     assert_eq!(connection.fetch("t", 0, 0).await.high_watermark, 2, "before: not appended; after: appended");
     assert_eq!(connection.fetch("t", 1, 0).await.high_watermark, 3);
     assert_eq!((broker.faults().hits(before).fired, broker.faults().hits(after).fired), (1, 1));

@@ -7,7 +7,6 @@ mod configs;
 mod consumer_groups;
 mod faults;
 mod fetch;
-mod garbage;
 mod groups;
 mod idempotence;
 mod listeners;
