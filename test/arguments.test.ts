@@ -260,6 +260,8 @@ add('async', {
   'producer.beginTransaction({ consumer: x })': ({ producer }, v) => producer.beginTransaction({ consumer: v }),
   'producer.ready(x)': ({ producer }, v) => producer.ready(v),
   'producer.flush(x)': ({ producer }, v) => producer.flush(v),
+  'producer.partitionsFor(x)': ({ producer }, v) => producer.partitionsFor(v),
+  'producer.partitionsFor(topic, x)': ({ producer, topic }, v) => producer.partitionsFor(topic, v),
   'producer.flush({ signal: x })': ({ producer }, v) => producer.flush({ signal: v }),
   'consumer.close(x)': ({ kafka }, v) => kafka.consumer().close(v),
   'consumer.close({ timeout: x })': ({ kafka }, v) => kafka.consumer().close({ timeout: v }),
@@ -285,6 +287,8 @@ add('async', {
   'consumer.commit([x])': ({ consumer }, v) => consumer.commit([v]),
   'consumer.commit([], x)': ({ consumer }, v) => consumer.commit([], v),
   'consumer.committed(x)': ({ consumer }, v) => consumer.committed(v),
+  'consumer.partitionsFor(x)': ({ consumer }, v) => consumer.partitionsFor(v),
+  'consumer.partitionsFor(topic, x)': ({ consumer, topic }, v) => consumer.partitionsFor(topic, v),
   'consumer.committed([x])': ({ consumer }, v) => consumer.committed([v]),
   'consumer.committed([], x)': ({ consumer }, v) => consumer.committed([], v),
   'consumer.offsetsAt(x)': ({ consumer }, v) => consumer.offsetsAt(v),
@@ -336,6 +340,8 @@ add('async', {
 // Short: the embedded broker does not serve all of them, and a name that is taken need not be waited for.
 const brief = { timeoutMs: 2_000 }
 add('async', {
+  'admin.describeGroupLag(x)': ({ admin }, v) => admin.describeGroupLag(v, brief),
+  'admin.describeGroupLag([x])': ({ admin }, v) => admin.describeGroupLag([v], brief),
   'admin.describeGroups(x)': ({ admin }, v) => admin.describeGroups(v, brief),
   'admin.describeGroups([x])': ({ admin }, v) => admin.describeGroups([v], brief),
   'admin.listGroups({ states: x })': ({ admin }, v) => admin.listGroups({ ...brief, states: v }),

@@ -34,7 +34,10 @@ describe('broker', () => {
   test('what it cannot do at its start is a readable error', async () => {
     const one = await Broker.start()
     const port = Number(one.address.split(':')[1])
-    await assert.rejects(Broker.start({ port }), expected('BROKER_UNREACHABLE', /cannot listen on/))
+    await assert.rejects(
+      Broker.start({ port }),
+      expected('CANNOT_LISTEN', /cannot listen on .*; another process .* 0 for a free one/),
+    )
     await one.stop()
     await assert.rejects(Broker.start({ host: '0.0.0.0' }), expected('INVALID_CONFIG', /allow_?[nN]on_?[lL]oopback/))
     await assert.rejects(Broker.start({ partitions: 0 }), expected('INVALID_CONFIG', /partitions: 0/))

@@ -7,11 +7,13 @@ import {
   ApplicationRecoverableError,
   InvalidConfigurationError,
   KafkaError,
+  PartialFailureError,
   RefreshRetriableError,
   RetriableError,
 } from '../ts/index.ts'
 import { theEnvironment } from '../ts/internal/environment.ts'
 import { failureOf } from '../ts/internal/failure.ts'
+import { setUp, unique } from './support.ts'
 
 /** The five groups of KIP-1050, and what is outside of them. */
 const classes: Record<string, typeof KafkaError> = {
@@ -118,4 +120,86 @@ describe('each error of our own', () => {
       assert.deepEqual([error.code, error.retriable, error.message], [row.name, retriable, 'm'])
     })
   }
+})
+
+describe("an error of a program's own", () => {
+  test('needs a code', () => {
+    for (const options of [undefined, null, {}, { code: 5 }])
+      assert.throws(() => new KafkaError('x', options as never), isInvalidArgument)
+    assert.equal(new KafkaError('x', { code: 'CLOSED' }).code, 'CLOSED')
+  })
+
+  test('keeps its message and its causes as JSON', () => {
+    const cause = new Error('outer', { cause: new RetriableError('inner', { code: 'REQUEST_TIMED_OUT' }) })
+    const item = { name: 'orders', error: new KafkaError('no', { code: 'POLICY_VIOLATION' }) }
+    const error = new RetriableError('it failed', { code: 'NETWORK_EXCEPTION', retriable: true, cause, items: [item] })
+    const plain = { retriable: false, fatal: false, abortable: false }
+    assert.deepEqual(JSON.parse(JSON.stringify(error)), {
+      name: 'RetriableError',
+      message: 'it failed',
+      code: 'NETWORK_EXCEPTION',
+      retriable: true,
+      fatal: false,
+      abortable: false,
+      items: [{ name: 'orders', error: { name: 'KafkaError', message: 'no', code: 'POLICY_VIOLATION', ...plain } }],
+      cause: {
+        name: 'Error',
+        message: 'outer',
+        cause: { name: 'RetriableError', code: 'REQUEST_TIMED_OUT', message: 'inner' },
+      },
+    })
+    const failures = [{ index: 0, error, persistence: 'not-persisted' as const }]
+    const partial = JSON.parse(JSON.stringify(new PartialFailureError(failures, 1)))
+    assert.equal(partial.failures[0].error.message, 'it failed')
+    // What is thrown may be anything, and refer to itself.
+    const odd = new Error('odd')
+    odd.cause = odd
+    assert.ok(JSON.stringify(new KafkaError('x', { code: 'CLOSED', cause: odd })).length < 1_000)
+    assert.equal(JSON.parse(JSON.stringify(new KafkaError('x', { code: 'CLOSED', cause: 1n }))).cause, undefined)
+  })
+})
+
+const isInvalidArgument = (error: unknown) =>
+  error instanceof InvalidConfigurationError && error.code === 'INVALID_ARGUMENT' && /options\.code/.test(error.message)
+
+describe('an admin call about several things', () => {
+  const context = setUp()
+
+  test('tells which failed, each with its own error', async () => {
+    const admin = context.kafka.admin()
+    const [first, second, third] = [unique('items'), unique('items'), unique('items')]
+    await admin.createTopics([{ topic: first }])
+    const error = await admin
+      .createTopics([{ topic: first }, { topic: second }, { topic: third, replicationFactor: 9 }])
+      .then(
+        () => assert.fail('all were created'),
+        error => error as KafkaError,
+      )
+    assert.deepEqual(
+      error.items?.map(({ name, error }) => [name, error.code]),
+      [
+        [first, 'TOPIC_ALREADY_EXISTS'],
+        [third, 'INVALID_REPLICATION_FACTOR'],
+      ],
+    )
+    assert.equal(error.code, 'TOPIC_ALREADY_EXISTS')
+    const [exists] = error.items!
+    assert.ok(exists?.error instanceof KafkaError)
+    assert.equal(error.message, `createTopics: 2 of 3 failed; ${first}: ${exists.error.message}`)
+    assert.doesNotMatch(exists.error.message, /createTopics/, 'said once, in front')
+    assert.ok(
+      (await admin.listTopics()).some(({ topic }) => topic === second),
+      'what is not named was done',
+    )
+    await assert.rejects(admin.deleteTopics([second, first, unique('none')]), (error: KafkaError) => {
+      assert.deepEqual(
+        error.items?.map(of => of.error.code),
+        ['UNKNOWN_TOPIC_OR_PARTITION'],
+      )
+      return true
+    })
+    await admin.createTopics([{ topic: first }])
+    const alone = await admin.createTopics([{ topic: first }]).catch(error => error as KafkaError)
+    assert.ok(alone instanceof KafkaError && alone.items?.length === 1)
+  })
 })

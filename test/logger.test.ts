@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Broker } from '../ts/broker.ts'
 import { Kafka, type Logger } from '../ts/index.ts'
 
 interface Line {
@@ -52,6 +54,26 @@ describe('the logger of a client', () => {
     await assert.rejects(kafka.admin().describeCluster())
     await kafka.close()
     assert.equal(lines.filter(({ message }) => message.includes('cannot connect')).length, 1, JSON.stringify(lines))
+  })
+
+  test('tells once of a subscribed topic that gives nothing, where nobody listens to events', async () => {
+    for (const groupProtocol of ['classic', 'consumer'] as const) {
+      await using broker = await Broker.start({ autoCreateTopics: false })
+      const { logger, lines, until } = collector()
+      await using kafka = new Kafka({ brokers: broker.address, logger, metadataMaxAgeMs: 50 })
+      await using consumer = kafka.consumer({ groupId: 'g', groupProtocol })
+      await consumer.subscribe('nowhere')
+      const loop = (async () => {
+        for await (const message of consumer) assert.fail(message.topic)
+      })()
+      const line = await until(({ message }) => message.includes('no records come'))
+      assert.equal(line.level, 'warn')
+      assert.match(String(line.fields.error), /topic nowhere is subscribed and does not exist/)
+      await sleep(500) // ten more looks at the metadata
+      await consumer.close()
+      await loop
+      assert.equal(lines.filter(({ message }) => message.includes('no records come')).length, 1, JSON.stringify(lines))
+    }
   })
 
   test('gets what helps to find a fault at debug, and nothing of other clients', async () => {

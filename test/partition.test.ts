@@ -93,6 +93,9 @@ describe('one partition as a log', () => {
     )
     assert.throws(() => context.kafka.partition('t', -1), code('INVALID_ARGUMENT', /partition/))
     assert.throws(() => context.kafka.partition(5 as never, 0), code('INVALID_ARGUMENT', /topic/))
+    for (const name of ['a/b', '', '.', '..', 'ü', 'a'.repeat(250)])
+      assert.throws(() => context.kafka.partition(name, 0), code('INVALID_ARGUMENT', /^topic: .* ASCII letters/))
+    assert.equal(context.kafka.partition('a.b_c-D9', 0).topic, 'a.b_c-D9')
   })
 
   test('a batch whose answer was lost is an error that says so, and is in the log once', async () => {
@@ -186,6 +189,32 @@ describe('one partition as a log', () => {
       assert.deepEqual(taken, [1])
     } finally {
       Object.assign(native, { chunks, cancel })
+    }
+  })
+
+  test('a partition that its topic does not have is told as soon as that is known', { timeout: 300_000 }, async () => {
+    const one = await log(2)
+    await using patient = new Kafka({ brokers: context.broker.address, defaultApiTimeoutMs: 3_600_000 })
+    const missing = patient.partition(one.topic, 2)
+    const unknown = code('UNKNOWN_TOPIC_OR_PARTITION', /has 2 partitions, numbered from 0/)
+    await assert.rejects(missing.fetch(0), unknown)
+    await assert.rejects(missing.produce([{ value: 'v' }]), unknown)
+  })
+
+  test('producers and consumers tell the partitions of a topic', async () => {
+    const { topic } = await log(3)
+    await using producer = context.kafka.producer()
+    await using consumer = context.kafka.consumer()
+    for (const one of [producer, consumer]) {
+      const partitions = await one.partitionsFor(topic)
+      assert.deepEqual(
+        partitions.map(({ partition, leader }) => [partition, leader]),
+        [0, 1, 2].map(partition => [partition, 1]),
+      )
+      await assert.rejects(one.partitionsFor(unique('none')), code('UNKNOWN_TOPIC_OR_PARTITION'))
+      await assert.rejects(one.partitionsFor(topic, { signal: AbortSignal.abort() }), code('ABORTED'))
+      await one.close()
+      await assert.rejects(one.partitionsFor(topic), code('CLOSED'))
     }
   })
 

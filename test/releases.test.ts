@@ -91,8 +91,8 @@ for (const asVersion of releases) {
         break
       }
       const [group] = await kafka.admin().listGroups()
-      if (asVersion === '4.3') assert.equal(group?.kind, 'consumer')
-      else assert.notEqual(group?.kind, 'consumer')
+      if (asVersion === '4.3') assert.equal(group?.type, 'consumer')
+      else assert.notEqual(group?.type, 'consumer')
     })
   })
 }

@@ -11,6 +11,7 @@ import type { ConsumerEvents } from './consumer-events.ts'
 import type {
   FoundOffset,
   GroupIdentity,
+  PartitionDescription,
   PartitionEnds,
   PartitionOffset,
   Statistics,
@@ -33,7 +34,7 @@ import type { Environment } from './internal/environment.ts'
 import { aborted, closed, failureOf, invalid, kindOf } from './internal/failure.ts'
 import { ForEach } from './internal/for-each.ts'
 import { Messages } from './internal/messages.ts'
-import { concerning, lookedUp, placeOf } from './internal/partitions.ts'
+import { concerning, lookedUp, partitionsOf, placeOf } from './internal/partitions.ts'
 import { Reader } from './internal/reader.ts'
 import { type RebalanceListeners, Rebalances } from './internal/rebalances.ts'
 import { settleWithin } from './internal/settle.ts'
@@ -116,6 +117,7 @@ export interface ForEachOptions extends ReadOptions {
  */
 export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncIterable<Message>, AsyncDisposable {
   readonly #environment: Environment
+  readonly #client: number
   readonly #handle: number
   readonly #origin: Origin
   readonly #reader: Reader
@@ -138,6 +140,7 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
   ) {
     super()
     this.#environment = environment
+    this.#client = client
     this.#onClosed = onClosed
     this.#assignors = new Assignors(options)
     const plain = plainOptions(this.#assignors.options)
@@ -347,6 +350,16 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
     this.#open()
     const timeoutMs = neededTimeout(timeout)
     return await this.#environment.call(this.#handle, 'consumer.clientInstanceId', { timeoutMs })
+  }
+
+  /**
+   * The partitions of a topic, subscribed or not, asked of the cluster: their leaders and replicas.
+   *
+   * @throws KafkaError `UNKNOWN_TOPIC_OR_PARTITION` when there is no such topic
+   */
+  async partitionsFor(topic: string, options: ReadOptions = {}): Promise<PartitionDescription[]> {
+    const { signal } = this.#open(options, ['signal'])
+    return await partitionsOf(this.#environment, this.#client, topic, signal)
   }
 
   /** What the group has committed, asked of its coordinator. `offset` is null where it has nothing. */

@@ -19,8 +19,18 @@ export interface KafkaErrorOptions {
   abortable?: boolean
   /** For a record that was not acknowledged: whether it is in the log all the same. */
   persistence?: Persistence | undefined
+  /** Of a call about several things: those that failed. */
+  items?: readonly FailedItem[] | undefined
   /** What it came from. */
   cause?: unknown
+}
+
+/** One of the things that a call was about, and why it failed. */
+export interface FailedItem {
+  /** Its name, such as that of a topic; `orders-3` is a partition. */
+  name: string
+  /** Why. */
+  error: KafkaError
 }
 
 /**
@@ -51,16 +61,43 @@ export class KafkaError extends Error {
   readonly abortable: boolean
   /** For a record that was not acknowledged: whether it is in the log all the same. Undefined for other errors. */
   readonly persistence: Persistence | undefined
+  /**
+   * Of an admin call about several things: those that failed, in the order of the call, each with its own error; those not named
+   * were done. Undefined where it was not about things one by one, or all of them shared one fate, such as a timeout.
+   */
+  readonly items: readonly FailedItem[] | undefined
 
   /** An error of the program's own making, for tests of its error handling. */
   constructor(message: string, options: KafkaErrorOptions) {
+    const code: unknown = options?.code
+    if (typeof code !== 'string') {
+      const text = `options.code: is ${code === null ? 'null' : `of type ${typeof code}`}, not a text such as 'UNKNOWN_TOPIC_OR_PARTITION'`
+      throw new InvalidConfigurationError(text, { code: 'INVALID_ARGUMENT' })
+    }
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.code = options.code
     this.retriable = options.retriable ?? false
     this.fatal = options.fatal ?? false
     this.abortable = options.abortable ?? false
     this.persistence = options.persistence
+    this.items = options.items
   }
+
+  /** What `JSON.stringify` makes of it: with the message and the causes, which errors otherwise keep to themselves. */
+  toJSON(): Record<string, unknown> {
+    return { ...(this as object), message: this.message, cause: causeAsJson(this.cause) }
+  }
+}
+
+/** How many causes of causes are told. */
+const DEEPEST_CAUSE = 8
+
+/** An error's name, message and causes. What is no error may be anything, and is left out. */
+function causeAsJson(cause: unknown, depth = 0): unknown {
+  if (!(cause instanceof Error) || depth === DEEPEST_CAUSE) return undefined
+  const { name, message } = cause
+  const code = cause instanceof KafkaError ? cause.code : undefined
+  return { name, code, message, cause: causeAsJson(cause.cause, depth + 1) }
 }
 
 /** May succeed when the same call is made again. */

@@ -2,6 +2,7 @@
  * Dohle: a Kafka client.
  */
 export { Admin } from './admin.ts'
+export type * from './admin-types.ts'
 export type {
   BuiltInAssignor,
   ConsumerOptions,
@@ -26,6 +27,7 @@ export type { ConsumerEvents } from './consumer-events.ts'
 export {
   AbortableError,
   ApplicationRecoverableError,
+  type FailedItem,
   type FailedRecord,
   InvalidConfigurationError,
   KafkaError,
@@ -47,15 +49,18 @@ export type {
   CreateTopicsOptions,
   DeleteTopicsOptions,
   DescribeClusterOptions,
+  DescribeGroupLagOptions,
   DescribeTopicsOptions,
   FoundOffset,
   GroupIdentity,
+  GroupLag,
   GroupStatistics,
   IdentityStatistics,
   ListTopicsOptions,
   NewTopic,
   PartitionDescription,
   PartitionEnds,
+  PartitionLag,
   PartitionOfBroker,
   PartitionStatistics,
   StallReason,

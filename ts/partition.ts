@@ -81,7 +81,7 @@ export class Partition {
   constructor(environment: Environment, client: number, topic: string, partition: number) {
     this.#environment = environment
     this.#client = client
-    this.topic = textAt(topic, 'topic')
+    this.topic = topicName(topic)
     if (!Number.isInteger(partition) || partition < 0 || partition > 0x7fffffff) {
       const found = typeof partition === 'number' ? partition : kindOf(partition)
       throw invalid('partition', `is ${found}, not a whole number from 0 to 2147483647`)
@@ -132,6 +132,14 @@ export class Partition {
     }
     return { records: read, ...response }
   }
+}
+
+/** A name that a topic can have, as the engine knows them. */
+function topicName(given: unknown): string {
+  const topic = textAt(given, 'topic')
+  if (/^[\w.-]{1,249}$/.test(topic) && topic !== '.' && topic !== '..') return topic
+  const rule = "a topic's name has 1 to 249 ASCII letters, digits, '.', '_' and '-', and is not '.' or '..'"
+  throw invalid('topic', `'${topic.slice(0, 60)}': ${rule}`)
 }
 
 /** One that no call uses: written, lent to the engine, then written anew. */

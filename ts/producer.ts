@@ -3,7 +3,7 @@
  */
 import { BatchMetadata } from './batch-metadata.ts'
 import { type FailedRecord, KafkaError, PartialFailureError, type Persistence } from './errors.ts'
-import type { Statistics } from './generated/operations.ts'
+import type { PartitionDescription, Statistics } from './generated/operations.ts'
 import type { ProducerOptions } from './generated/options.ts'
 import { check, checkMessage, faultOf, firsts, lasting } from './internal/arena.ts'
 import {
@@ -20,6 +20,7 @@ import { persistences, type Run } from './internal/deliveries.ts'
 import type { Environment, Receiver } from './internal/environment.ts'
 import { aborted, closed, failureOf, invalid, thrown } from './internal/failure.ts'
 import { Outbox } from './internal/outbox.ts'
+import { partitionsOf } from './internal/partitions.ts'
 import { Places } from './internal/places.ts'
 import { settleWithin } from './internal/settle.ts'
 import { onAbort } from './internal/signals.ts'
@@ -45,6 +46,7 @@ const ALONE = -1
 /** Sends records. Made by {@link Kafka.producer}. */
 export class Producer implements AsyncDisposable {
   readonly #environment: Environment
+  readonly #client: number
   readonly #handle: number
   readonly #origin: Origin
   readonly #outbox: Outbox
@@ -70,6 +72,7 @@ export class Producer implements AsyncDisposable {
     onClosed: () => void,
   ) {
     this.#environment = environment
+    this.#client = client
     this.#origin = origin
     this.#onClosed = onClosed
     const plain = plainOptions(options)
@@ -229,6 +232,20 @@ export class Producer implements AsyncDisposable {
   async beginTransaction(options?: TransactionOptions): Promise<Transaction> {
     this.#ready()
     return await this.#transactions.begin(options)
+  }
+
+  /**
+   * The partitions of a topic, asked of the cluster: their leaders and replicas. Does not create the topic.
+   *
+   * @throws KafkaError `UNKNOWN_TOPIC_OR_PARTITION` when there is no such topic
+   */
+  async partitionsFor(
+    topic: string,
+    options: { signal?: AbortSignal | undefined } = {},
+  ): Promise<PartitionDescription[]> {
+    this.#ready()
+    const { signal } = optionsOf(options, ['signal'])
+    return await partitionsOf(this.#environment, this.#client, topic, signal)
   }
 
   /** What it has done and holds now, in the words of librdkafka's statistics. Windows cover the time since the last call. */

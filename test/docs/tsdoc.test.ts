@@ -57,3 +57,33 @@ test('a symbol without a doc comment is found', () => {
   const text = readFileSync(join(root, 'dist', 'consumer.d.ts'), 'utf8')
   assert.match(text, /^ {4}seek\(/m, 'members are indented by four')
 })
+
+test('what admin operations take and give can be named', () => {
+  const names = exported('index.d.ts')
+  const text = readFileSync(join(root, 'dist', 'generated', 'operations.d.ts'), 'utf8')
+  const types = new Map(
+    [...text.matchAll(/^export (?:interface|type) (\w+)([\s\S]*?)(?=^\/\*\*|$(?![\s\S]))/gm)].map(([, name, body]) => [
+      name!,
+      body!,
+    ]),
+  )
+  const used = new Set<string>()
+  const walk = (name: string) => {
+    if (used.has(name) || !types.has(name)) return
+    used.add(name)
+    for (const [inner] of types.get(name)!.matchAll(/\b[A-Z]\w+\b/g)) walk(inner)
+  }
+  const methods = text
+    .slice(text.indexOf('class AdminOperations'))
+    .matchAll(/^ {4}\w+\(([^)]*)\): Promise<([^;]*)>;$/gm)
+  let count = 0
+  for (const [, takes, gives] of methods) {
+    count++
+    for (const [name] of `${takes} ${gives}`.matchAll(/\b[A-Z]\w+\b/g)) walk(name)
+  }
+  assert.ok(count > 45 && used.size > 80, `${count} operations, ${used.size} types`)
+  assert.deepEqual(
+    [...used].filter(name => !names.has(name)),
+    [],
+  )
+})

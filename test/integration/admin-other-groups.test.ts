@@ -5,15 +5,12 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { after, before, describe, test } from 'node:test'
+import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { type Admin, Kafka, KafkaError } from 'dohle'
 import { jars, javaArgs, javaCommand } from '../../scripts/kafka.mjs'
-import { eventually, realKafka, type Server, unique } from './servers.ts'
-
-/** For `assert.rejects`: an error of this code. */
-const code = (expected: string) => (error: unknown) => error instanceof KafkaError && error.code === expected
+import { administered, code, filled } from './administered.ts'
+import { eventually, unique } from './servers.ts'
 
 /** A member in Java, until it is told to go. */
 class Member {
@@ -54,52 +51,30 @@ class Member {
 }
 
 describe('admin operations on share and streams groups on Apache Kafka', () => {
-  let server: Server
-  let kafka: Kafka
-  let admin: Admin
-  before(async () => {
-    server = await realKafka()
-    kafka = new Kafka({ brokers: server.bootstrap, clientId: 'admin-other-groups' })
-    admin = kafka.admin()
-  })
-  after(async () => {
-    await kafka?.close()
-    await server?.stop()
-  })
-
-  /** A topic of two partitions with five records in each. */
-  async function filled(what: string): Promise<string> {
-    const topic = unique(what)
-    await admin.createTopics([{ topic, partitions: 2 }])
-    const producer = kafka.producer()
-    const messages = Array.from({ length: 10 }, (_, i) => ({ partition: i % 2, value: `${i}` }))
-    await producer.sendBatch({ topic, messages })
-    await producer.close()
-    return topic
-  }
+  const context = administered('admin-other-groups')
 
   const described = (groupId: string) =>
     eventually(
-      async () => (await admin.describeGroups([groupId]))[0],
+      async () => (await context.admin.describeGroups([groupId]))[0],
       of => of?.state === 'Stable' && of.members.some(member => member.assignment.length + member.tasks.length > 0),
     )
 
   const starts = async (groupId: string) => {
-    const [group] = await admin.listShareGroupOffsets([{ groupId }])
+    const [group] = await context.admin.listShareGroupOffsets([{ groupId }])
     assert.ok(group)
     assert.equal(group.error, null)
     return group.offsets.map(of => [of.topic, of.partition, of.startOffset]).sort()
   }
 
   test('a share group is listed, described, and read from where it is told', async () => {
-    const [topic, groupId] = [await filled('shared'), unique('share')]
+    const [topic, groupId] = [await filled(context.kafka, 'shared', 5), unique('share')]
     const earliest = [{ name: 'share.auto.offset.reset', value: 'earliest' }]
-    await admin.incrementalAlterConfigs([{ type: 'GROUP', name: groupId, configs: earliest }])
-    const member = await Member.start('ShareMember.java', server.bootstrap, topic, groupId)
+    await context.admin.incrementalAlterConfigs([{ type: 'GROUP', name: groupId, configs: earliest }])
+    const member = await Member.start('ShareMember.java', context.bootstrap, topic, groupId)
     await member.printed('read', 10)
 
     const group = await described(groupId)
-    assert.deepEqual([group?.error, group?.kind, group?.protocolType], [null, 'share', null])
+    assert.deepEqual([group?.error, group?.type, group?.protocolType], [null, 'share', null])
     assert.ok(group?.assignor && group.epoch !== null && group.assignmentEpoch !== null && group.coordinator !== null)
     const [only, ...others] = group.members
     assert.deepEqual([only?.clientId, only?.subscribedTopics, others], ['share-member', [topic], []])
@@ -108,82 +83,82 @@ describe('admin operations on share and streams groups on Apache Kafka', () => {
       [topic, 0],
       [topic, 1],
     ])
-    const listed = (await admin.listGroups({ types: ['share'] })).find(of => of.groupId === groupId)
-    assert.deepEqual([listed?.kind, listed?.state], ['share', 'Stable'])
-    assert.ok(!(await admin.listGroups({ types: ['consumer'] })).some(of => of.groupId === groupId))
-    const [allowed] = await admin.describeGroups([groupId], { includeAuthorizedOperations: true })
+    const listed = (await context.admin.listGroups({ types: ['share'] })).find(of => of.groupId === groupId)
+    assert.deepEqual([listed?.type, listed?.state], ['share', 'Stable'])
+    assert.ok(!(await context.admin.listGroups({ types: ['consumer'] })).some(of => of.groupId === groupId))
+    const [allowed] = await context.admin.describeGroups([groupId], { includeAuthorizedOperations: true })
     assert.ok(allowed?.authorizedOperations?.includes('READ'))
     // In use: it stays where it is.
     await assert.rejects(
-      admin.alterShareGroupOffsets(groupId, [{ topic, partition: 0, offset: 2 }]),
+      context.admin.alterShareGroupOffsets(groupId, [{ topic, partition: 0, offset: 2 }]),
       code('NON_EMPTY_GROUP'),
     )
-    await assert.rejects(admin.deleteShareGroupOffsets(groupId, [topic]), code('NON_EMPTY_GROUP'))
+    await assert.rejects(context.admin.deleteShareGroupOffsets(groupId, [topic]), code('NON_EMPTY_GROUP'))
 
     await member.leave()
     await eventually(
-      async () => (await admin.describeGroups([groupId]))[0]?.state,
+      async () => (await context.admin.describeGroups([groupId]))[0]?.state,
       state => state === 'Empty',
     )
     // Kafka moves the start when it writes the next time; what is left to deliver it knows at once.
     await eventually(
-      async () => (await admin.listShareGroupOffsets([{ groupId }]))[0]?.offsets,
+      async () => (await context.admin.listShareGroupOffsets([{ groupId }]))[0]?.offsets,
       all => all?.map(of => of.lag).join() === '0,0',
     )
-    const [one] = await admin.listShareGroupOffsets([{ groupId, partitions: [{ topic, partition: 1 }] }])
+    const [one] = await context.admin.listShareGroupOffsets([{ groupId, partitions: [{ topic, partition: 1 }] }])
     assert.deepEqual(
       one?.offsets.map(of => [of.topic, of.partition, of.lag, of.error]),
       [[topic, 1, 0, null]],
     )
 
-    await admin.alterShareGroupOffsets(groupId, [{ topic, partition: 1, offset: 3 }])
+    await context.admin.alterShareGroupOffsets(groupId, [{ topic, partition: 1, offset: 3 }])
     assert.deepEqual((await starts(groupId)).at(-1), [topic, 1, 3])
-    const again = await Member.start('ShareMember.java', server.bootstrap, topic, groupId)
+    const again = await Member.start('ShareMember.java', context.bootstrap, topic, groupId)
     assert.deepEqual(await again.printed('read', 2), ['read 1:3', 'read 1:4'])
     await again.leave()
 
     await eventually(
-      async () => (await admin.describeGroups([groupId]))[0]?.state,
+      async () => (await context.admin.describeGroups([groupId]))[0]?.state,
       state => state === 'Empty',
     )
-    await admin.deleteShareGroupOffsets(groupId, [topic])
+    await context.admin.deleteShareGroupOffsets(groupId, [topic])
     assert.deepEqual(await starts(groupId), [])
-    await admin.deleteGroups([groupId])
-    const [gone] = await admin.describeGroups([groupId])
+    await context.admin.deleteGroups([groupId])
+    const [gone] = await context.admin.describeGroups([groupId])
     assert.equal(gone?.error?.code, 'GROUP_ID_NOT_FOUND')
   })
 
   test('what cannot be told or changed of a share group is said of each', async () => {
-    const [topic, groupId] = [await filled('shared'), unique('share')]
+    const [topic, groupId] = [await filled(context.kafka, 'shared', 5), unique('share')]
     const missing = unique('missing')
     // Nobody was ever in it: the offsets make it.
-    await admin.alterShareGroupOffsets(groupId, [{ topic, partition: 0, offset: 4 }])
+    await context.admin.alterShareGroupOffsets(groupId, [{ topic, partition: 0, offset: 4 }])
     assert.deepEqual(await starts(groupId), [[topic, 0, 4]])
     const both = [
       { topic: missing, partition: 0, offset: 0 },
       { topic, partition: 0, offset: 1 },
     ]
-    await assert.rejects(admin.alterShareGroupOffsets(groupId, both), code('UNKNOWN_TOPIC_OR_PARTITION'))
+    await assert.rejects(context.admin.alterShareGroupOffsets(groupId, both), code('UNKNOWN_TOPIC_OR_PARTITION'))
     assert.deepEqual(await starts(groupId), [[topic, 0, 1]], 'the other was changed')
-    await assert.rejects(admin.deleteShareGroupOffsets(groupId, [missing]), code('UNKNOWN_TOPIC_OR_PARTITION'))
+    await assert.rejects(context.admin.deleteShareGroupOffsets(groupId, [missing]), code('UNKNOWN_TOPIC_OR_PARTITION'))
     const unknown = unique('nobody')
-    const [first, second] = await admin.listShareGroupOffsets([{ groupId: unknown }, { groupId }])
+    const [first, second] = await context.admin.listShareGroupOffsets([{ groupId: unknown }, { groupId }])
     assert.deepEqual(
       [first?.groupId, first?.offsets],
       [unknown, []],
       'Kafka tells no error of a group that is not there',
     )
     assert.deepEqual([second?.groupId, second?.error, second?.offsets.length], [groupId, null, 1])
-    await assert.rejects(admin.deleteShareGroupOffsets(unknown, [topic]), code('GROUP_ID_NOT_FOUND'))
-    await admin.deleteGroups([groupId])
+    await assert.rejects(context.admin.deleteShareGroupOffsets(unknown, [topic]), code('GROUP_ID_NOT_FOUND'))
+    await context.admin.deleteGroups([groupId])
   })
 
   test('a streams group is listed, described with its tasks, and deleted', async () => {
-    const [topic, groupId] = [await filled('streamed'), unique('streams')]
-    const member = await Member.start('StreamsMember.java', server.bootstrap, topic, groupId)
+    const [topic, groupId] = [await filled(context.kafka, 'streamed', 5), unique('streams')]
+    const member = await Member.start('StreamsMember.java', context.bootstrap, topic, groupId)
     await member.printed('active 2')
     const group = await described(groupId)
-    assert.deepEqual([group?.error, group?.kind, group?.protocolType], [null, 'streams', null])
+    assert.deepEqual([group?.error, group?.type, group?.protocolType], [null, 'streams', null])
     assert.ok(group?.epoch && group.assignmentEpoch && group.coordinator !== null)
     const [only, ...others] = group.members
     assert.deepEqual([only?.clientId, others], ['streams-member', []])
@@ -191,26 +166,26 @@ describe('admin operations on share and streams groups on Apache Kafka', () => {
       only?.tasks.map(of => [of.role, of.subtopology, [...of.partitions].sort()]),
       [['active', 'reader', [0, 1]]],
     )
-    const listed = (await admin.listGroups({ types: ['streams'] })).find(of => of.groupId === groupId)
-    assert.deepEqual([listed?.kind, listed?.state], ['streams', 'Stable'])
-    assert.ok(!(await admin.listGroups({ types: ['share', 'consumer'] })).some(of => of.groupId === groupId))
-    await assert.rejects(admin.deleteGroups([groupId]), code('NON_EMPTY_GROUP'))
+    const listed = (await context.admin.listGroups({ types: ['streams'] })).find(of => of.groupId === groupId)
+    assert.deepEqual([listed?.type, listed?.state], ['streams', 'Stable'])
+    assert.ok(!(await context.admin.listGroups({ types: ['share', 'consumer'] })).some(of => of.groupId === groupId))
+    await assert.rejects(context.admin.deleteGroups([groupId]), code('NON_EMPTY_GROUP'))
 
     await member.leave()
     await eventually(
-      async () => (await admin.describeGroups([groupId]))[0]?.state,
+      async () => (await context.admin.describeGroups([groupId]))[0]?.state,
       state => state === 'Empty',
     )
     // Its offsets are those of consumer groups.
-    await admin.alterConsumerGroupOffsets(groupId, [{ topic, partition: 0, offset: 3 }])
-    const [offsets] = await admin.listConsumerGroupOffsets([{ groupId }])
+    await context.admin.alterConsumerGroupOffsets(groupId, [{ topic, partition: 0, offset: 3 }])
+    const [offsets] = await context.admin.listConsumerGroupOffsets([{ groupId }])
     assert.deepEqual(
       offsets?.offsets.map(of => [of.partition, of.offset]),
       [[0, 3]],
     )
-    await admin.deleteConsumerGroupOffsets(groupId, [{ topic, partition: 0 }])
-    await admin.deleteGroups([groupId])
-    const [gone] = await admin.describeGroups([groupId])
+    await context.admin.deleteConsumerGroupOffsets(groupId, [{ topic, partition: 0 }])
+    await context.admin.deleteGroups([groupId])
+    const [gone] = await context.admin.describeGroups([groupId])
     assert.equal(gone?.error?.code, 'GROUP_ID_NOT_FOUND')
   })
 })

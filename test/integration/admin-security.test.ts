@@ -88,9 +88,9 @@ for (const [name, start] of both) {
 
     test('quotas are set, found and removed', async () => {
       const user = unique('user')
-      const entity = [{ kind: 'user', name: user }]
+      const entity = [{ type: 'user', name: user }]
       await admin.alterClientQuotas([{ entity, set: { producer_byte_rate: 1000, request_percentage: 50.5 } }])
-      const find = () => admin.describeClientQuotas([{ kind: 'user', name: user }])
+      const find = () => admin.describeClientQuotas([{ type: 'user', name: user }])
       const [found] = await eventually(find, all => all.length === 1)
       assert.deepEqual(found?.entity, entity)
       const plain = Object.fromEntries(found?.quotas.map(of => [of.name, of.value]) ?? [])
@@ -99,10 +99,10 @@ for (const [name, start] of both) {
       assert.equal((await find())[0]?.quotas.length, 2)
       await admin.alterClientQuotas([{ entity, remove: ['producer_byte_rate'] }])
       await eventually(find, all => all[0]?.quotas.length === 1)
-      await admin.alterClientQuotas([{ entity: [{ kind: 'user' }], set: { consumer_byte_rate: 1e9 } }])
-      const byDefault = () => admin.describeClientQuotas([{ kind: 'user', byDefault: true }])
+      await admin.alterClientQuotas([{ entity: [{ type: 'user' }], set: { consumer_byte_rate: 1e9 } }])
+      const byDefault = () => admin.describeClientQuotas([{ type: 'user', byDefault: true }])
       assert.deepEqual((await eventually(byDefault, all => all.length === 1))[0]?.entity, [
-        { kind: 'user', name: null },
+        { type: 'user', name: null },
       ])
       await assert.rejects(
         admin.alterClientQuotas([{ entity, set: { producer_bite_rate: 1 } }]),
@@ -138,6 +138,18 @@ for (const [name, start] of both) {
         assert.ok(!`${(error as Error).stack}`.includes(password))
         return true
       })
+    })
+
+    test('the time limit of a call includes the hashing of passwords', async () => {
+      const users = Array.from({ length: 3_000 }, () => unique('many'))
+      const change = (user: string) =>
+        ({ user, mechanism: 'SCRAM-SHA-512', password: 'p', iterations: 16_384 }) as const
+      await assert.rejects(
+        admin.alterUserScramCredentials(users.map(change), { timeoutMs: 300 }),
+        code('REQUEST_TIMED_OUT'),
+      )
+      const known = new Set((await admin.describeUserScramCredentials()).map(({ user }) => user))
+      assert.ok(users.every(user => !known.has(user)))
     })
 
     test('a client that has not logged in gets no token', async () => {

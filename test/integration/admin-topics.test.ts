@@ -223,9 +223,9 @@ for (const [name, start] of servers) {
       await becomes('CLIENT_METRICS', metrics, 'interval.ms', '60000')
 
       const listed = await admin.listConfigResources({ types: ['GROUP', 'CLIENT_METRICS'] })
-      const names = listed.map(of => `${of.kind} ${of.name}`)
+      const names = listed.map(of => `${of.type} ${of.name}`)
       assert.ok(names.includes(`GROUP ${group}`) && names.includes(`CLIENT_METRICS ${metrics}`), names.join())
-      assert.ok(listed.every(of => of.kind !== 'TOPIC'))
+      assert.ok(listed.every(of => of.type !== 'TOPIC'))
       assert.ok((await admin.listClientMetricsResources()).includes(metrics))
       await alter('CLIENT_METRICS', metrics, 'interval.ms', null)
       await assert.rejects(

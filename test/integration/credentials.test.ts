@@ -97,9 +97,9 @@ describe('credentials on Apache Kafka', () => {
   })
 
   test('a delegation token is made, found, renewed and ended, and who has it logs in with it until then', async () => {
-    const renewers = [{ kind: 'User', name: 'bob' }]
+    const renewers = [{ type: 'User', name: 'bob' }]
     const token = await admin.createDelegationToken({ renewers: [{ name: 'bob' }], lifetimeMs: 3_600_000 })
-    assert.deepEqual(token.owner, { kind: 'User', name: 'alice' })
+    assert.deepEqual(token.owner, { type: 'User', name: 'alice' })
     assert.deepEqual(token.renewers, renewers)
     assert.equal(token.expiresFinally, token.issued + 3_600_000)
     const find = async () => (await admin.describeDelegationTokens()).find(of => of.tokenId === token.tokenId)

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import { InvalidConfigurationError, Kafka, type KafkaError, type SaslOptions } from 'dohle'
 import { Authority, SecureKafka } from '../../scripts/kafka-secure.mjs'
-import { unique } from './servers.ts'
+import { busyWhile } from './busy.ts'
 import { TokenService, voucher } from './token-service.ts'
 
 let server: SecureKafka
@@ -70,33 +70,15 @@ async function refusal(sasl: Partial<SaslOptions>): Promise<KafkaError> {
 test('client credentials let a program in, and tokens and sessions are renewed while it works', async () => {
   service.lifetimeMs = 4_000
   await using kafka = client({ ...byCredentials(), scope: 'kafka' })
-  const topic = unique('tokens')
-  await using producer = kafka.producer({ lingerMs: 0 })
-  const { partition } = await producer.send({ topic, key: 'k', value: '0' })
-  await using consumer = kafka.consumer()
-  await consumer.assign([{ topic, partition, offset: 0 }])
-  const read: string[] = []
-  const reading = (async () => {
-    for await (const message of consumer) {
-      read.push(message.text()!)
-      if (message.text() === 'end') return
-    }
-  })()
-  const sent = ['0']
   // Longer than three tokens live; once, the service is away when a new one is due.
   let isAway = false
-  while (service.given < 4) {
+  await busyWhile(kafka, () => {
     if (service.given === 2 && !isAway) {
       isAway = true
       service.failures.push(503)
     }
-    sent.push(`${sent.length}`)
-    await producer.send({ topic, key: 'k', value: sent.at(-1)! })
-    await sleep(20)
-  }
-  await producer.send({ topic, key: 'k', value: 'end' })
-  await reading
-  assert.deepEqual(read, [...sent, 'end'])
+    return service.given < 4
+  })
   assert.equal(service.asked[0]!.form.grant_type, 'client_credentials')
   assert.equal(service.asked[0]!.form.scope, 'kafka')
   assert.equal(service.asked.length, service.given + 1, 'all tokens, and the one that did not come')
@@ -164,9 +146,13 @@ test('a client that the service does not know is told, and a service that is not
   assert.match(wrong.message, /https:\/\/localhost:\d+\/token \(client 'orders'\): refused .*401.*invalid_client/)
   const asked = service.asked.length
   const other = await new Authority(join(dir, 'other'), 'other').make()
-  const untrusted = await refusal({ ...byCredentials(), tokenEndpointCa: other.read('other.pem') })
-  assert.equal(untrusted.code, 'TLS_HANDSHAKE_FAILED')
-  assert.match(untrusted.message, /sasl\.tokenEndpointCa/)
+  // Of another name, which is an unknown issuer; and of the same name with another key, which is a bad signature.
+  const twin = await new Authority(join(dir, 'twin')).make()
+  for (const tokenEndpointCa of [other.read('other.pem'), twin.read('ca.pem')]) {
+    const untrusted = await refusal({ ...byCredentials(), tokenEndpointCa })
+    assert.equal(untrusted.code, 'TLS_HANDSHAKE_FAILED')
+    assert.match(untrusted.message, /sasl\.tokenEndpointCa .* gives its authority/)
+  }
   const misnamed = await refusal({
     ...byCredentials(),
     tokenEndpointUrl: service.url.replace('localhost', '127.0.0.1'),

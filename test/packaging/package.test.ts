@@ -49,7 +49,19 @@ test('the tarball has what runs, and nothing of the workshop', () => {
   }
   const files = readdirSync(inPackage(), { recursive: true }).map(String)
   for (const file of files) {
-    assert.doesNotMatch(file, /^(native\/|ts\/|test\/|scripts\/|examples\/|\.ci)|\.rs$|\.tsbuildinfo$|^dist\/demo/)
+    assert.doesNotMatch(file, /^(native\/|ts\/|test\/|scripts\/|\.ci)|\.rs$|\.tsbuildinfo$|^dist\/demo/)
+  }
+})
+
+test('what README and the documents in the tarball link to is in it', () => {
+  const documents = readdirSync(inPackage(), { recursive: true })
+    .map(String)
+    .filter(file => file.endsWith('.md') && !file.startsWith('node_modules'))
+  assert.ok(documents.length > 10, documents.join())
+  for (const file of documents) {
+    const text = readFileSync(inPackage(file), 'utf8')
+    for (const [, link] of text.matchAll(/\]\((?!https?:|#)([^)#]+)/g))
+      assert.ok(existsSync(inPackage(file, '..', link!)), `${file}: ${link}`)
   }
 })
 

@@ -146,6 +146,7 @@ export type OwnErrorCode =
   | 'CLOSED'
   | 'ABORTED'
   | 'BROKER_UNREACHABLE'
+  | 'CANNOT_LISTEN'
   | 'NOT_KAFKA'
   | 'TLS_HANDSHAKE_FAILED'
   | 'DELIVERY_TIMEOUT'

@@ -673,10 +673,10 @@ export type ConfigKind =
 
 /** Something with settings of its own. */
 export interface ConfigResource {
-  /** What it is. */
-  kind: ConfigKind
   /** Its name. */
   name: string
+  /** What it is. */
+  type: ConfigKind
 }
 
 /** Where the value of a setting comes from. */
@@ -767,6 +767,16 @@ export interface ConsumerCommitted {
 
 /** Who we are in the group now. */
 export type ConsumerGroupMetadata = Record<string, never>
+
+/** What a group has committed. */
+export interface ConsumerGroupOffsets {
+  /** Why they cannot be told. */
+  error: KafkaError | null
+  /** Its id. */
+  groupId: string
+  /** The offsets; partitions without one are left out. */
+  offsets: GroupOffset[]
+}
 
 /** Records of a partition not yet read; none while that is not known. */
 export interface ConsumerLag {
@@ -1057,7 +1067,7 @@ export interface DescribeClientQuotas {
   /** Of which; without one: all. */
   filters: QuotaFilter[]
   /**
-   * Not of what has parts of other kinds too.
+   * Not of what has parts of other types too.
    * @defaultValue false
    */
   strict?: boolean | null | undefined
@@ -1124,6 +1134,22 @@ export interface DescribeDelegationTokens {
 
 /** The features in force, and those that the broker could do (KIP-584; Kafka 2.7 or newer). */
 export interface DescribeFeatures {
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
+/** How far groups of consumers are behind: what they have committed beside the ends of the partitions, which are looked up one after the other. A group or partition that cannot be told has an `error`, the others are told. */
+export interface DescribeGroupLag {
+  /** Their ids. */
+  groups: string[]
+  /**
+   * Records of open transactions are not there yet.
+   * @defaultValue false
+   */
+  readCommitted?: boolean | null | undefined
   /**
    * How long the call may take in milliseconds, retries included.
    * @defaultValue `defaultApiTimeoutMs` of the client
@@ -1557,14 +1583,14 @@ export interface GroupDescription {
   error: KafkaError | null
   /** Its id. */
   groupId: string
-  /** `classic`, `consumer` (KIP-848), `share` (KIP-932) or `streams` (KIP-1071); none with an error. */
-  kind: string | null
   /** Its members. */
   members: GroupMember[]
   /** Of a classic group: `consumer`, `connect`, … */
   protocolType: string | null
   /** Its state as Kafka writes it, such as `Stable` or `Empty`; none with an error. */
   state: string | null
+  /** `classic`, `consumer` (KIP-848), `share` (KIP-932) or `streams` (KIP-1071); none with an error. */
+  type: string | null
 }
 
 /** Who a consumer is in its group. */
@@ -1579,18 +1605,32 @@ export interface GroupIdentity {
   memberId?: string | null | undefined
 }
 
+/** How far a group is behind. */
+export interface GroupLag {
+  /** Why nothing more is known of it. */
+  error: KafkaError | null
+  /** Its id. */
+  groupId: string
+  /** Records that it has not committed, of all partitions whose lag is known; none with an error. */
+  lag: number | null
+  /** By topic and partition: those that it has committed offsets of, and those that its members have. */
+  partitions: PartitionLag[]
+  /** Its state as Kafka writes it, such as `Stable` or `Empty`; none with an error. */
+  state: string | null
+}
+
 /** A group in a list. */
 export interface GroupListing {
   /** The node id of the broker that coordinates it. */
   coordinator: number
   /** Its id. */
   groupId: string
-  /** `classic`, `consumer`, `share` or `streams`; none with brokers older than 3.8. */
-  kind: string | null
   /** `consumer`, `connect`, `share`, …; empty for a group that only has offsets. */
   protocolType: string
   /** Its state as Kafka writes it, such as `Stable` or `Empty`; none with brokers older than 2.6. */
   state: string | null
+  /** `classic`, `consumer`, `share` or `streams`; none with brokers older than 3.8. */
+  type: string | null
 }
 
 /** A member of a group. */
@@ -1637,16 +1677,6 @@ export interface GroupOffset {
   partition: number
   /** The topic's name. */
   topic: string
-}
-
-/** What a group has committed. */
-export interface GroupOffsets {
-  /** Why they cannot be told. */
-  error: KafkaError | null
-  /** Its id. */
-  groupId: string
-  /** The offsets; partitions without one are left out. */
-  offsets: GroupOffset[]
 }
 
 /** A consumer's group. */
@@ -1719,7 +1749,7 @@ export interface ListClientMetricsResources {
   timeoutMs?: number | null | undefined
 }
 
-/** Lists what has settings of its own (KIP-1142; Kafka 4.1 or newer), by kind and name. */
+/** Lists what has settings of its own (KIP-1142; Kafka 4.1 or newer), by type and name. */
 export interface ListConfigResources {
   /**
    * How long the call may take in milliseconds, retries included.
@@ -1727,7 +1757,7 @@ export interface ListConfigResources {
    */
   timeoutMs?: number | null | undefined
   /**
-   * Only these kinds.
+   * Only these types.
    * @defaultValue all
    */
   types?: ConfigKind[] | null | undefined
@@ -2076,6 +2106,28 @@ export interface PartitionFetch {
   topic: string
 }
 
+/** How far a group is behind in a partition. */
+export interface PartitionLag {
+  /** That member's client id. */
+  clientId: string | null
+  /** Offset of the next record to read; none: it has committed none. */
+  committed: number | null
+  /** The next offset to be written; with `readCommitted` the last stable one. None with an error. */
+  endOffset: number | null
+  /** Why it cannot be told. */
+  error: KafkaError | null
+  /** Where that member connects from. */
+  host: string | null
+  /** What lies between them; without a commit, all that the partition has. None with an error. */
+  lag: number | null
+  /** The id of the member that has the partition, if one has. */
+  memberId: string | null
+  /** The partition's number. */
+  partition: number
+  /** The topic's name. */
+  topic: string
+}
+
 /** A partition that a broker leads. */
 export interface PartitionOfBroker {
   /** The partition's number. */
@@ -2198,21 +2250,21 @@ export interface PartitionStatistics {
 
 /** Somebody. */
 export interface Principal {
-  /** The kind: `User`. */
-  kind: string
   /** The name. */
   name: string
+  /** The type: `User`. */
+  type: string
 }
 
 /** Somebody. */
 export interface PrincipalName {
-  /**
-   * The kind.
-   * @defaultValue `User`
-   */
-  kind?: string | null | undefined
   /** The name. */
   name: string
+  /**
+   * The type.
+   * @defaultValue `User`
+   */
+  type?: string | null | undefined
 }
 
 /** Aborts the transaction. */
@@ -2306,10 +2358,10 @@ export interface QuotaChanges {
 
 /** A part of what a quota is for. */
 export interface QuotaEntity {
-  /** `user`, `client-id` or `ip`. */
-  kind: string
   /** Its name; none: all that have no quota of their own. */
   name?: string | null | undefined
+  /** `user`, `client-id` or `ip`. */
+  type: string
 }
 
 /** Which quotas are looked for. Without `name` and `byDefault`: those of any. */
@@ -2319,10 +2371,10 @@ export interface QuotaFilter {
    * @defaultValue false
    */
   byDefault?: boolean | null | undefined
-  /** `user`, `client-id` or `ip`. */
-  kind: string
   /** The one of this name. */
   name?: string | null | undefined
+  /** `user`, `client-id` or `ip`. */
+  type: string
 }
 
 /** The quotas of one entity. */
@@ -2907,10 +2959,11 @@ export interface Operations {
   'admin.listGroups': { request: ListGroups; response: GroupListing[] }
   'admin.describeGroups': { request: DescribeGroups; response: GroupDescription[] }
   'admin.deleteGroups': { request: DeleteGroups; response: void }
-  'admin.listConsumerGroupOffsets': { request: ListConsumerGroupOffsets; response: GroupOffsets[] }
+  'admin.listConsumerGroupOffsets': { request: ListConsumerGroupOffsets; response: ConsumerGroupOffsets[] }
   'admin.alterConsumerGroupOffsets': { request: AlterConsumerGroupOffsets; response: void }
   'admin.deleteConsumerGroupOffsets': { request: DeleteConsumerGroupOffsets; response: void }
   'admin.removeMembersFromConsumerGroup': { request: RemoveMembersFromConsumerGroup; response: void }
+  'admin.describeGroupLag': { request: DescribeGroupLag; response: GroupLag[] }
   'admin.listShareGroupOffsets': { request: ListShareGroupOffsets; response: ShareGroupOffsets[] }
   'admin.alterShareGroupOffsets': { request: AlterShareGroupOffsets; response: void }
   'admin.deleteShareGroupOffsets': { request: DeleteShareGroupOffsets; response: void }
@@ -3038,8 +3091,8 @@ const encodeAddRaftVoter = exact({
   voter: encodeRaftVoter,
 })
 const encodeQuotaEntity = exact({
-  kind: text,
   name: maybe(text),
+  type: text,
 })
 const encodeQuotaChanges = exact({
   entity: list(encodeQuotaEntity),
@@ -3338,8 +3391,8 @@ const encodeCreateAcls = exact({
   timeoutMs: maybe(whole(0, 4294967295)),
 })
 const encodePrincipalName = exact({
-  kind: maybe(text),
   name: text,
+  type: maybe(text),
 })
 const encodeCreateDelegationToken = exact({
   lifetimeMs: maybe(int64),
@@ -3410,8 +3463,8 @@ const encodeDescribeAcls = exact({
 })
 const encodeQuotaFilter = exact({
   byDefault: maybe(flag),
-  kind: text,
   name: maybe(text),
+  type: text,
 })
 const encodeDescribeClientQuotas = exact({
   filters: list(encodeQuotaFilter),
@@ -3434,6 +3487,11 @@ const encodeDescribeDelegationTokens = exact({
   timeoutMs: maybe(whole(0, 4294967295)),
 })
 const encodeDescribeFeatures = exact({
+  timeoutMs: maybe(whole(0, 4294967295)),
+})
+const encodeDescribeGroupLag = exact({
+  groups: list(text),
+  readCommitted: maybe(flag),
   timeoutMs: maybe(whole(0, 4294967295)),
 })
 const encodeDescribeGroups = exact({
@@ -3690,6 +3748,11 @@ function decodeBrokerLogDirs(wire: unknown): BrokerLogDirs {
   return { ...value, error: value.error == null ? null : decodeFailure(value.error), logDirs: mapWire(value.logDirs, element => decodeLogDir(element)) } as never
 }
 
+function decodeConsumerGroupOffsets(wire: unknown): ConsumerGroupOffsets {
+  const value = wire as Wire<ConsumerGroupOffsets>
+  return { ...value, error: value.error == null ? null : decodeFailure(value.error), offsets: mapWire(value.offsets, element => decodeGroupOffset(element)) } as never
+}
+
 function decodeDelegationToken(wire: unknown): DelegationToken {
   const value = wire as Wire<DelegationToken>
   return { ...value, expires: decodeInt64(value.expires), expiresFinally: decodeInt64(value.expiresFinally), hmac: decodeSecretBytes(value.hmac), issued: decodeInt64(value.issued) } as never
@@ -3725,6 +3788,11 @@ function decodeGroupDescription(wire: unknown): GroupDescription {
   return { ...value, error: value.error == null ? null : decodeFailure(value.error), members: mapWire(value.members, element => decodeGroupMember(element)) } as never
 }
 
+function decodeGroupLag(wire: unknown): GroupLag {
+  const value = wire as Wire<GroupLag>
+  return { ...value, error: value.error == null ? null : decodeFailure(value.error), lag: value.lag == null ? null : decodeInt64(value.lag), partitions: mapWire(value.partitions, element => decodePartitionLag(element)) } as never
+}
+
 function decodeGroupMember(wire: unknown): GroupMember {
   const value = wire as Wire<GroupMember>
   return { ...value, metadata: value.metadata == null ? null : decodeBytes(value.metadata), rawAssignment: value.rawAssignment == null ? null : decodeBytes(value.rawAssignment) } as never
@@ -3733,11 +3801,6 @@ function decodeGroupMember(wire: unknown): GroupMember {
 function decodeGroupOffset(wire: unknown): GroupOffset {
   const value = wire as Wire<GroupOffset>
   return { ...value, error: value.error == null ? null : decodeFailure(value.error), offset: value.offset == null ? null : decodeInt64(value.offset) } as never
-}
-
-function decodeGroupOffsets(wire: unknown): GroupOffsets {
-  const value = wire as Wire<GroupOffsets>
-  return { ...value, error: value.error == null ? null : decodeFailure(value.error), offsets: mapWire(value.offsets, element => decodeGroupOffset(element)) } as never
 }
 
 function decodeListedOffset(wire: unknown): ListedOffset {
@@ -3763,6 +3826,11 @@ function decodeOffsetsOfGroup(wire: unknown): OffsetsOfGroup {
 function decodePartitionEnds(wire: unknown): PartitionEnds {
   const value = wire as Wire<PartitionEnds>
   return { ...value, highWatermark: value.highWatermark == null ? null : decodeInt64(value.highWatermark), lastStable: value.lastStable == null ? null : decodeInt64(value.lastStable), logStart: value.logStart == null ? null : decodeInt64(value.logStart) } as never
+}
+
+function decodePartitionLag(wire: unknown): PartitionLag {
+  const value = wire as Wire<PartitionLag>
+  return { ...value, committed: value.committed == null ? null : decodeInt64(value.committed), endOffset: value.endOffset == null ? null : decodeInt64(value.endOffset), error: value.error == null ? null : decodeFailure(value.error), lag: value.lag == null ? null : decodeInt64(value.lag) } as never
 }
 
 function decodePartitionOffset(wire: unknown): PartitionOffset {
@@ -3932,7 +4000,7 @@ export const codecs: { readonly [Name in OperationName]: Codec<Name> } = {
   },
   'admin.listConsumerGroupOffsets': {
     encode: encoding(encodeListConsumerGroupOffsets),
-    decode: text => mapWire(JSON.parse(text), element => decodeGroupOffsets(element)),
+    decode: text => mapWire(JSON.parse(text), element => decodeConsumerGroupOffsets(element)),
   },
   'admin.alterConsumerGroupOffsets': {
     encode: encoding(encodeAlterConsumerGroupOffsets),
@@ -3945,6 +4013,10 @@ export const codecs: { readonly [Name in OperationName]: Codec<Name> } = {
   'admin.removeMembersFromConsumerGroup': {
     encode: encoding(encodeRemoveMembersFromConsumerGroup),
     decode: JSON.parse,
+  },
+  'admin.describeGroupLag': {
+    encode: encoding(encodeDescribeGroupLag),
+    decode: text => mapWire(JSON.parse(text), element => decodeGroupLag(element)),
   },
   'admin.listShareGroupOffsets': {
     encode: encoding(encodeListShareGroupOffsets),
@@ -4413,7 +4485,7 @@ export interface ListConfigResourcesOptions extends CallOptions {
    */
   timeoutMs?: number | null | undefined
   /**
-   * Only these kinds.
+   * Only these types.
    * @defaultValue all
    */
   types?: ConfigKind[] | null | undefined
@@ -4604,6 +4676,20 @@ export interface RemoveMembersFromConsumerGroupOptions extends CallOptions {
   timeoutMs?: number | null | undefined
 }
 
+/** Options of {@link Admin.describeGroupLag}. */
+export interface DescribeGroupLagOptions extends CallOptions {
+  /**
+   * Records of open transactions are not there yet.
+   * @defaultValue false
+   */
+  readCommitted?: boolean | null | undefined
+  /**
+   * How long the call may take in milliseconds, retries included.
+   * @defaultValue `defaultApiTimeoutMs` of the client
+   */
+  timeoutMs?: number | null | undefined
+}
+
 /** Options of {@link Admin.listShareGroupOffsets}. */
 export interface ListShareGroupOffsetsOptions extends CallOptions {
   /**
@@ -4661,7 +4747,7 @@ export interface DeleteAclsOptions extends CallOptions {
 /** Options of {@link Admin.describeClientQuotas}. */
 export interface DescribeClientQuotasOptions extends CallOptions {
   /**
-   * Not of what has parts of other kinds too.
+   * Not of what has parts of other types too.
    * @defaultValue false
    */
   strict?: boolean | null | undefined
@@ -5016,7 +5102,7 @@ export abstract class AdminOperations {
     return await this.operate('admin.incrementalAlterConfigs', { ...rest, resources }, signal)
   }
 
-  /** Lists what has settings of its own (KIP-1142; Kafka 4.1 or newer), by kind and name. */
+  /** Lists what has settings of its own (KIP-1142; Kafka 4.1 or newer), by type and name. */
   async listConfigResources(options: ListConfigResourcesOptions = {}): Promise<ConfigResource[]> {
     const { signal, ...rest } = optionsOf(options, ['timeoutMs', 'types', 'signal'])
     return await this.operate('admin.listConfigResources', rest, signal)
@@ -5118,7 +5204,7 @@ export abstract class AdminOperations {
    *
    * @param groups - The groups.
    */
-  async listConsumerGroupOffsets(groups: OffsetsOf[], options: ListConsumerGroupOffsetsOptions = {}): Promise<GroupOffsets[]> {
+  async listConsumerGroupOffsets(groups: OffsetsOf[], options: ListConsumerGroupOffsetsOptions = {}): Promise<ConsumerGroupOffsets[]> {
     const { signal, ...rest } = optionsOf(options, ['requireStable', 'timeoutMs', 'signal'])
     return await this.operate('admin.listConsumerGroupOffsets', { ...rest, groups }, signal)
   }
@@ -5153,6 +5239,16 @@ export abstract class AdminOperations {
   async removeMembersFromConsumerGroup(groupId: string, options: RemoveMembersFromConsumerGroupOptions = {}): Promise<void> {
     const { signal, ...rest } = optionsOf(options, ['members', 'reason', 'timeoutMs', 'signal'])
     return await this.operate('admin.removeMembersFromConsumerGroup', { ...rest, groupId }, signal)
+  }
+
+  /**
+   * How far groups of consumers are behind: what they have committed beside the ends of the partitions, which are looked up one after the other. A group or partition that cannot be told has an `error`, the others are told.
+   *
+   * @param groups - Their ids.
+   */
+  async describeGroupLag(groups: string[], options: DescribeGroupLagOptions = {}): Promise<GroupLag[]> {
+    const { signal, ...rest } = optionsOf(options, ['readCommitted', 'timeoutMs', 'signal'])
+    return await this.operate('admin.describeGroupLag', { ...rest, groups }, signal)
   }
 
   /**

@@ -4,6 +4,7 @@
 import {
   AbortableError,
   ApplicationRecoverableError,
+  type FailedItem,
   InvalidConfigurationError,
   KafkaError,
   type KafkaErrorOptions,
@@ -21,6 +22,7 @@ interface Failure {
   abortable?: boolean
   persistence?: Persistence
   causes?: string[]
+  items?: { name: string; error: Failure }[]
 }
 
 const classes = {
@@ -46,6 +48,7 @@ export function failureFrom(failure: Failure, persistence?: Persistence): KafkaE
     fatal,
     abortable,
     persistence: failure.persistence ?? persistence,
+    items: failure.items?.map((of): FailedItem => ({ name: of.name, error: failureFrom(of.error) })),
   }
   const cause = (failure.causes ?? []).reduceRight<Error | undefined>(
     (inner, message) => new Error(message, inner && { cause: inner }),

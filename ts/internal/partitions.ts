@@ -1,8 +1,9 @@
 /**
  * Partitions and places in them, as programs name them, in the form that operations take.
  */
-import type { PartitionStart, Start } from '../generated/operations.ts'
-import { objectOf, reading } from './arguments.ts'
+import type { PartitionDescription, PartitionStart, Start } from '../generated/operations.ts'
+import { objectOf, reading, textAt } from './arguments.ts'
+import type { Environment } from './environment.ts'
 import { invalid, kindOf } from './failure.ts'
 
 /** A partition and a place in it, not checked yet. */
@@ -31,6 +32,18 @@ export function lookedUp(of: Place, path: string): PartitionStart {
       `is ${kind === 'offset' ? 'an offset already' : "'committed'"}, not 'earliest', 'latest' or { timestamp }`,
     )
   return place
+}
+
+/** The partitions of a topic, asked of the cluster of a client. */
+export async function partitionsOf(
+  environment: Environment,
+  client: number,
+  topic: string,
+  signal: AbortSignal | undefined,
+): Promise<PartitionDescription[]> {
+  const request = { topics: [textAt(topic, 'topic')] }
+  const [described] = await environment.call(client, 'admin.describeTopics', request, signal)
+  return described?.partitions ?? []
 }
 
 /** Tells what is of these partitions. */

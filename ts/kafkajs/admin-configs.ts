@@ -136,7 +136,7 @@ async function alter(admin: EngineAdmin, resources: IResourceConfig[], validateO
 }
 
 function kind({ type, name }: { type: ConfigResourceTypes; name: string }): {
-  type: ConfigResource['kind']
+  type: ConfigResource['type']
   name: string
 } {
   return { type: nameOf(ConfigResourceTypes, type), name }

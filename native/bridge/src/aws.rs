@@ -4,24 +4,21 @@
 //! 1970. Nothing of an answer is ever quoted.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
+use dohle_client::Result;
 use dohle_client::security::Secret;
 use dohle_client::security::aws::{CredentialSource, Credentials};
-use dohle_client::{Error, ErrorKind, Result};
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
+use crate::asked::{Asked, end};
 use crate::failure::Failure;
 use crate::handles::Handle;
-use crate::questions::{Outcome, Questions};
+use crate::questions::Questions;
 
 /// What says in the options that the language gives credentials; no table has it.
 const OPTION: &str = "gives AWS credentials";
-/// The engine waits `request.timeout.ms`, which is at most an hour.
-const DEADLINE: Duration = Duration::from_secs(3600);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -38,32 +35,15 @@ pub(crate) fn taken_out_of(
     questions: &Arc<Questions>,
     handle: &Arc<OnceLock<Handle>>,
 ) -> Result<Option<Arc<dyn CredentialSource>>, Failure> {
-    match options.remove(OPTION) {
-        None => Ok(None),
-        Some(Value::Bool(true)) => Ok(Some(Arc::new(Asked { questions: questions.clone(), handle: handle.clone() }))),
-        Some(_) => Err(Failure::argument(OPTION, "is not true")),
-    }
+    let asked = Asked::taken_out_of(options, OPTION, questions, handle)?;
+    Ok(asked.map(|asked| Arc::new(Program(asked)) as Arc<dyn CredentialSource>))
 }
 
-struct Asked {
-    questions: Arc<Questions>,
-    handle: Arc<OnceLock<Handle>>,
-}
+struct Program(Asked);
 
-impl CredentialSource for Asked {
+impl CredentialSource for Program {
     fn credentials(&self) -> BoxFuture<'static, Result<Credentials>> {
-        let handle = self.handle.get().copied().unwrap_or_default();
-        let answer = self.questions.ask(handle, "awsCredentials", json!({}), DEADLINE);
-        async move {
-            let failed = |text: String| Error::new(ErrorKind::CallbackFailed, text);
-            match answer.await {
-                Outcome::Answered(answer) => credentials(answer).map_err(|text| failed(text.to_owned())),
-                Outcome::Failed(text) => Err(failed(text)),
-                Outcome::TimedOut => Err(failed("no credentials in time".to_owned())),
-                Outcome::Closed => Err(Error::closed("client")),
-            }
-        }
-        .boxed()
+        self.0.ask("awsCredentials", "no credentials in time", credentials)
     }
 }
 
@@ -72,11 +52,11 @@ fn credentials(answer: Value) -> Result<Credentials, &'static str> {
     let given: Given = serde_json::from_value(answer).map_err(
         |_| "what sasl.awsCredentials gave is not { accessKeyId, secretAccessKey, sessionToken, expiration } with strings and a Date",
     )?;
-    let expires_at_ms = match given.expires_at {
-        None => None,
-        Some(ms) if (0.0..9e15).contains(&ms) => Some(ms as i64),
-        Some(_) => return Err("expiration of what sasl.awsCredentials gave is no moment since 1970"),
-    };
+    let expires_at_ms = end(
+        given.expires_at,
+        "expiration of what sasl.awsCredentials gave is no moment since 1970",
+        "expiration of what sasl.awsCredentials gave is in seconds; a Date is wanted, or milliseconds since 1970",
+    )?;
     Ok(Credentials {
         access_key_id: given.access_key_id,
         secret_access_key: Secret::new(given.secret_access_key),
@@ -87,6 +67,8 @@ fn credentials(answer: Value) -> Result<Credentials, &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -104,5 +86,7 @@ mod tests {
         ] {
             assert!(!credentials(odd).unwrap_err().contains("hunter2"));
         }
+        let seconds = json!({ "accessKeyId": "a", "secretAccessKey": "s", "expiresAt": 1_795_000_000 });
+        assert!(credentials(seconds).unwrap_err().contains("is in seconds"));
     }
 }

@@ -34,6 +34,18 @@ pub struct Failure {
     /// What it came from, nearest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<String>,
+    /// Of a call about several things: those that failed, in the order of the call.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<FailedItem>,
+}
+
+/// One of several things that a call was about, and why it failed.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct FailedItem {
+    /// Its name, such as that of a topic, or `orders-3` of a partition.
+    pub name: String,
+    /// Why.
+    pub error: Failure,
 }
 
 /// The five groups of KIP-1050, and what is outside of them.
@@ -99,6 +111,7 @@ impl Failure {
             abortable: false,
             persistence: None,
             causes: Vec::new(),
+            items: Vec::new(),
         }
     }
 
@@ -113,7 +126,7 @@ impl From<&dohle_client::Error> for Failure {
         let mut causes = Vec::new();
         let mut cause = error.cause().map(|cause| cause as &(dyn std::error::Error + 'static));
         while let Some(next) = cause {
-            causes.push(next.to_string());
+            causes.push(shown(&next.to_string()));
             cause = next.source();
         }
         Self {
@@ -125,6 +138,7 @@ impl From<&dohle_client::Error> for Failure {
             abortable: error.abortable(),
             persistence: None,
             causes,
+            items: Vec::new(),
         }
     }
 }
@@ -134,9 +148,26 @@ fn readable(message: &str) -> String {
     let half = MOST_CHARACTERS / 2;
     let (head, tail) = (message.char_indices().nth(half), message.char_indices().rev().nth(half - 1));
     match (head, tail) {
-        (Some((head, _)), Some((tail, _))) if head < tail => format!("{}…{}", &message[..head], &message[tail..]),
-        _ => message.to_owned(),
+        (Some((head, _)), Some((tail, _))) if head < tail => {
+            format!("{}…{}", shown(&message[..head]), shown(&message[tail..]))
+        }
+        _ => shown(message),
     }
+}
+
+/// A broker's text may end a line of a log, or move a terminal's cursor: control characters are shown, not sent on.
+pub(crate) fn shown(text: &str) -> String {
+    if !text.contains(char::is_control) {
+        return text.to_owned();
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c.is_control() {
+            true => out.extend(c.escape_default()),
+            false => out.push(c),
+        }
+    }
+    out
 }
 
 impl From<dohle_client::Error> for Failure {
@@ -194,10 +225,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_cut_where_nobody_would_read_on() {
+    fn a_message_is_cut_where_nobody_would_read_on_and_moves_no_cursor() {
         let long = dohle_client::Error::invalid_argument("ü".repeat(1_000_000) + ": is odd");
         let shown = Failure::from(&long).message;
         assert!(shown.ends_with("üü: is odd") && shown.chars().count() == MOST_CHARACTERS + 1);
+        let odd =
+            dohle_client::Error::invalid_argument("a\u{1b}[2J\r\nb\u{9b}ü").with_source(std::io::Error::other("x\ny"));
+        let failure = Failure::from(&odd);
+        assert_eq!(failure.message, "a\\u{1b}[2J\\r\\nb\\u{9b}ü");
+        assert_eq!(failure.causes, ["x\\ny"]);
         let short = dohle_client::Error::invalid_argument("topics: is empty");
         assert!(Failure::from(&short).message.ends_with("topics: is empty"));
     }

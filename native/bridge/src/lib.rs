@@ -11,8 +11,9 @@
 //! - [`cold`]: everything that is not hot, as one generic call with JSON on both sides.
 
 pub mod arena;
+pub(crate) mod asked;
 pub(crate) mod assignors;
-pub(crate) mod aws;
+mod aws;
 pub mod client;
 pub mod cold;
 pub mod consumer;

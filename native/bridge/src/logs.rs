@@ -15,6 +15,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 
+use crate::failure::shown;
 use crate::handles::Handle;
 use crate::queue::{Entry, Kind, Queue};
 
@@ -108,15 +109,15 @@ impl Line {
 impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         match field.name() {
-            "message" => self.message = format!("{value:?}"),
-            _ => self.put(field, format!("{value:?}").into()),
+            "message" => self.message = shown(&format!("{value:?}")),
+            _ => self.put(field, shown(&format!("{value:?}")).into()),
         }
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
-            "message" => value.clone_into(&mut self.message),
-            _ => self.put(field, value.into()),
+            "message" => self.message = shown(value),
+            _ => self.put(field, shown(value).into()),
         }
     }
 
@@ -156,13 +157,15 @@ mod tests {
         let dispatch = Logs::dispatch(queue.clone(), Arc::new(OnceLock::new()), LogLevel::Warn);
         tracing::dispatcher::with_default(&dispatch, || {
             tracing::warn!(node = 3, peer = %"b:1", "{} is gone", "it");
+            tracing::warn!(said = %"a\nb", "one\u{1b}line");
             tracing::info!("nobody hears this");
         });
         tracing::warn!("outside of the client");
         let lines = lines(&queue);
-        assert_eq!(lines.len(), 1);
+        assert_eq!(lines.len(), 2);
         assert_eq!((&lines[0]["level"], &lines[0]["message"]), (&json!("warn"), &json!("it is gone")));
         assert_eq!(lines[0]["fields"], json!({ "node": 3, "peer": "b:1" }));
+        assert_eq!((&lines[1]["message"], &lines[1]["fields"]["said"]), (&json!("one\\u{1b}line"), &json!("a\\nb")));
     }
 
     #[test]

@@ -5,24 +5,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use dohle_client::security::Secret;
 use dohle_client::security::token::{Token, TokenSource};
-use dohle_client::{Error, ErrorKind, Result, World};
-use futures_util::FutureExt;
+use dohle_client::{Result, World};
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
+use crate::asked::{Asked, end};
 use crate::failure::Failure;
 use crate::handles::Handle;
-use crate::questions::{Outcome, Questions};
+use crate::questions::Questions;
 
 /// What says in the options that the language gives tokens; no table has it.
 const OPTION: &str = "gives tokens";
-/// The engine waits `request.timeout.ms`, which is at most an hour.
-const DEADLINE: Duration = Duration::from_secs(3600);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -39,32 +36,15 @@ pub(crate) fn taken_out_of(
     questions: &Arc<Questions>,
     handle: &Arc<OnceLock<Handle>>,
 ) -> Result<Option<Arc<dyn TokenSource>>, Failure> {
-    match options.remove(OPTION) {
-        None => Ok(None),
-        Some(Value::Bool(true)) => Ok(Some(Arc::new(Asked { questions: questions.clone(), handle: handle.clone() }))),
-        Some(_) => Err(Failure::argument(OPTION, "is not true")),
-    }
+    let asked = Asked::taken_out_of(options, OPTION, questions, handle)?;
+    Ok(asked.map(|asked| Arc::new(Program(asked)) as Arc<dyn TokenSource>))
 }
 
-struct Asked {
-    questions: Arc<Questions>,
-    handle: Arc<OnceLock<Handle>>,
-}
+struct Program(Asked);
 
-impl TokenSource for Asked {
+impl TokenSource for Program {
     fn token(&self, _: Arc<dyn World>) -> BoxFuture<'static, Result<Token>> {
-        let handle = self.handle.get().copied().unwrap_or_default();
-        let answer = self.questions.ask(handle, "token", json!({}), DEADLINE);
-        async move {
-            let failed = |text: String| Error::new(ErrorKind::CallbackFailed, text);
-            match answer.await {
-                Outcome::Answered(answer) => token(answer).map_err(|text| failed(text.to_owned())),
-                Outcome::Failed(text) => Err(failed(text)),
-                Outcome::TimedOut => Err(failed("no token in time".to_owned())),
-                Outcome::Closed => Err(Error::closed("client")),
-            }
-        }
-        .boxed()
+        self.0.ask("token", "no token in time", token)
     }
 }
 
@@ -72,17 +52,19 @@ fn token(answer: Value) -> Result<Token, &'static str> {
     // serde's own text could quote the token.
     let given: Given = serde_json::from_value(answer)
         .map_err(|_| "what sasl.token gave is not { value, expiresAt, extensions } with a string as value")?;
-    let expires_at_ms = match given.expires_at {
-        None => None,
-        Some(ms) if (0.0..9e15).contains(&ms) => Some(ms as i64),
-        Some(_) => return Err("expiresAt of what sasl.token gave is not milliseconds since 1970"),
-    };
+    let expires_at_ms = end(
+        given.expires_at,
+        "expiresAt of what sasl.token gave is not milliseconds since 1970",
+        "expiresAt of what sasl.token gave is in seconds; it is wanted in milliseconds since 1970, as Date.now() has it",
+    )?;
     let extensions = given.extensions.into_iter().collect();
     Ok(Token { value: Secret::new(given.value), expires_at_ms, extensions })
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -100,5 +82,7 @@ mod tests {
         ] {
             assert!(!token(odd).unwrap_err().contains("hunter2"));
         }
+        let seconds = token(json!({ "value": "t", "expiresAt": 1_795_000_000 })).unwrap_err();
+        assert!(seconds.contains("is in seconds") && seconds.contains("milliseconds"), "{seconds}");
     }
 }

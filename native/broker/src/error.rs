@@ -27,7 +27,7 @@ pub enum BrokerError {
         source: io::Error,
     },
     /// The address could not be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {source}{}", hint(.source))]
     Listen {
         /// The address tried.
         address: SocketAddr,
@@ -47,4 +47,14 @@ pub enum BrokerError {
         /// What is allowed, as the end of the sentence.
         expected: &'static str,
     },
+}
+
+/// What to do about a port that cannot be had.
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; another process listens there: take another port, or 0 for a free one",
+        io::ErrorKind::PermissionDenied => "; ports below 1024 may need rights: take another one, or 0 for a free one",
+        io::ErrorKind::AddrNotAvailable => "; it is no address of this machine",
+        _ => "",
+    }
 }

@@ -174,7 +174,7 @@ impl Client {
             let connection = self.connection(node, lane).await?;
             connection.ask(question, self.patience(timeout)).await
         };
-        within(timeout, ask, question.api.key).await
+        self.within(timeout, ask, question.api.key).await
     }
 
     /// [`Self::request_any`] for what has no type any more.
@@ -195,7 +195,22 @@ impl Client {
                 failed.insert(connection.node());
             }
         };
-        within(timeout, ask, question.api.key).await
+        self.within(timeout, ask, question.api.key).await
+    }
+
+    async fn within<T>(&self, limit: Duration, ask: impl Future<Output = Result<T>>, api: ApiKey) -> Result<T> {
+        match tokio::time::timeout(limit, ask).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                let text = format!("no answer to {} within {} ms", api.name(), limit.as_millis());
+                Err(self.too_late(Error::new(ErrorKind::RequestTimedOut, text)))
+            }
+        }
+    }
+
+    /// The error of a call whose time is over, with what keeps this client from its brokers, if anything does.
+    pub(crate) fn too_late(&self, error: Error) -> Error {
+        self.0.pool.too_late(error)
     }
 
     /// A short limit of one caller is no reason to give up the connection that others use.
@@ -311,16 +326,6 @@ impl Drop for Kernel {
     fn drop(&mut self) {
         self.metadata.close();
         self.pool.abandon(&Error::closed("client"));
-    }
-}
-
-async fn within<T>(limit: Duration, ask: impl Future<Output = Result<T>>, api: ApiKey) -> Result<T> {
-    match tokio::time::timeout(limit, ask).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(Error::new(
-            ErrorKind::RequestTimedOut,
-            format!("no answer to {} within {} ms", api.name(), limit.as_millis()),
-        )),
     }
 }
 

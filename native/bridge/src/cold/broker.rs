@@ -424,6 +424,7 @@ fn failure(error: engine::BrokerError) -> Failure {
         engine::BrokerError::InvalidOption { .. }
         | engine::BrokerError::InvalidProperty(_)
         | engine::BrokerError::NotLoopback { .. } => ("INVALID_CONFIG", Class::InvalidConfiguration),
+        engine::BrokerError::Listen { .. } => ("CANNOT_LISTEN", Class::ApplicationRecoverable),
         _ => ("BROKER_UNREACHABLE", Class::ApplicationRecoverable),
     };
     Failure::new(code, class, error.to_string())

@@ -192,6 +192,7 @@ operations! {
     Row::later::<admin::groups::AlterConsumerGroupOffsets>(),
     Row::later::<admin::groups::DeleteConsumerGroupOffsets>(),
     Row::later::<admin::groups::RemoveMembersFromConsumerGroup>(),
+    Row::later::<admin::group_lag::DescribeGroupLag>(),
     Row::later::<admin::share_groups::ListShareGroupOffsets>(),
     Row::later::<admin::share_groups::AlterShareGroupOffsets>(),
     Row::later::<admin::share_groups::DeleteShareGroupOffsets>(),

@@ -54,6 +54,25 @@ pub struct AclFilter {
     pub permission: Option<AclPermission>,
 }
 
+impl Acl {
+    /// What is only to look for is no part of a rule.
+    fn check(&self, index: usize) -> Result<()> {
+        let pattern = matches!(self.pattern_type, AclPatternType::ANY | AclPatternType::MATCH);
+        let wrong = [
+            (pattern, "patternType", self.pattern_type.name(), "LITERAL or PREFIXED"),
+            (self.resource_type == AclResourceType::ANY, "resourceType", "ANY".into(), "such as TOPIC or GROUP"),
+            (self.operation == AclOperation::ANY, "operation", "ANY".into(), "such as READ, or ALL"),
+            (self.permission == AclPermission::ANY, "permission", "ANY".into(), "ALLOW or DENY"),
+        ];
+        match wrong.into_iter().find(|(is_wrong, ..)| *is_wrong) {
+            None => Ok(()),
+            Some((_, member, value, allowed)) => Err(Error::invalid_argument(format!(
+                "acls[{index}].{member}: {value} is only to look for; a rule has one of its own: {allowed}"
+            ))),
+        }
+    }
+}
+
 impl fmt::Display for Acl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { resource_type, resource_name, principal, operation, permission, .. } = self;
@@ -76,6 +95,7 @@ impl Admin {
         if acls.is_empty() {
             return Ok(Vec::new());
         }
+        acls.iter().enumerate().try_for_each(|(index, acl)| acl.check(index))?;
         let creation = |acl: &Acl| AclCreation {
             resource_type: acl.resource_type.0,
             resource_name: acl.resource_name.clone(),
@@ -186,5 +206,35 @@ impl Admin {
             Item { name: filter, result }
         };
         Ok(filters.into_iter().map(item).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_has_nothing_that_is_only_to_look_for() {
+        let rule = Acl {
+            resource_type: AclResourceType::TOPIC,
+            resource_name: "orders".into(),
+            pattern_type: AclPatternType::LITERAL,
+            principal: "User:alice".into(),
+            host: "*".into(),
+            operation: AclOperation::READ,
+            permission: AclPermission::ALLOW,
+        };
+        assert!(rule.check(0).is_ok());
+        let wrong = |member: &str, rule: Acl| {
+            let error = rule.check(2).unwrap_err();
+            assert_eq!(error.code(), "INVALID_ARGUMENT");
+            assert!(error.message().starts_with(&format!("acls[2].{member}: ")), "{error}");
+        };
+        for pattern_type in [AclPatternType::ANY, AclPatternType::MATCH] {
+            wrong("patternType", Acl { pattern_type, ..rule.clone() });
+        }
+        wrong("resourceType", Acl { resource_type: AclResourceType::ANY, ..rule.clone() });
+        wrong("operation", Acl { operation: AclOperation::ANY, ..rule.clone() });
+        wrong("permission", Acl { permission: AclPermission::ANY, ..rule });
     }
 }

@@ -81,7 +81,7 @@ impl Admin {
                 }
                 Err(error) => return Err(error),
             };
-            attempts.pause(&self.client, error).await?;
+            attempts.pause(error).await?;
         }
     }
 }

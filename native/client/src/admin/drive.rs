@@ -289,7 +289,7 @@ impl Admin {
                 | ErrorKind::Disconnected
         );
         // A controller that moved is answered at once by the next broker; the first failure is no reason to wait.
-        attempts.pause(&self.client, error).await?;
+        attempts.pause(error).await?;
         if elsewhere {
             let routes = (0..call.count).map(|index| (call.route)(index));
             let topics = routes.filter_map(|route| match route {

@@ -106,11 +106,8 @@ impl Admin {
             let mut answers = Vec::new();
             for topic in response.topics {
                 for of in topic.partitions {
-                    answers.push(Answer::new(
-                        TopicPartition::new(topic.name.as_str(), of.partition_index),
-                        of.error_code,
-                        (),
-                    ));
+                    let tp = TopicPartition::new(topic.name.as_str(), of.partition_index);
+                    answers.push(Answer::new(tp, of.error_code, ()).saying(of_live_group(of.error_code)));
                 }
             }
             Ok(answers)
@@ -207,6 +204,20 @@ impl Admin {
         };
         Ok(item.result?.members.into_iter().map(member).collect())
     }
+}
+
+/// What to do about a commit that is refused because it is of no member.
+fn of_live_group(code: i16) -> Option<String> {
+    let is_about_members = matches!(
+        ErrorCode(code),
+        ErrorCode::UNKNOWN_MEMBER_ID
+            | ErrorCode::ILLEGAL_GENERATION
+            | ErrorCode::STALE_MEMBER_EPOCH
+            | ErrorCode::REBALANCE_IN_PROGRESS
+    );
+    let text = "the group has members, which only may commit: stop them first, and wait until their sessions are over or they have \
+                left; describeGroups tells who they are";
+    is_about_members.then(|| text.to_owned())
 }
 
 impl MemberToRemove {

@@ -3,7 +3,7 @@
 //! They keep no state of their own and cross no language border; `bridge` renders them for every language. Each has a time
 //! limit in all, retries included: the one given, else `default.api.timeout.ms`.
 //!
-//! File map: `topics`, `describe_topics`, `partitions`, `configs`, `groups`, `describe_groups`, `group_offsets`, `share_groups`, `acls`, `quotas`,
+//! File map: `topics`, `describe_topics`, `partitions`, `configs`, `groups`, `describe_groups`, `group_offsets`, `group_lag`, `share_groups`, `acls`, `quotas`,
 //! `scram`, `tokens`, `cluster`, `features`, `log_dirs`, `reassignments`, `transactions` what they say · `drive` who is asked, and again
 //! · `each`, `one`, `answer` the types around it · `names` Kafka's open enums · `since` which Kafka is needed.
 
@@ -16,6 +16,7 @@ mod describe_topics;
 mod drive;
 mod each;
 mod features;
+mod group_lag;
 mod group_offsets;
 mod groups;
 mod log_dirs;
@@ -46,6 +47,7 @@ pub use configs::{AlterConfig, ConfigEntry, ConfigResource, ConfigSynonym};
 pub use describe_groups::{GroupDescription, GroupMember, StreamsTask};
 pub use describe_topics::{PartitionDescription, TopicDescription};
 pub use features::{FeatureRange, FeatureUpdate, Features, Quorum, QuorumReplica, UpgradeType, VoterEndpoint};
+pub use group_lag::{GroupLag, PartitionLag};
 pub use group_offsets::{GroupOffset, GroupPartitions, MemberToRemove};
 pub use groups::{GroupFilter, GroupListing};
 pub use log_dirs::{LogDir, LogDirReplica, Replica};
@@ -103,7 +105,8 @@ impl Admin {
         let options = self.client.options();
         let limit = timeout.unwrap_or(options.default_api_timeout);
         let backoff = Backoff::new(options.retry_backoff, options.retry_backoff_max);
-        Attempts { doing, limit, deadline: Instant::now() + limit, backoff, last: None }
+        let client = self.client.clone();
+        Attempts { client, doing, limit, deadline: Instant::now() + limit, backoff, last: None }
     }
 
     /// Asks any broker, again after failures that may pass.
@@ -118,13 +121,14 @@ impl Admin {
                 Ok(Ok(response)) => return Ok(response),
                 Ok(Err(error)) | Err(error) => error,
             };
-            attempts.pause(&self.client, error).await?;
+            attempts.pause(error).await?;
         }
     }
 }
 
 /// The tries of one call: its time limit, its back-off and its last error.
 struct Attempts {
+    client: Client,
     doing: &'static str,
     limit: Duration,
     deadline: Instant,
@@ -149,7 +153,7 @@ impl Attempts {
     }
 
     /// After a failure: gives up if it is final, else waits before the next try.
-    async fn pause(&mut self, client: &Client, error: Error) -> Result<()> {
+    async fn pause(&mut self, error: Error) -> Result<()> {
         if !error.retriable() {
             return Err(error.context(self.doing));
         }
@@ -157,7 +161,7 @@ impl Attempts {
             return Err(self.too_late());
         }
         self.last = Some(error);
-        let pause = self.backoff.next(&**client.world());
+        let pause = self.backoff.next(&**self.client.world());
         self.limit(sleep(pause)).await
     }
 
@@ -166,7 +170,7 @@ impl Attempts {
         match &self.last {
             // What stood in the way is worth more than that time has passed.
             Some(error) => error.clone().context(text),
-            None => Error::new(ErrorKind::RequestTimedOut, text),
+            None => self.client.too_late(Error::new(ErrorKind::RequestTimedOut, text)),
         }
     }
 }

@@ -61,7 +61,7 @@ impl Admin {
                 }
                 Err(error) => error,
             };
-            attempts.pause(&self.client, error).await?;
+            attempts.pause(error).await?;
         }
     }
 

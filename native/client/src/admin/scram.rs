@@ -127,6 +127,8 @@ impl Admin {
         changes.iter().try_for_each(AlterScram::check)?;
         let users: Vec<String> = changes.iter().map(|change| change.user().to_owned()).collect();
         let mut request = AlterUserScramCredentialsRequest::default();
+        // Many users take their time; it is part of the call's.
+        let attempts = self.start(doing, timeout);
         for change in changes {
             match change {
                 AlterScram::Delete { user, mechanism } => request.deletions.push(ScramCredentialDeletion {
@@ -137,7 +139,7 @@ impl Admin {
                 AlterScram::Upsert { user, mechanism, password, iterations, salt } => {
                     let salt = salt.unwrap_or_else(|| self.salt());
                     let iterations = iterations.unwrap_or(LEAST_ITERATIONS);
-                    let salted = self.salted(mechanism, password, salt.clone(), iterations).await?;
+                    let salted = attempts.limit(self.salted(mechanism, password, salt.clone(), iterations)).await??;
                     request.upsertions.push(ScramCredentialUpsertion {
                         name: user,
                         mechanism: mechanism.0,
@@ -154,7 +156,8 @@ impl Admin {
             moved.map_or(Ok(()), |of| whole(of.error_code, doing, None))?;
             Ok(response.results)
         };
-        let told = self.one(doing, Route::Controller, timeout, |_, _| Ok(request.clone()), read).await?;
+        let left = Some(attempts.left());
+        let told = self.one(doing, Route::Controller, left, |_, _| Ok(request.clone()), read).await?;
         let item = |user: String| {
             let doing = format!("{doing}: {user}");
             let result = match told.iter().find(|of| of.user == user) {

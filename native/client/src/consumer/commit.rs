@@ -100,7 +100,8 @@ async fn within(
     let outcome = tokio::time::timeout(limit, attempts(shared, unknown_attempts, collect, &mut last)).await;
     outcome.unwrap_or_else(|_| {
         Err(last.unwrap_or_else(|| {
-            Error::new(ErrorKind::RequestTimedOut, format!("the commit did not end within {} ms", limit.as_millis()))
+            let text = format!("the commit did not end within {} ms", limit.as_millis());
+            shared.client.too_late(Error::new(ErrorKind::RequestTimedOut, text))
         }))
     })
 }

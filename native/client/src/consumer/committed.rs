@@ -52,7 +52,8 @@ pub(crate) async fn committed(
     match tokio::time::timeout(limit, attempts).await {
         Ok(outcome) => outcome,
         Err(_) => Err(last.unwrap_or_else(|| {
-            Error::new(ErrorKind::RequestTimedOut, format!("no committed offsets within {} ms", limit.as_millis()))
+            let text = format!("no committed offsets within {} ms", limit.as_millis());
+            shared.client.too_late(Error::new(ErrorKind::RequestTimedOut, text))
         })),
     }
 }

@@ -250,7 +250,7 @@ pub(crate) async fn offsets_at(
         if Instant::now() + pause >= deadline {
             return Err(last.unwrap_or_else(|| {
                 let message = format!("offsets were not found within {} ms", limit.as_millis());
-                Error::new(ErrorKind::RequestTimedOut, message)
+                client.too_late(Error::new(ErrorKind::RequestTimedOut, message))
             }));
         }
         tokio::time::sleep(pause).await;

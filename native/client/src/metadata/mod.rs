@@ -216,7 +216,10 @@ impl Metadata {
                 ),
             ),
             Some(code) => Error::broker(code, doing),
-            None => Error::new(ErrorKind::MaxBlockTimeout, format!("{doing}: no broker has answered yet")),
+            None => {
+                let text = format!("{doing}: no broker has answered yet");
+                self.0.pool.too_late(Error::new(ErrorKind::MaxBlockTimeout, text))
+            }
         }
     }
 

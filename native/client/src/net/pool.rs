@@ -25,6 +25,7 @@ use crate::collections::Map;
 use crate::error::{Error, ErrorKind, Result};
 use crate::generated::options::ClientOptions;
 use crate::security::Security;
+use crate::security::sasl::Sasl;
 use crate::statistics::{BrokerCounters, Tally};
 use crate::watch;
 use crate::world::{SocketOptions, World};
@@ -42,6 +43,8 @@ struct Inner {
     bootstrap: Vec<i32>,
     nodes: Mutex<Map<i32, Arc<Node>>>,
     routing: Routing,
+    /// The last attempt to connect that failed, and where; none after one there that did not.
+    trouble: Mutex<Option<(i32, Error)>>,
     /// None while open.
     closed: watch::Sender<Option<Error>>,
 }
@@ -105,6 +108,7 @@ impl Pool {
             bootstrap: (1..).map(|n| -n).take(bootstrap.len()).collect(),
             nodes: Mutex::new(nodes),
             routing: Routing::new(options),
+            trouble: Mutex::default(),
             closed: watch::Sender::new(None),
         }))
     }
@@ -184,6 +188,16 @@ impl Pool {
             BrokerOverview { id: node.id, endpoint: node.endpoint.clone(), state, tally }
         };
         nodes.into_iter().map(overview).collect()
+    }
+
+    /// The error of a call whose time is over, with what keeps this client from its brokers, if anything does.
+    pub(crate) fn too_late(&self, error: Error) -> Error {
+        let without_proof = self.0.security.sasl.as_ref().and_then(Sasl::trouble);
+        let unconnected = || self.0.trouble.lock().as_ref().map(|(_, error)| error.clone());
+        match without_proof.or_else(unconnected) {
+            Some(trouble) => error.because(trouble),
+            None => error,
+        }
     }
 
     /// Resolves when the pool is closed.
@@ -348,9 +362,15 @@ impl Inner {
             reason = closing => Err(reason.unwrap_or_else(|| Error::closed("client"))),
             outcome = attempt => {
                 node.note(outcome.is_ok(), &*self.world);
-                outcome
+                let outcome = outcome
                     .inspect(|opened| self.routing.answered(&opened.versions))
-                    .map_err(|error| self.routing.refused(node, error))
+                    .map_err(|error| self.routing.refused(node, error));
+                let mut trouble = self.trouble.lock();
+                match &outcome {
+                    Err(error) => *trouble = Some((node.id, error.clone())),
+                    Ok(_) => _ = trouble.take_if(|(at, _)| *at == node.id),
+                }
+                outcome
             }
         }
     }

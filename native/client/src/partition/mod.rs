@@ -24,6 +24,8 @@ pub(crate) use lanes::Lanes;
 pub use produce::{Batch, NotProduced, Produced};
 pub use record::Record;
 
+/// A partition that was just made may be unknown to some broker for a moment.
+const BECOMES_KNOWN_WITHIN: Duration = Duration::from_secs(1);
 /// From this version on Produce and Fetch name topics by id only.
 const TOPIC_IDS: i16 = 13;
 
@@ -110,7 +112,7 @@ impl Partition {
             }
             let refresh = timeout_at(attempts.deadline, metadata.refresh_topics(&[&self.topic])).await;
             let error = match refresh {
-                Err(_) => return Err(attempts.over(metadata.last_error())),
+                Err(_) => return Err(attempts.over(&self.client)),
                 Ok(Err(error)) => error,
                 Ok(Ok(fresh)) if fresh.leader(&self.topic, self.partition).is_some() => continue,
                 Ok(Ok(fresh)) => {
@@ -118,7 +120,14 @@ impl Partition {
                     let code = fresh.topic_error(&self.topic).unwrap_or(ErrorCode::LEADER_NOT_AVAILABLE);
                     match fresh.topic(&self.topic) {
                         Some(topic) if topic.partitions.len() as i64 <= i64::from(self.partition) => {
-                            Error::broker(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, self.name())
+                            let code = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+                            let text =
+                                format!("{} has {} partitions, numbered from 0", self.topic, topic.partitions.len());
+                            let error = Error::broker_with(code, self.name(), Some(&text));
+                            if attempts.begun.elapsed() >= BECOMES_KNOWN_WITHIN {
+                                return Err(error);
+                            }
+                            error
                         }
                         _ => Error::broker(code, self.name()),
                     }
@@ -130,8 +139,10 @@ impl Partition {
 
     fn attempts(&self) -> Attempts {
         let options = self.client.options();
+        let begun = Instant::now();
         Attempts {
-            deadline: Instant::now() + options.default_api_timeout,
+            begun,
+            deadline: begun + options.default_api_timeout,
             backoff: Backoff::new(options.retry_backoff, options.retry_backoff_max),
             stale: false,
         }
@@ -152,6 +163,7 @@ fn millis(of: Duration) -> i32 {
 
 /// The tries of one call.
 struct Attempts {
+    begun: Instant,
     deadline: Instant,
     backoff: Backoff,
     /// What metadata says was wrong.
@@ -170,7 +182,9 @@ impl Attempts {
         Ok(())
     }
 
-    fn over(&self, last: Option<Error>) -> Error {
-        last.unwrap_or_else(|| Error::new(ErrorKind::RequestTimedOut, "no metadata within default.api.timeout.ms"))
+    fn over(&self, client: &Client) -> Error {
+        let text = "no metadata within default.api.timeout.ms";
+        let late = || client.too_late(Error::new(ErrorKind::RequestTimedOut, text));
+        client.metadata().last_error().unwrap_or_else(late)
     }
 }

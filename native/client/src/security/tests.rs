@@ -90,6 +90,13 @@ fn contradictions_are_named() {
     says(json!({ "tls": { "key": "x" } }), "needs its certificate");
     says(json!({ "tls": { "ca": "x", "caFile": "y" } }), "one is enough");
     says(json!({ "tls": { "ca": "hunter2" } }), "tls.ca (ssl.truststore.certificates): has no certificate in it");
+    says(json!({ "tls": { "ca": "/hunter2.pem" } }), "the path of a file goes into tls.caFile (ssl.ca.location)");
+    says(
+        json!({ "tls": { "cert": "/hunter2.pem", "key": "/hunter2.pem" } }),
+        "the path of a file goes into tls.certFile (ssl.certificate.location)",
+    );
+    let broken = refused(json!({ "tls": { "ca": "-----BEGIN CERTIFICATE REQUEST-----" } }));
+    assert!(!broken.contains("path of a file"), "{broken}");
     says(
         json!({ "tls": { "caFile": "/no/such/file" } }),
         "tls.caFile (ssl.ca.location): '/no/such/file' cannot be read",
@@ -124,6 +131,11 @@ fn a_token_endpoint_has_what_it_needs_and_is_not_readable_on_the_way() {
     says(json!({ "mechanism": null }), "sasl.mechanism: is needed, since sasl.tokenEndpointUrl");
     says(json!({ "extensions": ["a b=c"] }), "'a b' is no SASL extension");
     says(json!({ "tokenEndpointCa": "hunter2" }), "sasl.tokenEndpointCa (https.ca.pem): has no certificate in it");
+    says(json!({ "tokenEndpointCa": "ca.pem" }), "the path of a file goes into sasl.tokenEndpointCaFile");
+    says(
+        json!({ "assertionKey": "key.pem", "clientSecret": null }),
+        "the path of a file goes into sasl.assertionKeyFile",
+    );
     says(json!({ "tokenEndpointCaFile": "/no/such" }), "sasl.tokenEndpointCaFile (https.ca.location): '/no/such'");
     says(json!({ "awsRegion": "eu-west-1" }), "sasl.awsRegion (sasl.aws.region)");
     for allowed in [

@@ -82,6 +82,8 @@ fn expiry_of_jwt(token: &str) -> Option<i64> {
     (0.0..9e12).contains(&seconds).then_some((seconds * 1000.0) as i64)
 }
 
+/// What a token's failure is told with.
+const NO_TOKEN: &str = "no token for OAUTHBEARER";
 /// The first pause before a source is asked again, and the longest: Kafka's `sasl.login.retry.backoff.ms` and `.max.ms`.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 /// The least time between two attempts while the current token is good.
@@ -94,6 +96,8 @@ pub(super) struct Tokens {
     late: ErrorKind,
     /// Locked while one is asked for: whoever comes meanwhile waits for that one.
     current: Mutex<Option<Current>>,
+    /// Why there was none when the source was asked last.
+    trouble: parking_lot::Mutex<Option<Error>>,
 }
 
 struct Current {
@@ -105,12 +109,21 @@ struct Current {
 impl Tokens {
     /// The tokens of a source that is the program's own.
     pub(super) fn of_program(source: Arc<dyn TokenSource>) -> Self {
-        Self { source, late: ErrorKind::CallbackFailed, current: Mutex::default() }
+        Self::new(source, ErrorKind::CallbackFailed)
     }
 
     /// The tokens of a source that is built in.
     pub(super) fn built_in(source: Arc<dyn TokenSource>) -> Self {
-        Self { source, late: ErrorKind::BrokerUnreachable, current: Mutex::default() }
+        Self::new(source, ErrorKind::BrokerUnreachable)
+    }
+
+    fn new(source: Arc<dyn TokenSource>, late: ErrorKind) -> Self {
+        Self { source, late, current: Mutex::default(), trouble: parking_lot::Mutex::default() }
+    }
+
+    /// Why there was no token when one was asked for last; none when there was.
+    pub(super) fn trouble(&self) -> Option<Error> {
+        self.trouble.lock().clone()
     }
 
     /// The current token, or a new one. When none can be had, the current one is used to its end.
@@ -141,7 +154,7 @@ impl Tokens {
             }
             (Err(error), _) => {
                 *current = None;
-                Err(error.context("no token for OAUTHBEARER"))
+                Err(error.context(NO_TOKEN))
             }
         }
     }
@@ -154,10 +167,15 @@ impl Tokens {
         let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
         loop {
             let error = match timeout_at(end, self.source.token(world.clone())).await {
-                Ok(Ok(token)) => return token.check().map(|()| token),
+                Ok(Ok(token)) => {
+                    let outcome = token.check().map(|()| token);
+                    *self.trouble.lock() = outcome.as_ref().err().cloned();
+                    return outcome;
+                }
                 Ok(Err(error)) => error,
                 Err(_) => return Err(Error::new(self.late, format!("no token came within {} ms", limit.as_millis()))),
             };
+            *self.trouble.lock() = Some(error.clone().context(NO_TOKEN));
             let pause = backoff.next(&**world);
             if is_spare || !error.retriable() || Instant::now() + pause >= end {
                 return Err(error);
@@ -273,8 +291,10 @@ mod tests {
         clock.0.store(1000, Ordering::Relaxed);
         let error = value(&tokens, &world).await.unwrap_err();
         assert_eq!(error.to_string(), "CALLBACK_FAILED: no token for OAUTHBEARER: down");
+        assert_eq!(tokens.trouble().unwrap().message(), error.message());
         source.fails.store(false, Ordering::Relaxed);
         assert_eq!(value(&tokens, &world).await.unwrap(), "t4");
+        assert!(tokens.trouble().is_none());
     }
 
     /// Fails twice with what may pass, then gives a token for 10 s; counts.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use dohle_client::admin::Admin;
 use dohle_client::{Client, ClientOptions, Error};
 use dohle_protocol::ErrorClass;
 use dohle_protocol::messages::MetadataRequest;
@@ -177,6 +178,34 @@ async fn a_refused_client_is_told_at_once_and_asks_once() {
     assert!(text.contains(&service.url) && text.contains("'orders'") && text.contains("401 Unauthorized"), "{text}");
     assert!(text.contains("invalid_client"), "{text}");
     assert_eq!((service.asked(), shown.lock().len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_service_that_says_the_header_back_is_not_quoted() {
+    let basic = STANDARD.encode(format!("orders:{PASSWORD}"));
+    let body =
+        json!({ "error": "invalid_client", "error_description": format!("what is 'Basic {basic}'?") }).to_string();
+    let service = Service::start(move |_| http("401 Unauthorized", &body)).await;
+    let (peer, _) = broker().await;
+    let error = outcome(options(&peer, &credentials(&service))).await.unwrap_err();
+    let basic = STANDARD.encode(format!("orders:{PASSWORD}"));
+    assert!(error.message().contains("invalid_client") && !error.message().contains(&basic), "{error}");
+}
+
+#[tokio::test]
+async fn a_call_that_ends_before_there_is_a_token_says_why_there_is_none() {
+    let service = Service::start(|_| http("503 Service Unavailable", "")).await;
+    let (peer, _) = broker().await;
+    let client: Client = client_with(options(&peer, &credentials(&service)));
+    let limit = Some(Duration::from_millis(500));
+    let listed = Admin::new(&client).list_topics(false, limit).await;
+    let error = listed.expect_err("no token, no list");
+    assert_eq!(error.code(), "REQUEST_TIMED_OUT");
+    for part in ["listTopics did not finish within 500 ms", "no token for OAUTHBEARER", "503", &service.url] {
+        assert!(error.message().contains(part), "{error}");
+    }
+    let cause = error.cause().expect("the last failure").to_string();
+    assert!(cause.starts_with("BROKER_UNREACHABLE: no token for OAUTHBEARER"), "{cause}");
 }
 
 #[tokio::test]

@@ -99,7 +99,7 @@ response! {
     /// Something with settings of its own.
     ConfigResource from engine::ConfigResource {
         /// What it is.
-        kind: Open<ConfigKind>,
+        r#type from kind: Open<ConfigKind>,
         /// Its name.
         name: String,
     }
@@ -169,9 +169,9 @@ operation! {
 }
 
 operation! {
-    /// Lists what has settings of its own (KIP-1142; Kafka 4.1 or newer), by kind and name.
+    /// Lists what has settings of its own (KIP-1142; Kafka 4.1 or newer), by type and name.
     ListConfigResources "admin.listConfigResources" -> Vec<ConfigResource> {
-        /// Only these kinds.
+        /// Only these types.
         ///
         /// Default: all.
         types: Option<Vec<Open<ConfigKind>>>,

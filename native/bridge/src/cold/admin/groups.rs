@@ -22,7 +22,7 @@ response! {
         /// Its state as Kafka writes it, such as `Stable` or `Empty`; none with brokers older than 2.6.
         state: Option<String>,
         /// `classic`, `consumer`, `share` or `streams`; none with brokers older than 3.8.
-        kind: Option<String>,
+        r#type from kind: Option<String>,
         /// The node id of the broker that coordinates it.
         coordinator: i32,
     }
@@ -36,7 +36,7 @@ response! {
         /// Why nothing more is known of it.
         error: Option<ItemError>,
         /// `classic`, `consumer` (KIP-848), `share` (KIP-932) or `streams` (KIP-1071); none with an error.
-        kind: Option<String>,
+        r#type: Option<String>,
         /// Its state as Kafka writes it, such as `Stable` or `Empty`; none with an error.
         state: Option<String>,
         /// Of a classic group: `consumer`, `connect`, …
@@ -114,7 +114,7 @@ part! {
 
 response! {
     /// What a group has committed.
-    GroupOffsets {
+    ConsumerGroupOffsets {
         /// Its id.
         group_id: String,
         /// The offsets; partitions without one are left out.
@@ -211,7 +211,7 @@ operation! {
 
 operation! {
     /// What groups have committed (KIP-222, KIP-709). A group or partition that cannot be told has an `error`, the others are told.
-    ListConsumerGroupOffsets "admin.listConsumerGroupOffsets" -> Vec<GroupOffsets> {
+    ListConsumerGroupOffsets "admin.listConsumerGroupOffsets" -> Vec<ConsumerGroupOffsets> {
         /// The groups.
         groups: Vec<OffsetsOf>,
         /// Waits for open transactions that commit offsets (KIP-447); from Kafka 2.5 on.
@@ -226,7 +226,7 @@ operation! {
         let group = |item: engine::Item<Vec<engine::GroupOffset>>| {
             let (offsets, error) = told(item.result);
             let offsets = offsets.unwrap_or_default().into_iter().map(group_offset).collect();
-            GroupOffsets { group_id: item.name, offsets, error }
+            ConsumerGroupOffsets { group_id: item.name, offsets, error }
         };
         Ok(items.into_iter().map(group).collect())
     }
@@ -302,7 +302,7 @@ fn description(item: engine::Item<engine::GroupDescription>) -> GroupDescription
     GroupDescription {
         group_id: item.name,
         error,
-        kind: (!failed).then_some(of.kind),
+        r#type: (!failed).then_some(of.kind),
         state: (!failed).then_some(of.state),
         protocol_type: of.protocol_type,
         assignor: of.assignor,

@@ -3,7 +3,7 @@
 //! Those that change something, and descriptions of topics and configs, succeed when all their items do; otherwise the
 //! failure is that of the first, and tells all. Other reads about several items tell the error of each beside the rest.
 //!
-//! File map: `topics`, `describe_topics`, `partitions`, `replicas`, `configs`, `groups`, `share_groups`, `acls`, `quotas`, `security`,
+//! File map: `topics`, `describe_topics`, `partitions`, `replicas`, `configs`, `groups`, `group_lag`, `share_groups`, `acls`, `quotas`, `security`,
 //! `cluster`, `transactions` what they say · `shape` how an operation and its
 //! types are written down · `names` Kafka's open enums.
 
@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use super::Target;
 use crate::environment::Resource;
-use crate::failure::Failure;
+use crate::failure::{FailedItem, Failure};
 
 #[macro_use]
 mod shape;
@@ -26,6 +26,7 @@ pub mod acls;
 pub mod cluster;
 pub mod configs;
 pub mod describe_topics;
+pub mod group_lag;
 pub mod groups;
 pub mod names;
 pub mod partitions;
@@ -72,13 +73,27 @@ fn all<T, K: Display>(doing: &str, items: Vec<engine::Item<T, K>>) -> Result<Vec
             Err(error) => failed.push((name, error)),
         }
     }
-    let Some((name, first)) = failed.first() else { return Ok(done) };
-    let mut failure = Failure::from(first);
+    let items: Vec<FailedItem> = failed.iter().map(|(name, error)| item(doing, name.to_string(), error)).collect();
+    let Some((first, (_, error))) = items.first().zip(failed.first()) else { return Ok(done) };
+    let mut failure = Failure::from(error);
     if count > 1 {
-        failure.message = format!("{doing}: {} of {count} failed; {name}: {}", failed.len(), failure.message);
-        failure.causes = failed.iter().map(|(name, error)| format!("{name}: {error}")).collect();
+        let text = format!("{doing}: {} of {count} failed; {}: {}", failed.len(), first.name, first.error.message);
+        failure.message = text;
+        let cause = |of: &FailedItem| format!("{}: {}: {}", of.name, of.error.code, of.error.message);
+        failure.causes = items.iter().map(cause).collect();
     }
+    failure.items = items;
     Err(failure)
+}
+
+/// An item that failed. Its error no longer says which call and which item it is of.
+fn item(doing: &str, name: String, error: &dohle_client::Error) -> FailedItem {
+    let mut of = Failure::from(error);
+    for known in [doing, &name] {
+        let shorter = of.message.strip_prefix(known).and_then(|rest| rest.strip_prefix(": ")).map(str::to_owned);
+        of.message = shorter.unwrap_or(of.message);
+    }
+    FailedItem { name, error: of }
 }
 
 /// The error of one item of a call that goes on with the others. Each language has its own class for it.
@@ -110,5 +125,37 @@ fn told<T>(result: dohle_client::Result<T>) -> (Option<T>, Option<ItemError>) {
     match result {
         Ok(value) => (Some(value), None),
         Err(error) => (None, Some(ItemError::wire(error))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dohle_client::Error;
+    use dohle_protocol::ErrorCode;
+
+    use super::*;
+
+    fn failed(name: &str, code: ErrorCode) -> engine::Item<()> {
+        let error = Error::broker_with(code, format_args!("createTopics: {name}"), Some("no"));
+        engine::Item { name: name.to_owned(), result: Err(error) }
+    }
+
+    #[test]
+    fn what_failed_of_several_is_told_item_by_item_and_nothing_is_said_twice() {
+        let done = engine::Item { name: "b".to_owned(), result: Ok(()) };
+        let items = vec![failed("a", ErrorCode::TOPIC_ALREADY_EXISTS), done, failed("c", ErrorCode::POLICY_VIOLATION)];
+        let failure = all("createTopics", items).unwrap_err();
+        assert_eq!(failure.message, "createTopics: 2 of 3 failed; a: no");
+        assert_eq!(failure.code, "TOPIC_ALREADY_EXISTS");
+        let told: Vec<_> = failure.items.iter().map(|of| (&*of.name, &*of.error.code, &*of.error.message)).collect();
+        assert_eq!(told, [("a", "TOPIC_ALREADY_EXISTS", "no"), ("c", "POLICY_VIOLATION", "no")]);
+        assert_eq!(failure.causes, ["a: TOPIC_ALREADY_EXISTS: no", "c: POLICY_VIOLATION: no"]);
+    }
+
+    #[test]
+    fn the_only_item_of_a_call_is_told_too() {
+        let failure = all("createTopics", vec![failed("a", ErrorCode::POLICY_VIOLATION)]).unwrap_err();
+        assert_eq!(failure.message, "createTopics: a: no");
+        assert_eq!((failure.items.len(), &*failure.items[0].name), (1, "a"));
     }
 }

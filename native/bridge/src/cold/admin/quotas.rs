@@ -15,7 +15,7 @@ use crate::failure::Failure;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct QuotaEntity {
     /// `user`, `client-id` or `ip`.
-    pub kind: String,
+    pub r#type: String,
     /// Its name; none: all that have no quota of their own.
     pub name: Option<String>,
 }
@@ -24,7 +24,7 @@ part! {
     /// Which quotas are looked for. Without `name` and `byDefault`: those of any.
     QuotaFilter {
         /// `user`, `client-id` or `ip`.
-        kind: String,
+        r#type: String,
         /// The one of this name.
         name: Option<String>,
         /// The one for all that have none of their own.
@@ -71,7 +71,7 @@ part! {
 }
 
 fn part(of: QuotaEntity) -> engine::QuotaEntity {
-    engine::QuotaEntity { kind: of.kind, name: of.name }
+    engine::QuotaEntity { kind: of.r#type, name: of.name }
 }
 
 operation! {
@@ -79,7 +79,7 @@ operation! {
     DescribeClientQuotas "admin.describeClientQuotas" -> Vec<Quotas> {
         /// Of which; without one: all.
         filters: Vec<QuotaFilter>,
-        /// Not of what has parts of other kinds too.
+        /// Not of what has parts of other types too.
         ///
         /// Default: false.
         strict: Option<bool>,
@@ -95,12 +95,12 @@ operation! {
                     return Err(Failure::argument(&format!("filters[{index}]"), text));
                 }
             };
-            Ok(engine::QuotaFilter { kind: of.kind, matches })
+            Ok(engine::QuotaFilter { kind: of.r#type, matches })
         };
         let filters = request.filters.into_iter().enumerate().map(filter).collect::<Result<Vec<_>, _>>()?;
         let found = admin.describe_client_quotas(&filters, request.strict.unwrap_or(false), timeout).await?;
         let quotas = |of: engine::Quotas| Quotas {
-            entity: of.entity.into_iter().map(|of| QuotaEntity { kind: of.kind, name: of.name }).collect(),
+            entity: of.entity.into_iter().map(|of| QuotaEntity { r#type: of.kind, name: of.name }).collect(),
             quotas: of.quotas.into_iter().map(|(name, value)| Quota { name, value: Double(value) }).collect(),
         };
         Ok(found.into_iter().map(quotas).collect())

@@ -98,10 +98,10 @@ operation! {
 part! {
     /// Somebody.
     PrincipalName {
-        /// The kind.
+        /// The type.
         ///
         /// Default: `User`.
-        kind: Option<String>,
+        r#type: Option<String>,
         /// The name.
         name: String,
     }
@@ -110,8 +110,8 @@ part! {
 response! {
     /// Somebody.
     Principal from engine::Principal {
-        /// The kind: `User`.
-        kind: String,
+        /// The type: `User`.
+        r#type from kind: String,
         /// The name.
         name: String,
     }
@@ -141,7 +141,7 @@ response! {
 }
 
 fn principal(of: PrincipalName) -> engine::Principal {
-    engine::Principal { kind: of.kind.unwrap_or_else(|| "User".to_owned()), name: of.name }
+    engine::Principal { kind: of.r#type.unwrap_or_else(|| "User".to_owned()), name: of.name }
 }
 
 fn duration(ms: Option<Int64>, path: &str) -> Result<Option<Duration>, Failure> {

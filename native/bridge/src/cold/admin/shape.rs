@@ -72,16 +72,26 @@ impl<S, T: Wire<S>> Wire<Vec<S>> for Vec<T> {
     }
 }
 
-/// A type of a response; `from`: that of the engine with the same members.
+/// A member of the engine's type: of the same name, or of another.
+macro_rules! member {
+    ($from:ident $member:ident) => {
+        $from.$member
+    };
+    ($from:ident $member:ident $taken:ident) => {
+        $from.$taken
+    };
+}
+
+/// A type of a response; `from`: that of the engine with the same members, or a member's name there.
 macro_rules! response {
     ($(#[$doc:meta])* $name:ident from $engine:ty {
-        $($(#[$member_doc:meta])* $member:ident: $type:ty,)*
+        $($(#[$member_doc:meta])* $member:ident $(from $taken:ident)?: $type:ty,)*
     }) => {
         response! { $(#[$doc])* $name { $($(#[$member_doc])* $member: $type,)* } }
 
         impl $crate::cold::admin::shape::Wire<$engine> for $name {
             fn wire(from: $engine) -> Self {
-                Self { $($member: $crate::cold::admin::shape::Wire::wire(from.$member),)* }
+                Self { $($member: $crate::cold::admin::shape::Wire::wire(member!(from $member $($taken)?)),)* }
             }
         }
     };

@@ -1,4 +1,4 @@
-//! Topics that are subscribed by name and cannot be had: told once each, as nothing else would say why no records come.
+//! Topics that are subscribed by name and cannot be had: told once each, in the log too, as nothing else would say why no records come.
 //! It asks for nothing: the metadata are kept up to date by others. Driven by `Member`, at each of its steps.
 
 use std::sync::Arc;
@@ -38,6 +38,8 @@ impl Missing {
                 ),
                 code => Error::broker(code, format_args!("topic {topic}, which is subscribed")),
             };
+            // An event alone would leave a program silent that has no listener for it.
+            tracing::warn!(%error, "no records come of a topic");
             shared.sink.event(ConsumerEvent::Retrying(error));
         }
     }

@@ -153,7 +153,7 @@ impl Sender {
         );
         let error = match &batch.last_error {
             Some(cause) => error.with_source(cause.clone()),
-            None => error,
+            None => self.client.too_late(error),
         };
         Fate::failed(error, maybe_persisted)
     }

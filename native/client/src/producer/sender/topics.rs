@@ -198,13 +198,12 @@ impl Sender {
                 format!("topic {name} could not be looked up within {waited} ms: {cause}"),
             )
             .with_source(cause),
-            (None, None) => Error::new(
-                ErrorKind::MaxBlockTimeout,
-                format!(
-                    "topic {name} could not be looked up within {waited} ms: no answer yet from {}",
-                    self.client.options().bootstrap_servers.join(", ")
-                ),
-            ),
+            (None, None) => {
+                let servers = self.client.options().bootstrap_servers.join(", ");
+                let text =
+                    format!("topic {name} could not be looked up within {waited} ms: no answer yet from {servers}");
+                self.client.too_late(Error::new(ErrorKind::MaxBlockTimeout, text))
+            }
         }
     }
 

@@ -64,14 +64,12 @@ impl Transactions {
                 Begun::Wait => {}
             }
             if timeout_at(deadline, changes.changed()).await.is_err() {
-                return Err(Error::new(
-                    ErrorKind::MaxBlockTimeout,
-                    format!(
-                        "transactional id {} could not be taken within {} ms: the coordinator does not answer, or an earlier transaction has not ended",
-                        self.id(),
-                        limit.as_millis()
-                    ),
-                ));
+                let text = format!(
+                    "transactional id {} could not be taken within {} ms: the coordinator does not answer, or an earlier transaction has not ended",
+                    self.id(),
+                    limit.as_millis()
+                );
+                return Err(self.0.client.too_late(Error::new(ErrorKind::MaxBlockTimeout, text)));
             }
         }
     }

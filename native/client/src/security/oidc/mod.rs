@@ -156,11 +156,14 @@ impl Inner {
             (CONTENT_TYPE, Zeroizing::new("application/x-www-form-urlencoded".to_owned())),
             (ACCEPT, Zeroizing::new("application/json".to_owned())),
         ];
-        headers.extend(self.basic().map(|basic| (AUTHORIZATION, basic)));
+        let basic = self.basic();
+        headers.extend(basic.clone().map(|basic| (AUTHORIZATION, basic)));
         let body = urlencoded(&self.form(assertion));
         let asking = Asking { url: &self.url, method: Method::POST, headers, body };
         let answer = http::ask(world, &self.tls, asking).await?;
-        let secrets: Vec<&str> = self.secret.as_ref().map(Secret::expose).into_iter().chain(assertion).collect();
+        let basic = basic.as_ref().and_then(|basic| basic.strip_prefix("Basic "));
+        let secrets: Vec<&str> =
+            self.secret.as_ref().map(Secret::expose).into_iter().chain(assertion).chain(basic).collect();
         let mut token = answer::token(&answer, asked_at, &secrets).map_err(|error| match &self.client_id {
             Some(id) => error.context(format_args!("{} (client '{id}')", self.url)),
             None => error.context(&self.url),

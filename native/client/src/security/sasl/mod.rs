@@ -82,6 +82,14 @@ impl Sasl {
         }
     }
 
+    /// Why there is nothing to show at the moment, if that is so.
+    pub(crate) fn trouble(&self) -> Option<Error> {
+        match &self.proof {
+            Proof::Token(tokens) => tokens.trouble(),
+            _ => None,
+        }
+    }
+
     /// Runs the exchange. Tells how long the broker believes it; none: as long as the connection lives.
     pub(crate) async fn run(&self, world: &dyn World, ready: Ready, wire: &mut impl Wire) -> Result<Option<Duration>> {
         let answer = wire.handshake(self.mechanism.name()).await?;

@@ -90,17 +90,17 @@ pub(super) struct Material {
 const CA: &str = "tls.ca (ssl.truststore.certificates)";
 const CERT: &str = "tls.cert (ssl.keystore.certificate.chain)";
 const KEY: &str = "tls.key (ssl.keystore.key)";
+const CA_FILE: &str = "tls.caFile (ssl.ca.location)";
+const CERT_FILE: &str = "tls.certFile (ssl.certificate.location)";
+const KEY_FILE: &str = "tls.keyFile (ssl.key.location)";
 const PASSPHRASE: &str = "tls.passphrase (ssl.key.password)";
 
 impl Sources {
     pub(super) fn new(options: &ClientOptions) -> Result<Self, OptionError> {
         let pem = |text: &Option<String>| text.as_deref().map(Secret::new);
-        let ca = source((CA, pem(&options.tls_ca)), ("tls.caFile (ssl.ca.location)", &options.tls_ca_file))?;
-        let chain = source(
-            (CERT, pem(&options.tls_cert)),
-            ("tls.certFile (ssl.certificate.location)", &options.tls_cert_file),
-        )?;
-        let key = source((KEY, options.tls_key.clone()), ("tls.keyFile (ssl.key.location)", &options.tls_key_file))?;
+        let ca = source((CA, pem(&options.tls_ca)), (CA_FILE, &options.tls_ca_file))?;
+        let chain = source((CERT, pem(&options.tls_cert)), (CERT_FILE, &options.tls_cert_file))?;
+        let key = source((KEY, options.tls_key.clone()), (KEY_FILE, &options.tls_key_file))?;
         let sources = Self { ca, chain, key, passphrase: options.tls_passphrase.clone() };
         sources.check_pairs()?;
         Ok(sources)
@@ -157,7 +157,7 @@ impl Sources {
         if let Some((option, text)) = &material.key
             && !text.contains("PRIVATE KEY-----")
         {
-            return Err(OptionError::new(*option, PemError::NoKey.to_string()).into());
+            return Err(refused(option, text, &PemError::NoKey).into());
         }
         Ok(())
     }
@@ -253,7 +253,7 @@ pub(super) fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
 }
 
 fn certificates(option: &'static str, text: &str) -> Result<Vec<CertificateDer<'static>>, OptionError> {
-    pem::certificates(text).map_err(|error| OptionError::new(option, error.to_string()))
+    pem::certificates(text).map_err(|error| refused(option, text, &error))
 }
 
 /// The key in a PEM, of any form; `passphrase` opens it when it is encrypted.
@@ -264,8 +264,34 @@ pub(crate) fn private_key(
 ) -> Result<PrivateKeyDer<'static>, OptionError> {
     pem::private_key(text, passphrase).map_err(|error| {
         let option = if error.is_about_passphrase() { passphrase_option } else { option };
-        OptionError::new(option, error.to_string())
+        refused(option, text, &error)
     })
+}
+
+/// What is wrong with a PEM, and where the path of a file would go if it is one.
+fn refused(option: &'static str, text: &str, error: &PemError) -> OptionError {
+    let is_absent = matches!(error, PemError::NoCertificate | PemError::NoKey);
+    let hint = if is_absent { file_hint(option, text) } else { String::new() };
+    OptionError::new(option, format!("{error}{hint}"))
+}
+
+/// The options of text, and those that take the path of a file instead.
+const FILES: [(&str, &str); 5] = [
+    (CA, CA_FILE),
+    (CERT, CERT_FILE),
+    (KEY, KEY_FILE),
+    ("sasl.tokenEndpointCa (https.ca.pem)", "sasl.tokenEndpointCaFile (https.ca.location)"),
+    (
+        "sasl.assertionKey (sasl.oauthbearer.assertion.private.key.pem)",
+        "sasl.assertionKeyFile (sasl.oauthbearer.assertion.private.key.file)",
+    ),
+];
+
+/// One line without a PEM's beginning is likely the path of a file.
+fn file_hint(option: &str, text: &str) -> String {
+    let is_pem = text.contains("-----BEGIN");
+    let file = FILES.into_iter().find(|(of, _)| *of == option).filter(|_| !is_pem);
+    file.map_or_else(String::new, |(_, file)| format!("; the path of a file goes into {file}"))
 }
 
 /// Certificate and key do not go together, or not with TLS.
