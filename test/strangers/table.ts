@@ -5,6 +5,8 @@
  * In results `@` is the case's unique name, errors are Kafka's numbers, and states of groups are written `STABLE`.
  */
 
+import { refusals } from './refusals.ts'
+
 /** What is there before a driver begins. */
 export interface Case {
   readonly id: string
@@ -232,6 +234,15 @@ export const cases: readonly Case[] = [
       deleted: [alice],
       left: [bob],
     },
+  },
+  {
+    id: 'refusals',
+    proves: 'what is wrong in administration is refused with Kafka’s numbers and in its words',
+    topic: { partitions: 2, configs: forever },
+    committed: [0],
+    live: true,
+    only: 'java',
+    expected: { codes: refusals },
   },
   {
     id: 'other-tools',

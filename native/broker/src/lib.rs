@@ -43,6 +43,7 @@ mod stderr_log;
 mod topics;
 mod transactions;
 mod users;
+mod words;
 pub mod world;
 
 pub use broker::Broker;

@@ -3,6 +3,7 @@
 //! an await, and waiters are woken with none held.
 
 use std::{
+    cmp::Ordering::{Equal, Greater, Less},
     collections::BTreeMap,
     sync::{
         Arc,
@@ -76,10 +77,11 @@ impl Topics {
     /// Whether a topic of this name could be created.
     pub fn check(&self, name: &str, partitions: i32) -> Result<(), Refusal> {
         check_name(name).map_err(|reason| (ErrorCode::INVALID_TOPIC_EXCEPTION, reason))?;
-        if !(1..=MAX_PARTITIONS).contains(&partitions) {
-            let reason = format!("Number of partitions must be between 1 and {MAX_PARTITIONS}, not {partitions}.");
-            return Err((ErrorCode::INVALID_PARTITIONS, reason));
+        if partitions < 1 {
+            let reason = "Number of partitions was set to an invalid non-positive value.";
+            return Err((ErrorCode::INVALID_PARTITIONS, reason.into()));
         }
+        check_most(partitions)?;
         let by = self.by.read();
         if by.name.contains_key(name) {
             return Err((ErrorCode::TOPIC_ALREADY_EXISTS, format!("Topic '{name}' already exists.")));
@@ -163,7 +165,7 @@ impl Topic {
         let mut partitions = self.partitions.write();
         let config = self.config();
         let now = partitions.len() as i32;
-        check_growth(now, count)?;
+        self.check_growth(now, count)?;
         partitions.extend((now..count).map(|index| Partition::new(self.id, index, &config)));
         self.version.fetch_add(1, Ordering::Release);
         Ok(())
@@ -171,18 +173,27 @@ impl Topic {
 
     /// Whether `grow` would.
     pub fn may_grow(&self, count: i32) -> Result<(), Refusal> {
-        check_growth(self.partition_count(), count)
+        self.check_growth(self.partition_count(), count)
+    }
+
+    fn check_growth(&self, now: i32, count: i32) -> Result<(), Refusal> {
+        let reason = match count.cmp(&now) {
+            Greater => return check_most(count),
+            Equal => format!("Topic already has {now} partition(s)."),
+            Less => {
+                format!("The topic {} currently has {now} partition(s); {count} would not be an increase.", self.name)
+            }
+        };
+        Err((ErrorCode::INVALID_PARTITIONS, reason))
     }
 }
 
-fn check_growth(now: i32, count: i32) -> Result<(), Refusal> {
-    if count > now && count <= MAX_PARTITIONS {
+/// A bound of this broker's own: they are all in its memory.
+fn check_most(partitions: i32) -> Result<(), Refusal> {
+    if partitions <= MAX_PARTITIONS {
         return Ok(());
     }
-    let reason = format!(
-        "The topic currently has {now} partition(s); the new count must be above that and at most {MAX_PARTITIONS}, \
-         not {count}."
-    );
+    let reason = format!("Number of partitions must be at most {MAX_PARTITIONS}, not {partitions}.");
     Err((ErrorCode::INVALID_PARTITIONS, reason))
 }
 
@@ -206,9 +217,12 @@ impl Partition {
 pub(crate) fn check_name(name: &str) -> Result<(), String> {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     match name {
-        "" => Err("Topic name is invalid: it is empty".into()),
-        "." | ".." => Err(format!("Topic name is invalid: '{name}' cannot be '.' or '..'")),
-        _ if name.len() > 249 => Err(format!("Topic name is invalid: its length is {}, more than 249", name.len())),
+        "" => Err("Topic name is invalid: the empty string is not allowed".into()),
+        "." | ".." => Err(format!("Topic name is invalid: '{name}' is not allowed")),
+        _ if name.len() > 249 => Err(format!(
+            "Topic name is invalid: the length of '{}' is longer than the max allowed length 249",
+            name.escape_debug()
+        )),
         _ if !name.chars().all(legal) => Err(format!(
             "Topic name is invalid: '{}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'",
             name.escape_debug()

@@ -12,7 +12,11 @@ use dohle_protocol::{
 };
 
 use super::{Api, Call, Reply};
-use crate::{node::Node, topics::Refusal};
+use crate::{
+    node::Node,
+    topics::Refusal,
+    words::{check_replicas, words},
+};
 
 pub(super) struct AlterPartitionReassignments;
 
@@ -26,7 +30,7 @@ impl Api for AlterPartitionReassignments {
             let moved = call.plan.guard((topic, partition), || {
                 check(&call.node, topic, partition, replicas).map_err(|why| refusal.insert(why).0)
             });
-            moved.map_err(|code| refusal.filter(|why| why.0 == code).unwrap_or((code, code.text().into())))
+            moved.map_err(|code| refusal.filter(|why| why.0 == code).unwrap_or((code, words(code))))
         };
         Reply::With(answer(&request, checked))
     }
@@ -34,7 +38,7 @@ impl Api for AlterPartitionReassignments {
     fn refuse(request: &AlterPartitionReassignmentsRequest, code: ErrorCode) -> AlterPartitionReassignmentsResponse {
         AlterPartitionReassignmentsResponse {
             error_code: code.0,
-            ..answer(request, |_, _, _| Err((code, code.text().into())))
+            ..answer(request, |_, _, _| Err((code, words(code))))
         }
     }
 
@@ -50,20 +54,11 @@ fn check(node: &Node, topic: &str, partition: i32, replicas: Option<&[i32]>) -> 
     if found.partition(partition).is_none() {
         return Err(unknown(format!("Unable to find partition {topic}:{partition}.")));
     }
-    let refused = |reason: String| {
-        Err((ErrorCode::INVALID_REPLICA_ASSIGNMENT, format!("The manual partition assignment includes {reason}")))
-    };
     match replicas {
-        None => {
-            let reason = "The partition is not being reassigned.";
-            Err((ErrorCode::NO_REASSIGNMENT_IN_PROGRESS, reason.into()))
-        }
-        Some([]) => refused("an empty replica list.".into()),
-        Some(replicas) => match replicas.iter().find(|id| **id != node.options.node_id) {
-            Some(id) => refused(format!("broker {id}, but no such broker is registered.")),
-            None if replicas.len() > 1 => refused(format!("the broker {} more than once.", node.options.node_id)),
-            None => Ok(()),
-        },
+        // Kafka leaves the words to the client.
+        None => Err((ErrorCode::NO_REASSIGNMENT_IN_PROGRESS, String::new())),
+        Some(replicas) => check_replicas(node.options.node_id, replicas)
+            .map_err(|reason| (ErrorCode::INVALID_REPLICA_ASSIGNMENT, reason)),
     }
 }
 
@@ -76,7 +71,8 @@ fn answer(
         let mut partitions = Vec::new();
         for asked in &topic.partitions {
             let failed = checked(&topic.name, asked.partition_index, asked.replicas.as_deref()).err();
-            let (error_code, error_message) = failed.map_or((0, None), |(code, why)| (code.0, Some(why)));
+            let (error_code, error_message) =
+                failed.map_or((0, None), |(code, why)| (code.0, Some(why).filter(|why| !why.is_empty())));
             partitions.push(ReassignablePartitionResponse {
                 partition_index: asked.partition_index,
                 error_code,

@@ -11,7 +11,11 @@ use dohle_protocol::{
 };
 
 use super::{Api, Call, Reply};
-use crate::{node::Node, topics::Refusal};
+use crate::{
+    node::Node,
+    topics::Refusal,
+    words::{check_replicas, words},
+};
 
 pub(super) struct CreatePartitions;
 
@@ -29,8 +33,7 @@ impl Api for CreatePartitions {
     }
 
     fn refuse(request: &CreatePartitionsRequest, code: ErrorCode) -> CreatePartitionsResponse {
-        let results =
-            request.topics.iter().map(|asked| answer(&asked.name, Some((code, code.text().into())))).collect();
+        let results = request.topics.iter().map(|asked| answer(&asked.name, Some((code, words(code))))).collect();
         CreatePartitionsResponse { results, ..Default::default() }
     }
 
@@ -41,16 +44,23 @@ impl Api for CreatePartitions {
 
 fn grow(call: &Call, asked: &CreatePartitionsTopic, validate_only: bool) -> Result<(), Refusal> {
     let code = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
-    let topic = call.node.topics.named(&asked.name).ok_or_else(|| (code, code.text().to_string()))?;
+    let topic = call.node.topics.named(&asked.name).ok_or_else(|| (code, words(code)))?;
     let me = call.node.options.node_id;
+    topic.may_grow(asked.count)?;
     if let Some(assignments) = &asked.assignments {
+        let refused = |reason: String| (ErrorCode::INVALID_REPLICA_ASSIGNMENT, reason);
         let added = asked.count.saturating_sub(topic.partition_count());
-        if assignments.len() as i64 != i64::from(added) || assignments.iter().any(|one| one.broker_ids != [me]) {
-            let reason = format!("{added} new partitions need as many assignments, each to broker {me} alone.");
-            return Err((ErrorCode::INVALID_REPLICA_ASSIGNMENT, reason));
+        if assignments.len() as i64 != i64::from(added) {
+            let given = assignments.len();
+            return Err(refused(format!(
+                "Attempted to add {added} additional partition(s), but only {given} assignment(s) were specified."
+            )));
+        }
+        for assignment in assignments {
+            check_replicas(me, &assignment.broker_ids).map_err(refused)?;
         }
     }
-    if validate_only { topic.may_grow(asked.count) } else { topic.grow(asked.count) }
+    if validate_only { Ok(()) } else { topic.grow(asked.count) }
 }
 
 fn answer(name: &str, refusal: Option<Refusal>) -> CreatePartitionsTopicResult {

@@ -21,6 +21,7 @@ use crate::{
     node::Node,
     security::authorizer::{Operation, Resource},
     topics::Refusal,
+    words::check_replicas,
 };
 
 pub(super) struct CreateTopics;
@@ -118,7 +119,7 @@ fn partitions(node: &Node, asked: &CreatableTopic) -> Result<i32, Refusal> {
         more => {
             let reason = format!(
                 "Unable to replicate the partition {more} time(s): The target replication factor of {more} cannot be \
-                 reached because only 1 broker(s) are registered."
+                 reached because only 1 broker(s) are registered or some brokers have all their log directories cordoned."
             );
             return Err((ErrorCode::INVALID_REPLICATION_FACTOR, reason));
         }
@@ -137,10 +138,15 @@ fn assigned(node: &Node, asked: &CreatableTopic) -> Result<i32, Refusal> {
     }
     let mut indexes: Vec<i32> = asked.assignments.iter().map(|assignment| assignment.partition_index).collect();
     indexes.sort_unstable();
-    let consecutive = indexes.iter().enumerate().all(|(at, index)| *index == at as i32);
-    if !consecutive || asked.assignments.iter().any(|a| a.broker_ids != [node.options.node_id]) {
-        let reason = format!("Partitions must be numbered from 0 on, each on broker {} alone.", node.options.node_id);
-        return Err((ErrorCode::INVALID_REPLICA_ASSIGNMENT, reason));
+    let refused = |reason: String| (ErrorCode::INVALID_REPLICA_ASSIGNMENT, reason);
+    if let Some(twice) = indexes.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(refused(format!("Found multiple manual partition assignments for partition {}", twice[0])));
+    }
+    for assignment in &asked.assignments {
+        check_replicas(node.options.node_id, &assignment.broker_ids).map_err(refused)?;
+    }
+    if indexes.iter().enumerate().any(|(at, index)| *index != at as i32) {
+        return Err(refused("partitions should be a consecutive 0-based integer sequence".into()));
     }
     Ok(indexes.len() as i32)
 }

@@ -13,7 +13,7 @@ use dohle_protocol::{
 };
 
 use super::{Api, Call, Reply};
-use crate::{config::broker, node::Node};
+use crate::{config::broker, node::Node, words::words};
 
 pub(super) struct DeleteTopics;
 
@@ -70,7 +70,7 @@ fn answer(state: DeleteTopicState, code: Option<ErrorCode>) -> DeletableTopicRes
         name: state.name,
         topic_id: state.topic_id,
         error_code: code.map_or(0, |code| code.0),
-        error_message: code.map(|code| code.text().into()),
+        error_message: code.map(words),
         ..Default::default()
     }
 }

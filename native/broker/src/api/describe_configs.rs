@@ -72,7 +72,8 @@ fn describe(node: &Node, asked: &DescribeConfigsResource) -> Result<Described, R
     Ok(match asked.resource_type {
         resource::TOPIC => {
             let code = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
-            let topic = node.topics.named(name).ok_or_else(|| (code, code.text().to_string()))?;
+            // Kafka has no words here, not even its own for the number.
+            let topic = node.topics.named(name).ok_or_else(|| (code, String::new()))?;
             let config = topic.config();
             properties(topic::TABLE).map(|of| layers.inherited(of, &config.set, source::TOPIC)).collect()
         }

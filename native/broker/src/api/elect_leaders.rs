@@ -12,7 +12,7 @@ use dohle_protocol::{
 };
 
 use super::{Api, Call, Reply};
-use crate::{node::Node, topics::Refusal};
+use crate::{node::Node, topics::Refusal, words::words};
 
 pub(super) struct ElectLeaders;
 
@@ -27,10 +27,10 @@ impl Api for ElectLeaders {
         let elect = |topic: &str, index: i32| {
             let there = call.node.topics.named(topic).is_some_and(|topic| topic.partition(index).is_some());
             match call.plan.guard((topic, index), || Ok(())) {
-                Err(code) => (code, code.text().into()),
+                Err(code) => (code, words(code)),
                 Ok(()) if there => {
                     let code = ErrorCode::ELECTION_NOT_NEEDED;
-                    (code, code.text().into())
+                    (code, words(code))
                 }
                 Ok(()) => (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, format!("No such partition as {topic}-{index}")),
             }
@@ -39,7 +39,7 @@ impl Api for ElectLeaders {
     }
 
     fn refuse(request: &ElectLeadersRequest, code: ErrorCode) -> ElectLeadersResponse {
-        ElectLeadersResponse { error_code: code.0, ..answer(request, |_, _| (code, code.text().into())) }
+        ElectLeadersResponse { error_code: code.0, ..answer(request, |_, _| (code, words(code))) }
     }
 
     fn targets(_: &Node, request: &ElectLeadersRequest) -> Vec<(String, i32)> {

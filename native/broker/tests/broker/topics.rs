@@ -6,7 +6,7 @@ use dohle_protocol::{
     messages::{
         CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeConfigsRequest,
         DescribeTopicPartitionsRequest, IncrementalAlterConfigsRequest, MetadataRequest,
-        create_partitions_request::CreatePartitionsTopic,
+        create_partitions_request::{CreatePartitionsAssignment, CreatePartitionsTopic},
         create_topics_request::{CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig},
         delete_topics_request::DeleteTopicState,
         describe_configs_request::DescribeConfigsResource,
@@ -206,4 +206,82 @@ async fn configurations_are_shown_with_defaults_and_changed() {
     assert_eq!(value("cleanup.policy"), ("delete,compact".into(), 1));
     assert_eq!(value("max.message.bytes"), ("1048588".into(), 5));
     assert!(described.configs.len() > 30, "the defaults too");
+}
+
+/// What test/strangers sees of Apache Kafka 4.3.1, and people see in the messages of their tools.
+#[tokio::test]
+async fn refusals_of_topics_and_partitions_are_in_the_words_of_kafka() {
+    let broker = broker().await;
+    let mut connection = Connection::to(&broker).await;
+    let assigned = |rows: &[(i32, &[i32])]| CreatableTopic {
+        assignments: rows
+            .iter()
+            .map(|(index, ids)| CreatableReplicaAssignment {
+                partition_index: *index,
+                broker_ids: ids.to_vec(),
+                ..Default::default()
+            })
+            .collect(),
+        ..topic("assigned")
+    };
+    let long = "n".repeat(250);
+    let too_long = format!("Topic name is invalid: the length of '{long}' is longer than the max allowed length 249");
+    let cases = [
+        (
+            CreatableTopic { num_partitions: 0, ..topic("none") },
+            "Number of partitions was set to an invalid non-positive value.",
+        ),
+        (topic("."), "Topic name is invalid: '.' is not allowed"),
+        (topic(&long), &*too_long),
+        (
+            assigned(&[(0, &[7])]),
+            "The manual partition assignment includes broker 7, but no such broker is registered.",
+        ),
+        (assigned(&[(0, &[1, 1])]), "The manual partition assignment includes the broker 1 more than once."),
+        (assigned(&[(1, &[1])]), "partitions should be a consecutive 0-based integer sequence"),
+        (assigned(&[(0, &[1]), (0, &[1])]), "Found multiple manual partition assignments for partition 0"),
+        (
+            CreatableTopic { replication_factor: 3, num_partitions: 1, ..topic("wide") },
+            "Unable to replicate the partition 3 time(s): The target replication factor of 3 cannot be reached because \
+             only 1 broker(s) are registered or some brokers have all their log directories cordoned.",
+        ),
+    ];
+    for (asked, said) in cases {
+        let answer = connection.ask(7, &CreateTopicsRequest { topics: vec![asked], ..Default::default() }).await;
+        assert_eq!(answer.topics[0].error_message.as_deref(), Some(said));
+    }
+
+    create(&mut connection, vec![CreatableTopic { num_partitions: 2, ..topic("t") }]).await;
+    let ids = |rows: &[i32]| {
+        let one = |id: &i32| CreatePartitionsAssignment { broker_ids: vec![*id], ..Default::default() };
+        Some(rows.iter().map(one).collect())
+    };
+    let grow = |name: &str, count, assignments| CreatePartitionsTopic {
+        name: name.into(),
+        count,
+        assignments,
+        ..Default::default()
+    };
+    let cases = [
+        (grow("t", 2, None), "Topic already has 2 partition(s)."),
+        (grow("t", 1, None), "The topic t currently has 2 partition(s); 1 would not be an increase."),
+        (grow("x", 1, None), "This server does not host this topic-partition."),
+        (
+            grow("t", 3, ids(&[1, 1])),
+            "Attempted to add 1 additional partition(s), but only 2 assignment(s) were specified.",
+        ),
+        (
+            grow("t", 3, ids(&[7])),
+            "The manual partition assignment includes broker 7, but no such broker is registered.",
+        ),
+    ];
+    for (asked, said) in cases {
+        let answer = connection.ask(3, &CreatePartitionsRequest { topics: vec![asked], ..Default::default() }).await;
+        assert_eq!(answer.results[0].error_message.as_deref(), Some(said));
+    }
+
+    let topics = vec![DeleteTopicState { name: Some("x".into()), ..Default::default() }];
+    let answer = connection.ask(6, &DeleteTopicsRequest { topics, ..Default::default() }).await;
+    let said = Some("This server does not host this topic-partition.");
+    assert_eq!(answer.responses[0].error_message.as_deref(), said);
 }

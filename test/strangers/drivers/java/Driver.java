@@ -7,7 +7,9 @@ import java.io.InputStreamReader;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
@@ -20,6 +22,8 @@ public class Driver {
     static final long PATIENCE = 120_000;
     static final long T0 = 1_700_000_000_000L;
     static final ObjectMapper JSON = new ObjectMapper();
+    /** What the errors of a case say: the same words from both brokers. */
+    static final List<String> said = new ArrayList<>();
     static String bootstrap;
 
     interface Case {
@@ -32,12 +36,20 @@ public class Driver {
         Records.cases(cases);
         Groups.cases(cases);
         Administration.cases(cases);
+        Refusals.cases(cases);
         var lines = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String line = lines.readLine(); line != null; line = lines.readLine()) {
             JsonNode asked = JSON.readTree(line);
             Map<String, Object> answer;
             try {
-                answer = Map.of("result", cases.get(asked.get("case").asText()).run(asked.get("name").asText()));
+                said.clear();
+                var result = new HashMap<>(cases.get(asked.get("case").asText()).run(asked.get("name").asText()));
+                List<Object> details = new ArrayList<>();
+                if (result.get("details") instanceof List<?> own) details.addAll(own);
+                else if (result.containsKey("details")) details.add(result.get("details"));
+                details.addAll(said);
+                result.put("details", details);
+                answer = Map.of("result", result);
             } catch (Throwable error) {
                 var trace = new StringWriter();
                 error.printStackTrace(new PrintWriter(trace));
@@ -78,6 +90,7 @@ public class Driver {
             if (made instanceof KafkaFuture<?> future) future.get();
             return 0;
         } catch (ExecutionException error) {
+            said.add(error.getCause().getMessage());
             return Errors.forException(error.getCause()).code();
         }
     }
