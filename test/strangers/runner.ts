@@ -15,14 +15,9 @@ export const properties = {
   'super.users': 'User:ANONYMOUS',
 }
 
-/** The embedded broker with these properties; without them where it refuses them: then it keeps access rules all the same. */
-export async function embedded(options: BrokerOptions = {}): Promise<Broker> {
-  const own = { partitions: 3, ...options }
-  try {
-    return await Broker.start({ ...own, properties })
-  } catch {
-    return Broker.start(own)
-  }
+/** The embedded broker with these properties. */
+export function embedded(options: BrokerOptions = {}): Promise<Broker> {
+  return Broker.start({ partitions: 3, ...options, properties })
 }
 
 /** What the stranger saw, with `@` for the case's name. */
