@@ -80,7 +80,7 @@ fn each_kind_of_key_signs_with_its_algorithms() {
     let p384 = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
     verify(&ECDSA_P384_SHA384_FIXED, p384.public_key_raw(), &of(&p384.serialize_pem(), "ES384"));
     // Opened when it signs, not before.
-    let encrypted = include_str!("../../tls/material/encrypted.pem");
+    let encrypted = include_str!("../../../../../security/src/encrypted.pem");
     let sasl = |passphrase: &str| json!({ "assertionKey": encrypted, "assertionPassphrase": passphrase, "assertionAlgorithm": "EdDSA", "clientId": "c" });
     assert_eq!(parts(&jwt(sasl("hunter2"))).2.len(), 64);
     let Assertion::Signed(signing) = signed(sasl("hunter3")).unwrap() else { panic!("signed here") };
@@ -122,7 +122,7 @@ fn what_cannot_sign_is_named_and_not_shown() {
     says(json!({ "assertionKeyId": "k", "assertionFile": "f" }), "sasl.assertionKeyId");
     says(json!({ "assertionSubject": "s" }), "no key to sign with");
     says(json!({ "assertionKeyFile": "/no/such", "clientId": "c" }), "'/no/such' cannot be read");
-    let encrypted = include_str!("../../tls/material/encrypted.pem");
+    let encrypted = include_str!("../../../../../security/src/encrypted.pem");
     says(json!({ "assertionKey": encrypted, "clientId": "c" }), "sasl.assertionPassphrase");
     says(
         json!({ "assertionKey": RSA, "clientId": "c", "assertionAlgorithm": "HS256" }),
