@@ -1,25 +1,11 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
-import { type Consumer, type ConsumerOptions, Kafka, type Message } from 'dohle'
-import { jars, javaArgs, javaCommand } from '../../scripts/kafka.mjs'
-import { type Server, servers, unique } from './servers.ts'
+import { type ConsumerOptions, Kafka } from 'dohle'
+import { mixedGroup } from './mixed.ts'
+import { type Server, servers } from './servers.ts'
 
 // Groups with members of ours and of the Java client, under a stream of records: members of both come and go, and every
 // record is read once.
-
-const program = fileURLToPath(new URL('./peers/Member.java', import.meta.url))
-const PATIENCE = 120_000
-
-async function until(what: () => string, done: () => boolean): Promise<void> {
-  for (let waited = 0; !done(); waited += 20) {
-    assert.ok(waited < PATIENCE, `never: ${what()}`)
-    await sleep(20)
-  }
-}
 
 for (const [serverName, startServer] of servers)
   describe(`a group of ours and of Java members at ${serverName}`, () => {
@@ -35,6 +21,11 @@ for (const [serverName, startServer] of servers)
     })
 
     const assignor = (name: string) => `partition.assignment.strategy=org.apache.kafka.clients.consumer.${name}`
+    const cooperative: [ConsumerOptions, string[]] = [
+      { partitionAssignmentStrategy: ['cooperative-sticky'], heartbeatIntervalMs: 300 },
+      [assignor('CooperativeStickyAssignor'), 'heartbeat.interval.ms=300'],
+    ]
+    const kip848: [ConsumerOptions, string[]] = [{ groupProtocol: 'consumer' }, ['group.protocol=consumer']]
     const protocols: Record<string, [ConsumerOptions, string[]]> = {
       range: [
         { partitionAssignmentStrategy: ['range'], heartbeatIntervalMs: 300 },
@@ -44,95 +35,58 @@ for (const [serverName, startServer] of servers)
         { partitionAssignmentStrategy: ['sticky'], heartbeatIntervalMs: 300 },
         [assignor('StickyAssignor'), 'heartbeat.interval.ms=300'],
       ],
-      'cooperative-sticky': [
-        { partitionAssignmentStrategy: ['cooperative-sticky'], heartbeatIntervalMs: 300 },
-        [assignor('CooperativeStickyAssignor'), 'heartbeat.interval.ms=300'],
-      ],
-      'KIP-848': [{ groupProtocol: 'consumer' }, ['group.protocol=consumer']],
+      'cooperative-sticky': cooperative,
+      'KIP-848': kip848,
     }
     for (const [name, [options, settings]] of Object.entries(protocols)) {
       test(`members of both come and go, and every record is read once (${name})`, async () => {
-        const topic = unique('mixed')
-        const groupId = unique('group')
-        await kafka.admin().createTopics([{ topic, partitions: 6 }])
-        const lib = await jars()
-        const readers = new Map<string, string[]>()
-        const note = (who: string, place: string) => readers.set(place, [...(readers.get(place) ?? []), who])
-
-        const theirs = () => {
-          const args = [server.bootstrap, topic, groupId, ...settings]
-          const child = spawn(javaCommand, javaArgs(lib, program, args), { stdio: ['pipe', 'pipe', 'ignore'] })
-          const ended = once(child, 'close')
-          const member = { size: -1, leave: () => child.stdin.end() && ended }
-          let rest = ''
-          child.stdout.on('data', text => {
-            const lines = (rest + text).split('\n')
-            rest = lines.pop() as string
-            for (const line of lines) {
-              const [what, value] = line.split(' ') as [string, string]
-              if (what === 'read') note('Java', value)
-              else member.size = Number(value)
-            }
-          })
-          return member
-        }
-        const ours = async () => {
-          const consumer: Consumer = kafka.consumer({ groupId, autoOffsetReset: 'earliest', ...options })
-          await consumer.subscribe(topic)
-          const read = ({ partition, offset }: Message) => note('ours', `${partition}:${offset}`)
-          const loop = consumer.forEach(read, { concurrency: 'partition' })
-          const leave = () => Promise.all([consumer.close(), loop])
-          return {
-            leave,
-            get size() {
-              return consumer.assignment().length
-            },
-          }
-        }
-
-        await using producer = kafka.producer()
-        const sent: string[] = []
-        let producing = true
-        const stream = (async () => {
-          while (producing) {
-            const { partition, offset } = await producer.send({ topic, partition: sent.length % 6, value: 'v' })
-            sent.push(`${partition}:${offset}`)
-            await sleep(2)
-          }
-        })()
-
-        const [first, own] = [theirs(), await ours()]
-        const sizes = (...members: { size: number }[]) => members.map(({ size }) => size).join()
-        const shared = (expected: string, ...members: { size: number }[]) =>
-          until(
-            () => `${expected}, but ${sizes(...members)}`,
-            () => sizes(...members) === expected,
-          )
+        const { ours, theirs, shared, finish } = await mixedGroup(server.bootstrap, kafka)
+        const [first, own] = [theirs(settings), await ours(options)]
         await shared('3,3', first, own)
-        const second = await ours()
+        const second = await ours(options)
         await shared('2,2,2', first, own, second)
         await first.leave()
         await shared('3,3', own, second)
-        const third = theirs()
+        const third = theirs(settings)
         await shared('2,2,2', own, second, third)
         await own.leave()
         await shared('3,3', second, third)
         await second.leave()
         await shared('6', third)
-        const last = await ours()
+        const last = await ours(options)
         await shared('3,3', third, last)
         await third.leave()
         await shared('6', last)
-
-        producing = false
-        await stream
-        await until(
-          () => `${sent.length} records, ${readers.size} are read`,
-          () => readers.size >= sent.length,
-        )
-        await last.leave()
-        const twice = [...readers].filter(([, who]) => who.length > 1)
-        assert.deepEqual([twice, sent.filter(place => !readers.has(place))], [[], []])
+        await finish(last)
       })
     }
+
+    test('a group goes from the classic protocol to KIP-848 and back, and every record is read once', async () => {
+      const { ours, theirs, shared, finish, groupId } = await mixedGroup(server.bootstrap, kafka)
+      const type = async () => (await kafka.admin().listGroups()).find(group => group.groupId === groupId)?.type
+      const [first, second] = [theirs(cooperative[1]), await ours(cooperative[0])]
+      await shared('3,3', first, second)
+      assert.equal(await type(), 'classic')
+      const third = await ours(kip848[0])
+      await shared('2,2,2', first, second, third)
+      assert.equal(await type(), 'consumer')
+      await first.leave()
+      const fourth = theirs(kip848[1])
+      await shared('2,2,2', second, third, fourth)
+      await second.leave()
+      await shared('3,3', third, fourth)
+
+      const fifth = await ours(cooperative[0])
+      await shared('2,2,2', third, fourth, fifth)
+      await third.leave()
+      await shared('3,3', fourth, fifth)
+      const sixth = theirs(cooperative[1])
+      await shared('2,2,2', fourth, fifth, sixth)
+      await fourth.leave()
+      await shared('3,3', fifth, sixth)
+      assert.equal(await type(), 'classic')
+      await sixth.leave()
+      await shared('6', fifth)
+      await finish(fifth)
+    })
   })
