@@ -237,7 +237,11 @@ export function securityCases(name: string, start: (properties: Record<string, s
         ],
         [() => ({ accessKeyId: 'a' }), /is not \{ accessKeyId, secretAccessKey/],
         [() => 'hunter2', /a string, not credentials/],
-        [() => ({ accessKeyId: 'a', secretAccessKey: 'hunter2', expiration: new Date(0) }), /have expired/],
+        [() => ({ accessKeyId: 'a', secretAccessKey: 'hunter2', expiration: new Date(0) }), /no moment since 1970/],
+        [
+          () => ({ accessKeyId: 'a', secretAccessKey: 'hunter2', expiration: new Date(Date.now() - 60_000) }),
+          /have expired/,
+        ],
       ] as const
       for (const [awsCredentials, message] of failing) {
         const sasl = { mechanism: 'AWS_MSK_IAM', awsCredentials, awsRegion: 'eu-west-1', withoutTls: true }

@@ -11,7 +11,7 @@ function tests(folder: string): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap(entry => {
     const path = join(folder, entry.name)
     if (entry.isDirectory()) return entry.name === 'target' || entry.name === 'node_modules' ? [] : tests(path)
-    if (!/\.(rs|test\.ts)$/.test(entry.name)) return []
+    if (!/\.(rs|ts)$/.test(entry.name)) return []
     const text = readFileSync(join(root, path), 'utf8')
     const rust = /#\[(?:tokio::)?test[^\]]*\]\s*(?:#\[[^\n]*\]\s*)*(?:async )?fn (\w+)/g
     const node = /\btest\(\s*(['"`])((?:\\.|(?!\1).)*)\1/g

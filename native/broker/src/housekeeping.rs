@@ -263,6 +263,7 @@ mod tests {
             sleep_until(start + Duration::from_secs(seconds)).await;
         };
         tokio::select! {
+            biased;
             () = work => {}
             () = touch => {}
         }
