@@ -66,9 +66,19 @@ describe('dohle broker', () => {
   }
 
   test('--port goes before the file, and nothing is logged unless asked', async () => {
-    const config = file('port.properties', 'listeners=PLAINTEXT://127.0.0.1:1\n')
+    const config = file(
+      'port.properties',
+      'listeners=PLAINTEXT://127.0.0.1:1\nadvertised.listeners=PLAINTEXT://localhost:1\n',
+    )
     const { child, ended, address } = run(['broker', '-c', config, '--port', '0'])
-    assert.match(await address(), /^127\.0\.0\.1:\d{2,}$/)
+    const listening = await address()
+    assert.match(listening, /^127\.0\.0\.1:\d{2,}$/)
+    await using kafka = new Kafka({ brokers: listening })
+    const { brokers } = await kafka.admin().describeCluster()
+    assert.deepEqual(
+      brokers.map(({ host, port }) => `${host}:${port}`),
+      [listening],
+    )
     child.kill('SIGTERM')
     assert.deepEqual(await ended.then(({ code, stderr }) => [code, stderr]), [0, ''])
   })

@@ -56,6 +56,21 @@ describe('the logger of a client', () => {
     assert.equal(lines.filter(({ message }) => message.includes('cannot connect')).length, 1, JSON.stringify(lines))
   })
 
+  test('tells once of a broker that hangs up on who does not log in', async () => {
+    await using broker = await Broker.start({ sasl: { users: [{ name: 'alice', password: 'a' }] } })
+    const { logger, lines, until } = collector()
+    await using kafka = new Kafka({ brokers: broker.address, logger, retryBackoffMs: 10, retryBackoffMaxMs: 50 })
+    await using producer = kafka.producer({ maxBlockMs: 60_000 })
+    const sent = producer.send({ topic: 't', value: 'v' })
+    sent.catch(() => {}) // by close
+    const line = await until(({ message }) => message.includes('no metadata of the cluster'))
+    assert.equal(line.level, 'warn')
+    assert.match(String(line.fields.error), /a listener that wants SASL does this/)
+    await sleep(500) // ten more attempts
+    assert.equal(lines.filter(({ message }) => message.includes('no metadata')).length, 1, JSON.stringify(lines))
+    await producer.close({ timeout: 1 }).catch(() => {})
+  })
+
   test('tells once of a subscribed topic that gives nothing, where nobody listens to events', async () => {
     for (const groupProtocol of ['classic', 'consumer'] as const) {
       await using broker = await Broker.start({ autoCreateTopics: false })

@@ -259,6 +259,15 @@ export function securityCases(name: string, start: (properties: Record<string, s
       }
     })
 
+    test('each send is told at once that nobody is let in, not only the first', async () => {
+      const sasl = { mechanism: 'SCRAM-SHA-512', username: 'alice', password: 'a wrong one' } as const
+      await using kafka = new Kafka({ brokers: server.address.SASL_PLAINTEXT!, sasl })
+      await using producer = kafka.producer()
+      for (let turn = 0; turn < 3; turn++) {
+        await assert.rejects(producer.send({ topic: 'refused', value: 'v' }), { code: 'SASL_AUTHENTICATION_FAILED' })
+      }
+    })
+
     test('what is wrong with certificates is told in words that help', async () => {
       const other = await new Authority(join(dir, 'other'), 'other').make()
       const strangers = await other.issue('stranger')

@@ -11,9 +11,9 @@ const HELP = `A Kafka-compatible broker of one node, in memory. What it holds is
 usage: dohle broker [options]
 
   -c, --config FILE         settings in the form of Kafka's server.properties
-  -p, --port PORT           port to listen on (default: 9092; 0 takes a free one)
+  -p, --port PORT           port to listen on, in plaintext, in place of the file's listeners (default: 9092; 0: a free one)
       --override KEY=VALUE  one setting; goes before the file's; may be repeated
-      --allow-non-loopback  listen where other machines can reach it, without authentication
+      --allow-non-loopback  listen where other machines can reach it
   -v, -vv                   log what happens, or every detail, to standard error
   -h, --help                this text
       --version             the version
@@ -61,9 +61,10 @@ function optionsOf(values: ReturnType<typeof parse>['values']): BrokerOptions {
   } else {
     const port = Number(values.port)
     if (!/^\d+$/.test(values.port) || port > 65_535) throw new Usage(`--port ${values.port}: it must be 0 to 65535`)
-    // The port that is asked for goes before the listeners of the file.
+    // The port that is asked for goes before the listeners of the file, and before what it says of them.
     options.port = port
     properties.listeners = ''
+    properties['advertised.listeners'] = ''
   }
   return options
 }

@@ -22,8 +22,12 @@ describe('admin operations on three brokers', () => {
     await cluster?.stop()
   })
 
+  /** Undefined until every broker knows the topic. */
   const partition = async (topic: string) => {
-    const [described] = await admin.describeTopics([topic])
+    const [described] = await admin.describeTopics([topic]).catch(error => {
+      if (error.code === 'UNKNOWN_TOPIC_OR_PARTITION') return []
+      throw error
+    })
     return described?.partitions[0]
   }
 

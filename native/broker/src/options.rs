@@ -32,7 +32,8 @@ pub struct BrokerOptions {
     pub max_message_bytes: i32,
     /// Largest request in bytes, checked before anything is allocated (`socket.request.max.bytes`). Default 100 MiB.
     pub max_request_bytes: i32,
-    /// Largest number of bytes one batch may have after decompression when the broker looks inside. Default 1 GiB.
+    /// Largest number of bytes one batch may have after decompression when the broker looks inside. Default 100 MiB, as
+    /// of a request.
     pub max_decompressed_bytes: usize,
     /// Bytes a partition keeps before its oldest segments go (`log.retention.bytes`). Default `None`: everything is
     /// kept **in memory** until the topic is deleted or the broker stops. A topic's `retention.bytes` goes before it.
@@ -95,7 +96,7 @@ impl Default for BrokerOptions {
             auto_create_topics: true,
             max_message_bytes: 1_048_588,
             max_request_bytes: 104_857_600,
-            max_decompressed_bytes: 1 << 30,
+            max_decompressed_bytes: 100 << 20,
             retention_bytes: None,
             segment_bytes: 1 << 20,
             group_initial_rebalance_delay_ms: 0,

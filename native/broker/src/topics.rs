@@ -32,6 +32,8 @@ pub(crate) struct Topics {
 #[derive(Default)]
 struct By {
     name: BTreeMap<Arc<str>, Arc<Topic>>,
+    /// Names with '.' or '_', by what Kafka's metrics would make of them.
+    metric: BTreeMap<String, Arc<str>>,
     id: Map<[u8; 16], Arc<Topic>>,
 }
 
@@ -86,10 +88,7 @@ impl Topics {
         if by.name.contains_key(name) {
             return Err((ErrorCode::TOPIC_ALREADY_EXISTS, format!("Topic '{name}' already exists.")));
         }
-        // Kafka's metric names turn '.' into '_', so it refuses topics that differ in nothing else.
-        let collides = |other: &&Arc<str>| other.replace('.', "_") == name.replace('.', "_");
-        let collision = name.contains(['.', '_']).then(|| by.name.keys().find(collides)).flatten();
-        if let Some(other) = collision {
+        if let Some(other) = metric(name).and_then(|metric| by.metric.get(&metric)) {
             let reason = format!("Topic '{name}' collides with existing topic: {other}");
             return Err((ErrorCode::INVALID_TOPIC_EXCEPTION, reason));
         }
@@ -106,6 +105,9 @@ impl Topics {
             return Err((ErrorCode::TOPIC_ALREADY_EXISTS, format!("Topic '{name}' already exists.")));
         }
         by.name.insert(topic.name.clone(), topic.clone());
+        if let Some(metric) = metric(name) {
+            by.metric.insert(metric, topic.name.clone());
+        }
         by.id.insert(id.0, topic.clone());
         self.version.fetch_add(1, Ordering::Release);
         Ok(topic)
@@ -117,6 +119,9 @@ impl Topics {
             let mut by = self.by.write();
             let topic = by.name.remove(name)?;
             by.id.remove(&topic.id.0);
+            if let Some(metric) = metric(name) {
+                by.metric.remove(&metric);
+            }
             self.version.fetch_add(1, Ordering::Release);
             topic
         };
@@ -213,6 +218,12 @@ impl Partition {
     }
 }
 
+/// The name in Kafka's metrics, if it is another one or could be that of another topic: '.' becomes '_' there, and so Kafka
+/// refuses topics that differ in nothing else.
+fn metric(name: &str) -> Option<String> {
+    name.contains(['.', '_']).then(|| name.replace('.', "_"))
+}
+
 /// Kafka's rule for names; it also keeps them safe as names of files.
 pub(crate) fn check_name(name: &str) -> Result<(), String> {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
@@ -255,6 +266,8 @@ mod tests {
         assert_eq!(create(&topics, "a_b", 2).err().unwrap().0, ErrorCode::INVALID_TOPIC_EXCEPTION);
         assert_eq!(create(&topics, "a.b", 3).err().unwrap().0, ErrorCode::TOPIC_ALREADY_EXISTS);
         assert!(create(&topics, "ab", 4).is_ok());
+        topics.delete("a.b");
+        assert!(create(&topics, "a_b", 5).is_ok());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! is null has not changed. The assignment is told when it is news, and to whoever says everything.
 //! Versions: 1 the member's id is its own (KIP-1082), regular expressions.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use dohle_protocol::{
     ErrorCode, Uuid,
@@ -17,8 +17,9 @@ use dohle_protocol::{
 use super::{Api, Call, Reply};
 use crate::{
     config::MAX_INT,
-    group::consumer::{Assignor, Beat, LEAVES, Partitions},
+    group::consumer::{Assignor, Beat, LEAVES, Partitions, Sight},
     node,
+    security::authorizer::{Operation, Resource},
     topics::Refusal,
 };
 
@@ -93,6 +94,19 @@ fn check(version: i16, request: &ConsumerGroupHeartbeatRequest) -> Result<(), Re
     }
 }
 
+/// An expression finds what its client may describe. The group outlives the node's part in it: it does not keep the node.
+fn sight(call: &Call) -> Sight {
+    if call.node.authorizer.is_none() {
+        return Sight::default();
+    }
+    let (node, session) = (Arc::downgrade(&call.node), call.session.clone());
+    Sight::of(move |topic| {
+        let Some(node) = node.upgrade() else { return false };
+        let resource = Resource::Topic(topic);
+        node.authorizer.as_ref().is_none_or(|of| of.quietly_allows(&node.acls, &session, Operation::Describe, resource))
+    })
+}
+
 fn beat(call: &Call, request: ConsumerGroupHeartbeatRequest) -> Result<ConsumerGroupHeartbeatResponse, Refusal> {
     let options = &call.node.options;
     let configs = &call.node.configs;
@@ -117,6 +131,7 @@ fn beat(call: &Call, request: ConsumerGroupHeartbeatRequest) -> Result<ConsumerG
         client_host: format!("/{}", call.session.peer.ip().to_canonical()),
         rebalance_timeout: u64::try_from(request.rebalance_timeout_ms).ok().map(Duration::from_millis),
         topics: request.subscribed_topic_names,
+        sight: if request.subscribed_topic_regex.is_some() { sight(call) } else { Sight::default() },
         regex: request.subscribed_topic_regex,
         assignor: request.server_assignor.as_deref().and_then(Assignor::named),
         owned,

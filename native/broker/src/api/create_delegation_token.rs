@@ -22,13 +22,14 @@ impl Api for CreateDelegationToken {
     const VERSIONS: (i16, i16) = (1, 3);
 
     async fn handle(call: &Call, request: CreateDelegationTokenRequest) -> Reply<Self> {
+        let since_3 = |text: &str| if call.version >= 3 { text.into() } else { String::new() };
         Reply::With(match create(call, &request) {
             Err(code) => Self::refuse(&request, code),
             Ok(token) => CreateDelegationTokenResponse {
                 principal_type: token.owner.kind().into(),
                 principal_name: token.owner.name().into(),
-                token_requester_principal_type: token.requester.kind().into(),
-                token_requester_principal_name: token.requester.name().into(),
+                token_requester_principal_type: since_3(token.requester.kind()),
+                token_requester_principal_name: since_3(token.requester.name()),
                 issue_timestamp_ms: token.issued_ms,
                 expiry_timestamp_ms: token.expires_ms,
                 max_timestamp_ms: token.max_ms,

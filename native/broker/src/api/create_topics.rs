@@ -31,6 +31,11 @@ impl Api for CreateTopics {
     const VERSIONS: (i16, i16) = (2, 7);
 
     async fn handle(call: &Call, request: CreateTopicsRequest) -> Reply<Self> {
+        if partitions_in_all(&request, call.node.options.partitions) > MOST_PARTITIONS {
+            let why = (ErrorCode::POLICY_VIOLATION, "Excessively large number of partitions per request.".to_string());
+            let topics = request.topics.iter().map(|topic| refused(&topic.name, why.clone())).collect();
+            return Reply::With(CreateTopicsResponse { topics, ..Default::default() });
+        }
         let mut named = BTreeMap::<&str, usize>::new();
         request.topics.iter().for_each(|topic| *named.entry(topic.name.as_str()).or_default() += 1);
         let twice: Vec<String> = named.iter().filter(|(_, n)| **n > 1).map(|(name, _)| name.to_string()).collect();
@@ -52,6 +57,18 @@ impl Api for CreateTopics {
     fn targets(_: &Node, request: &CreateTopicsRequest) -> Vec<(String, i32)> {
         request.topics.iter().map(|topic| (topic.name.clone(), -1)).collect()
     }
+}
+
+/// Most partitions that one request may create, as Kafka's controller has it.
+const MOST_PARTITIONS: i64 = 10_000;
+
+fn partitions_in_all(request: &CreateTopicsRequest, default: i32) -> i64 {
+    let of = |topic: &CreatableTopic| match (topic.assignments.len(), topic.num_partitions) {
+        (0, count) if count > 0 => i64::from(count),
+        (0, _) => i64::from(default),
+        (assigned, _) => assigned as i64,
+    };
+    request.topics.iter().map(of).sum()
 }
 
 fn create(call: &Call, asked: &CreatableTopic, validate_only: bool) -> CreatableTopicResult {

@@ -42,7 +42,7 @@ impl Api for DescribeDelegationToken {
                     || call.may_see(Operation::Describe, Resource::DelegationToken(&token.id))
                     || call.may_see(Operation::DescribeTokens, Resource::User(&token.owner.to_string())))
         });
-        let tokens = tokens.into_iter().map(described).collect();
+        let tokens = tokens.into_iter().map(|token| described(call.version, token)).collect();
         Reply::With(DescribeDelegationTokenResponse { tokens, ..Default::default() })
     }
 
@@ -51,7 +51,8 @@ impl Api for DescribeDelegationToken {
     }
 }
 
-fn described(token: Token) -> DescribedDelegationToken {
+fn described(version: i16, token: Token) -> DescribedDelegationToken {
+    let since_3 = |text: &str| if version >= 3 { text.into() } else { String::new() };
     let renewer = |of: &Principal| DescribedDelegationTokenRenewer {
         principal_type: of.kind().into(),
         principal_name: of.name().into(),
@@ -60,8 +61,8 @@ fn described(token: Token) -> DescribedDelegationToken {
     DescribedDelegationToken {
         principal_type: token.owner.kind().into(),
         principal_name: token.owner.name().into(),
-        token_requester_principal_type: token.requester.kind().into(),
-        token_requester_principal_name: token.requester.name().into(),
+        token_requester_principal_type: since_3(token.requester.kind()),
+        token_requester_principal_name: since_3(token.requester.name()),
         issue_timestamp: token.issued_ms,
         expiry_timestamp: token.expires_ms,
         max_timestamp: token.max_ms,

@@ -22,7 +22,7 @@ impl Api for ElectLeaders {
 
     async fn handle(call: &Call, request: ElectLeadersRequest) -> Reply<Self> {
         if !matches!(request.election_type, 0 | 1) {
-            return Reply::With(Self::refuse(&request, ErrorCode::INVALID_REQUEST));
+            return Reply::With(Self::refuse_in(call.version, &request, ErrorCode::INVALID_REQUEST));
         }
         let elect = |topic: &str, index: i32| {
             let there = call.node.topics.named(topic).is_some_and(|topic| topic.partition(index).is_some());
@@ -40,6 +40,12 @@ impl Api for ElectLeaders {
 
     fn refuse(request: &ElectLeadersRequest, code: ErrorCode) -> ElectLeadersResponse {
         ElectLeadersResponse { error_code: code.0, ..answer(request, |_, _| (code, words(code))) }
+    }
+
+    fn refuse_in(version: i16, request: &ElectLeadersRequest, code: ErrorCode) -> ElectLeadersResponse {
+        let refused = Self::refuse(request, code);
+        // Version 0 has no place for it beside the partitions' own.
+        ElectLeadersResponse { error_code: if version == 0 { 0 } else { code.0 }, ..refused }
     }
 
     fn targets(_: &Node, request: &ElectLeadersRequest) -> Vec<(String, i32)> {

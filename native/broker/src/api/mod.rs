@@ -256,7 +256,7 @@ pub(crate) fn refuse(envelope: Envelope, body: Decoder, code: ErrorCode) -> Outc
 fn refuse_one<A: Api>(envelope: &Envelope, mut body: Decoder, code: ErrorCode) -> Result<Segments, String> {
     let version = envelope.header.api_version;
     let request = A::Request::decode(&mut body, version).map_err(|error| error.to_string())?;
-    encode::<A>(version, envelope.header.correlation_id, &A::refuse(&request, code))
+    encode::<A>(version, envelope.header.correlation_id, &A::refuse_in(version, &request, code))
 }
 
 /// Serves one request.
@@ -325,7 +325,7 @@ async fn interrupted<A: Api>(
         None => match allowed {
             Ok(()) => A::handle(call, request).await,
             Err(code) if A::unanswered(&request) => Reply::Close(format!("{code} where no answer is read")),
-            Err(code) => Reply::With(A::refuse(&request, code)),
+            Err(code) => Reply::With(A::refuse_in(call.version, &request, code)),
         },
         Some(_) => Reply::None,
     };

@@ -11,9 +11,9 @@ A Kafka-compatible broker of one node, in memory. What it holds is gone when it 
 usage: dohle-broker [options]
 
   -c, --config FILE         settings in the form of Kafka's server.properties
-  -p, --port PORT           port to listen on (default: 9092; 0 takes a free one)
+  -p, --port PORT           port to listen on, in plaintext, in place of the file's listeners (default: 9092; 0: a free one)
       --override KEY=VALUE  one setting; goes before the file's; may be repeated
-      --allow-non-loopback  listen where other machines can reach it, without authentication
+      --allow-non-loopback  listen where other machines can reach it
   -v, -vv                   log what happens, or every detail, to standard error
   -h, --help                this text
       --version             the version
@@ -111,6 +111,7 @@ fn run(command: &Command) -> Result<(), String> {
     if let Some(port) = &command.port {
         options.port = port.parse().map_err(|_| format!("--port {port}: it must be 0 to 65535"))?;
         options.properties.remove("listeners");
+        options.properties.remove("advertised.listeners");
     }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| error.to_string())?;

@@ -69,7 +69,8 @@ pub(crate) fn unknown(name: &str) -> String {
 
 /// The name that differs in the fewest letters, if in few.
 fn nearest(name: &str) -> Option<&'static str> {
-    let names = broker::all().map(|of| of.property.name);
+    let may_be = |known: &&str| known.len().abs_diff(name.len()) <= 2;
+    let names = broker::all().map(|of| of.property.name).filter(may_be);
     names.map(|known| (distance(name, known), known)).filter(|(n, _)| *n <= 2).min().map(|(_, known)| known)
 }
 

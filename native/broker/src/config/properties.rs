@@ -18,6 +18,10 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Line>, (usize, String)> {
         if first.is_empty() || first.starts_with(['#', '!']) {
             continue;
         }
+        if first.starts_with("-----BEGIN ") {
+            // Nothing of what follows may be shown, and it is no name.
+            return Err((number, "this is a certificate or a key, not a file of properties".into()));
+        }
         let mut logical = first.to_string();
         while continues(&logical) {
             logical.pop();
@@ -114,6 +118,12 @@ mod tests {
         assert_eq!(all.len(), 1, "{text:?}");
         let (_, key, value) = all.remove(0);
         (key, value)
+    }
+
+    #[test]
+    fn a_key_that_is_taken_for_properties_is_not_shown() {
+        let (number, why) = parse("a=b\n-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMG\n").unwrap_err();
+        assert!(number == 2 && why.contains("a key, not a file of properties") && !why.contains("MIG"), "{why}");
     }
 
     #[test]

@@ -58,7 +58,12 @@ impl KeySet {
         let (header, claims_part) = signed.split_once('.')?;
         let header = claims(header)?;
         let algorithm = header.get("alg")?.as_str()?;
-        let id = header.get("kid").and_then(Value::as_str);
+        let id = header.get("kid").map(|id| id.as_str());
+        // What the token says must be understood (RFC 7515, 4.1.11) is not; a key is named by text or not at all.
+        if header.contains_key("crit") || id == Some(None) {
+            return None;
+        }
+        let id = id.flatten();
         let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
         let fits = |key: &&Key| {
             id.is_none_or(|id| key.id.as_deref() == Some(id))

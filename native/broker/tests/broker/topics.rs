@@ -285,3 +285,22 @@ async fn refusals_of_topics_and_partitions_are_in_the_words_of_kafka() {
     let said = Some("This server does not host this topic-partition.");
     assert_eq!(answer.responses[0].error_message.as_deref(), said);
 }
+
+#[tokio::test]
+async fn one_request_creates_ten_thousand_partitions_at_most() {
+    let broker = Broker::start_default(BrokerOptions::new()).await.unwrap();
+    let mut connection = Connection::to(&broker).await;
+    let topic = |name: &str, num_partitions| CreatableTopic {
+        name: name.into(),
+        num_partitions,
+        replication_factor: -1,
+        ..Default::default()
+    };
+    let mut create = async |topics: Vec<CreatableTopic>| {
+        let request = CreateTopicsRequest { topics, ..Default::default() };
+        connection.ask(7, &request).await.topics.iter().map(|topic| ErrorCode(topic.error_code)).collect::<Vec<_>>()
+    };
+    let refused = create(vec![topic("a", 9_999), topic("b", 2)]).await;
+    assert_eq!(refused, [ErrorCode::POLICY_VIOLATION; 2]);
+    assert_eq!(create(vec![topic("a", 9_999), topic("b", 1)]).await, [ErrorCode::NONE; 2]);
+}

@@ -151,6 +151,11 @@ impl Inner {
                 Ok(()) => self.note_success(&mut state, plan, now),
                 Err(error) => {
                     let pause = state.failures.next(&*self.world);
+                    // Once, and not what the pool has told of: a broker that lets us in and then hangs up fails here only.
+                    let hangs_up = error.kind() == ErrorKind::Disconnected && state.failing_since.is_some();
+                    if hangs_up && !std::mem::replace(&mut state.told_failing, true) {
+                        tracing::warn!(%error, "no metadata of the cluster; trying again");
+                    }
                     tracing::debug!(%error, ?pause, "metadata refresh failed; trying again");
                     state.not_before = Some(now + pause);
                     state.failing_since.get_or_insert(now);
@@ -173,7 +178,7 @@ impl Inner {
 
     fn note_success(&self, state: &mut State, plan: &Plan, now: Instant) {
         state.failures.reset();
-        state.failing_since = None;
+        (state.failing_since, state.told_failing) = (None, false);
         state.not_before = None;
         if plan.full {
             state.last_full = Some(now);

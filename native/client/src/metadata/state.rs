@@ -53,6 +53,8 @@ pub(super) struct State {
     pub(super) not_before: Option<Instant>,
     pub(super) failures: Backoff,
     pub(super) failing_since: Option<Instant>,
+    /// The program was told that it fails.
+    pub(super) told_failing: bool,
     /// After a full refresh: no other before.
     pub(super) full_not_before: Option<Instant>,
     /// Tracked topics are missing or without leader: ask again then.
@@ -98,6 +100,7 @@ impl Inner {
             not_before: None,
             failures: backoff.clone(),
             failing_since: None,
+            told_failing: false,
             full_not_before: None,
             retry_at: None,
             incomplete: backoff,

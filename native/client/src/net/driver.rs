@@ -364,6 +364,10 @@ impl Driver {
     }
 
     fn broken(&self, error: io::Error) -> Error {
+        // A connection with TLS that just ends is a broker that hung up, as one without.
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            return self.hung_up(false).with_source(error);
+        }
         let text = format!("{}: the connection broke {}: {error}", self.shared.peer, self.under_way());
         Error::new(ErrorKind::Disconnected, text).with_source(error)
     }

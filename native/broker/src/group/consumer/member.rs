@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -32,6 +33,36 @@ pub(crate) enum Progress {
     Unreleased,
 }
 
+/// Which topics an expression may find: all, or those that the member's client may describe.
+#[derive(Clone, Default)]
+pub(crate) struct Sight(Option<Arc<Sees>>);
+
+type Sees = dyn Fn(&str) -> bool + Send + Sync;
+
+impl Sight {
+    /// The topics that `sees` lets through.
+    pub fn of(sees: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(sees)))
+    }
+
+    pub fn sees(&self, topic: &str) -> bool {
+        self.0.as_ref().is_none_or(|sees| sees(topic))
+    }
+}
+
+impl std::fmt::Debug for Sight {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "what may be described" } else { "everything" })
+    }
+}
+
+/// It makes no other member.
+impl PartialEq for Sight {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
 /// A member.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Member {
@@ -46,6 +77,8 @@ pub(crate) struct Member {
     pub topics: BTreeSet<String>,
     /// The expression that it gives besides.
     pub regex: Option<String>,
+    /// Which topics its expression may find.
+    pub sight: Sight,
     pub epoch: i32,
     pub previous_epoch: i32,
     pub progress: Progress,

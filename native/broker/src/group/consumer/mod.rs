@@ -19,6 +19,7 @@ use std::{
 use dohle_protocol::{ErrorCode, Uuid};
 use tokio::time::Instant;
 
+pub(crate) use self::member::Sight;
 pub(crate) use self::{
     assignors::Assignor, assignors::Partitions, member::Member, old_protocol::Classic as OldProtocol,
 };
@@ -53,6 +54,8 @@ pub(crate) struct Beat {
     pub topics: Option<Vec<String>>,
     /// Empty: none.
     pub regex: Option<String>,
+    /// Which topics the expression may find.
+    pub sight: Sight,
     pub assignor: Option<Assignor>,
     pub owned: Option<BTreeSet<(Uuid, i32)>>,
     /// `consumer.session.timeout.ms` of the group, at this heartbeat.
@@ -324,6 +327,7 @@ impl Member {
         }
         if let Some(regex) = beat.regex {
             self.regex = Some(regex).filter(|regex| !regex.is_empty());
+            self.sight = beat.sight;
         }
         before != (self.topics.clone(), self.regex.clone())
     }

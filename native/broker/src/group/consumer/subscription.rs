@@ -56,7 +56,7 @@ impl Subscription {
         let mut found = BTreeMap::new();
         for topic in topics.all() {
             let named = members.clone().any(|member| member.topics.contains(&*topic.name));
-            if named || self.expressions.values().any(|regex| regex.is_match(topic.name.as_bytes())) {
+            if named || members.clone().any(|member| self.finds(member, &topic.name)) {
                 found.insert(topic.name.to_string(), Known { id: topic.id, partitions: topic.partition_count() });
             }
         }
@@ -92,9 +92,13 @@ impl Subscription {
     }
 
     fn names_of<'a>(&'a self, member: &'a Member) -> impl Iterator<Item = (&'a String, &'a Known)> {
+        self.topics.iter().filter(move |(name, _)| member.topics.contains(*name) || self.finds(member, name))
+    }
+
+    /// Whether the member's expression finds a topic that its client may know of.
+    fn finds(&self, member: &Member, topic: &str) -> bool {
         let regex = member.regex.as_ref().and_then(|source| self.expressions.get(source));
-        let matches = move |name: &str| regex.is_some_and(|regex| regex.is_match(name.as_bytes()));
-        self.topics.iter().filter(move |(name, _)| member.topics.contains(*name) || matches(name))
+        regex.is_some_and(|regex| regex.is_match(topic.as_bytes())) && member.sight.sees(topic)
     }
 }
 

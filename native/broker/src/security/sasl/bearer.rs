@@ -88,7 +88,10 @@ impl Validator {
             (None, Some(_)) => false,
             (None, None) => self.keys.is_none(),
         };
-        let not_yet = seconds("nbf").is_some_and(|at| at > now_ms + self.skew_ms);
+        let not_yet = match (seconds("nbf"), claims.get("nbf")) {
+            (Some(at), _) => at > now_ms + self.skew_ms,
+            (None, given) => given.is_some(),
+        };
         let one_of = |name: &str, wanted: &dyn Fn(&str) -> bool| match claims.get(name) {
             Some(Value::String(one)) => wanted(one),
             Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).any(wanted),
@@ -206,6 +209,7 @@ mod tests {
             r#"{"sub":"a","exp":200,"iat":101}"#,
             r#"{"sub":"a","exp":200,"iat":"x"}"#,
             r#"{"sub":"a","exp":200,"nbf":101}"#,
+            r#"{"sub":"a","exp":200,"nbf":"1"}"#,
             r#"{"sub":"a","exp":200,"scope":7}"#,
             "[]",
             "{",

@@ -446,6 +446,40 @@ async fn what_may_not_be_described_is_left_out_of_lists() {
 }
 
 #[tokio::test]
+async fn an_expression_finds_what_its_client_may_describe() {
+    let broker = guarded().await;
+    let mut admin = logged_in(&broker, "admin").await;
+    let open = admin.create_topic("open", 1, &[]).await;
+    admin.create_topic("secret", 1, &[]).await;
+    allow(&mut admin, GROUP, "g", READ).await;
+    allow(&mut admin, TOPIC, "open", DESCRIBE).await;
+    let mut alice = logged_in(&broker, "alice").await;
+    let beat = ConsumerGroupHeartbeatRequest {
+        group_id: "g".into(),
+        member_id: "m".into(),
+        rebalance_timeout_ms: 60_000,
+        subscribed_topic_regex: Some(".*".into()),
+        topic_partitions: Some(Vec::new()),
+        ..Default::default()
+    };
+    let told = alice.ask(1, &beat).await;
+    assert_eq!(ErrorCode(told.error_code), ErrorCode::NONE);
+    let ids: Vec<Uuid> = told.assignment.unwrap().topic_partitions.iter().map(|topic| topic.topic_id).collect();
+    assert_eq!(ids, [open]);
+}
+
+#[tokio::test]
+async fn refusals_have_the_form_of_their_version() {
+    let broker = guarded().await;
+    let mut alice = logged_in(&broker, "alice").await;
+    let topic = elect_leaders_request::TopicPartitions { topic: "t".into(), partitions: vec![0], ..Default::default() };
+    let elect = ElectLeadersRequest { topic_partitions: Some(vec![topic]), ..Default::default() };
+    let refused = alice.ask(0, &elect).await.replica_election_results.remove(0).partition_result.remove(0);
+    assert_eq!(ErrorCode(refused.error_code), CLUSTER_REFUSED);
+    assert_eq!(ErrorCode(alice.ask(1, &elect).await.error_code), CLUSTER_REFUSED);
+}
+
+#[tokio::test]
 async fn without_an_authorizer_there_are_no_acls() {
     let broker = broker().await;
     let mut connection = Connection::to(&broker).await;

@@ -44,6 +44,18 @@ async fn a_token_stands_for_its_owner_until_it_ends() {
     assert_eq!(token.max_timestamp_ms - token.issue_timestamp_ms, 604_800_000);
     assert_eq!(token.expiry_timestamp_ms - token.issue_timestamp_ms, 86_400_000);
 
+    for version in 1..=3 {
+        let request = CreateDelegationTokenRequest { max_lifetime_ms: -1, ..Default::default() };
+        let made = bob.ask(version, &request).await;
+        let requester = if version < 3 { "" } else { "bob" };
+        assert_eq!((made.error_code, &*made.token_requester_principal_name), (0, requester), "version {version}");
+        let everyone = DescribeDelegationTokenRequest { owners: None, ..Default::default() };
+        let seen = bob.ask(version, &everyone).await.tokens;
+        assert!(seen.iter().any(|of| of.token_id == made.token_id), "version {version}");
+        let end = ExpireDelegationTokenRequest { hmac: made.hmac, expiry_time_period_ms: -1, ..Default::default() };
+        assert_eq!(bob.ask(2, &end).await.error_code, 0);
+    }
+
     let password = STANDARD.encode(&token.hmac);
     let show = async |password: &str, more: &str| {
         let mut connection = Connection::to(&broker).await;

@@ -36,9 +36,10 @@ impl Sender {
             self.client.metadata().track([&*topic.name], self.accumulator.config.allow_auto_create_topics);
             let (batch_bytes, batch_records) = <(Histogram, Histogram)>::default();
             self.topics.push(TopicState { topic, meta: None, room_due: None, batch_bytes, batch_records });
-            if !self.identity.ready() {
-                self.ask_identity();
-            }
+        }
+        // Also for a topic that is known: what was refused before these records came is tried anew, and told to them.
+        if !self.identity.ready() {
+            self.ask_identity();
         }
         self.learn(index, false);
         self.want_metadata_if_missing();
