@@ -169,7 +169,10 @@ for (const [name, start] of servers)
       } as const
       const { Kafka } = both['dohle/kafkajs']
       const made = () => new Kafka({ brokers: ['localhost:1'], ssl: true, sasl: aws })
-      assert.throws(made, { name: 'KafkaJSNonRetriableError', message: /"aws" shows the secret key .* is not supported; .*AWS_MSK_IAM/ })
+      assert.throws(made, {
+        name: 'KafkaJSNonRetriableError',
+        message: /"aws" shows the secret key .* is not supported; .*AWS_MSK_IAM/,
+      })
       assert.throws(made, (error: Error) => !`${error.stack}`.includes('hunter2'))
     })
   })

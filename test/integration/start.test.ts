@@ -130,7 +130,7 @@ test('an unknown option and a cluster that is not there are said in one line', a
   const unknown = await start('--recrods', '5')
   assert.equal(
     unknown.stderr.trim(),
-    'npm start: unknown option --recrods: did you mean --records? (see npm start -- --help)',
+    'npm start: unknown option --recrods: there are --records, --codec, --file, --brokers, --json, --help (see npm start -- --help)',
   )
   assert.equal(unknown.code, 2)
   const absent = await start('--brokers', '127.0.0.1:1', '--records', '1', '--json')

@@ -128,8 +128,11 @@ test('a producer and a consumer push the metrics that the cluster asked for, and
   const sums = pushes().filter(push => push.instance === out)
   assert.ok(named(sums[0]!, 'producer.connection.creation.total')!.value >= 1, 'the first tells all until then')
 
-  // It may have pushed before it was a member.
-  const got = await until(() => pushes().findLast(push => push.instance === read && push.resource.group_member_id))
+  // It may have pushed before it was a member, and before it was given the partition.
+  const assigned = (push: Push) => named(push, 'consumer.coordinator.assigned.partitions')?.value
+  const got = await until(() =>
+    pushes().findLast(push => push.instance === read && push.resource.group_member_id && assigned(push) === 1),
+  )
   const { group_member_id: member, ...resource } = got.resource
   assert.deepEqual(resource, {
     client_id: 'measured',
@@ -138,7 +141,6 @@ test('a producer and a consumer push the metrics that the cluster asked for, and
     client_rack: 'r1',
   })
   assert.match(member!, /^one-/)
-  assert.equal(named(got, 'consumer.coordinator.assigned.partitions')?.value, 1)
   // A window without a fetch has 0.
   await until(() => pushes().find(push => (named(push, 'consumer.fetch.manager.fetch.latency.avg')?.value ?? 0) > 0))
   await until(() => pushes().find(push => (named(push, 'consumer.coordinator.commit.latency.max')?.value ?? 0) > 0))
