@@ -236,7 +236,7 @@ async fn what_is_no_http_is_told() {
     let service = Service::start(|_| Some("SSH-2.0-OpenSSH_9.6\r\n\r\n".to_owned())).await;
     let (peer, _) = broker().await;
     let mut options = options(&peer, &credentials(&service));
-    options.request_timeout = Duration::from_millis(300);
+    options.request_timeout = Duration::from_secs(5);
     let error = outcome(options).await.unwrap_err();
     assert!(error.message().contains("the exchange broke off"), "{error}");
 }
