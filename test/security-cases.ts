@@ -15,6 +15,7 @@ import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
 import { type ClientOptions, InvalidConfigurationError, Kafka, type KafkaError } from 'dohle'
 import { Authority, unsecuredToken } from '../scripts/kafka-secure.mjs'
+import { busyWhile } from './busy.ts'
 import { unique } from './support.ts'
 
 /** A server with the listeners of `scripts/kafka-secure.mjs`. */
@@ -149,28 +150,8 @@ export function securityCases(name: string, start: (properties: Record<string, s
         brokers: server.address.SASL_PLAINTEXT!,
         sasl: { mechanism: 'OAUTHBEARER', token, withoutTls: true },
       })
-      const topic = unique('tokens')
-      await using producer = kafka.producer()
-      const { partition } = await producer.send({ topic, key: 'k', value: '0' })
-      await using consumer = kafka.consumer()
-      await consumer.assign([{ topic, partition, offset: 0 }])
-      const read: string[] = []
-      const reading = (async () => {
-        for await (const message of consumer) {
-          read.push(message.text()!)
-          if (message.text() === 'end') return
-        }
-      })()
       // Longer than two tokens and two sessions live.
-      const sent = ['0']
-      while (asked < 4) {
-        sent.push(`${sent.length}`)
-        await producer.send({ topic, key: 'k', value: sent.at(-1)! })
-        await sleep(20)
-      }
-      await producer.send({ topic, key: 'k', value: 'end' })
-      await reading
-      assert.deepEqual(read, [...sent, 'end'])
+      await busyWhile(kafka, () => asked < 4)
     })
 
     test('sessions are renewed on the same connections', async () => {

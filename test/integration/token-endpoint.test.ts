@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import { InvalidConfigurationError, Kafka, type KafkaError, type SaslOptions } from 'dohle'
 import { Authority, SecureKafka } from '../../scripts/kafka-secure.mjs'
-import { busyWhile } from './busy.ts'
+import { busyWhile } from '../busy.ts'
 import { TokenService, voucher } from './token-service.ts'
 
 let server: SecureKafka

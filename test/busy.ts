@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Kafka } from 'dohle'
-import { unique } from './servers.ts'
+import { unique } from './support.ts'
 
 /** Sends one record after another to a partition for as long as `goesOn`, and reads all of them back, in order. */
 export async function busyWhile(kafka: Kafka, goesOn: () => boolean): Promise<void> {
