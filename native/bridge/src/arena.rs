@@ -230,7 +230,7 @@ mod tests {
     /// The same vectors that the TypeScript writer is held to.
     #[test]
     fn reads_the_vectors() {
-        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../test/vectors/arena.json");
+        let file = "../../test/vectors/arena.json";
         let vectors: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
         for vector in vectors.as_array().unwrap() {
             let hex: String = vector["arena"].as_str().unwrap().split(' ').collect();

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use dohle_client::consumer::{Ask, Consumer, ConsumerEvent, ConsumerOptions, ConsumerSink, Question, TopicMatcher};
-pub use dohle_client::consumer::{Chunk, ChunkControl};
+pub use dohle_client::consumer::{Chunk, ChunkControl, INDEX_WORDS};
 use dohle_client::{Error, ErrorKind};
 pub use dohle_protocol::records::split_first_header;
 use futures_util::FutureExt;

@@ -5,6 +5,7 @@
 //!
 //! - [`arena`]: the bytes of a run of records on the way out, one call for all of them.
 //! - [`queue`]: what the engine has to say, as fixed entries of 48 bytes and texts beside them.
+//! - [`bell`]: how the queue wakes a thread that waits, or an event loop that watches a descriptor.
 //! - [`questions`]: what the engine asks of a program, answered by a cold call or not at all.
 //! - [`environment`]: the table of handles, the queue and its wake-up, one per Node env, interpreter, JVM or AppDomain.
 //! - [`pending`]: an operation whose outcome somebody waits for on their own thread, past the queue.
@@ -14,6 +15,7 @@ pub mod arena;
 pub(crate) mod asked;
 pub(crate) mod assignors;
 mod aws;
+pub mod bell;
 pub mod client;
 pub mod cold;
 pub mod consumer;

@@ -89,6 +89,25 @@ impl ProducerResource {
         Ok(appended)
     }
 
+    /// Appends one record that is at hand, without an arena: its (group, index); `None`: memory is full, the sink tells when there is
+    /// room. A timestamp of −1 is now.
+    pub fn append_record(&self, record: &ArenaRecord<'_>) -> Result<Option<(u32, u32)>, Failure> {
+        if let Some(failure) = self.client.poison.failure() {
+            return Err(failure.clone());
+        }
+        let append = record.to_append(if record.timestamp == -1 { self.producer.now() } else { 0 })?;
+        let placed = match self.producer.append(TopicId(record.topic), record.partition, &append) {
+            Ok(Placed { group, index }) => Some((group, index)),
+            Err(AppendError::Full) => {
+                self.producer.wants_space();
+                None
+            }
+            Err(AppendError::Invalid(error)) => return Err(error.into()),
+        };
+        self.producer.poke();
+        Ok(placed)
+    }
+
     /// The answer to one record; `None`: memory is full. `now` is the time of records that have none: one for the run.
     fn append_one(&self, record: &ArenaRecord<'_>, now: i64, errors: &mut Vec<Failure>) -> Option<(u32, u32)> {
         if record.topic == WITHDRAWN {

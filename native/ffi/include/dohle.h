@@ -487,6 +487,15 @@ const char *dohle_error_message(const struct dohle_error *error);
 // As `dohle_error_code`.
 const char *dohle_error_json(const struct dohle_error *error);
 
+// Of an error of `dohle_append`: why a record was refused, by the second number of its answer. NULL: there is none at this
+// place. It lives as long as `error`, and is not to be freed.
+//
+// # Safety
+//
+// As `dohle_error_code`.
+const struct dohle_error *dohle_error_at(const struct dohle_error *error,
+                                         uint32_t place);
+
 // Whether the same call may succeed later.
 //
 // # Safety

@@ -4,11 +4,11 @@ use std::ffi::c_char;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dohle_bridge::bell::{Bell, Ringer, Waited};
 use dohle_bridge::environment::Environment;
 use dohle_bridge::failure::{Class, Failure};
 use dohle_bridge::queue::ENTRY_WORDS;
 
-use crate::bell::{Bell, Ringer, Waited};
 use crate::error::{dohle_error, given, given_mut, guarded};
 use crate::text;
 

@@ -15,13 +15,27 @@ pub struct dohle_error {
     message: CString,
     json: CString,
     failure: Failure,
+    /// Of several records that were refused: why the others were.
+    others: Vec<Self>,
 }
 
 impl dohle_error {
     pub(crate) fn boxed(failure: Failure) -> *mut Self {
+        Box::into_raw(Box::new(Self::new(failure)))
+    }
+
+    /// The first of several, which has the others; NULL: there are none.
+    pub(crate) fn several(failures: Vec<Failure>) -> *mut Self {
+        let mut all = failures.into_iter().map(Self::new);
+        let Some(mut first) = all.next() else { return std::ptr::null_mut() };
+        first.others = all.collect();
+        Box::into_raw(Box::new(first))
+    }
+
+    fn new(failure: Failure) -> Self {
         let (code, message, json) =
             (text::owned(&failure.code), text::owned(&failure.message), text::owned(&failure.to_json()));
-        Box::into_raw(Box::new(Self { code, message, json, failure }))
+        Self { code, message, json, failure, others: Vec::new() }
     }
 }
 
@@ -95,6 +109,20 @@ pub unsafe extern "C" fn dohle_error_message(error: *const dohle_error) -> *cons
 pub unsafe extern "C" fn dohle_error_json(error: *const dohle_error) -> *const c_char {
     // SAFETY: this function's contract.
     unsafe { error.as_ref() }.map_or(std::ptr::null(), |error| error.json.as_ptr())
+}
+
+/// Of an error of `dohle_append`: why a record was refused, by the second number of its answer. NULL: there is none at this
+/// place. It lives as long as `error`, and is not to be freed.
+///
+/// # Safety
+///
+/// As `dohle_error_code`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dohle_error_at(error: *const dohle_error, place: u32) -> *const dohle_error {
+    // SAFETY: this function's contract.
+    let of = unsafe { error.as_ref() };
+    let at = of.and_then(|error| if place == 0 { Some(error) } else { error.others.get(place as usize - 1) });
+    at.map_or(std::ptr::null(), std::ptr::from_ref)
 }
 
 /// Whether the same call may succeed later.

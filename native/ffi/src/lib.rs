@@ -20,7 +20,6 @@
 #![warn(clippy::undocumented_unsafe_blocks)]
 #![allow(non_camel_case_types)]
 
-mod bell;
 mod calls;
 mod chunks;
 mod environment;

@@ -201,9 +201,9 @@ pub unsafe extern "C" fn dohle_append(
             refused: done.errors.len() as u32,
             full: u32::from(done.count < capacity && done.position < end),
         };
-        if let (Some(failure), false) = (done.errors.into_iter().next(), error.is_null()) {
+        if !(done.errors.is_empty() || error.is_null()) {
             // SAFETY: not null, and this function's contract.
-            unsafe { error.write(dohle_error::boxed(failure)) };
+            unsafe { error.write(dohle_error::several(done.errors)) };
         }
         Ok(0)
     })

@@ -70,7 +70,8 @@ fn batch(codec: Compression) -> Bytes {
 }
 
 fn write(target: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs it");
+    let folder = Path::new(&package).join("corpus").join(target);
     fs::create_dir_all(&folder)?;
     fs::write(folder.join(name), bytes)
 }

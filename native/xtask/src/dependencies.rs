@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn the_workspace_is_in_order() {
-        check(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()).unwrap();
+        check(Path::new("..")).unwrap();
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// One generated file. `path` is relative to the repository; `contents` is the whole file.
+#[derive(Clone)]
 pub struct Output {
     pub path: PathBuf,
     pub contents: String,

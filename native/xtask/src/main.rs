@@ -44,7 +44,34 @@ fn run() -> Result<()> {
     }
 }
 
+/// Asked for when it runs: a program that was built in one clone may run in another that has the same target folder.
 fn repository_root() -> Result<PathBuf> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).map(Path::to_owned).context("xtask lies in native/xtask of the repository")
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").context("run it as `cargo run -p xtask`")?;
+    Path::new(&here).ancestors().nth(2).map(Path::to_owned).context("xtask lies in native/xtask of the repository")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() && !entry.ends_with("target") {
+                sources(&entry, found);
+            } else if entry.extension().is_some_and(|extension| extension == "rs") {
+                found.push(entry);
+            }
+        }
+    }
+
+    /// Clones share a target folder in continuous integration, and cargo does not build anew what differs only by its place.
+    #[test]
+    fn no_program_remembers_the_folder_in_which_it_was_built() {
+        let mut files = Vec::new();
+        sources(&repository_root().unwrap().join("native"), &mut files);
+        let remembers = concat!("env!(", "\"CARGO_MANIFEST_DIR\")");
+        let wrong = files.iter().filter(|file| std::fs::read_to_string(file).unwrap().contains(remembers));
+        assert_eq!(wrong.collect::<Vec<_>>(), Vec::<&PathBuf>::new());
+        assert!(files.len() > 300);
+    }
 }

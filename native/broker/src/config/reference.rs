@@ -42,7 +42,7 @@ mod tests {
     /// Run with `DOHLE_WRITE_DOCS=1` to write the page anew.
     #[test]
     fn the_page_on_the_broker_has_the_tables_as_they_are() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/embedded-broker.md");
+        let path = "../../docs/embedded-broker.md";
         let page = std::fs::read_to_string(path).unwrap();
         let (start, end) = ("<!-- configuration: generated -->\n\n", "\n<!-- end -->");
         let (before, rest) = page.split_once(start).unwrap();

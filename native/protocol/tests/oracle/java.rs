@@ -29,7 +29,7 @@ pub fn oracle() -> Option<MutexGuard<'static, Java>> {
 
 impl Java {
     fn start() -> Result<Java, String> {
-        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../test/oracle");
+        let sources = Path::new("../../test/oracle");
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("oracle");
         fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
         let (jars, classes) = (folder.join("lib"), folder.join("classes"));

@@ -1,8 +1,10 @@
 //! The generators, one module each: tables of `native/spec` in, sources out.
 //! To add one: a module with `pub fn run(root: &Path) -> Result<Vec<Output>>` and a line in [`ALL`].
 
+mod csharp;
 mod errors;
 mod header;
+mod java;
 mod messages;
 mod operations;
 mod options;
@@ -19,5 +21,5 @@ pub const ALL: &[Generator] = &[
     Generator { name: "errors", owns: &[], run: errors::run },
     Generator { name: "options", owns: &[], run: options::run },
     Generator { name: "header", owns: &[], run: header::run },
-    Generator { name: "operations", owns: &[], run: operations::run },
+    Generator { name: "operations", owns: &["wrappers/java/src/main/java/io/dohle/admin"], run: operations::run },
 ];

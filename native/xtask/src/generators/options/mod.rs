@@ -1,8 +1,12 @@
 //! Renders the table of options (`spec/options.toml`) as Rust structs, TypeScript interfaces and docs/configuration.md.
 //! Not the reading of options: `client/src/options.rs` does that at run time. Driven by `xtask codegen`.
 
-mod languages;
+mod csharp;
+mod java;
+mod markdown;
+mod python;
 mod rust;
+mod typescript;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -73,11 +77,15 @@ pub fn run(root: &Path) -> Result<Vec<Output>> {
     for row in &table.option {
         row.check()?;
     }
-    Ok(vec![
-        Output::rust("native/client/src/generated/options.rs", rust::rust(&table)),
-        Output::text("ts/generated/options.ts", languages::typescript(&table)),
-        Output::text("docs/configuration.md", languages::markdown(&table)),
-    ])
+    let mut outputs = java::render(&table);
+    outputs.extend([
+        Output::rust("native/client/src/generated/options.rs", rust::render(&table)),
+        Output::text("ts/generated/options.ts", typescript::render(&table)),
+        Output::text("wrappers/python/dohle/_generated/options.py", python::render(&table)),
+        Output::text("docs/configuration.md", markdown::render(&table)),
+        csharp::render(&table),
+    ]);
+    Ok(outputs)
 }
 
 impl Table {

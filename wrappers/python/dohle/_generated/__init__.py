@@ -1,0 +1,1 @@
+"""What `xtask codegen` renders: options, errors and operations."""
