@@ -2,7 +2,12 @@
 import { readFileSync } from 'node:fs'
 
 /** A byte string as the table writes it. */
-type Spec = null | string | { base64: string } | { repeat: string; times: number } | { noise: number; bytes: number }
+export type ByteSpec =
+  | null
+  | string
+  | { base64: string }
+  | { repeat: string; times: number }
+  | { noise: number; bytes: number }
 
 /** One record of the table. */
 export interface TableRecord {
@@ -15,12 +20,13 @@ export interface TableRecord {
   readonly timestamp: number | undefined
 }
 
-interface Row {
+/** One record as the table writes it. */
+export interface Row {
   name: string
   partition: number
-  key: Spec
-  value: Spec
-  headers?: [string, Spec][]
+  key: ByteSpec
+  value: ByteSpec
+  headers?: [string, ByteSpec][]
   timestamp?: number
 }
 
@@ -32,6 +38,9 @@ const table = JSON.parse(readFileSync(new URL('./records.json', import.meta.url)
 /** How many partitions a topic needs for the table. */
 export const partitions = table.partitions
 
+/** The records as they are written. */
+export const rows: readonly Row[] = table.records
+
 /** The records, in the order in which they are sent. */
 export const records: readonly TableRecord[] = table.records.map(row => ({
   name: row.name,
@@ -42,7 +51,8 @@ export const records: readonly TableRecord[] = table.records.map(row => ({
   timestamp: row.timestamp,
 }))
 
-function bytes(spec: Spec): Buffer | null {
+/** What it stands for. */
+export function bytes(spec: ByteSpec): Buffer | null {
   if (spec === null) return null
   if (typeof spec === 'string') return Buffer.from(spec)
   if ('base64' in spec) return Buffer.from(spec.base64, 'base64')

@@ -44,7 +44,8 @@ public class JavaClient {
                 Map.of("bootstrap.servers", bootstrap, "compression.type", codec, "linger.ms", 100),
                 new ByteArraySerializer(), new ByteArraySerializer()));
             Long timestamp = row.get("timestamp").isNull() ? null : Long.valueOf(row.get("timestamp").asLong());
-            var record = new ProducerRecord<>(row.get("topic").asText(), row.get("partition").asInt(), timestamp,
+            Integer partition = row.get("partition").asInt() < 0 ? null : Integer.valueOf(row.get("partition").asInt());
+            var record = new ProducerRecord<>(row.get("topic").asText(), partition, timestamp,
                 bytes(row.get("key")), bytes(row.get("value")));
             for (JsonNode header : row.get("headers")) record.headers().add(header.get(0).asText(), bytes(header.get(1)));
             sent.add(producer.send(record));

@@ -40,9 +40,9 @@ export class Programs {
   }
 
   /** Compiles a program, and returns its path. */
-  async program(source: string): Promise<string> {
+  async program(source: string, ...more: string[]): Promise<string> {
     const program = join(this.prefix, source.replace(/.*\//, '').replace(/\.\w+$/, ''))
-    await this.compile(source, `-Wl,-rpath,${join(this.prefix, 'lib')}`, '-lpthread', '-o', program)
+    await this.compile(source, `-Wl,-rpath,${join(this.prefix, 'lib')}`, '-lpthread', ...more, '-o', program)
     return program
   }
 
