@@ -6,8 +6,9 @@
 import { copyFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { edge } from './lib/edges.mjs'
 import { helped } from './lib/help.mjs'
-import { root, target } from './lib/paths.mjs'
+import { root } from './lib/paths.mjs'
 import { run } from './lib/run.mjs'
 
 /** The version that stands in the library's name, which changes when programs must be built anew: see native/ffi/build.rs. */
@@ -22,12 +23,11 @@ const names = {
 /** Builds the library with `profile` and puts it under `prefix`. Returns the folder of the pkg-config file. */
 export async function cLibrary(prefix, { profile = 'release', say = () => {} } = {}) {
   say(`building the C library (${profile} profile)`)
-  const manifest = join('native', 'Cargo.toml')
-  await run('cargo', ['build', '--locked', '--manifest-path', manifest, '-p', 'dohle-ffi', '--profile', profile])
+  const built = await edge('dohle-ffi', { profile })
   const [lib, include] = [join(prefix, 'lib'), join(prefix, 'include')]
   const packages = join(lib, 'pkgconfig')
   for (const folder of [packages, include]) mkdirSync(folder, { recursive: true })
-  copyFileSync(join(target, profile === 'dev' ? 'debug' : profile, names.built), join(lib, names.started))
+  copyFileSync(join(built, names.built), join(lib, names.started))
   if (names.linked) {
     rmSync(join(lib, names.linked), { force: true })
     symlinkSync(names.started, join(lib, names.linked))

@@ -1,4 +1,4 @@
-// `npm run test:long`: what takes too long for every change. More seeds, more kills, a group whose members are killed, a search for leaks, a soak.
+// `npm run test:long`: what takes too long for every change. More seeds, more kills, a group whose members are killed, a search for leaks, in each language too, the table of behaviour under valgrind, a soak.
 //   --seeds N     seeds per simulation (default 500)
 //   --kills N     kill -9 of a real broker under load (default 10)
 //   --program-kills N  kill -9 of the exactly-once example (default 50)
@@ -55,6 +55,7 @@ async function main() {
       DOHLE_SOAK_SECONDS: String(Number(values.minutes) * 60),
       DOHLE_CHURN_SECONDS: '120',
       DOHLE_LEAK_SECONDS: '120',
+      DOHLE_LANGUAGE_SECONDS: '300',
       DOHLE_SILENCE_SECONDS: '300',
       DOHLE_TEST_VERBOSE: '1',
     },

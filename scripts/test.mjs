@@ -8,11 +8,13 @@ import { instructions } from '../bench/lib/instructions.mjs'
 import { build } from './build.mjs'
 import { jars, KafkaServer } from './kafka.mjs'
 import { cargoTests } from './lib/cargo-tests.mjs'
+import { edge } from './lib/edges.mjs'
 import { helped } from './lib/help.mjs'
 import { node, supportedNode } from './lib/node.mjs'
 import { nodeTests, testFiles } from './lib/node-tests.mjs'
-import { ci, root } from './lib/paths.mjs'
+import { ci, root, target } from './lib/paths.mjs'
 import { missingTools, python, report } from './lib/tools.mjs'
+import { pythonWheel } from './python-wheel.mjs'
 
 const say = line => console.log(`npm test: ${line}`)
 
@@ -42,7 +44,12 @@ const parts = {
   integration: {
     title: 'with real Apache Kafka',
     needs: ['cargo', 'java', 'mvn', 'python3', 'kcat'],
-    run: words => withKafka(async env => total(await rustWithKafka(words, env), await nodeWithKafka(words, env))),
+    run: words =>
+      withKafka(async env => {
+        const rust = await rustWithKafka(words, env)
+        const [node] = await Promise.all([nodeWithKafka(words, env), words.length === 0 && compileEdges()])
+        return total(rust, node)
+      }),
   },
   strangers: {
     title: "other people's clients",
@@ -50,8 +57,8 @@ const parts = {
     run: words => nodeTests(matching(testFiles('test/strangers'), words)),
   },
   wrappers: {
-    title: 'other languages: C and C++',
-    needs: ['cargo', 'cc', 'c++', 'pkg-config', 'valgrind'],
+    title: 'other languages',
+    needs: ['cargo', 'cc', 'c++', 'pkg-config', 'valgrind', 'java', 'mvn', 'python3'],
     run: words => nodeTests(matching(testFiles('test/wrappers'), words), { concurrency: 1 }),
   },
   packaging: {
@@ -72,6 +79,13 @@ async function instructionBudget(words) {
   if (words.length > 0 && !words.includes('instructions')) return none
   const { passed, failures } = await instructions({ say })
   return { passed, failed: failures.length, skipped: 0, failures }
+}
+
+/** Compiles what the wrappers' tests want, while tests with Kafka mostly wait. What fails is told where it is wanted. */
+async function compileEdges() {
+  const quietly = building => building.catch(() => {})
+  for (const crate of ['dohle-ffi', 'dohle-java']) await quietly(edge(crate, { capture: true }))
+  await quietly(pythonWheel(join(target, 'wheels-dev'), { profile: 'dev' }))
 }
 
 const nodeWithKafka = (words, env) => nodeTests(matching(testFiles('test/integration'), words), { env })

@@ -5,10 +5,13 @@ import { join } from 'node:path'
 import { build } from '../../scripts/build.mjs'
 import { root, target } from '../../scripts/lib/paths.mjs'
 import { run } from '../../scripts/lib/run.mjs'
-import { franzGo, kafkaClients } from './compiled-peers.mjs'
+import { python } from '../../scripts/lib/tools.mjs'
+import { dohleJava, franzGo, kafkaClients } from './compiled-peers.mjs'
 import { confluent } from './confluent.mjs'
+import { dohleDotnet } from './dotnet.mjs'
 import { librdkafka } from './librdkafka.mjs'
 import { npmPeers } from './npm-peers.mjs'
+import { pythonDohle, pythonPeer } from './python.mjs'
 
 const program = name => join(root, 'bench', 'clients', name)
 const peer = name => join(root, 'bench', 'peers', name)
@@ -51,6 +54,17 @@ export const clients = {
       ])
       return [join(target, 'dist', 'dohle-rust')]
     },
+  },
+  'dohle-dotnet': {
+    title: 'Dohle, C# on .NET Core 3.1',
+    modes: ['produce', 'enqueue', 'single', 'sequential', 'consume'],
+    pace: { single: 0.4 },
+    setUp: ({ say }) => dohleDotnet(say),
+  },
+  'dohle-java': {
+    title: 'Dohle, Java',
+    modes: ['produce', 'enqueue', 'single', 'sequential', 'consume', 'consume-batches', 'end-to-end'],
+    setUp: ({ say }) => dohleJava(say),
   },
   librdkafka: {
     title: 'librdkafka, C',
@@ -102,5 +116,29 @@ export const clients = {
     title: 'kafka-clients, Java',
     modes: ['produce', 'enqueue', 'single', 'sequential', 'consume', 'consume-batches', 'end-to-end'],
     setUp: ({ say }) => kafkaClients(say),
+  },
+  'dohle-python': {
+    title: 'Dohle, Python',
+    modes: ['enqueue', 'single', 'sequential', 'consume', 'consume-batches'],
+    pace: { single: 0.2, consume: 0.5 },
+    setUp: async context => [await pythonDohle(context), program('python_sync.py'), 'dohle'],
+  },
+  'confluent-kafka-python': {
+    title: 'confluent-kafka, Python',
+    modes: ['enqueue', 'single', 'sequential', 'consume', 'consume-batches'],
+    pace: { produce: 0.4, single: 0.2, consume: 0.3 },
+    setUp: async ({ say }) => [await python(say), program('python_sync.py'), 'confluent_kafka'],
+  },
+  'dohle-python-asyncio': {
+    title: 'Dohle, Python asyncio',
+    modes: ['single', 'sequential', 'consume'],
+    pace: { single: 0.1, consume: 0.2 },
+    setUp: async context => [await pythonDohle(context), program('python_asyncio.py'), 'dohle'],
+  },
+  aiokafka: {
+    title: 'aiokafka, Python asyncio',
+    modes: ['single', 'sequential', 'consume'],
+    pace: { single: 0.02, consume: 0.1 },
+    setUp: async ({ say }) => [await pythonPeer(say), program('python_asyncio.py'), 'aiokafka'],
   },
 }
