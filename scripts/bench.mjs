@@ -4,6 +4,7 @@
 import { parseArgs } from 'node:util'
 import { clients } from '../bench/lib/clients.mjs'
 import { casesOf, scenarios } from '../bench/lib/scenarios.mjs'
+import { packages } from './build.mjs'
 import { node, supportedNode } from './lib/node.mjs'
 import { run } from './lib/run.mjs'
 
@@ -110,6 +111,7 @@ async function main(args) {
   supportedNode()
   if (positionals[0] === 'micro') return await run('cargo', micro)
   if (positionals[0] === 'instructions') return await budget(values.update)
+  await packages(say)
   if (positionals[0] === 'report') {
     const { report } = await import('../bench/lib/measure.mjs')
     return report(positionals.slice(1), { plot: values.plot, say })
