@@ -2,11 +2,14 @@
  * Topics and the cluster in kafkajs' admin client.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Admin as Engine } from '../admin.ts'
 import type { KafkaError } from '../errors.ts'
 import type { NewTopic } from '../index.ts'
 import type { Connection } from './connection.ts'
 import { KafkaJSAggregateError, KafkaJSCreateTopicError, KafkaJSNonRetriableError } from './errors.ts'
 import { one } from './failure.ts'
+import { KafkaJSTimeout } from './more-errors.ts'
 import { partitionsOf } from './topics.ts'
 import type { Admin, ITopicConfig } from './types/admin.ts'
 
@@ -24,7 +27,7 @@ export function topicOperations(connection: Connection): TopicOperations {
       return topics.map(({ topic }) => topic)
     },
 
-    async createTopics({ topics, validateOnly, timeout }) {
+    async createTopics({ topics, validateOnly, timeout, waitForLeaders = true }) {
       check(topics)
       const options = { validateOnly, ...(timeout ? { timeoutMs: timeout } : {}) }
       const client = await admin()
@@ -35,7 +38,11 @@ export function topicOperations(connection: Connection): TopicOperations {
         const error = one(result.reason as KafkaError)
         return [new KafkaJSCreateTopicError(error, topics[at]!.topic)]
       })
-      if (errors.length === 0) return true
+      if (errors.length === 0) {
+        if (waitForLeaders && !validateOnly)
+          await connection.tried(Promise.all(topics.map(({ topic }) => led(client, topic, timeout))))
+        return true
+      }
       if (errors.every(({ type }) => type === 'TOPIC_ALREADY_EXISTS')) return false
       throw new KafkaJSAggregateError('Topic creation errors', errors)
     },
@@ -71,6 +78,18 @@ export function topicOperations(connection: Connection): TopicOperations {
         clusterId: clusterId ?? '',
       }
     },
+  }
+}
+
+/** Waits until the leaders of a new topic are known: its controller answers a little earlier. */
+async function led(client: Engine, topic: string, timeoutMs = 10_000): Promise<void> {
+  for (const end = Date.now() + timeoutMs; ; await sleep(50)) {
+    const [described] = await client.describeTopics([topic]).catch((error: KafkaError) => {
+      if (error.retriable) return []
+      throw error
+    })
+    if (described?.partitions.every(({ leader }) => leader !== null)) return
+    if (Date.now() > end) throw new KafkaJSTimeout('Timed out while waiting for topic leaders')
   }
 }
 
