@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { type Admin, Kafka, KafkaError } from 'dohle'
-import { type Server, servers, unique } from './servers.ts'
+import { created, type Server, servers, unique } from './servers.ts'
 
 /** For `assert.rejects`: an error of this code with these words. */
 const says = (code: string, words: string) => (error: unknown) => {
@@ -29,7 +29,7 @@ for (const [name, start] of servers) {
 
     test('a partition is where it can be, and its leader is elected', async () => {
       const topic = unique('still')
-      await admin.createTopics([{ topic, partitions: 1 }])
+      await created(admin, [{ topic, partitions: 1 }])
       const move = (replicas: number[] | null) =>
         admin.alterPartitionReassignments([{ topic, partition: 0, replicas: replicas as number[] }])
       await move([me])

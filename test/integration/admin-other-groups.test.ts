@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { jars, javaArgs, javaCommand } from '../../scripts/kafka.mjs'
 import { administered, code, filled } from './administered.ts'
-import { eventually, unique } from './servers.ts'
+import { becomes, eventually, unique } from './servers.ts'
 
 /** A member in Java, until it is told to go. */
 class Member {
@@ -70,6 +70,8 @@ describe('admin operations on share and streams groups on Apache Kafka', () => {
     const [topic, groupId] = [await filled(context.kafka, 'shared', 5), unique('share')]
     const earliest = [{ name: 'share.auto.offset.reset', value: 'earliest' }]
     await context.admin.incrementalAlterConfigs([{ type: 'GROUP', name: groupId, configs: earliest }])
+    const reset = [{ type: 'GROUP' as const, name: groupId, keys: [earliest[0]!.name] }]
+    await becomes(async () => (await context.admin.describeConfigs(reset))[0]?.configs[0]?.value, 'earliest')
     const member = await Member.start('ShareMember.java', context.bootstrap, topic, groupId)
     await member.printed('read', 10)
 

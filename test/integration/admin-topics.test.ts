@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { type Admin, Kafka, KafkaError } from 'dohle'
-import { eventually, type Server, servers, unique } from './servers.ts'
+import { becomes, created, eventually, type Server, servers, unique } from './servers.ts'
 
 /** For `assert.rejects`: an error of this code. */
 const code = (expected: string) => (error: unknown) => error instanceof KafkaError && error.code === expected
@@ -26,7 +26,7 @@ for (const [name, start] of servers) {
     /** A topic with these records in partition 0, one second apart. */
     async function filled(what: string, values: string[], options: { partitions?: number; from?: number } = {}) {
       const topic = unique(what)
-      await admin.createTopics([{ topic, partitions: options.partitions ?? 1 }])
+      await created(admin, [{ topic, partitions: options.partitions ?? 1 }])
       const producer = kafka.producer()
       const from = options.from ?? 1_000_000
       const messages = values.map((value, i) => ({ partition: 0, value, timestamp: from + i * 1_000 }))
@@ -45,8 +45,7 @@ for (const [name, start] of servers) {
       await admin.createPartitions([{ topic, count: 4 }], { validateOnly: true })
       assert.equal((await admin.describeTopics([topic]))[0]?.partitions.length, 1)
       await admin.createPartitions([{ topic, count: 4 }])
-      const partitions = async () => (await admin.describeTopics([topic]))[0]?.partitions.length
-      assert.equal(await eventually(partitions, count => count !== 1), 4)
+      await becomes(async () => (await admin.describeTopics([topic]))[0]?.partitions.length, 4)
       await assert.rejects(admin.createPartitions([{ topic, count: 2 }]), code('INVALID_PARTITIONS'))
     })
 
@@ -92,7 +91,10 @@ for (const [name, start] of servers) {
 
     test('describeTopics is the same in pages of any size', async () => {
       const topics = [unique('b'), unique('a'), unique('c')]
-      await admin.createTopics(topics.map((topic, i) => ({ topic, partitions: 3 + i })))
+      await created(
+        admin,
+        topics.map((topic, i) => ({ topic, partitions: 3 + i })),
+      )
       const whole = await admin.describeTopics(topics)
       assert.deepEqual(
         whole.map(({ topic, partitions }) => [topic, partitions.map(of => of.partition)]),
@@ -109,20 +111,21 @@ for (const [name, start] of servers) {
 
     test('deleteTopicsById deletes that topic and no other', async () => {
       const [topic, other] = [unique('gone'), unique('stays')]
-      const [created] = await admin.createTopics([{ topic }, { topic: other }])
-      await admin.deleteTopicsById([created?.id as string])
+      const [made] = await created(admin, [{ topic }, { topic: other }])
+      await admin.deleteTopicsById([made?.id as string])
       const listed = async () => (await admin.listTopics()).map(listed => listed.topic)
       const names = await eventually(listed, names => !names.includes(topic))
       assert.ok(names.includes(other))
-      await assert.rejects(admin.deleteTopicsById([created?.id as string]), code('UNKNOWN_TOPIC_ID'))
+      await assert.rejects(admin.deleteTopicsById([made?.id as string]), code('UNKNOWN_TOPIC_ID'))
       await assert.rejects(admin.deleteTopicsById(['what']), /ids\[0\]: is not an id/)
     })
 
     test('incrementalAlterConfigs changes what it names, and describeConfigs tells it', async () => {
       const topic = await filled('configured', [])
-      const settings = async (keys: string[]) => {
+      const settings = async () => {
+        const keys = ['retention.ms', 'max.message.bytes']
         const [described] = await admin.describeConfigs([{ type: 'TOPIC', name: topic, keys }])
-        return Object.fromEntries(described?.configs.map(of => [of.name, of]) ?? [])
+        return Object.fromEntries(described?.configs.map(of => [of.name, [of.value, of.source]]) ?? [])
       }
       await admin.incrementalAlterConfigs([
         {
@@ -134,18 +137,18 @@ for (const [name, start] of servers) {
           ],
         },
       ])
-      const set = await settings(['retention.ms', 'max.message.bytes'])
-      assert.equal(set['retention.ms']?.value, '3600000')
-      assert.equal(set['retention.ms']?.source, 'DYNAMIC_TOPIC_CONFIG')
-      assert.deepEqual(Object.keys(set).sort(), ['max.message.bytes', 'retention.ms'])
+      await becomes(settings, {
+        'retention.ms': ['3600000', 'DYNAMIC_TOPIC_CONFIG'],
+        'max.message.bytes': ['2000000', 'DYNAMIC_TOPIC_CONFIG'],
+      })
 
       await admin.incrementalAlterConfigs([
         { type: 'TOPIC', name: topic, configs: [{ name: 'retention.ms', operation: 'DELETE' }] },
       ])
-      const left = await settings(['retention.ms', 'max.message.bytes'])
-      assert.equal(left['retention.ms']?.value, '604800000')
-      assert.equal(left['retention.ms']?.source, 'DEFAULT_CONFIG')
-      assert.equal(left['max.message.bytes']?.value, '2000000')
+      await becomes(settings, {
+        'retention.ms': ['604800000', 'DEFAULT_CONFIG'],
+        'max.message.bytes': ['2000000', 'DYNAMIC_TOPIC_CONFIG'],
+      })
       await assert.rejects(
         admin.incrementalAlterConfigs([
           { type: 'TOPIC', name: topic, configs: [{ name: 'retention.ms', operation: 'PLUS' }] },
@@ -181,9 +184,9 @@ for (const [name, start] of servers) {
       const policy = async () =>
         (await admin.describeConfigs([{ type: 'TOPIC', name: topic, keys: ['cleanup.policy'] }]))[0]?.configs[0]?.value
       await alter('APPEND', 'compact')
-      assert.equal(await policy(), 'delete,compact')
+      await becomes(policy, 'delete,compact')
       await alter('SUBTRACT', 'delete')
-      assert.equal(await policy(), 'compact')
+      await becomes(policy, 'compact')
     })
 
     test('brokers, log levels, groups and metrics subscriptions have settings, and are listed', async () => {
@@ -195,20 +198,16 @@ for (const [name, start] of servers) {
         admin.incrementalAlterConfigs([
           { type, name, configs: [{ name: key, value: to, operation: to === null ? 'DELETE' : 'SET' }] },
         ])
-      const becomes = (type: string, name: string, key: string, to: string) =>
-        eventually(
-          () => value(type, name, key),
-          value => value === to,
-        )
+      const is = (type: string, name: string, key: string, to: string) => becomes(() => value(type, name, key), to)
       await alter('BROKER', node, 'log.cleaner.threads', '2')
-      await becomes('BROKER', node, 'log.cleaner.threads', '2')
+      await is('BROKER', node, 'log.cleaner.threads', '2')
       await alter('BROKER', node, 'log.cleaner.threads', null)
-      await becomes('BROKER', node, 'log.cleaner.threads', '1')
+      await is('BROKER', node, 'log.cleaner.threads', '1')
 
       const level = (await value('BROKER_LOGGER', node, 'root')) as string
       if (real) {
         await alter('BROKER_LOGGER', node, 'root', 'FATAL')
-        await becomes('BROKER_LOGGER', node, 'root', 'FATAL')
+        await is('BROKER_LOGGER', node, 'root', 'FATAL')
         await alter('BROKER_LOGGER', node, 'root', level)
       } else {
         // Its log is that of the process it is embedded in.
@@ -218,11 +217,14 @@ for (const [name, start] of servers) {
 
       const [group, metrics] = [unique('group'), unique('metrics')]
       await alter('GROUP', group, 'consumer.session.timeout.ms', '50000')
-      await becomes('GROUP', group, 'consumer.session.timeout.ms', '50000')
+      await is('GROUP', group, 'consumer.session.timeout.ms', '50000')
       await alter('CLIENT_METRICS', metrics, 'interval.ms', '60000')
-      await becomes('CLIENT_METRICS', metrics, 'interval.ms', '60000')
+      await is('CLIENT_METRICS', metrics, 'interval.ms', '60000')
 
-      const listed = await admin.listConfigResources({ types: ['GROUP', 'CLIENT_METRICS'] })
+      const listed = await eventually(
+        () => admin.listConfigResources({ types: ['GROUP', 'CLIENT_METRICS'] }),
+        all => [group, metrics].every(name => all.some(of => of.name === name)),
+      )
       const names = listed.map(of => `${of.type} ${of.name}`)
       assert.ok(names.includes(`GROUP ${group}`) && names.includes(`CLIENT_METRICS ${metrics}`), names.join())
       assert.ok(listed.every(of => of.type !== 'TOPIC'))

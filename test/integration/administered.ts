@@ -1,7 +1,7 @@
 /** What tests of admin operations on groups begin with. */
 import { after, before } from 'node:test'
 import { type Admin, Kafka, KafkaError } from 'dohle'
-import { realKafka, type Server, unique } from './servers.ts'
+import { created, realKafka, type Server, unique } from './servers.ts'
 
 /** For `assert.rejects`: an error of this code. */
 export const code = (expected: string) => (error: unknown) => error instanceof KafkaError && error.code === expected
@@ -26,7 +26,7 @@ export function administered(clientId: string) {
 /** A topic of two partitions with so many records in each. */
 export async function filled(kafka: Kafka, what: string, records: number): Promise<string> {
   const topic = unique(what)
-  await kafka.admin().createTopics([{ topic, partitions: 2 }])
+  await created(kafka.admin(), [{ topic, partitions: 2 }])
   await using producer = kafka.producer()
   const messages = Array.from({ length: 2 * records }, (_, i) => ({ partition: i % 2, value: `${i}` }))
   await producer.sendBatch({ topic, messages })

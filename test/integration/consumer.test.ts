@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Consumer, Kafka } from 'dohle'
-import { type Server, servers, unique } from './servers.ts'
+import { created, type Server, servers, unique } from './servers.ts'
 
 for (const [name, start] of servers) {
   describe(`consuming from ${name}`, () => {
@@ -20,7 +20,7 @@ for (const [name, start] of servers) {
     /** A topic of one partition with `count` records whose values are their offsets. */
     async function filled(count: number): Promise<string> {
       const topic = unique('numbers')
-      await kafka.admin().createTopics([{ topic, partitions: 1 }])
+      await created(kafka.admin(), [{ topic, partitions: 1 }])
       const producer = kafka.producer()
       await producer.sendBatch({ topic, messages: Array.from({ length: count }, (_, i) => ({ value: String(i) })) })
       await producer.close()
@@ -35,7 +35,7 @@ for (const [name, start] of servers) {
 
     test('timestamps 0 and now in one batch come back exactly', async () => {
       const topic = unique('timestamps')
-      await kafka.admin().createTopics([{ topic, partitions: 1 }])
+      await created(kafka.admin(), [{ topic, partitions: 1 }])
       const now = Date.now()
       const times = [0, now, 1, now, 0, 2 ** 31, 2 ** 32 + 5]
       const producer = kafka.producer({ lingerMs: 50 })
@@ -122,7 +122,7 @@ for (const [name, start] of servers) {
 
     test('two consumers of a group share the partitions and read everything once', async () => {
       const topic = unique('shared')
-      await kafka.admin().createTopics([{ topic, partitions: 4 }])
+      await created(kafka.admin(), [{ topic, partitions: 4 }])
       const groupId = unique('pair')
       const stop = new AbortController()
       const seen: string[] = []

@@ -4,7 +4,7 @@ import { type AddressInfo, createServer, type Server as NetServer } from 'node:n
 import { after, before, describe, test } from 'node:test'
 import { Kafka, KafkaError } from 'dohle'
 import { freePorts } from '../../scripts/kafka.mjs'
-import { type Server, servers, unique } from './servers.ts'
+import { created, type Server, servers, unique } from './servers.ts'
 
 /** What a slow machine may add to a timeout of the client; less than the timeouts that nobody has set here (30 s). */
 const slackMs = 20_000
@@ -124,7 +124,7 @@ for (const [name, start] of servers) {
     test('a partition that does not exist', async () => {
       const producer = kafka.producer({ maxBlockMs })
       const topic = unique('partition')
-      await kafka.admin().createTopics([{ topic, partitions: 2 }])
+      await created(kafka.admin(), [{ topic, partitions: 2 }])
       const error = await failure(() => producer.send({ topic, value: 'v', partition: 7 }), maxBlockMs)
       assert.match(error.message, /2 partitions/)
       await producer.close()
@@ -142,7 +142,7 @@ for (const [name, start] of servers) {
     test('a record larger than the broker allows is refused by the broker', async () => {
       const producer = kafka.producer({ maxRequestSize: 8_000_000 })
       const topic = unique('large')
-      await kafka.admin().createTopics([{ topic, partitions: 1 }])
+      await created(kafka.admin(), [{ topic, partitions: 1 }])
       const error = await failure(() => producer.send({ topic, value: 'x'.repeat(3_000_000) }), 30_000)
       assert.equal(error.code, 'MESSAGE_TOO_LARGE')
       const { offset } = await producer.send({ topic, value: 'a small one afterwards' })
@@ -167,7 +167,7 @@ for (const [name, start] of servers) {
 
     test('a topic that exists already', async () => {
       const topic = unique('twice')
-      await kafka.admin().createTopics([{ topic, partitions: 1 }])
+      await created(kafka.admin(), [{ topic, partitions: 1 }])
       const error = await failure(() => kafka.admin().createTopics([{ topic, partitions: 1 }]), 60_000)
       assert.equal(error.code, 'TOPIC_ALREADY_EXISTS')
       assert.match(error.message, new RegExp(topic))

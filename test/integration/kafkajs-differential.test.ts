@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Kafka } from 'dohle'
 import type * as ours from 'dohle/kafkajs'
 import { both, failure, type Library, steady } from './kafkajs-both.ts'
-import { type Server, servers, unique } from './servers.ts'
+import { created, type Server, servers, unique } from './servers.ts'
 
 type Program = (library: Library, bootstrap: string, topic: string) => Promise<unknown>
 
@@ -328,19 +329,28 @@ const programs: Record<string, Program> = {
     }),
 }
 
+/** These make their topic, or do not want it to be there. */
+const withoutTopic = ['errors of a producer', 'errors of a consumer', 'an admin client']
+
 for (const [name, start] of servers) {
   describe(`kafkajs and dohle/kafkajs on ${name}`, () => {
     let server: Server
+    let kafka: Kafka
     before(async () => {
       server = await start()
+      kafka = new Kafka({ brokers: server.bootstrap })
     })
-    after(() => server?.stop())
+    after(async () => {
+      await kafka?.close()
+      await server?.stop()
+    })
 
     for (const [what, program] of Object.entries(programs)) {
       test(`${what}: the same`, async () => {
         const found: unknown[] = []
         for (const library of Object.values(both)) {
           const topic = unique('differential')
+          if (!withoutTopic.includes(what)) await created(kafka.admin(), [{ topic, partitions: 3 }])
           const text = JSON.stringify(steady(await program(library, server.bootstrap, topic)), undefined, 1)
           found.push(JSON.parse(text.replaceAll(topic, 'TOPIC')))
         }

@@ -10,7 +10,7 @@ import {
   type Producer,
   type Transaction,
 } from 'dohle/kafkajs'
-import { realKafka, type Server, unique } from './servers.ts'
+import { created, realKafka, type Server, unique } from './servers.ts'
 
 describe('transactions of dohle/kafkajs', () => {
   let server: Server
@@ -28,7 +28,7 @@ describe('transactions of dohle/kafkajs', () => {
 
   async function withProducer(work: (producer: Producer, topic: string) => Promise<void>): Promise<void> {
     const topic = unique('transactions')
-    await native.admin().createTopics([{ topic, partitions: 1 }])
+    await created(native.admin(), [{ topic, partitions: 1 }])
     const producer = kafka.producer({ transactionalId: unique('id'), maxInFlightRequests: 1, idempotent: true })
     await producer.connect()
     try {
@@ -155,7 +155,7 @@ describe('transactions of dohle/kafkajs', () => {
   test('offsets that a program keeps are committed in a transaction of the native API too', async () => {
     const topic = unique('transactions')
     const groupId = unique('group')
-    await native.admin().createTopics([{ topic, partitions: 1 }])
+    await created(native.admin(), [{ topic, partitions: 1 }])
     const producer = native.producer({ transactionalId: unique('id') })
     await producer.transaction(tx =>
       tx.commitOffsets({ group: { groupId }, offsets: [{ topic, partition: 0, offset: 5, metadata: 'mine' }] }),

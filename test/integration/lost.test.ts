@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test'
 import { type BuiltInAssignor, type Consumer, type ConsumerOptions, Kafka } from 'dohle'
 import { Broker } from 'dohle/broker'
 import { losing } from './losing.ts'
-import { realKafka, type Server, unique } from './servers.ts'
+import { created, realKafka, type Server, unique } from './servers.ts'
 
 // `onLost` on Apache Kafka: somebody else takes the member out of its group, as its coordinator does when the session is
 // over. The member's next heartbeat is answered UNKNOWN_MEMBER_ID.
@@ -52,7 +52,7 @@ const lost = ['assigned', 'lost', 'lost and nothing committed', 'assigned']
 /** A topic of ten records in one partition. */
 async function ten(kafka: Kafka): Promise<string> {
   const topic = unique('lost')
-  await kafka.admin().createTopics([{ topic, partitions: 1 }])
+  await created(kafka.admin(), [{ topic, partitions: 1 }])
   await using producer = kafka.producer()
   await producer.sendBatch({ topic, messages: Array.from({ length: 10 }, (_, n) => ({ value: String(n) })) })
   return topic

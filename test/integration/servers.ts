@@ -1,7 +1,14 @@
-/** The brokers that the tests run against: a real Apache Kafka and the embedded one. */
+/**
+ * The brokers that the tests run against, a real Apache Kafka and the embedded one, and what it takes to see there what was changed:
+ * Kafka's controller answers when it has decided, and its brokers know of it a little later, on a busy machine seconds later.
+ */
+import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
+import type { Admin, CreatedTopic, NewTopic } from 'dohle'
 import { Broker } from 'dohle/broker'
 import { KafkaServer } from '../../scripts/kafka.mjs'
+import { partitionsKnown } from '../../scripts/lib/kafka-ready.mjs'
 
 /** A broker for the length of a test file. */
 export interface Server {
@@ -29,15 +36,47 @@ export const servers: readonly (readonly [name: string, start: () => Promise<Ser
   ['the embedded broker', () => embedded()],
 ]
 
-/** Waits until `read` gives what `check` wants: what a controller has decided reaches the brokers a little later. */
+/** For what never comes, not for what is slow. */
+const PATIENCE_MS = 120_000
+
+/** Waits until `read` gives what `check` wants. */
 export async function eventually<T>(read: () => Promise<T>, check: (value: T) => boolean): Promise<T> {
-  const end = Date.now() + 60_000 // for what never comes, not for what is slow
+  const end = Date.now() + PATIENCE_MS
   for (;;) {
     const value = await read()
     if (check(value)) return value
     if (Date.now() > end) throw new Error(`it is still ${JSON.stringify(value)}`)
     await sleep(50)
   }
+}
+
+/** Waits until `read` gives exactly this. */
+export async function becomes<T>(read: () => Promise<T>, expected: T): Promise<void> {
+  const end = Date.now() + PATIENCE_MS
+  let value = await read()
+  while (!isDeepStrictEqual(value, expected) && Date.now() < end) {
+    await sleep(50)
+    value = await read()
+  }
+  assert.deepEqual(value, expected)
+}
+
+/** Waits until the broker at a listener without TLS and SASL knows so many partitions of each topic, and their leaders. */
+export async function known(address: string, topics: Record<string, number>): Promise<void> {
+  const [host, port] = address.split(':') as [string, string]
+  await becomes(() => partitionsKnown(host, Number(port), Object.keys(topics)), topics)
+}
+
+/** Makes topics, and waits until every broker knows them. */
+export async function created(
+  admin: Pick<Admin, 'createTopics' | 'describeCluster'>,
+  topics: NewTopic[],
+): Promise<CreatedTopic[]> {
+  const made = await admin.createTopics(topics)
+  const { brokers } = await admin.describeCluster()
+  const wanted = Object.fromEntries(made.map(({ topic, partitions }) => [topic, partitions!]))
+  for (const { host, port } of brokers) await known(`${host}:${port}`, wanted)
+  return made
 }
 
 let counter = 0

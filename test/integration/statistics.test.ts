@@ -8,7 +8,7 @@ import { Kafka } from '../../ts/index.ts'
 import { unique } from '../support.ts'
 import { interpreter } from './peers/confluent.ts'
 import { command } from './peers/peer.ts'
-import { realKafka, type Server } from './servers.ts'
+import { created, realKafka, type Server } from './servers.ts'
 
 const program = fileURLToPath(new URL('./peers/stats.py', import.meta.url))
 /** Objects whose members are named by what there is. */
@@ -61,7 +61,7 @@ after(() => server?.stop())
 test('statistics have the paths of librdkafka, but for those that the documentation names', async () => {
   const topic = unique('statistics')
   await using kafka = new Kafka({ brokers: server.bootstrap })
-  await kafka.admin().createTopics([{ topic, partitions: 1 }])
+  await created(kafka.admin(), [{ topic, partitions: 1 }])
   const told = (await command(await interpreter(), [program, server.bootstrap, topic])).toString()
   const theirs = new Set(told.split('\n').flatMap(line => (line === '' ? [] : [...paths(JSON.parse(line))])))
   assert.ok(theirs.size > 150, told)

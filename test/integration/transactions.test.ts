@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type ConsumerOptions, Kafka } from 'dohle'
 import { interpreter } from './peers/confluent.ts'
-import { realKafka, type Server, unique } from './servers.ts'
+import { created, realKafka, type Server, unique } from './servers.ts'
 
 const program = fileURLToPath(new URL('./peers/transactions.py', import.meta.url))
 const rounds = 10
@@ -49,7 +49,7 @@ describe('transactions of another client, on Apache Kafka', () => {
 
   test('read_committed leaves out what was aborted and stops before what is open; without it all is read', async () => {
     const topic = unique('transactions')
-    await kafka.admin().createTopics([{ topic, partitions: 1 }])
+    await created(kafka.admin(), [{ topic, partitions: 1 }])
     const args = [program, server.bootstrap, topic, String(rounds), String(perRound)]
     writer = spawn(await interpreter(), args, { stdio: ['pipe', 'pipe', 'inherit'] })
     const exited = once(writer, 'exit')
