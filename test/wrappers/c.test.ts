@@ -83,6 +83,7 @@ test('wrong use is a clear failure, from any thread and at any time', async () =
   assert.deepEqual(said.trim().split('\n'), [
     'nonsense: refused',
     'use after close: refused',
+    'garbage in an arena: refused',
     'closed while another thread polls: the poll ends',
     'closed while others wait: the waits end',
     '10000 clients: opened and closed',

@@ -6,7 +6,7 @@ use dohle_bridge::consumer::Drive;
 use dohle_bridge::failure::Failure;
 use dohle_bridge::pending::Pending;
 
-use crate::chunks::{dohle_chunk, hand_over};
+use crate::chunks::{checked, dohle_chunk, hand_over};
 use crate::environment::{dohle_environment, timeout};
 use crate::error::{dohle_error, given, given_mut, guarded};
 use crate::text::{handed_over, lent};
@@ -153,6 +153,8 @@ pub unsafe extern "C" fn dohle_take_chunk(
     guarded(error, || {
         // SAFETY: this function's contract.
         let environment = unsafe { given(environment, "environment") }?;
+        // SAFETY: this function's contract. Looked at first: a chunk that cannot be handed over must not be taken.
+        unsafe { checked(chunk) }?;
         match environment.inner.take_chunk(id) {
             // SAFETY: this function's contract.
             Some(next) => unsafe { hand_over(next, chunk) }.map(|()| 1),
@@ -236,7 +238,10 @@ pub unsafe extern "C" fn dohle_operation_chunk(
 ) -> i32 {
     guarded(error, || {
         // SAFETY: this function's contract.
-        match unsafe { given(operation, "operation") }?.pending.take_chunk() {
+        let operation = unsafe { given(operation, "operation") }?;
+        // SAFETY: as in `dohle_take_chunk`.
+        unsafe { checked(chunk) }?;
+        match operation.pending.take_chunk() {
             // SAFETY: this function's contract.
             Some(next) => unsafe { hand_over(next, chunk) }.map(|()| 1),
             None => Ok(0),

@@ -95,7 +95,7 @@ pub(crate) unsafe fn hand_over(chunk: Chunk, out: *mut dohle_chunk) -> Result<()
 /// # Safety
 ///
 /// As [`hand_over`].
-unsafe fn checked<'a>(out: *mut dohle_chunk) -> Result<&'a mut dohle_chunk, Failure> {
+pub(crate) unsafe fn checked<'a>(out: *mut dohle_chunk) -> Result<&'a mut dohle_chunk, Failure> {
     // SAFETY: the caller's promise.
     let out = unsafe { given_mut(out, "chunk") }?;
     match out.size as usize >= size_of::<dohle_chunk>() {

@@ -95,6 +95,9 @@ pub unsafe extern "C" fn dohle_arena_write(
         if arena.is_null() {
             return Err(Failure::argument("arena", "is NULL"));
         }
+        if record.partition < -1 {
+            return Err(Failure::argument("partition", &format!("{} is below -1", record.partition)));
+        }
         // SAFETY: this function's contract.
         let arena = unsafe { std::slice::from_raw_parts_mut(arena, capacity) };
         // SAFETY: this function's contract.

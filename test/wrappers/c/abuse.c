@@ -72,6 +72,9 @@ static void null_and_nonsense(dohle_environment *environment) {
     REFUSED("CLOSED", dohle_append(environment, 99, arena, 0, 0, answers, 4, &appended, &error));
     REFUSED("INVALID_ARGUMENT", dohle_append(environment, 99, arena, 8, 4, answers, 4, &appended, &error));
     REFUSED("INVALID_ARGUMENT", dohle_arena_write(NULL, 0, &position, &record, &error));
+    record.partition = -2;
+    REFUSED("INVALID_ARGUMENT", dohle_arena_write(arena, sizeof arena, &position, &record, &error));
+    record.partition = -1;
     record.header_count = 1;
     REFUSED("INVALID_ARGUMENT", dohle_arena_write(arena, sizeof arena, &position, &record, &error));
     record.header_count = 0;
@@ -81,6 +84,28 @@ static void null_and_nonsense(dohle_environment *environment) {
     is(position == 36, "nothing is written where there is no room");
     position = 1000;
     DONE(0, dohle_arena_write(arena, sizeof arena, &position, &record, &error));
+
+    /* What no other case calls. */
+    dohle_message message = {.size = sizeof message};
+    const char *name;
+    const uint8_t *value;
+    size_t name_length, value_length;
+    REFUSED("INVALID_ARGUMENT", dohle_call(NULL, 1, 0, "client.close", NULL, NULL, 0, &error));
+    REFUSED("INVALID_ARGUMENT", dohle_call(environment, 1, 0, NULL, NULL, NULL, 0, &error));
+    DONE(0, dohle_cancel(environment, 99, &error));
+    REFUSED("INVALID_ARGUMENT", dohle_take_chunk(environment, 99, NULL, &error));
+    DONE(0, dohle_take_chunk(environment, 99, &chunk, &error));
+    REFUSED("INVALID_ARGUMENT", dohle_take_chunk(environment, 99, &small, &error));
+    REFUSED("INVALID_ARGUMENT", dohle_operation_chunk(NULL, &chunk, &error));
+    REFUSED("CLOSED", dohle_poll(environment, 12345, -1, &chunk, &text, &error));
+    REFUSED("INVALID_ARGUMENT", dohle_poll(environment, 12345, -1, &small, &text, &error));
+    REFUSED("CLOSED", dohle_question(environment, 12345, -1, &text, &error));
+    REFUSED("CLOSED", dohle_wake(environment, 12345, &error));
+    REFUSED("INVALID_ARGUMENT", dohle_wake_fd(NULL, &error));
+    is(dohle_record_at(NULL, 0, &message) < 0 && dohle_record_at(&chunk, 0, &message) < 0, "no chunk, no record");
+    is(dohle_record_at(&chunk, 0, NULL) < 0, "no place for the record");
+    is(dohle_next_header(NULL, &name, &name_length, &value, &value_length) < 0, "no record, no header");
+    is(dohle_next_header(&message, &name, &name_length, &value, &value_length) == 0, "no header");
 
     /* Failures that nobody wants to know, and freeing nothing. */
     is(dohle_wait(NULL, 0, NULL) < 0, "without a place for the error");
@@ -93,6 +118,7 @@ static void null_and_nonsense(dohle_environment *environment) {
     dohle_progress_free(NULL);
     is(dohle_progress_set(NULL, 0, 0) == 1 && dohle_progress_words(NULL) == NULL, "no progress");
     is(dohle_error_code(NULL) == NULL && !dohle_error_fatal(NULL), "no error");
+    is(dohle_error_at(NULL, 0) == NULL && dohle_error_at(NULL, 1) == NULL, "nothing is in no error");
     dohle_chunk_free(&chunk);
 
     /* The outcome of an operation: a panic, nothing in time, given once. */
@@ -102,6 +128,8 @@ static void null_and_nonsense(dohle_environment *environment) {
     dohle_operation_free(operation);
     DONE(0, dohle_start(environment, 0, "testing.fail", "{\"code\":3,\"abortable\":false,\"fatal\":false}", NULL, 0, &operation, &error));
     REFUSED("UNKNOWN_TOPIC_OR_PARTITION", dohle_operation_wait(operation, -1, NULL, &error));
+    REFUSED("INVALID_ARGUMENT", dohle_operation_chunk(operation, NULL, &error));
+    DONE(0, dohle_operation_chunk(operation, &chunk, &error));
     dohle_operation_free(operation);
     puts("nonsense: refused");
 }
@@ -134,6 +162,47 @@ static void use_after_close(dohle_environment *environment, const char *client_o
     REFUSED("CLOSED", dohle_topic(environment, producer, "t", &topic, &error));
     REFUSED("CLOSED", dohle_open(environment, "producer", client, NULL, &producer, &error));
     puts("use after close: refused");
+}
+
+/* An arena is to hold what dohle_arena_write wrote; one that does not is refused all the same, and nothing is read behind its end. */
+static void garbage(dohle_environment *environment, const char *client_options) {
+    uint32_t client, producer, topic, random = 1;
+    uint8_t *arena = malloc(256);
+    uint32_t answers[2 * 16];
+    DONE(0, dohle_open(environment, "client", 0, client_options, &client, &error));
+    DONE(0, dohle_open(environment, "producer", client, "{\"maxRequestSize\":1000}", &producer, &error));
+    DONE(0, dohle_topic(environment, producer, "garbage", &topic, &error));
+    for (int round = 0; round < 2000; round++) {
+        dohle_appended appended = {.size = sizeof appended};
+        dohle_error *error = NULL;
+        size_t end = round % 257;
+        for (size_t i = 0; i < end; i++) arena[i] = (random = random * 1664525 + 1013904223) >> (round % 3 == 0 ? 24 : 30);
+        dohle_append(environment, producer, arena, end / 3 * (round % 2), end, answers, 16, &appended, &error);
+        dohle_error_free(error);
+    }
+    free(arena);
+
+    /* Each record that is refused has its own reason, and no place beside. */
+    size_t position = 0;
+    uint8_t *large = malloc(8192);
+    dohle_record record = {.size = sizeof record, .topic = topic, .partition = -1, .timestamp = -1, .value = large, .value_length = 2000};
+    uint8_t *two = malloc(8192);
+    memset(large, 'x', 8192);
+    for (int i = 0; i < 2; i++, record.value_length++) DONE(1, dohle_arena_write(two, 8192, &position, &record, &error));
+    dohle_appended appended = {.size = sizeof appended};
+    dohle_error *error = NULL;
+    is(dohle_append(environment, producer, two, 0, position, answers, 16, &appended, &error) == 0 && appended.refused == 2, "both are refused");
+    is(answers[0] == 0xFFFFFFFF && answers[2] == 0xFFFFFFFF, "and answered so");
+    const dohle_error *first = dohle_error_at(error, answers[1]), *second = dohle_error_at(error, answers[3]);
+    is(first != NULL && second != NULL && first != second, "each has its reason");
+    is(strcmp(dohle_error_code(second), "MESSAGE_TOO_LARGE") == 0, "which is its own");
+    is(strcmp(dohle_error_message(first), dohle_error_message(second)) != 0, "and tells of it alone");
+    is(dohle_error_at(error, 2) == NULL && dohle_error_at(error, 0xFFFFFFFF) == NULL, "there are no more");
+    dohle_error_free(error);
+    free(large);
+    free(two);
+    dohle_text_free(run(environment, client, "client.close", "{}"));
+    puts("garbage in an arena: refused");
 }
 
 static void many_clients(dohle_environment *environment, const char *client_options) {
@@ -234,6 +303,7 @@ int main(int argc, char **argv) {
     DONE(0, dohle_environment_new(&environment, &error));
     null_and_nonsense(environment);
     use_after_close(environment, options);
+    garbage(environment, options);
     close_under_a_poll(environment, options);
     close_everything_under_waits();
     if (argc > 2) many_clients(environment, options);
