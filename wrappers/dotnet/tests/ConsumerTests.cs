@@ -289,4 +289,45 @@ public class ConsumerTests
         }
         Assert.That(weak.IsAlive, Is.False);
     }
+
+    [Test]
+    public void Of_two_threads_that_consume_one_is_refused()
+    {
+        using var consumer = Consumer(Fresh("group"));
+        consumer.Subscribe(Fresh());
+        using var cancel = new CancellationTokenSource();
+        var first = Task.Run(() => consumer.Consume(cancel.Token));
+        Assert.That(() =>
+        {
+            try
+            {
+                consumer.Consume(0);
+                return false;
+            }
+            catch (InvalidOperationException)
+            {
+                return true;
+            }
+        }, Is.True.After(60_000, 10));
+        cancel.Cancel();
+        Assert.CatchAsync<OperationCanceledException>(() => first);
+        Assert.That(consumer.Consume(0), Is.Null);
+    }
+
+    [Test]
+    public async Task Dispose_throws_nothing_when_the_brokers_are_gone_and_tells_the_handler_of_errors()
+    {
+        var broker = await EmbeddedBroker.StartAsync();
+        var config = new ConsumerConfig { BootstrapServers = broker.BootstrapServers, GroupId = Fresh("group"), AutoOffsetReset = AutoOffsetReset.Earliest, LogLevel = LogLevel.Off };
+        await using (var producer = new ProducerBuilder<string, string>(new ProducerConfig { BootstrapServers = broker.BootstrapServers }).Build())
+            await producer.ProduceAsync("t", Record("x"));
+        Error? last = null;
+        var consumer = new ConsumerBuilder<string, string>(config).SetErrorHandler((_, error) => last = error).Build();
+        consumer.Subscribe("t");
+        Values(consumer, 1);
+        Assert.That(consumer.Consume(0), Is.Null);
+        await broker.DisposeAsync();
+        consumer.Dispose();
+        Assert.That(() => last?.Code, Is.EqualTo(ErrorCode.RequestTimedOut).After(60_000, 10));
+    }
 }

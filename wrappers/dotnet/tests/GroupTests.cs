@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.Linq;
+using System.Threading;
 using System.Threading.Tasks;
 using NUnit.Framework;
 using static Dohle.Tests.Setup;
@@ -112,5 +113,61 @@ public class GroupTests
         Assert.That(events, Is.EqualTo(new[] { "assigned 3", "revoked 3" }));
         Assert.That(consumer.Consume(50), Is.Null);
         Assert.That(consumer.MemberId, Is.Empty);
+    }
+
+    [Test]
+    public async Task A_handler_may_leave_the_group()
+    {
+        foreach (var leave in new Action<IConsumer<string, string>>[] { own => own.Unsubscribe(), own => own.Close(), own => own.Dispose() })
+        {
+            string topic = Fresh(), group = Fresh("group");
+            Fill(topic, Numbers(3));
+            bool left = false;
+            using var first = new ConsumerBuilder<string, string>(Reading(group))
+                .SetPartitionsRevokedHandler((own, _) =>
+                {
+                    if (left) return;
+                    left = true;
+                    leave(own);
+                })
+                .Build();
+            first.Subscribe(topic);
+            Values(first, 3);
+            using var second = Consumer(group);
+            second.Subscribe(topic);
+            var others = Task.Run(() =>
+            {
+                while (second.Assignment.Count < 3) second.Consume(50);
+            });
+            try
+            {
+                while (!others.IsCompleted) first.Consume(50);
+            }
+            catch (ObjectDisposedException)
+            {
+                // It was closed.
+            }
+            await others;
+            Assert.That(left);
+        }
+    }
+
+    [Test]
+    public async Task Unsubscribe_waits_for_no_thread_that_consumes()
+    {
+        string topic = Fresh();
+        Fill(topic, Numbers(3));
+        var events = new List<string>();
+        using var consumer = Listening(Fresh("group"), events).Build();
+        consumer.Subscribe(topic);
+        Values(consumer, 3);
+        using var cancel = new CancellationTokenSource();
+        var consuming = Task.Run(() => consumer.Consume(cancel.Token));
+        Thread.Sleep(100);
+        await Task.Run(consumer.Unsubscribe);
+        Assert.That(consuming.IsCompleted, Is.False);
+        Assert.That(events, Is.EqualTo(new[] { "assigned 3", "revoked 3" }));
+        cancel.Cancel();
+        Assert.CatchAsync<OperationCanceledException>(() => consuming);
     }
 }

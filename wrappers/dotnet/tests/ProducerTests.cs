@@ -194,6 +194,81 @@ public class ProducerTests
     }
 
     [Test]
+    public void What_a_serializer_throws_is_the_cause()
+    {
+        var config = new ProducerConfig { BootstrapServers = Broker.BootstrapServers };
+        using var producer = new ProducerBuilder<string, string>(config).SetValueSerializer(new Failing()).Build();
+        foreach (var thrown in new[]
+        {
+            Assert.Throws<ProduceException<string, string>>(() => producer.Produce("t", Record("x"))),
+            Assert.ThrowsAsync<ProduceException<string, string>>(() => producer.ProduceAsync("t", Record("x"))),
+        })
+        {
+            Assert.That(thrown!.InnerException, Is.TypeOf<InvalidConfigurationException>());
+            Assert.That(thrown.InnerException!.InnerException, Is.TypeOf<FormatException>());
+            Assert.That(thrown.Persistence, Is.EqualTo(PersistenceStatus.NotPersisted));
+        }
+    }
+
+    private sealed class Failing : ISerializer<string>
+    {
+        public byte[] Serialize(string data, SerializationContext context) => throw new FormatException("mine");
+    }
+
+    [Test]
+    public async Task A_header_of_another_making_harms_nobody_also_when_memory_is_full()
+    {
+        await using var producer = Producer(config => config.Set("buffer.memory", "1000000"));
+        string topic = Fresh(), value = new string('x', 10_000);
+        Message<string, string> Odd() => new() { Value = "odd", Headers = new Headers { new Growing() } };
+        Assert.Throws<InvalidOperationException>(() => producer.ProduceAsync(topic, Odd()));
+        long fault = Broker.AddFault(new Testing.FaultRule(new Testing.FaultAction.Delay(300, Testing.FaultWhen.Before)) { Topic = topic, Api = Testing.FaultApi.Produce, Count = 1 });
+        var sent = Enumerable.Range(0, 200).Select(_ => producer.ProduceAsync(topic, Record(value))).ToList();
+        var odd = producer.ProduceAsync(topic, Odd());
+        Assert.ThrowsAsync<ProduceException<string, string>>(() => odd);
+        await Task.WhenAll(sent);
+        Broker.RemoveFault(fault);
+    }
+
+    /// <summary>Its value is larger whenever it is asked for.</summary>
+    private sealed class Growing : IHeader
+    {
+        private int length = 1;
+        public string Key => "grows";
+        public byte[] GetValueBytes() => new byte[length *= 1000];
+    }
+
+    [Test]
+    public void Wrong_arguments_are_named()
+    {
+        using var producer = Producer();
+        Assert.That(Assert.Throws<ArgumentNullException>(() => producer.Produce((string)null!, Record("x")))!.ParamName, Is.EqualTo("topic"));
+        Assert.Throws<ArgumentNullException>(() => producer.Produce((TopicPartition)null!, Record("x")));
+        Assert.Throws<ArgumentNullException>(() => producer.ProduceAsync("t", null!));
+        var thrown = Assert.Throws<ProduceException<string, string>>(() => producer.Produce(new TopicPartition("t", -7), Record("x")));
+        Assert.That(thrown!.Message, Does.Contain("partition: -7 is below"));
+        using var consumer = Consumer(Fresh("group"));
+        Assert.Throws<ArgumentNullException>(() => consumer.Subscribe((string)null!));
+        Assert.Throws<ArgumentNullException>(() => consumer.Commit((ConsumeResult<string, string>)null!));
+        Assert.Throws<ArgumentNullException>(() => consumer.StoreOffset((TopicPartitionOffset)null!));
+        Assert.Throws<ArgumentNullException>(() => consumer.Seek(null!));
+        Assert.Throws<ArgumentNullException>(() => consumer.Position(null!));
+    }
+
+    [Test]
+    public void Time_limits_may_be_of_any_size()
+    {
+        using var producer = Producer();
+        string topic = Fresh();
+        foreach (var limit in new[] { TimeSpan.MaxValue, TimeSpan.MinValue, TimeSpan.FromSeconds(-5) })
+        {
+            producer.Produce(topic, Record("x"), _ => { });
+            Assert.That(producer.Flush(limit), Is.Zero);
+            Assert.That(producer.Poll(limit), Is.EqualTo(1));
+        }
+    }
+
+    [Test]
     public void Whatever_was_disposed_of_says_so()
     {
         var producer = Producer();
@@ -203,6 +278,9 @@ public class ProducerTests
         Assert.ThrowsAsync<ObjectDisposedException>(() => producer.ProduceAsync("t", Record("x")));
         Assert.Throws<ObjectDisposedException>(() => producer.Flush(TimeSpan.Zero));
         Assert.Throws<ObjectDisposedException>(producer.BeginTransaction);
+        Assert.Throws<ObjectDisposedException>(producer.CommitTransaction);
+        Assert.Throws<ObjectDisposedException>(producer.AbortTransaction);
+        Assert.Throws<ObjectDisposedException>(() => producer.Poll(TimeSpan.MaxValue));
     }
 
     [Test]

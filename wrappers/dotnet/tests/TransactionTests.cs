@@ -1,5 +1,6 @@
 using System;
 using System.Linq;
+using System.Threading;
 using System.Threading.Tasks;
 using NUnit.Framework;
 using static Dohle.Tests.Setup;
@@ -97,5 +98,22 @@ public class TransactionTests
     {
         using var producer = Producer();
         Assert.Catch<KafkaException>(() => producer.InitTransactions(Long));
+    }
+
+    [Test]
+    public void Cancelling_while_a_transaction_is_aborted_holds_up_neither()
+    {
+        var config = new ProducerConfig { BootstrapServers = Broker.BootstrapServers, TransactionalId = Fresh("id"), BufferMemory = 70_000, BatchSize = 16_000, MaxRequestSize = 30_000 };
+        using var producer = new ProducerBuilder<string, byte[]>(config).Build();
+        producer.InitTransactions(TimeSpan.FromSeconds(60));
+        string topic = Fresh();
+        for (int round = 0; round < 10; round++)
+        {
+            using var cancel = new CancellationTokenSource();
+            producer.BeginTransaction();
+            for (int i = 0; i < 1000; i++) _ = producer.ProduceAsync(topic, new Message<string, byte[]> { Value = new byte[1000] }, cancel.Token);
+            var both = new[] { Task.Run(producer.AbortTransaction), Task.Run(cancel.Cancel) };
+            Assert.That(Task.WaitAll(both, TimeSpan.FromMinutes(2)));
+        }
     }
 }

@@ -4,7 +4,7 @@ using System.Linq;
 
 namespace Dohle
 {
-    /// <summary>What is common to the builders: options and the handlers of events.</summary>
+    /// <summary>What is common to the builders: options and the handlers of events. What a handler of events throws is dropped.</summary>
     /// <typeparam name="TBuilder">The builder's own type.</typeparam>
     /// <typeparam name="TClient">Type of what is built.</typeparam>
     public abstract class ClientBuilder<TBuilder, TClient> where TBuilder : ClientBuilder<TBuilder, TClient> where TClient : class
@@ -143,7 +143,7 @@ namespace Dohle
             return this;
         }
 
-        /// <summary>Called within <c>Consume</c>, <c>Unsubscribe</c> or <c>Close</c> when partitions are about to be given up, with their positions. <c>Commit</c> may be called in it.</summary>
+        /// <summary>Called within <c>Consume</c>, <c>Unsubscribe</c> or <c>Close</c> when partitions are about to be given up, with their positions. <c>Commit</c> may be called in it, and what leaves the group.</summary>
         public ConsumerBuilder<TKey, TValue> SetPartitionsRevokedHandler(Action<IConsumer<TKey, TValue>, List<TopicPartitionOffset>> partitionsRevokedHandler)
         {
             rebalances.Revoked = partitionsRevokedHandler;

@@ -57,6 +57,13 @@ namespace Dohle
             progress.Finish((uint)place);
         }
 
+        /// <summary>As <see cref="Finish"/>, from a thread that need not be the one that consumes, which may close it meanwhile.</summary>
+        public void Said(int place)
+        {
+            finished = Math.Max(finished, place);
+            progress.Said((uint)place);
+        }
+
         /// <summary>The record before <paramref name="place"/> is given to the application.</summary>
         public void Step(int place) => progress.Step((uint)place);
 
@@ -156,6 +163,24 @@ namespace Dohle
             public void Step(uint count)
             {
                 if (!IsClosed && count > words[1]) Volatile.Write(ref words[1], count);
+            }
+
+            public void Said(uint count)
+            {
+                bool held = false;
+                try
+                {
+                    DangerousAddRef(ref held);
+                    Native.dohle_progress_set(handle, count, 0);
+                }
+                catch (ObjectDisposedException)
+                {
+                    // It is told already.
+                }
+                finally
+                {
+                    if (held) DangerousRelease();
+                }
             }
 
             protected override bool ReleaseHandle()

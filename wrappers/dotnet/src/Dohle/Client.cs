@@ -87,7 +87,8 @@ namespace Dohle
 
         public override void Poisoned(Error error) => Failed(error);
 
-        private void Failed(Error error)
+        /// <summary>Tells the application's handler.</summary>
+        public void Failed(Error error)
         {
             if (OnError is Action<Error> handler) serial.Add(() => handler(error));
         }

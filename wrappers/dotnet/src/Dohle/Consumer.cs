@@ -23,6 +23,8 @@ namespace Dohle
         private readonly object reading = new object();
         private readonly Dictionary<TopicPartition, List<Chunk>> unstored = new Dictionary<TopicPartition, List<Chunk>>();
         private Chunk? current;
+        private volatile bool polling;
+        private object? asked; // id of the question whose handler runs
         private string? last; // topic
         private Poller<ConsumeResult<TKey, TValue>>? poller;
 
@@ -87,7 +89,8 @@ namespace Dohle
 
         private ConsumeResult<TKey, TValue>? Next(long timeoutMs, CancellationToken cancel)
         {
-            lock (reading)
+            Enter();
+            try
             {
                 NotClosing();
                 Chunk? chunk = current;
@@ -104,6 +107,18 @@ namespace Dohle
                 if (!stores) Keep(chunk);
                 return Give(chunk);
             }
+            finally
+            {
+                Monitor.Exit(reading);
+            }
+        }
+
+        /// <summary>Two that consume would each say of the other's record that it is done.</summary>
+        private void Enter()
+        {
+            if (Monitor.TryEnter(reading)) return;
+            if (polling) throw new InvalidOperationException("another thread consumes; one at a time can");
+            Monitor.Enter(reading); // who leaves the group is done soon
         }
 
         private ConsumeResult<TKey, TValue> Give(Chunk chunk)
@@ -125,6 +140,7 @@ namespace Dohle
             long began = Stopwatch.GetTimestamp();
             CancellationTokenRegistration wake = default;
             bool first = true;
+            polling = true;
             try
             {
                 for (;;)
@@ -149,6 +165,7 @@ namespace Dohle
             }
             finally
             {
+                polling = false;
                 wake.Dispose();
             }
         }
@@ -168,17 +185,25 @@ namespace Dohle
         /// <summary>A question of the group: the application's handler is called, and the engine goes on.</summary>
         private void Answer(string question)
         {
-            var asked = (IDictionary<string, object?>)Json.Read(question)!;
-            var partitions = Partitions(((IDictionary<string, object?>)asked["request"]!)["partitions"]);
+            var read = (IDictionary<string, object?>)Json.Read(question)!;
+            var partitions = Partitions(((IDictionary<string, object?>)read["request"]!)["partitions"]);
+            asked = read["id"];
             try
             {
-                if ((string)asked["name"]! == "assigned") Assigned(partitions);
+                if ((string)read["name"]! == "assigned") Assigned(partitions);
                 else rebalances.Revoked?.Invoke(this, Positions(partitions));
             }
             finally
             {
-                Engine.Invoke(0, "environment.answer", Json.Object(("id", asked["id"])));
+                Answered();
             }
+        }
+
+        private void Answered()
+        {
+            object? id = asked;
+            asked = null;
+            if (id != null) Engine.Invoke(0, "environment.answer", Json.Object(("id", id)));
         }
 
         private void Assigned(List<TopicPartition> partitions)
@@ -212,9 +237,22 @@ namespace Dohle
 
         public void Close() => Close(includes: true, null);
 
-        public void Dispose() => Close(includes: false, DisposeLimitMs);
+        public void Dispose() => Dispose(DisposeLimitMs);
 
-        public ValueTask DisposeAsync() => new ValueTask(Task.Run(() => Close(includes: false, null)));
+        public ValueTask DisposeAsync() => new ValueTask(Task.Run(() => Dispose(null)));
+
+        /// <summary>Throws nothing of the engine's, which would hide what the application has thrown.</summary>
+        private void Dispose(int? limitMs)
+        {
+            try
+            {
+                Close(includes: false, limitMs);
+            }
+            catch (KafkaException failed)
+            {
+                client.Failed(failed.Error);
+            }
+        }
 
         private void Close(bool includes, int? limitMs)
         {
@@ -230,12 +268,18 @@ namespace Dohle
             }
             finally
             {
-                Leaving(Engine.Start(handle.Value, "consumer.close", Json.Object(("timeoutMs", limitMs))));
-                current?.Close();
-                lock (unstored) foreach (var chunks in unstored.Values) chunks.ForEach(chunk => chunk.Close());
-                if (alone) Monitor.Exit(reading);
-                handle.Done();
-                client.CloseAsync().GetAwaiter().GetResult();
+                try
+                {
+                    Leaving(Engine.Start(handle.Value, "consumer.close", Json.Object(("timeoutMs", limitMs))));
+                }
+                finally
+                {
+                    current?.Close();
+                    lock (unstored) foreach (var chunks in unstored.Values) chunks.ForEach(chunk => chunk.Close());
+                    if (alone) Monitor.Exit(reading);
+                    handle.Done();
+                    client.CloseAsync().GetAwaiter().GetResult();
+                }
             }
         }
 
@@ -244,6 +288,7 @@ namespace Dohle
         {
             long began = Stopwatch.GetTimestamp();
             ExceptionDispatchInfo? thrown = null;
+            Answered(); // the handler that leaves has said what there was to say
             if (rebalances.Any) left.ContinueWith(_ => Wake(), TaskScheduler.Default);
             while (rebalances.Any && !left.IsCompleted)
             {
@@ -270,6 +315,8 @@ namespace Dohle
             left.GetAwaiter().GetResult();
             thrown?.Throw();
         }
+
+        private static T Given<T>(T? argument, string name) where T : class => argument ?? throw new ArgumentNullException(name);
 
         private void NotClosing()
         {

@@ -26,12 +26,12 @@ namespace Dohle
     /// <summary>What is asked of the engine, beside records.</summary>
     internal sealed partial class Consumer<TKey, TValue>
     {
-        public void Subscribe(string topic) => Subscribe(new[] { topic });
+        public void Subscribe(string topic) => Subscribe(new[] { Given(topic, nameof(topic)) });
 
         public void Subscribe(IEnumerable<string> topics)
         {
             var names = topics.ToList();
-            string? pattern = names.Count == 1 && names[0].StartsWith("^", StringComparison.Ordinal) ? names[0] : null;
+            string? pattern = names.Count == 1 && Given(names[0], nameof(topics)).StartsWith("^", StringComparison.Ordinal) ? names[0] : null;
             events.Pattern = pattern == null ? null : new System.Text.RegularExpressions.Regex(pattern);
             Invoke("consumer.subscribe", pattern == null
                 ? Json.Object(("topics", names))
@@ -42,7 +42,22 @@ namespace Dohle
         {
             Usable();
             Include();
-            lock (reading) Leaving(Engine.Start(handle.Value, "consumer.unsubscribe"));
+            Task left = Engine.Start(handle.Value, "consumer.unsubscribe");
+            // While a thread consumes it is that one which the group asks.
+            while (!Monitor.TryEnter(reading, 10))
+            {
+                if (!left.IsCompleted) continue;
+                left.GetAwaiter().GetResult();
+                return;
+            }
+            try
+            {
+                Leaving(left);
+            }
+            finally
+            {
+                Monitor.Exit(reading);
+            }
         }
 
         public void Assign(TopicPartition partition) => Assign(new[] { partition });
@@ -65,7 +80,7 @@ namespace Dohle
 
         public void Commit(IEnumerable<TopicPartitionOffset> offsets) => Run("consumer.commit", Offsets(offsets), null);
 
-        public void Commit(ConsumeResult<TKey, TValue> result) => Commit(new[] { result.Behind });
+        public void Commit(ConsumeResult<TKey, TValue> result) => Commit(new[] { Given(result, nameof(result)).Behind });
 
         public Task CommitAsync(IEnumerable<TopicPartitionOffset>? offsets = null, CancellationToken cancellationToken = default)
         {
@@ -80,21 +95,22 @@ namespace Dohle
         private void Include()
         {
             Chunk? chunk = current;
-            if (stores && chunk != null) chunk.Finish(chunk.Next);
+            if (stores && chunk != null) chunk.Said(chunk.Next);
         }
 
-        public void StoreOffset(ConsumeResult<TKey, TValue> result) => StoreOffset(result.Behind);
+        public void StoreOffset(ConsumeResult<TKey, TValue> result) => StoreOffset(Given(result, nameof(result)).Behind);
 
         public void StoreOffset(TopicPartitionOffset offset)
         {
             Usable();
+            Given(offset, nameof(offset));
             Chunk? inHand = current;
             if (stores && inHand != null && inHand.Topic == offset.Topic && inHand.Partition == offset.Partition)
-                inHand.Finish(Math.Min(inHand.Next, inHand.PlaceOf(offset.Offset)));
+                inHand.Said(Math.Min(inHand.Next, inHand.PlaceOf(offset.Offset)));
             lock (unstored)
             {
                 if (!unstored.TryGetValue(offset.TopicPartition, out List<Chunk>? chunks)) return;
-                foreach (Chunk chunk in chunks) chunk.Finish(chunk.PlaceOf(offset.Offset));
+                foreach (Chunk chunk in chunks) chunk.Said(chunk.PlaceOf(offset.Offset));
                 chunks.RemoveAll(chunk => chunk != current && chunk.IsFinished && chunk.Closed());
             }
         }
@@ -114,7 +130,7 @@ namespace Dohle
 
         public void Seek(TopicPartitionOffset to)
         {
-            if (to.Offset == Offset.Unset) throw KafkaException.Of(Error.Argument("offset", "is not set"));
+            if (Given(to, nameof(to)).Offset == Offset.Unset) throw KafkaException.Of(Error.Argument("offset", "is not set"));
             Invoke("consumer.seek", Json.Object(("to", to.ToStart("committed"))));
         }
 
@@ -122,7 +138,7 @@ namespace Dohle
 
         public void Resume(IEnumerable<TopicPartition> partitions) => Invoke("consumer.resume", Json.Object(("partitions", partitions.Select(partition => partition.ToJson()).ToList())));
 
-        public Offset Position(TopicPartition partition) => Json.Long(Invoke("consumer.position", partition.ToJson())) ?? Offset.Unset;
+        public Offset Position(TopicPartition partition) => Json.Long(Invoke("consumer.position", Given(partition, nameof(partition)).ToJson())) ?? Offset.Unset;
 
         public List<TopicPartitionOffset> Committed(TimeSpan timeout) => Committed(Assignment, timeout);
 
@@ -131,7 +147,7 @@ namespace Dohle
 
         public WatermarkOffsets GetWatermarkOffsets(TopicPartition partition)
         {
-            var ends = (IDictionary<string, object?>)Invoke("consumer.watermarks", partition.ToJson())!;
+            var ends = (IDictionary<string, object?>)Invoke("consumer.watermarks", Given(partition, nameof(partition)).ToJson())!;
             return new WatermarkOffsets(Json.Long(ends["logStart"]) ?? Offset.Unset, Json.Long(ends["highWatermark"]) ?? Offset.Unset);
         }
 

@@ -10,6 +10,8 @@ namespace Dohle
     {
         /// <summary>Whether being told runs code of the application.</summary>
         bool IsHandler { get; }
+        /// <summary>Whether it waits no more: it was cancelled.</summary>
+        bool IsSettled { get; }
         /// <summary>The record is in the log (error null), or was not acknowledged. Offset and time are −1 when they are not known.</summary>
         void Told(int partition, long offset, long appendTime, PersistenceStatus status, Error? error);
     }

@@ -195,9 +195,10 @@ namespace Dohle
 
         /// <summary>Whether a task has ended in time, in whatever way.</summary>
         public static bool Wait(Task task, TimeSpan limit) =>
-            task.IsCompleted || ((IAsyncResult)task).AsyncWaitHandle.WaitOne(limit > Longest ? Longest : limit);
+            task.IsCompleted || ((IAsyncResult)task).AsyncWaitHandle.WaitOne(Bounded(limit));
 
-        private static readonly TimeSpan Longest = TimeSpan.FromMilliseconds(int.MaxValue);
+        /// <summary>A time limit as the runtime takes it: below 0 is for ever, and so, nearly, is what is longer than it can wait.</summary>
+        public static int Bounded(TimeSpan limit) => limit < TimeSpan.Zero ? Timeout.Infinite : (int)Math.Min(int.MaxValue, Math.Ceiling(limit.TotalMilliseconds));
 
         private static void Pump()
         {

@@ -185,7 +185,7 @@ namespace Dohle
     /// <summary>An option or an argument is wrong; the message names it, its value and what is allowed.</summary>
     public sealed class InvalidConfigurationException : KafkaException
     {
-        internal InvalidConfigurationException(Error error) : base(error) { }
+        internal InvalidConfigurationException(Error error, Exception? inner = null) : base(error, inner) { }
     }
 
     /// <summary>A record could not be given to the producer, or was not acknowledged.</summary>
@@ -193,7 +193,11 @@ namespace Dohle
     /// <typeparam name="TValue">Type of the value.</typeparam>
     public class ProduceException<TKey, TValue> : KafkaException
     {
-        internal ProduceException(Error error, DeliveryResult<TKey, TValue> result, Exception? inner = null) : base(error, inner ?? Of(error)) => DeliveryResult = result;
+        internal ProduceException(Error error, DeliveryResult<TKey, TValue> result, Exception? inner = null) : base(error, inner ?? Of(error))
+        {
+            DeliveryResult = result;
+            error.Persistence ??= result.Status;
+        }
 
         /// <summary>The record, and whether it is in the log all the same.</summary>
         public DeliveryResult<TKey, TValue> DeliveryResult { get; }

@@ -40,6 +40,7 @@ namespace Dohle
         /// </summary>
         /// <param name="cancellationToken">Ends the waiting, with an <see cref="OperationCanceledException"/>.</param>
         /// <exception cref="KafkaException">What the engine could not mend. Asking again goes on.</exception>
+        /// <exception cref="InvalidOperationException">Another thread consumes: one at a time can.</exception>
         ConsumeResult<TKey, TValue> Consume(CancellationToken cancellationToken = default);
 
         /// <summary>The next record; null: none came in time.</summary>
@@ -54,22 +55,22 @@ namespace Dohle
         /// <param name="cancellationToken">Ends it, with an <see cref="OperationCanceledException"/>.</param>
         IAsyncEnumerable<ConsumeResult<TKey, TValue>> ReadAllAsync(CancellationToken cancellationToken = default);
 
-        /// <summary>Reads a topic as a member of the group; one that begins with ^ is a regular expression. It takes the place of what was subscribed or assigned.</summary>
+        /// <summary>Reads a topic as a member of the group; one that begins with ^ is a regular expression. It takes the place of what was subscribed; after <c>Assign</c>, <see cref="Unsubscribe"/> comes first.</summary>
         void Subscribe(string topic);
         /// <summary>Reads topics as a member of the group; a single one that begins with ^ is a regular expression.</summary>
         void Subscribe(IEnumerable<string> topics);
-        /// <summary>Commits what is done, if that is automatic, the record that was given last included, leaves the group, and reads nothing more.</summary>
+        /// <summary>Commits what is done, if that is automatic, the record that was given last included, leaves the group, and reads nothing more; what was assigned is so no more, too.</summary>
         void Unsubscribe();
 
         /// <summary>Reads a partition without a group's assignment: from what the group has committed if there is a group, else from the beginning.</summary>
         void Assign(TopicPartition partition);
         /// <summary>Reads a partition from this offset on, without a group's assignment.</summary>
         void Assign(TopicPartitionOffset partition);
-        /// <summary>Reads these partitions; they take the place of what was subscribed or assigned.</summary>
+        /// <summary>Reads these partitions; they take the place of what was assigned; after <c>Subscribe</c>, <see cref="Unsubscribe"/> comes first.</summary>
         void Assign(IEnumerable<TopicPartition> partitions);
         /// <summary>Reads these partitions, each from its offset on.</summary>
         void Assign(IEnumerable<TopicPartitionOffset> partitions);
-        /// <summary>Reads nothing more until the next <c>Assign</c> or <c>Subscribe</c>.</summary>
+        /// <summary>Reads nothing more until the next <c>Assign</c>.</summary>
         void Unassign();
 
         /// <summary>Commits what is done, the record that was given last included, and waits for the group's coordinator.</summary>
@@ -113,7 +114,10 @@ namespace Dohle
         /// <summary>Commits what is done, if that is automatic, the record that was given last included, and leaves the group. A thread that consumes comes back.</summary>
         void Close();
 
-        /// <summary>As <see cref="Close"/>, but the record that was given last is not done, and it takes at most five seconds and what handlers take.</summary>
+        /// <summary>
+        /// As <see cref="Close"/>, but the record that was given last is not done, and it takes at most five seconds and what handlers take. What fails is told to
+        /// the handler of errors, and not thrown.
+        /// </summary>
         new void Dispose();
     }
 }

@@ -19,7 +19,8 @@ namespace Dohle
         /// <summary>Twice as much; what is in it stays.</summary>
         public void Grow()
         {
-            int more = checked(Length * 2);
+            if (Length > int.MaxValue / 2) throw KafkaException.Of(new Error(ErrorCode.MessageTooLarge, "the record has more than a gigabyte", ErrorClass.InvalidConfiguration));
+            int more = Length * 2;
             Start = (byte*)Marshal.ReAllocHGlobal((IntPtr)Start, (IntPtr)more);
             Length = more;
         }

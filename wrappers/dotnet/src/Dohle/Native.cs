@@ -115,6 +115,8 @@ namespace Dohle
         [DllImport(NativeResolver.Name, CallingConvention = CallingConvention.Cdecl)]
         public static extern void dohle_chunk_free(NativeChunk* chunk);
         [DllImport(NativeResolver.Name, CallingConvention = CallingConvention.Cdecl)]
+        public static extern int dohle_progress_set(IntPtr progress, uint finished, uint stepped);
+        [DllImport(NativeResolver.Name, CallingConvention = CallingConvention.Cdecl)]
         public static extern uint* dohle_progress_words(IntPtr progress);
         [DllImport(NativeResolver.Name, CallingConvention = CallingConvention.Cdecl)]
         public static extern void dohle_progress_free(IntPtr progress);

@@ -65,6 +65,7 @@ namespace Dohle
             lock (gate)
             {
                 Usable();
+                Skip();
                 if (full || waiting.Count > 0)
                 {
                     if (wait) waiting.Enqueue(record);
@@ -88,22 +89,6 @@ namespace Dohle
                     Later.Add(this);
                 }
                 return true;
-            }
-        }
-
-        /// <summary>Takes a record back that waits for memory; false: it is not waiting any more.</summary>
-        public bool Withdraw(IWaiter waiter)
-        {
-            lock (gate)
-            {
-                bool found = false;
-                for (int left = waiting.Count; left > 0; left--)
-                {
-                    Outgoing one = waiting.Dequeue();
-                    if (one.Waiter == waiter) found = true;
-                    else waiting.Enqueue(one);
-                }
-                return found;
             }
         }
 
@@ -136,16 +121,16 @@ namespace Dohle
                 full = false;
                 if (broken != null) return;
                 if (records > 0) Append();
-                while (!full && waiting.Count > 0)
+                for (Skip(); !full && waiting.Count > 0; Skip())
                 {
                     Outgoing next = waiting.Dequeue();
                     try
                     {
                         Write(next);
                     }
-                    catch (KafkaException refused)
+                    catch (Exception refused) // an application's header may throw what it likes
                     {
-                        Tell(next.Waiter, refused.Error);
+                        Tell(next.Waiter, (refused as KafkaException)?.Error ?? Error.Argument("headers", refused.Message));
                     }
                 }
                 if (records > 0 && !full) Append();
@@ -153,6 +138,12 @@ namespace Dohle
                 crossing?.TrySetResult(null);
                 crossing = null;
             }
+        }
+
+        /// <summary>Takes out what was cancelled while it waited.</summary>
+        private void Skip()
+        {
+            while (waiting.Count > 0 && waiting.Peek().Waiter!.IsSettled) waiting.Dequeue();
         }
 
         public override void Delivered(in NativeEntry entry, Error? error)
@@ -334,6 +325,7 @@ namespace Dohle
             var packed = new NativeHeader { Name = name.Start, NameLength = name.Length };
             byte[]? value = header.GetValueBytes();
             if (value == null) return packed;
+            if (value.Length > stop - at) throw new InvalidOperationException("the value of the header " + header.Key + " has grown while it was read");
             packed.Value = at;
             packed.ValueLength = (UIntPtr)value.Length;
             Marshal.Copy(value, 0, (IntPtr)at, value.Length);

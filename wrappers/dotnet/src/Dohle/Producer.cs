@@ -36,7 +36,7 @@ namespace Dohle
         public string Name { get; }
 
         public Task<DeliveryResult<TKey, TValue>> ProduceAsync(TopicPartition topicPartition, Message<TKey, TValue> message, CancellationToken cancellationToken = default) =>
-            ProduceAsync(topicPartition.Topic, topicPartition.Partition, message, cancellationToken);
+            ProduceAsync(topicPartition?.Topic!, topicPartition?.Partition ?? -1, message, cancellationToken);
 
         public Task<DeliveryResult<TKey, TValue>> ProduceAsync(string topic, Message<TKey, TValue> message, CancellationToken cancellationToken = default) =>
             ProduceAsync(topic, -1, message, cancellationToken);
@@ -51,38 +51,39 @@ namespace Dohle
             }
             catch (KafkaException refused)
             {
-                sent.Told(partition, -1, -1, PersistenceStatus.NotPersisted, refused.Error);
+                sent.Result.Partition = partition;
+                sent.Refused(refused);
             }
             catch (ObjectDisposedException closed)
             {
                 sent.TrySetException(closed);
             }
-            if (cancel.CanBeCanceled) sent.EndWith(cancel, outbox);
+            if (cancel.CanBeCanceled) sent.EndWith(cancel);
             return sent.Task;
         }
 
         public void Produce(TopicPartition topicPartition, Message<TKey, TValue> message, Action<DeliveryReport<TKey, TValue>>? deliveryHandler = null) =>
-            Produce(topicPartition.Topic, topicPartition.Partition, message, deliveryHandler);
+            Produce(topicPartition?.Topic!, topicPartition?.Partition ?? -1, message, deliveryHandler);
 
         public void Produce(string topic, Message<TKey, TValue> message, Action<DeliveryReport<TKey, TValue>>? deliveryHandler = null) =>
             Produce(topic, -1, message, deliveryHandler);
 
         private void Produce(string topic, int partition, Message<TKey, TValue> message, Action<DeliveryReport<TKey, TValue>>? handler)
         {
-            Error error;
+            KafkaException failure;
             try
             {
                 long time = -1;
                 var reported = handler == null ? null : new Reported<TKey, TValue>(topic, message, handler);
                 var record = reported == null ? Outgoing(topic, partition, message, null, ref time) : Outgoing(topic, partition, message, reported, ref reported.Report.Time);
                 if (outbox.Add(record, wait: false)) return;
-                error = new Error(ErrorCode.QueueFull, "buffer.memory is full: wait, and send the record again", ErrorClass.Retriable, retriable: true);
+                failure = KafkaException.Of(new Error(ErrorCode.QueueFull, "buffer.memory is full: wait, and send the record again", ErrorClass.Retriable, retriable: true));
             }
             catch (KafkaException refused)
             {
-                error = refused.Error;
+                failure = refused;
             }
-            throw new ProduceException<TKey, TValue>(error, new DeliveryResult<TKey, TValue>(topic, message) { Partition = partition });
+            throw new ProduceException<TKey, TValue>(failure.Error, new DeliveryResult<TKey, TValue>(topic, message) { Partition = partition }, failure);
         }
 
         private Outgoing Outgoing(string topic, int partition, Message<TKey, TValue> message, IWaiter? waiter, ref long time)
@@ -104,12 +105,13 @@ namespace Dohle
             }
             catch (Exception thrown)
             {
-                throw new KafkaException(Error.Argument(component.ToString().ToLowerInvariant(), "its serializer has failed: " + thrown.Message), thrown);
+                throw new InvalidConfigurationException(Error.Argument(component.ToString().ToLowerInvariant(), "its serializer has failed: " + thrown.Message), thrown);
             }
         }
 
         public int Poll(TimeSpan timeout)
         {
+            Usable();
             int reports = handlers.Reported(timeout);
             handlers.Rethrow();
             return reports;
@@ -140,7 +142,7 @@ namespace Dohle
         /// <summary>Completes when everything is settled and told of. In a handler it waits for no handler.</summary>
         private async Task Settled(CancellationToken cancel)
         {
-            if (handle.IsClosing) throw new ObjectDisposedException("producer");
+            Usable();
             bool inHandler = handlers.IsCurrent;
             await Crossed(cancel).ConfigureAwait(false);
             await Engine.Start(handle.Value, "producer.flush", null, cancel).ConfigureAwait(false);
@@ -179,6 +181,7 @@ namespace Dohle
 
         private void Commit(TimeSpan? timeout)
         {
+            Usable();
             lock (transaction)
             {
                 ending ??= Committed();
@@ -200,6 +203,7 @@ namespace Dohle
 
         private void Abort(TimeSpan? timeout)
         {
+            Usable();
             lock (transaction)
             {
                 ending ??= Aborted();
@@ -231,8 +235,13 @@ namespace Dohle
 
         private void Run(string operation, object? request, TimeSpan? timeout)
         {
-            if (handle.IsClosing) throw new ObjectDisposedException("producer");
+            Usable();
             Engine.Run(handle.Value, operation, request, timeout);
+        }
+
+        private void Usable()
+        {
+            if (handle.IsClosing) throw new ObjectDisposedException("producer");
         }
 
         public void Dispose()
@@ -260,8 +269,8 @@ namespace Dohle
             {
                 outbox.Break(Error.Closed("producer"));
                 handle.Done();
+                await client.CloseAsync().ConfigureAwait(false);
             }
-            await client.CloseAsync().ConfigureAwait(false);
             if (!inHandler) await handlers.Drained().ConfigureAwait(false);
         }
     }
@@ -276,17 +285,18 @@ namespace Dohle
             Result = new DeliveryResult<TKey, TValue>(topic, message);
 
         public bool IsHandler => false;
+        public bool IsSettled => Task.IsCompleted;
 
-        public void EndWith(CancellationToken cancel, Outbox outbox)
+        public void EndWith(CancellationToken cancel)
         {
             if (Task.IsCompleted) return;
-            cancellation = cancel.Register(() =>
-            {
-                outbox.Withdraw(this);
-                TrySetCanceled(cancel);
-            });
+            // Takes no lock: whoever tells of the record may hold the outbox's, and waits for this.
+            cancellation = cancel.Register(() => TrySetCanceled(cancel));
             if (Task.IsCompleted) cancellation.Dispose();
         }
+
+        /// <summary>The record could not be given to the producer.</summary>
+        public void Refused(KafkaException why) => TrySetException(new ProduceException<TKey, TValue>(why.Error, Result, why));
 
         public void Told(int partition, long offset, long appendTime, PersistenceStatus status, Error? error)
         {
@@ -310,6 +320,7 @@ namespace Dohle
         }
 
         public bool IsHandler => true;
+        public bool IsSettled => false;
 
         public void Told(int partition, long offset, long appendTime, PersistenceStatus status, Error? error)
         {

@@ -49,7 +49,7 @@ namespace Dohle
         {
             lock (actions)
             {
-                if (reported == 0 && !IsCurrent) Monitor.Wait(actions, timeout);
+                if (reported == 0 && !IsCurrent) Monitor.Wait(actions, Engine.Bounded(timeout));
                 int taken = reported;
                 reported = 0;
                 return taken;
