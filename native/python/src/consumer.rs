@@ -162,7 +162,7 @@ impl Consumer {
         let (py, this) = (slf.py(), slf.get());
         let core = slf.as_super().get();
         core.process.check().map_err(|failure| raised(py, &failure))?;
-        let opened = this.opened(py)?;
+        let (opened, until) = (this.opened(py)?, Until::after(timeout)?);
         let mut out = {
             let mut hand = this.hand.lock();
             if opened.stores {
@@ -174,7 +174,6 @@ impl Consumer {
         if out.len() >= most {
             return Ok(out);
         }
-        let until = Until::after(timeout);
         loop {
             match Self::more(slf, core, opened, until, out.is_empty()) {
                 Ok(true) => this.give(py, most, &mut out, opened.stores)?,

@@ -11,6 +11,7 @@ use dohle_bridge::failure::{Class, Failure};
 use dohle_bridge::pending::Pending;
 use dohle_bridge::queue::ENTRY_WORDS;
 use parking_lot::Mutex;
+use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -133,7 +134,7 @@ impl Core {
         request: &str,
         timeout: Option<f64>,
     ) -> PyResult<String> {
-        let (py, until) = (slf.py(), Until::after(timeout));
+        let (py, until) = (slf.py(), Until::after(timeout)?);
         let pending = slf.get().on(py, |core| core.environment.pending(handle, operation, request, None))?;
         guarded(py, || finish(slf.as_any(), operation, &pending, until))
     }
@@ -233,10 +234,13 @@ pub(crate) struct Until(Option<Instant>);
 
 impl Until {
     /// From seconds, as Python has them: None and what is below 0 are for ever.
-    pub fn after(seconds: Option<f64>) -> Self {
+    pub fn after(seconds: Option<f64>) -> PyResult<Self> {
+        if seconds.is_some_and(f64::is_nan) {
+            return Err(PyValueError::new_err("timeout: NaN is no time"));
+        }
         let duration =
             seconds.filter(|seconds| *seconds >= 0.0).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        Self(duration.and_then(|duration| Instant::now().checked_add(duration)))
+        Ok(Self(duration.and_then(|duration| Instant::now().checked_add(duration))))
     }
 
     /// What is left of it.

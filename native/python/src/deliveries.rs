@@ -75,6 +75,16 @@ impl Deliveries {
         self.settled.pop_front()
     }
 
+    /// Who is still to be told of something.
+    pub fn senders(&self) -> impl Iterator<Item = &Py<PyAny>> {
+        self.groups.values().flatten().map(|one| &one.who).chain(self.settled.iter().map(|one| &one.who))
+    }
+
+    /// Nobody is told any more; what that leaves, to be dropped outside of locks.
+    pub fn forget(&mut self) -> impl Sized + use<> {
+        (std::mem::take(&mut self.groups), std::mem::take(&mut self.settled))
+    }
+
     /// Failures that nobody asked about, since the last call.
     pub fn unheard(&mut self) -> Option<(u64, String)> {
         let (count, failure) = std::mem::take(&mut self.unheard);

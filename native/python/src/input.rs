@@ -2,9 +2,10 @@
 
 use dohle_bridge::failure::Failure;
 use pyo3::buffer::PyUntypedBuffer;
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyBufferError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyMemoryView, PyString, PyTuple};
+use pyo3::{ffi, intern};
 
 /// Bytes that an object of Python lends while it is held.
 pub(crate) enum Lent<'a> {
@@ -29,13 +30,25 @@ impl<'a> Lent<'a> {
 
     #[cold]
     fn buffer(object: &Bound<'_, PyAny>, what: &str) -> PyResult<Self> {
-        let Ok(buffer) = PyUntypedBuffer::get(object) else {
-            let of = object.get_type().name()?;
-            return Err(PyTypeError::new_err(format!("{what} must be str, bytes, a buffer or None, not {of}")));
+        let wrong = |why: &str| PyTypeError::new_err(format!("{what} must be {why}"));
+        // SAFETY: it is an object, and the GIL is held.
+        if unsafe { ffi::PyObject_CheckBuffer(object.as_ptr()) } == 0 {
+            return Err(wrong(&format!("str, bytes, a buffer or None, not {}", object.get_type().name()?)));
+        }
+        let view = PyMemoryView::from(object)?;
+        if view.getattr(intern!(object.py(), "format"))?.extract::<String>()?.contains('O') {
+            return Err(wrong("a buffer of bytes, not of objects"));
+        }
+        let buffer = match PyUntypedBuffer::get(object) {
+            // One without dimensions, such as a number of ctypes, is a row of bytes as well.
+            Err(error) if error.is_instance_of::<PyBufferError>(object.py()) => {
+                PyUntypedBuffer::get(&view.call_method1(intern!(object.py(), "cast"), ("B",))?)?
+            }
+            other => other?,
         };
         match buffer.is_c_contiguous() {
             true => Ok(Self::Buffer(buffer)),
-            false => Err(PyTypeError::new_err(format!("{what} must be a buffer whose bytes follow each other"))),
+            false => Err(wrong("a buffer whose bytes follow each other")),
         }
     }
 

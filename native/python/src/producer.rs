@@ -8,7 +8,7 @@ use dohle_bridge::bell::Waited;
 use dohle_bridge::failure::Failure;
 use dohle_bridge::producer::ProducerResource;
 use parking_lot::Mutex;
-use pyo3::exceptions::PyBufferError;
+use pyo3::exceptions::{PyBufferError, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -92,7 +92,10 @@ impl Producer {
     ///
     /// Raises BufferError when `buffer.memory` is full: call `poll()` and produce it again. Raises KafkaError for a message that cannot be
     /// sent, such as one that is too large, and TypeError or ValueError for wrong arguments. (confluent-kafka: Producer.produce)
-    #[pyo3(signature = (topic, value = None, key = None, partition = -1, callback = None, on_delivery = None, timestamp = None, headers = None))]
+    #[pyo3(
+        signature = (topic, value = None, key = None, partition = -1, callback = None, on_delivery = None, timestamp = None, headers = None),
+        text_signature = "($self, topic, value=None, key=None, partition=-1, callback=None, on_delivery=None, timestamp=None, headers=None)"
+    )]
     #[allow(clippy::too_many_arguments)]
     fn produce(
         slf: &Bound<'_, Self>,
@@ -106,7 +109,12 @@ impl Producer {
         headers: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let given = Given { topic, value, key, partition, timestamp, headers };
-        match guarded(slf.py(), || Self::append(slf, given, on_delivery.or(callback), false))? {
+        let told = on_delivery.or(callback);
+        if let Some(other) = told.filter(|told| !told.is_callable()) {
+            let of = other.get_type().name()?;
+            return Err(PyTypeError::new_err(format!("on_delivery must be a function or None, not {of}")));
+        }
+        match guarded(slf.py(), || Self::append(slf, given, told, false))? {
             true => Ok(()),
             false => Err(PyBufferError::new_err("buffer.memory is full: poll(), and produce the message again")),
         }
@@ -142,7 +150,7 @@ impl Producer {
     /// (confluent-kafka: Producer.flush)
     #[pyo3(signature = (timeout = None))]
     fn flush(slf: &Bound<'_, Self>, timeout: Option<f64>) -> PyResult<u64> {
-        guarded(slf.py(), || Self::flush_until(slf, Until::after(timeout)))
+        guarded(slf.py(), || Self::flush_until(slf, Until::after(timeout)?))
     }
 
     /// Messages that have no fate yet, or whose delivery callback was not called yet.
@@ -178,14 +186,16 @@ impl Producer {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         match self.state.try_lock() {
-            Some(state) => state.told.as_ref().map_or(Ok(()), |told| visit.call(told)),
+            Some(state) => state.told.iter().chain(state.deliveries.senders()).try_for_each(|who| visit.call(who)),
             None => Ok(()),
         }
     }
 
     fn __clear__(&self) {
-        let told = self.state.lock().told.take();
-        drop(told);
+        let mut state = self.state.lock();
+        let gone = (state.told.take(), state.deliveries.forget());
+        drop(state);
+        drop(gone);
     }
 }
 
@@ -268,7 +278,7 @@ impl Producer {
             slf.get().state.lock().deliveries.space = false;
             return Ok(served);
         }
-        let until = Until::after(timeout);
+        let until = Until::after(timeout)?;
         loop {
             let space = std::mem::take(&mut slf.get().state.lock().deliveries.space);
             if space || until.is_over() {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ._wire import packed, within
 from .errors import KafkaError
 from .types import BrokerMetadata, ClusterMetadata, PartitionMetadata, TopicMetadata
 
@@ -22,7 +23,7 @@ class Cluster:
         """
 
         def ask(operation: str, **request: Any) -> Any:
-            return json.loads(self._call(self._client, f"admin.{operation}", json.dumps(request), timeout))
+            return json.loads(self._call(self._client, f"admin.{operation}", packed({**request, **within(timeout)})))
 
         cluster = ask("describeCluster")
         names = [topic] if topic is not None else [one["topic"] for one in ask("listTopics", includeInternal=True)]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from ._generated.options import OF
+from ._wire import packed
 from .errors import invalid
 
 #: librdkafka's names of options that have another one here.
@@ -71,7 +73,7 @@ _FUNCTIONS = ("error_cb", "stats_cb", "oauth_cb", "on_delivery", "on_commit", "l
 #: What the engine is told when the program gives tokens by a function.
 _GIVES_TOKENS = "gives tokens"
 
-_BY_KEYWORD = {name.replace(".", "_"): name for name in (*OF, *_ALIASES, *_HINTS, "enable.auto.offset.store")}
+_BY_KEYWORD = {name.replace(".", "_"): name for name in (*OF, *_ALIASES, *_HINTS, "enable.auto.offset.store", "sasl.oauthbearer.config")}
 
 
 @dataclass
@@ -102,12 +104,13 @@ def read(conf: Mapping[str, Any] | None, options: Mapping[str, Any], of: str) ->
         raise TypeError(f"conf must be a dict of options, not {type(conf).__name__}")
     config = Config()
     seen: dict[str, str] = {}
+    said = ""
     for given, value in (*(conf or {}).items(), *options.items()):
         if not isinstance(given, str):
             raise TypeError(f"an option's name must be str, not {type(given).__name__}")
         if given in _FUNCTIONS:
             if value is not None:
-                config.functions[given] = value
+                config.functions[given] = _function(given, value)
             continue
         name = _BY_KEYWORD.get(given, given)
         name = _ALIASES.get(name, name)
@@ -119,10 +122,21 @@ def read(conf: Mapping[str, Any] | None, options: Mapping[str, Any], of: str) ->
         if name == "enable.auto.offset.store" and of == "consumer":
             config.stores = str(value).lower() == "true"
             continue
+        if name == "sasl.oauthbearer.config":
+            said = value
+            continue
         _put(config, name, value, of)
     if "oauth_cb" in config.functions:
         config.client[_GIVES_TOKENS] = True
+        config.functions["oauth_cb"] = partial(config.functions["oauth_cb"], said)
     return config
+
+
+def _function(name: str, value: Any) -> Any:
+    if not (isinstance(value, logging.Logger) if name == "logger" else callable(value)):
+        what = "a logging.Logger" if name == "logger" else "a function"
+        raise TypeError(f"{name}: must be {what}, not {type(value).__name__}")
+    return value
 
 
 def _put(config: Config, name: str, value: Any, of: str) -> None:
@@ -149,4 +163,4 @@ def _json(options: dict[str, Any]) -> str:
     for name, value in options.items():
         if not isinstance(value, (str, int, float, bool, list, tuple)):
             raise TypeError(f"{name}: must be str, int, bool or a list of str, not {type(value).__name__}")
-    return json.dumps(options)
+    return packed(options)

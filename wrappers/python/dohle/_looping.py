@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import json
 from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from ._told import Told
+from ._told import Told, token_of
+from ._wire import packed
 from .errors import KafkaError
 
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ class Looping(Told):
 
     _loop: asyncio.AbstractEventLoop | None = None
     _closing: asyncio.Future[None] | None = None
+    _token: asyncio.Future[None] | None = None
     _client: int
     _closed: bool
 
@@ -34,7 +38,21 @@ class Looping(Told):
     def _ready(self: Any) -> None:
         self._turn()
 
+    def _asked(self, text: str) -> None:
+        question = json.loads(text)
+        if question["name"] == "token":
+            self._token = asyncio.ensure_future(self._give_token(question))
+        else:
+            super()._asked(text)
+
+    async def _give_token(self, question: dict[str, Any]) -> None:
+        with self._answering(question) as answer:
+            token = self._functions["oauth_cb"]()
+            answer["answer"] = packed(token_of(await token if inspect.isawaitable(token) else token))
+
     async def _later(self: Any, handle: int, operation: str, request: str = "{}") -> Any:
+        if self._closed:
+            raise _closed()
         future: asyncio.Future[Any] = self._attach().create_future()
 
         def done(error: KafkaError | None, response: Any) -> None:
@@ -55,13 +73,21 @@ class Looping(Told):
             raise
 
     async def _ended(self: Any) -> None:
-        await self._later(self._client, "client.close")
-        if self._loop is not None:
+        try:
+            await self._later(self._client, "client.close")
+        finally:
+            self._closed = True
             self._loop.remove_reader(self._descriptor())
-        self._end()
+            self._end()
+            waiting, self._waiting = self._waiting, {}
+            for done in waiting.values():
+                done(_closed(), None)
 
     async def _finished(self: Any, end: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Ends it once; who closes it again waits for the first."""
+        if self._closed:
+            return
+        self._attach()
         if self._closing is None:
             self._closing = asyncio.ensure_future(end())
         await asyncio.shield(self._closing)
@@ -74,3 +100,7 @@ class Looping(Told):
         self: Any, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def _closed() -> KafkaError:
+    return KafkaError("the object is closed", code="CLOSED")

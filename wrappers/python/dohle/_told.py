@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+from ._wire import packed
 from .errors import KafkaError, of_failure
 
 _LEVELS = {"error": logging.ERROR, "warn": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
@@ -23,6 +25,20 @@ class Told:
     _functions: dict[str, Callable[..., Any]] = {}
     #: Who waits for the completion of a call, by its number: ``(error, response)``.
     _waiting: dict[int, Callable[[KafkaError | None, Any], object]]
+    _closed: bool
+
+    def _begin(self) -> None:
+        self._closed = False
+        self._waiting = {}
+
+    @contextlib.contextmanager
+    def _closes(self) -> Iterator[None]:
+        """That a callback or another thread has closed it in the meantime is no failure."""
+        try:
+            yield
+        except KafkaError as error:
+            if error.code != "CLOSED" or not self._closed:
+                raise
 
     def _told(self, kind: int, handle: int, number: int, failed: bool, text: str | None) -> None:
         if kind == _COMPLETION:
@@ -52,22 +68,30 @@ class Told:
     def _asked(self: Any, text: str) -> None:
         """Answers a question of the engine with what the program's function gives, or raises."""
         question = json.loads(text)
+        with self._answering(question) as answer:
+            answer["answer"] = packed(self._answer(question["name"], question.get("request") or {}))
+
+    @contextlib.contextmanager
+    def _answering(self: Any, question: dict[str, Any]) -> Iterator[dict[str, Any]]:
         answer: dict[str, Any] = {"id": str(question["id"])}
         try:
-            answer["answer"] = json.dumps(self._answer(question["name"], question.get("request") or {}))
+            yield answer
         except BaseException as error:
-            answer["error"] = repr(error)
+            answer["error"] = ascii(error)
             raise
         finally:
-            self._invoke(0, "environment.answer", json.dumps(answer))
+            with self._closes():
+                self._invoke(0, "environment.answer", packed(answer))
 
     def _answer(self, name: str, request: dict[str, Any]) -> Any:
-        if name == "token":
-            token = self._functions["oauth_cb"](request.get("config", ""))
-            value, expires, *rest = token
-            extensions = rest[-1] if rest and isinstance(rest[-1], dict) else {}
-            return {"value": value, "expiresAt": expires * 1000, "extensions": extensions}
-        return None
+        return token_of(self._functions["oauth_cb"]()) if name == "token" else None
+
+
+def token_of(given: Any) -> dict[str, Any]:
+    """What the engine wants of an ``oauth_cb``: (token, expiry[, principal][, extensions])."""
+    value, expires, *rest = given
+    extensions = rest[-1] if rest and isinstance(rest[-1], dict) else {}
+    return {"value": value, "expiresAt": expires * 1000, "extensions": extensions}
 
 
 def _logger(given: object) -> logging.Logger:

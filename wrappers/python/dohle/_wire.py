@@ -24,6 +24,8 @@ Member: TypeAlias = tuple[str, str, Codec]
 #: The arguments of an operation: name there, value, and how it crosses.
 Request: TypeAlias = tuple[tuple[str, Any, Codec], ...]
 
+#: Seconds that the engine can wait for.
+_LONGEST = 2_000_000
 _CLASSES: dict[str, type[Any]] = {}
 _VARIANTS: dict[str, dict[str, type[Any]]] = {}
 
@@ -165,9 +167,29 @@ def _made(of: type[Any], wire: dict[str, Any]) -> Any:
     return of(**members)
 
 
+def packed(value: Any) -> str:
+    """JSON for the engine. Raises ValueError for what it cannot have: NaN, and text that UTF-8 does not have."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    text.encode()
+    return text
+
+
+def seconds(timeout: float | None) -> float | None:
+    """A time to wait; None: for ever, as what is below 0."""
+    if timeout is not None and math.isnan(timeout):
+        raise ValueError("timeout: NaN is no time")
+    return None if timeout is None or timeout < 0 else timeout
+
+
+def within(timeout: float | None) -> dict[str, int]:
+    """The same as an argument of an operation; without one it has a bound of its own."""
+    bound = seconds(timeout)
+    return {} if bound is None or bound > _LONGEST else {"timeoutMs": int(bound * 1000)}
+
+
 def encoded(request: Request) -> str:
     """A request's JSON."""
-    return json.dumps({name: codec.encode(value, name) for name, value, codec in request if value is not None})
+    return packed({name: codec.encode(value, name) for name, value, codec in request if value is not None})
 
 
 def decoded(text: str, codec: Codec) -> Any:

@@ -29,18 +29,18 @@ class AdminClient(_native.Core, Told, Cluster, AdminOperations):
     """
 
     def __init__(self, conf: Mapping[str, Any] | None = None, /, **options: Unpack[ClientOptions]) -> None:
-        self._closed = False
-        self._waiting = {}
+        self._begin()
         config = _config.read(conf, options, "client")
         self._functions = config.functions
         self._client = self._target = self._open_client(config.client_json)
 
     def close(self) -> None:
         """Closes all connections. Once more: nothing happens."""
-        if not self._closed:
-            self._closed = True
-            self._call(self._client, "client.close")
-            self._end()
+        with self._closes():
+            if not self._closed:
+                self._call(self._client, "client.close")
+                self._closed = True
+                self._end()
 
     def __enter__(self) -> Self:
         return self

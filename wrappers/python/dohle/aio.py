@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import inspect
 import json
+import threading
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping
 from types import TracebackType
@@ -15,8 +16,10 @@ from . import _config, _native
 from ._generated.operations import AsyncAdminOperations
 from ._looping import Looping
 from ._native import Message
+from ._wire import packed, seconds, within
 from .consumer import Membership, _places
 from .errors import of_failure
+from .producer import Sending
 from .types import OFFSET_BEGINNING, OFFSET_END, OFFSET_INVALID, ConsumerGroupMetadata, TopicPartition, partition_of
 
 if TYPE_CHECKING:
@@ -30,7 +33,7 @@ _CHUNKS = 3
 _FAIR = 256
 
 
-class AsyncProducer(_native.Producer, Looping):
+class AsyncProducer(Sending, Looping):
     """Sends messages from an event loop. Options as of ``Producer``.
 
     ``send`` puts a message into a batch at once and returns a future: await it for this message's fate, or send many and await them
@@ -38,8 +41,7 @@ class AsyncProducer(_native.Producer, Looping):
     """
 
     def __init__(self, conf: Mapping[str, Any] | None = None, /, **options: Unpack[ProducerOptions]) -> None:
-        self._closed = False
-        self._waiting = {}
+        self._begin()
         #: Messages for which there was no memory yet, in order.
         self._room: deque[tuple[Any, ...]] = deque()
         config = _config.read(conf, options, "producer")
@@ -96,10 +98,11 @@ class AsyncProducer(_native.Producer, Looping):
         Returns how many messages are left.
         """
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout if timeout is None or timeout >= 0 else None):
-                while self._room:
-                    await asyncio.wait([self._room[-1][0]])
-                await self._later(self._handle, "producer.flush")
+            async with asyncio.timeout(seconds(timeout)):
+                waits = True
+                while waits:
+                    waits = bool(self._room)
+                    await self._later(self._handle, "producer.flush")
         return len(self) + len(self._room)
 
     async def close(self, timeout: float | None = None) -> None:
@@ -107,13 +110,14 @@ class AsyncProducer(_native.Producer, Looping):
         await self._finished(lambda: self._close(timeout))
 
     async def _close(self, timeout: float | None) -> None:
-        if self._room:
-            await self.flush(timeout)
-        request = {} if timeout is None or timeout < 0 else {"timeoutMs": int(timeout * 1000)}
-        await self._later(self._handle, "producer.close", json.dumps(request))
-        self._closed = True
-        self._ready()
-        await self._ended()
+        try:
+            if self._room:
+                await self.flush(timeout)
+            await self._later(self._handle, "producer.close", packed(within(timeout)))
+            self._ready()
+        finally:
+            self._fill()
+            await self._ended()
 
     async def init_transactions(self) -> None:
         """Takes the ``transactional.id``: fences its other producers and ends what they left open. (KIP-98)"""
@@ -149,7 +153,7 @@ class AsyncProducer(_native.Producer, Looping):
         """Commits offsets of a consumer's group within the transaction; as of ``Producer``. (KIP-447)"""
         offsets = [one._to_commit() for one in positions if one.offset >= 0]
         request = {"offsets": offsets, "group": group_metadata._identity}
-        await self._later(self._handle, "producer.commitOffsets", json.dumps(request))
+        await self._later(self._handle, "producer.commitOffsets", packed(request))
 
     def _unheard(self, count: int, failure: str) -> None:
         self._failed(of_failure(failure))
@@ -167,51 +171,60 @@ class AsyncConsumer(Membership, Looping):
     def __init__(self, conf: Mapping[str, Any] | None = None, /, **options: Unpack[ConsumerOptions]) -> None:
         super().__init__(conf, **options)
         self._questions: deque[str] = deque()
-        self._news: asyncio.Future[None] | None = None
+        self._news = asyncio.Event()
         self._leaving = False
-        self._task: asyncio.Task[None] | None = None
+        #: Asks the listeners; whoever waits for it may be cancelled, but not it.
+        self._asking: asyncio.Task[None] | None = None
+        self._raised: BaseException | None = None
         self._given = 0
 
     def _told(self, kind: int, handle: int, number: int, failed: bool, text: str | None) -> None:
         if kind == _CHUNKS:
-            self._arrived()
+            self._news.set()
         else:
             super()._told(kind, handle, number, failed, text)
-
-    def _arrived(self) -> None:
-        if self._news is not None and not self._news.done():
-            self._news.set_result(None)
 
     def _asked(self, text: str) -> None:
         if json.loads(text)["name"] not in ("assigned", "revoke"):
             super()._asked(text)
-        elif self._leaving:
-            self._questions.append(text)
-            self._task = asyncio.ensure_future(self._ask_listeners(), loop=self._loop)
         else:
             self._questions.append(text)
-            self._arrived()
+            self._news.set()
+            if self._leaving:
+                self._begin_asking()
+
+    def _listens(self) -> bool:
+        return self._asking is not None and self._asking is asyncio.current_task()
+
+    def _begin_asking(self) -> None:
+        if self._asking is None and self._questions:
+            self._asking = asyncio.ensure_future(self._ask_listeners())
+
+    async def _listened(self) -> None:
+        """Waits until the listeners have been asked, and raises what one has raised."""
+        while (self._asking or self._questions) and not self._listens():
+            self._begin_asking()
+            if self._asking is not None:
+                await asyncio.shield(self._asking)
+        raised, self._raised = self._raised, None
+        if raised is not None:
+            raise raised
 
     async def _ask_listeners(self) -> None:
         """Answers the questions of the group: the program is between two messages."""
         while self._questions:
             question = json.loads(self._questions.popleft())
-            self._rebalancing = True
-            answer: dict[str, Any] = {"id": str(question["id"])}
+            self._rebalancing = threading.get_ident()
             try:
-                outcome = self._listen(question["name"], question["request"]["partitions"])
-                if inspect.isawaitable(outcome):
-                    await outcome
+                with self._answering(question):
+                    outcome = self._listen(question["name"], question["request"]["partitions"])
+                    if inspect.isawaitable(outcome):
+                        await outcome
             except BaseException as error:
-                answer["error"] = repr(error)
-                raise
+                self._raised = self._raised or error
             finally:
-                self._rebalancing = False
-                self._invoke(0, "environment.answer", json.dumps(answer))
-
-    async def _wait(self) -> None:
-        self._news = self._attach().create_future()
-        await self._news
+                self._rebalancing = None
+        self._asking = None
 
     async def poll(self, timeout: float | None = None) -> Message | None:  # type: ignore[override]
         """The next message. Waits for at most ``timeout`` seconds (-1 or None: for ever); None: none came in time. Raises KafkaError."""
@@ -223,11 +236,13 @@ class AsyncConsumer(Membership, Looping):
         ever); an empty list: none came in time. Raises KafkaError.
         """
         loop = self._attach()
-        until = None if timeout is None or timeout < 0 else loop.time() + timeout
+        bound = seconds(timeout)
+        until = None if bound is None else loop.time() + bound
         while True:
-            if self._questions:
+            if self._questions or self._asking:
                 self._finish()
-                await self._ask_listeners()
+            await self._listened()
+            self._news.clear()
             found = super().consume(num_messages, 0)
             if found or num_messages == 0:
                 return found
@@ -237,7 +252,7 @@ class AsyncConsumer(Membership, Looping):
             if not self._questions:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout_at(until):
-                        await self._wait()
+                        await self._news.wait()
             if self._closing is not None:
                 return []
 
@@ -251,7 +266,7 @@ class AsyncConsumer(Membership, Looping):
             await asyncio.sleep(0)
         if self._closing is not None:
             raise StopAsyncIteration
-        message = None if self._questions else super().poll(0)
+        message = None if self._questions or self._asking or self._raised else super().poll(0)
         if message is None:
             message = await self.poll()
         if message is None:
@@ -266,12 +281,12 @@ class AsyncConsumer(Membership, Looping):
         if places is None and self._stores:
             self._finish()
         request = {} if places is None else {"offsets": [one._to_commit() for one in places]}
-        await self._later(self._handle, "consumer.commit", json.dumps(request))
+        await self._later(self._handle, "consumer.commit", packed(request))
 
     async def committed(self, partitions: Iterable[TopicPartition]) -> list[TopicPartition]:
         """The partitions with what the group has committed; ``OFFSET_INVALID`` where that is nothing."""
         request = {"partitions": [one._named() for one in partitions]}
-        return [partition_of(one) for one in await self._later(self._handle, "consumer.committed", json.dumps(request))]
+        return [partition_of(one) for one in await self._later(self._handle, "consumer.committed", packed(request))]
 
     async def offsets_for_times(self, partitions: Iterable[TopicPartition]) -> list[TopicPartition]:
         """As of ``Consumer``: each has a time as its ``offset``."""
@@ -295,32 +310,35 @@ class AsyncConsumer(Membership, Looping):
             self._finish()
         self._leaving = True
         try:
-            await self._ask_listeners()
+            self._begin_asking()
             await self._later(self._handle, operation, request)
-            if self._task is not None:
-                await self._task
         finally:
             self._leaving = False
 
     async def unsubscribe(self) -> None:
         """Commits what is done, leaves the group or ends the assignment."""
+        self._leaves()
         await self._leave_group("consumer.unsubscribe")
+        await self._listened()
 
     async def close(self, timeout: float | None = None) -> None:
         """Commits what is done, unless ``enable.auto.commit`` is false, calls ``on_revoke``, leaves the group, and ends; so do loops over it.
 
         Takes at most ``timeout`` seconds (None: ``default.api.timeout.ms``).
         """
+        self._leaves()
         await self._finished(lambda: self._close(timeout))
 
     async def _close(self, timeout: float | None) -> None:
-        self._arrived()
-        request = {} if timeout is None or timeout < 0 else {"timeoutMs": int(timeout * 1000)}
-        if self._leaves_first and not request:
-            await self._leave_group("consumer.unsubscribe")
-        await self._leave_group("consumer.close", json.dumps(request))
-        self._closed = True
-        await self._ended()
+        self._news.set()
+        request = within(timeout)
+        try:
+            if self._leaves_first and not request:
+                await self._leave_group("consumer.unsubscribe")
+            await self._leave_group("consumer.close", packed(request))
+        finally:
+            await self._ended()
+        await self._listened()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -335,8 +353,7 @@ class AsyncAdminClient(_native.Core, Looping, AsyncAdminOperations):
     """``AdminClient`` for an event loop: the same methods, to be awaited."""
 
     def __init__(self, conf: Mapping[str, Any] | None = None, /, **options: Unpack[ClientOptions]) -> None:
-        self._closed = False
-        self._waiting = {}
+        self._begin()
         config = _config.read(conf, options, "client")
         self._functions = config.functions
         self._client = self._target = self._open_client(config.client_json)

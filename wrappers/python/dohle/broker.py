@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from . import _native
 from ._generated.operations import BrokerOperations
 from ._told import Told
+from ._wire import packed
 
 if TYPE_CHECKING:
     from typing import Self
@@ -24,9 +25,8 @@ class EmbeddedBroker(_native.Core, Told, BrokerOperations):
     """
 
     def __init__(self, **options: Any) -> None:
-        self._stopped = False
-        self._waiting = {}
-        running = json.loads(self._call(0, "environment.startBroker", json.dumps(_camel(options))))
+        self._begin()
+        running = json.loads(self._call(0, "environment.startBroker", packed(_camel(options))))
         self._handle = self._target = int(running["handle"])
         #: Host and port, for ``bootstrap.servers``.
         self.address: str = running["address"]
@@ -38,10 +38,14 @@ class EmbeddedBroker(_native.Core, Told, BrokerOperations):
 
     def stop(self) -> None:
         """Closes all connections and forgets everything. Once more: nothing happens."""
-        if not self._stopped:
-            self._stopped = True
-            self._call(self._handle, "broker.stop")
-            self._end()
+        with self._closes():
+            if not self._closed:
+                self._call(self._handle, "broker.stop")
+                self._closed = True
+                self._end()
+
+    def __repr__(self) -> str:
+        return f"<EmbeddedBroker {self.address}>"
 
     def __enter__(self) -> Self:
         return self

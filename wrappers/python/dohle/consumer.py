@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
@@ -13,6 +14,7 @@ from . import _config, _native
 from ._cluster import Cluster
 from ._native import Message
 from ._told import Told
+from ._wire import packed, within
 from .errors import KafkaError, invalid
 from .types import OFFSET_BEGINNING, OFFSET_END, OFFSET_INVALID, ConsumerGroupMetadata, TopicPartition, partition_of
 
@@ -24,20 +26,19 @@ if TYPE_CHECKING:
     Listener = Callable[[Any, list[TopicPartition]], object]
 
 
-class Membership(_native.Consumer, Told, Cluster):
+class Membership(_native.Consumer, Told):
     """What ``Consumer`` and ``AsyncConsumer`` have in common: all that never waits."""
 
     _queued = False
 
     def __init__(self, conf: Mapping[str, Any] | None = None, /, **options: Unpack[ConsumerOptions]) -> None:
-        self._closed = False
-        self._waiting = {}
+        self._begin()
         self._listeners: dict[str, Listener] = {}
         self._pattern: re.Pattern[str] | None = None
         #: What `store_offsets` was told last, of each partition.
         self._places: dict[TopicPartition, TopicPartition] = {}
-        #: Set while a listener of ``assigned`` or ``revoke`` runs.
-        self._rebalancing = False
+        #: The thread on which a listener of ``assigned`` or ``revoke`` runs now.
+        self._rebalancing: int | None = None
         config = _config.read(conf, options, "consumer")
         self._functions, self._stores = config.functions, config.stores
         self._static = config.own.get("group.instance.id") is not None
@@ -48,7 +49,7 @@ class Membership(_native.Consumer, Told, Cluster):
 
     def _ask(self, operation: str, **request: Any) -> Any:
         """An operation on the consumer that never waits."""
-        return json.loads(self._invoke(self._handle, f"consumer.{operation}", json.dumps(request)))
+        return json.loads(self._invoke(self._handle, f"consumer.{operation}", packed(request)))
 
     def subscribe(
         self,
@@ -181,16 +182,29 @@ class Membership(_native.Consumer, Told, Cluster):
         listener = self._listeners.get(name)
         return None if listener is None else listener(self, [partition_of(one) for one in partitions])
 
+    def _leaves(self) -> None:
+        """A listener that leaves the group would wait for its own end."""
+        if self._listens():
+            raise RuntimeError("a listener cannot close or unsubscribe: the group waits until it has returned")
+
+    def _listens(self) -> bool:
+        return self._rebalancing == threading.get_ident()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True) and hasattr(self, "_handle") and not self._forked():
+            text = f"{type(self).__name__} was not closed: its group waits until its session is over"
+            warnings.warn(text, ResourceWarning, stacklevel=2)
+
     def _answer(self, name: str, request: dict[str, Any]) -> Any:
         if name == "match":
             return [topic for topic in request["topics"] if self._pattern is not None and self._pattern.search(topic)]
         if name not in ("assigned", "revoke"):
             return super()._answer(name, request)
-        self._rebalancing = True
+        self._rebalancing = threading.get_ident()
         try:
             self._listen(name, request["partitions"])
         finally:
-            self._rebalancing = False
+            self._rebalancing = None
         return None
 
     def _event(self, name: str, event: dict[str, Any]) -> None:
@@ -210,7 +224,7 @@ def _places(message: Message | None, offsets: Iterable[TopicPartition] | None) -
     return None if offsets is None else list(offsets)
 
 
-class Consumer(Membership):
+class Consumer(Membership, Cluster):
     """Reads messages. For one thread at a time; ``wakeup`` and ``close`` may be called from another one.
 
     ``conf`` and keyword arguments as of ``Producer``: ``{"bootstrap.servers": …, "group.id": …}``. Beside the options of
@@ -220,6 +234,10 @@ class Consumer(Membership):
     A message counts as done when the program polls again, commits or closes: automatic commits never cover one that it has not had. Close it,
     or use it in a ``with`` statement, to leave the group at once. (confluent-kafka: Consumer)
     """
+
+    _leaving = False
+    #: What listeners have raised while the group was left, which nothing of that may stop.
+    _raised: BaseException | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -236,26 +254,54 @@ class Consumer(Membership):
         """Commits what is done, unless ``enable.auto.commit`` is false, calls ``on_revoke``, leaves the group, and ends.
 
         Takes at most ``timeout`` seconds (None: ``default.api.timeout.ms``). When one is given, ``on_revoke`` is called, but can commit
-        nothing any more. Once more: nothing happens.
+        nothing any more. What a listener raises is raised when it is closed. Once more: nothing happens.
         """
         if self._closed:
             return
-        if self._stores:
-            self._finish()
-        request = {} if timeout is None or timeout < 0 else {"timeoutMs": int(timeout * 1000)}
-        if self._leaves_first and not request:
-            self._call_asking("consumer.unsubscribe")
-        self._call_asking("consumer.close", json.dumps(request))
-        self._closed = True
-        self._turn()
-        self._call(self._client, "client.close")
-        self._end()
+        request = within(timeout)
+        with self._closes():
+            if self._leaves_first and not request:
+                self._leave_group("consumer.unsubscribe")
+            self._leave_group("consumer.close", packed(request))
+            self._closed = True
+            self._call(self._client, "client.close")
+            self._end()
+        self._raise()
 
     def unsubscribe(self) -> None:
         """Commits what is done, leaves the group or ends the assignment. (confluent-kafka: Consumer.unsubscribe)"""
+        self._leave_group("consumer.unsubscribe")
+        self._raise()
+
+    def _leave_group(self, operation: str, request: str = "{}") -> None:
+        self._leaves()
         if self._stores:
             self._finish()
-        self._call_asking("consumer.unsubscribe")
+        self._leaving = True
+        try:
+            self._call_asking(operation, request)
+            self._turn()
+        finally:
+            self._leaving = False
+
+    def _asked(self, text: str) -> None:
+        self._heard(super()._asked, text)
+
+    def _told(self, *told: Any) -> None:
+        self._heard(super()._told, *told)
+
+    def _heard(self, tell: Callable[..., None], *arguments: Any) -> None:
+        try:
+            tell(*arguments)
+        except BaseException as error:
+            if not self._leaving:
+                raise
+            self._raised = self._raised or error
+
+    def _raise(self) -> None:
+        raised, self._raised = self._raised, None
+        if raised is not None:
+            raise raised
 
     def commit(
         self,
@@ -276,9 +322,9 @@ class Consumer(Membership):
         if places is None:
             places = [one for one in self.position(self.assignment()) if one.offset >= 0] if self._stores else self._stored()
         if not asynchronous:
-            self._call(self._handle, "consumer.commit", json.dumps(request))
+            self._call(self._handle, "consumer.commit", packed(request))
             return places
-        number = self._start(self._handle, "consumer.commit", json.dumps(request))
+        number = self._start(self._handle, "consumer.commit", packed(request))
         self._waiting[number] = lambda error, _: self._committed(error, places)
         return None
 
@@ -327,9 +373,5 @@ class Consumer(Membership):
         return ends[0].offset, ends[1].offset
 
     def _found(self, operation: str, request: dict[str, Any], timeout: float | None) -> list[TopicPartition]:
-        found = json.loads(self._call(self._handle, operation, json.dumps(request), timeout))
+        found = json.loads(self._call(self._handle, operation, packed(request), timeout))
         return [partition_of(one) for one in found]
-
-    def __del__(self) -> None:
-        if not getattr(self, "_closed", True) and hasattr(self, "_handle") and not self._forked():
-            warnings.warn("a Consumer was not closed: its group waits until its session is over", ResourceWarning, stacklevel=2)

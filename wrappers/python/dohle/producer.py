@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import json
 import logging
 import warnings
 import weakref
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from . import _config, _native
 from ._cluster import Cluster
 from ._told import Told
+from ._wire import packed, within
 from .errors import of_failure
 from .types import ConsumerGroupMetadata, TopicPartition
 
@@ -27,7 +27,19 @@ _OPEN: weakref.WeakSet[Producer] = weakref.WeakSet()
 _LAST_WAIT = 5.0
 
 
-class Producer(_native.Producer, Told, Cluster):
+class Sending(_native.Producer, Told):
+    """What ``Producer`` and ``AsyncProducer`` have in common."""
+
+    def __del__(self) -> None:
+        if getattr(self, "_closed", True) or not hasattr(self, "_handle") or self._forked():
+            return
+        left, name = self._outstanding(), type(self).__name__
+        warnings.warn(f"{name} was not closed, with {left} messages under way", ResourceWarning, stacklevel=2)
+        if left:
+            self._leave(self._handle, "producer.close")
+
+
+class Producer(Sending, Cluster):
     """Sends messages. Safe to be used by several threads.
 
     ``conf`` is a dict of options under Kafka's names (``{"bootstrap.servers": "localhost:9092"}``); each can be a keyword argument
@@ -41,16 +53,12 @@ class Producer(_native.Producer, Told, Cluster):
     """
 
     def __init__(self, conf: Mapping[str, Any] | None = None, /, **options: Unpack[ProducerOptions]) -> None:
-        self._closed = False
-        self._waiting = {}
+        self._begin()
         config = _config.read(conf, options, "producer")
         self._functions = config.functions
         self._client = self._open_client(config.client_json)
-        self._handle = self._open(self._client, config.own_json, self._reporter())
+        self._handle = self._open(self._client, config.own_json, self._functions.get("on_delivery"))
         _OPEN.add(self)
-
-    def _reporter(self) -> Any:
-        return self._functions.get("on_delivery")
 
     def __enter__(self) -> Self:
         return self
@@ -64,23 +72,25 @@ class Producer(_native.Producer, Told, Cluster):
         """Sends what there is, waits until it is settled, calls the delivery callbacks, and ends.
 
         What is not settled after ``timeout`` seconds (None: ``delivery.timeout.ms`` bounds it) fails with ``CLOSED``. An open transaction is
-        aborted. Once more: nothing happens.
+        aborted. What a callback raises is raised when all have been called. Once more: nothing happens.
         """
         if self._closed:
             return
-        request = {} if timeout is None or timeout < 0 else {"timeoutMs": int(timeout * 1000)}
-        self._call(self._handle, "producer.close", json.dumps(request))
-        self._closed = True
-        _OPEN.discard(self)
-        try:
-            while self._serve_all():
-                pass
-        finally:
+        raised: BaseException | None = None
+        with self._closes():
+            self._call(self._handle, "producer.close", packed(within(timeout)))
+            self._closed = True
+            _OPEN.discard(self)
+            served = 1
+            while served:
+                try:
+                    served = self.poll(0)
+                except BaseException as error:
+                    raised = raised or error
             self._call(self._client, "client.close")
             self._end()
-
-    def _serve_all(self) -> bool:
-        return self.poll(0) > 0
+        if raised is not None:
+            raise raised
 
     def init_transactions(self, timeout: float | None = None) -> None:
         """Takes the ``transactional.id``: fences its other producers and ends what they left open. Waits for at most ``timeout`` seconds.
@@ -122,7 +132,7 @@ class Producer(_native.Producer, Told, Cluster):
         """
         offsets = [one._to_commit() for one in positions if one.offset >= 0]
         request = {"offsets": offsets, "group": group_metadata._identity}
-        self._call(self._handle, "producer.commitOffsets", json.dumps(request), timeout)
+        self._call(self._handle, "producer.commitOffsets", packed(request), timeout)
 
     def _unheard(self, count: int, failure: str) -> None:
         if self._closed:
@@ -132,21 +142,17 @@ class Producer(_native.Producer, Told, Cluster):
         logger = given if isinstance(given, logging.Logger) else logging.getLogger("dohle")
         logger.error(text, count, of_failure(failure))
 
-    def __del__(self) -> None:
-        if getattr(self, "_closed", True) or not hasattr(self, "_handle") or self._forked():
-            return
-        left = self._outstanding()
-        warnings.warn(f"a Producer with {left} messages under way was not closed", ResourceWarning, stacklevel=2)
-        if left:
-            self._leave(self._handle, "producer.close")
-
 
 @atexit.register
 def _at_exit() -> None:
     """Sends what producers that nobody closed still have, for a while, and tells what is lost."""
+    log = logging.getLogger("dohle")
     for producer in list(_OPEN):
         if producer._forked() or not producer._outstanding():
             continue
-        left = producer.flush(_LAST_WAIT)
-        if producer._outstanding():
-            logging.getLogger("dohle").error("%d messages are lost: their producer was not closed", left)
+        try:
+            producer.flush(_LAST_WAIT)
+        except BaseException:
+            log.exception("at the end of the program")
+        if left := producer._outstanding():
+            log.error("%d messages are lost: their producer was not closed", left)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -173,3 +175,103 @@ def test_an_object_belongs_to_one_loop(broker: dohle.EmbeddedBroker, topic: str)
         first.run(send())
         run(end)
         first.run(producer.close())
+
+
+def test_what_is_under_way_when_it_is_closed_ends_and_so_does_what_is_asked_later(broker: dohle.EmbeddedBroker, topic: str) -> None:
+    async def body() -> None:
+        consumer = dohle.AsyncConsumer(bootstrap_servers=broker.address, group_id=f"{topic}-group")
+        producer = dohle.AsyncProducer(bootstrap_servers=broker.address)
+        client = dohle.AsyncAdminClient(bootstrap_servers=broker.address)
+        await producer.send(topic, "v")
+        at_once: list[asyncio.Future[Any]] = [asyncio.ensure_future(consumer.committed([TP(topic, 0)])) for _ in range(5)]
+        at_once += [asyncio.ensure_future(client.describe_cluster()) for _ in range(5)]
+        await asyncio.sleep(0)
+        for one in (consumer, producer, client):
+            await asyncio.gather(one.close(), one.close())
+        for outcome in await asyncio.gather(*at_once, return_exceptions=True):
+            assert not isinstance(outcome, BaseException) or getattr(outcome, "code", None) in ("CLOSED", "ABORTED")
+        late = [consumer.commit, consumer.poll, consumer.unsubscribe, producer.flush, producer.begin_transaction, client.describe_cluster]
+        for use in late:
+            with pytest.raises(dohle.KafkaError, match="^CLOSED"):
+                await use()  # type: ignore[operator]
+
+    run(body)
+
+
+def test_several_tasks_may_wait_for_messages_of_one_consumer(broker: dohle.EmbeddedBroker, topic: str) -> None:
+    async def body() -> None:
+        async with dohle.AsyncProducer(bootstrap_servers=broker.address) as producer:
+            await producer.send(topic, "0", partition=0)
+            async with dohle.AsyncConsumer(bootstrap_servers=broker.address, auto_offset_reset="earliest") as consumer:
+                consumer.assign([TP(topic, 0)])
+                assert await consumer.poll() is not None
+                waiting = [asyncio.ensure_future(consumer.poll()) for _ in range(3)]
+                given_up = asyncio.ensure_future(consumer.poll())
+                await asyncio.sleep(0.01)
+                given_up.cancel()
+                for number in range(1, 4):
+                    await producer.send(topic, str(number), partition=0)
+                found = {message.value() for message in await asyncio.gather(*waiting) if message is not None}
+                assert found == {b"1", b"2", b"3"}
+
+    run(body)
+
+
+def test_a_listener_runs_to_its_end_though_the_poll_is_cancelled(broker: dohle.EmbeddedBroker, topic: str) -> None:
+    told: list[str] = []
+
+    async def body() -> None:
+        may_end = asyncio.Event()
+
+        async def assigned(consumer: dohle.AsyncConsumer, partitions: list[TP]) -> None:
+            told.append("begins")
+            await may_end.wait()
+            told.append("ends")
+
+        async def revoked(consumer: dohle.AsyncConsumer, partitions: list[TP]) -> None:
+            with pytest.raises(RuntimeError, match="a listener cannot"):
+                await consumer.close()
+            raise KeyError("mine")
+
+        async with dohle.AsyncProducer(bootstrap_servers=broker.address) as producer:
+            await producer.send(topic, "v")
+        consumer = dohle.AsyncConsumer(bootstrap_servers=broker.address, group_id=topic, auto_offset_reset="earliest")
+        consumer.subscribe([topic], on_assign=assigned, on_revoke=revoked)
+        while not told:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(consumer.poll(), 0.05)
+        may_end.set()
+        message = await consumer.poll()
+        assert message is not None and told == ["begins", "ends"]
+        with pytest.raises(KeyError, match="mine"):
+            await consumer.close()
+        await consumer.close()
+        with pytest.raises(dohle.KafkaError, match="^CLOSED"):
+            await consumer.poll()
+
+    run(body)
+
+
+@pytest.mark.parametrize("of", [dohle.AsyncProducer, dohle.AsyncConsumer])
+def test_what_nobody_closed_warns_when_its_loop_is_gone(broker: dohle.EmbeddedBroker, topic: str, of: Any) -> None:
+    async def body() -> None:
+        one: Any = of(bootstrap_servers=broker.address)
+        await one.flush() if of is dohle.AsyncProducer else await one.poll(0.01)
+
+    with pytest.warns(ResourceWarning, match=f"{of.__name__} was not closed"):
+        run(body)
+        gc.collect()
+
+
+def test_sends_that_found_no_memory_fail_when_it_is_closed(topic: str) -> None:
+    async def body() -> None:
+        producer = dohle.AsyncProducer(
+            bootstrap_servers="localhost:1", buffer_memory=100_000, batch_size=20_000, max_request_size=50_000
+        )
+        futures = [producer.send(topic, bytes(10_000), partition=0) for _ in range(100)]
+        await producer.close(0.01)
+        for future in futures:
+            with pytest.raises(dohle.KafkaError):
+                await future
+
+    run(body)

@@ -49,3 +49,9 @@ def test_errors_have_a_class_per_group_and_survive_pickling() -> None:
     copy = pickle.loads(pickle.dumps(error))
     assert (type(copy), copy.code, str(copy)) == (type(error), error.code, str(error))
     assert (error.retriable, error.fatal, error.abortable, error.items) == (False, False, False, {})
+
+
+@pytest.mark.parametrize("value", [float("nan"), "\ud800"])
+def test_what_json_cannot_have_is_a_value_error(value: Any) -> None:
+    with pytest.raises(ValueError, match="float|surrogates"):
+        dohle.Producer({"bootstrap.servers": "localhost:1", "client.id": value})

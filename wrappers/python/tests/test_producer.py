@@ -170,6 +170,14 @@ def test_a_record_that_nobody_can_take_fails_with_its_persistence() -> None:
     producer.close(1)
 
 
+@pytest.mark.parametrize("wait", ["poll", "flush", "close"])
+def test_a_time_that_is_none_is_refused(make_producer: MakeProducer, wait: str) -> None:
+    producer = make_producer()
+    with pytest.raises(ValueError, match="NaN is no time"):
+        getattr(producer, wait)(float("nan"))
+    assert getattr(producer, wait)(float("inf") if wait != "poll" else 0) in (0, None)
+
+
 def test_a_closed_producer_says_so_and_can_be_closed_again(make_producer: MakeProducer, topic: str) -> None:
     producer = make_producer()
     producer.produce(topic, "v")
@@ -216,3 +224,34 @@ def test_several_threads_may_use_one_producer(make_producer: MakeProducer, topic
     for thread in threads:
         thread.join()
     assert producer.flush() == 0 and len(told) == 20_000
+
+
+def test_every_row_of_bytes_is_a_value_and_nothing_else(make_producer: MakeProducer, topic: str) -> None:
+    import array
+    import ctypes
+
+    producer = make_producer()
+    sent: list[bytes | None] = []
+
+    def produce(value: Any) -> None:
+        producer.produce(topic, value, on_delivery=lambda err, msg: sent.append(msg.value()), partition=0)
+
+    produce(array.array("h", [1, 2]))
+    produce(ctypes.c_int32(7))
+    produce((ctypes.c_char * 3)(b"a", b"b", b"c"))
+    produce(memoryview(bytes(8)).cast("h", (2, 2)))
+    producer.flush()
+    assert sent == [b"\1\0\2\0", b"\7\0\0\0", b"abc", bytes(8)]
+    gone = memoryview(b"v")
+    gone.release()
+    wrong: list[tuple[Any, str]] = [
+        (memoryview(b"abcd")[::2], "value must be a buffer whose bytes follow each other"),
+        ((ctypes.py_object * 2)(), "not of objects"),
+        (gone, "released"),
+        (7, "value must be str, bytes, a buffer or None, not int"),
+    ]
+    for value, text in wrong:
+        with pytest.raises((TypeError, ValueError), match=text):
+            produce(value)
+    with pytest.raises(UnicodeEncodeError):
+        producer.produce(topic, "\ud800")
