@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { java, javaJar, maven } from '../../scripts/java-jar.mjs'
+import { jars, javaCommand } from '../../scripts/kafka.mjs'
 import { run } from '../../scripts/lib/run.mjs'
 import { jre25 } from '../../scripts/lib/tools.mjs'
 
@@ -56,6 +57,11 @@ test('the jar has classes, the native part, the licence and a module name, and n
   assert.match(await said('jar', '--describe-module', '--file', jar), /^io\.dohle@[\d.]+ automatic/m)
   const needs = await said('jdeps', '--print-module-deps', '--ignore-missing-deps', jar)
   assert.equal(needs.trim(), 'java.base')
+})
+
+test('options have the constants that kafka-clients has for them', async () => {
+  const program = join(import.meta.dirname, 'java', 'Names.java')
+  assert.equal(await said(javaCommand, '-cp', `${await jars()}/*:${jar}`, program), '')
 })
 
 test('the code of README compiles and runs as pasted', async () => {

@@ -326,7 +326,7 @@ impl Consumer {
         &self,
         partitions: Vec<TopicPartition>,
     ) -> Result<Vec<(TopicPartition, Option<CommittedOffset>)>> {
-        self.check_open()?;
+        self.check_member()?;
         self.shared().group_id()?;
         committed::committed(self.shared(), &partitions, self.api_timeout()).await
     }
@@ -334,7 +334,8 @@ impl Consumer {
     /// Commits these offsets, or (none) what is finished everywhere. Settles when the coordinator has it, with an error
     /// after `default.api.timeout.ms` at the latest. A member of a group commits only what is assigned to it.
     pub async fn commit(&self, offsets: Option<Vec<(TopicPartition, CommittedOffset)>>) -> Result<()> {
-        self.check_open()?;
+        // While it closes, the one whose partitions are revoked commits.
+        self.check_member()?;
         let shared = self.shared();
         shared.group_id()?;
         let Some(offsets) = offsets else { return commit::finished(shared, None, self.api_timeout()).await };
@@ -423,6 +424,14 @@ impl Consumer {
 
     fn check_open(&self) -> Result<()> {
         match self.shared().is_closing() {
+            true => Err(Error::closed("consumer")),
+            false => Ok(()),
+        }
+    }
+
+    /// As [`Consumer::check_open`], but only the end of the hand-over counts.
+    fn check_member(&self) -> Result<()> {
+        match self.shared().has_handed_over() {
             true => Err(Error::closed("consumer")),
             false => Ok(()),
         }

@@ -367,6 +367,12 @@ impl Shared {
         life.closing.is_some() || life.ended
     }
 
+    /// `close` was called and the membership is done with it, or all is over.
+    pub fn has_handed_over(&self) -> bool {
+        let life = self.life.borrow();
+        life.closing.is_some() && life.left || life.ended
+    }
+
     /// Until when the consumer has to be closed, if it closes.
     pub fn close_deadline(&self) -> Option<Instant> {
         self.life.borrow().closing

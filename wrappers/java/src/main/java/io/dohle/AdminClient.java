@@ -57,11 +57,7 @@ public final class AdminClient extends AdminOperations implements AutoCloseable 
      * @throws InvalidConfigurationException an option is unknown or wrong
      */
     public static AdminClient create(Map<?, ?> configs) {
-        Settings settings = new Settings(configs);
-        for (String name : settings.own().keySet()) {
-            throw Settings.invalid(name, "there is no such option of an admin client");
-        }
-        return new AdminClient(new State(settings.openClient()));
+        return new AdminClient(new State(new Settings(configs).openClientAlone()));
     }
 
     @Override

@@ -24,6 +24,9 @@ record Batch<K, V>(Deserializer<K> keys, Deserializer<V> values, ConsumerState s
                 if (list.isEmpty()) {
                     records.remove(page.partition);
                 }
+                if (count == 0 && thrown[0] instanceof Error error) {
+                    throw error;
+                }
                 if (count == 0) {
                     throw new RecordDeserializationException(page.partition, offset, thrown[0]);
                 }

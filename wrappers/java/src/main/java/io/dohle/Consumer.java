@@ -4,6 +4,7 @@ import java.time.Duration;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.regex.Pattern;
 
@@ -208,11 +209,28 @@ public interface Consumer<K, V> extends AutoCloseable {
     List<PartitionInfo> partitionsFor(String topic);
 
     /**
+     * As the method without a time, which takes {@code default.api.timeout.ms}.
+     *
+     * @param topic the topic's name
+     * @param timeout how long it may take
+     * @return its partitions, by number
+     */
+    List<PartitionInfo> partitionsFor(String topic, Duration timeout);
+
+    /**
      * The partitions of all topics but Kafka's own.
      *
      * @return partitions by topic
      */
     Map<String, List<PartitionInfo>> listTopics();
+
+    /**
+     * As the method without a time, which takes {@code default.api.timeout.ms}.
+     *
+     * @param timeout how long it may take
+     * @return partitions by topic
+     */
+    Map<String, List<PartitionInfo>> listTopics(Duration timeout);
 
     /**
      * What is paused.
@@ -244,6 +262,15 @@ public interface Consumer<K, V> extends AutoCloseable {
     Map<TopicPartition, OffsetAndTimestamp> offsetsForTimes(Map<TopicPartition, Long> timestamps);
 
     /**
+     * As the method without a time, which takes {@code default.api.timeout.ms}.
+     *
+     * @param timestamps milliseconds since 1970
+     * @param timeout how long it may take
+     * @return null where there is none
+     */
+    Map<TopicPartition, OffsetAndTimestamp> offsetsForTimes(Map<TopicPartition, Long> timestamps, Duration timeout);
+
+    /**
      * The first offset of each log.
      *
      * @param partitions of which; they need not be assigned
@@ -252,12 +279,38 @@ public interface Consumer<K, V> extends AutoCloseable {
     Map<TopicPartition, Long> beginningOffsets(Collection<TopicPartition> partitions);
 
     /**
+     * As the method without a time, which takes {@code default.api.timeout.ms}.
+     *
+     * @param partitions of which; they need not be assigned
+     * @param timeout how long it may take
+     * @return offsets
+     */
+    Map<TopicPartition, Long> beginningOffsets(Collection<TopicPartition> partitions, Duration timeout);
+
+    /**
      * The offset that the next record of each log will have; with {@code isolation.level=read_committed} that of the first open transaction.
      *
      * @param partitions of which; they need not be assigned
      * @return offsets
      */
     Map<TopicPartition, Long> endOffsets(Collection<TopicPartition> partitions);
+
+    /**
+     * As the method without a time, which takes {@code default.api.timeout.ms}.
+     *
+     * @param partitions of which; they need not be assigned
+     * @param timeout how long it may take
+     * @return offsets
+     */
+    Map<TopicPartition, Long> endOffsets(Collection<TopicPartition> partitions, Duration timeout);
+
+    /**
+     * How many records of a partition are not read yet, as far as its broker has told.
+     *
+     * @param partition one that is assigned
+     * @return empty while that is not known
+     */
+    OptionalLong currentLag(TopicPartition partition);
 
     /**
      * Who this consumer is in its group, for {@link Producer#sendOffsetsToTransaction}.

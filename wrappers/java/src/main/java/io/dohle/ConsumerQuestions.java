@@ -45,7 +45,7 @@ final class ConsumerQuestions {
     }
 
     @SuppressWarnings("unchecked")
-    Map<TopicPartition, OffsetAndTimestamp> offsetsForTimes(Map<TopicPartition, Long> timestamps) {
+    Map<TopicPartition, OffsetAndTimestamp> offsetsForTimes(Map<TopicPartition, Long> timestamps, Duration timeout) {
         List<Object> asked = new ArrayList<>();
         timestamps.forEach((partition, time) -> asked.add(Json.map(
                 "topic",
@@ -56,7 +56,7 @@ final class ConsumerQuestions {
                 Json.map("kind", "timestamp", "timestamp", time.toString()))));
         Map<TopicPartition, OffsetAndTimestamp> found = new HashMap<>();
         String request = Json.of("partitions", asked, "readCommitted", state.readCommitted);
-        Object answer = state.await(Engine.call(state.client, "admin.listOffsets", request), null);
+        Object answer = state.await(Engine.call(state.client, "admin.listOffsets", request), timeout);
         for (Object each : (List<Object>) answer) {
             Map<String, Object> of = (Map<String, Object>) each;
             if (of.get("error") != null) {
@@ -72,27 +72,27 @@ final class ConsumerQuestions {
     }
 
     /** {@code kind} is {@code earliest} or {@code latest}. */
-    Map<TopicPartition, Long> ends(Collection<TopicPartition> partitions, String kind) {
+    Map<TopicPartition, Long> ends(Collection<TopicPartition> partitions, String kind, Duration timeout) {
         List<Object> places = new ArrayList<>();
         partitions.forEach(each -> places.add(Places.start(each, kind, null)));
         Map<TopicPartition, Long> ends = new HashMap<>();
-        Places.found(asked("consumer.offsetsAt", Json.of("places", places), null))
+        Places.found(asked("consumer.offsetsAt", Json.of("places", places), timeout))
                 .forEach((partition, at) -> ends.put(partition, at == null ? null : at.offset()));
         return ends;
     }
 
-    List<PartitionInfo> partitionsFor(String topic) {
-        return Settings.partitions(Settings.described(state.client, List.of(topic), null).get(0));
+    List<PartitionInfo> partitionsFor(String topic, Duration timeout) {
+        return Settings.partitions(described(List.of(topic), timeout).get(0));
     }
 
-    Map<String, List<PartitionInfo>> topics() {
+    Map<String, List<PartitionInfo>> topics(Duration timeout) {
         List<String> names = new ArrayList<>();
-        for (Object each : (List<?>) state.await(Engine.call(state.client, "admin.listTopics", "{}"), null)) {
+        for (Object each : (List<?>) state.await(Engine.call(state.client, "admin.listTopics", "{}"), timeout)) {
             names.add((String) ((Map<?, ?>) each).get("topic"));
         }
         Map<String, List<PartitionInfo>> topics = new HashMap<>();
         if (!names.isEmpty()) {
-            Settings.described(state.client, names, null)
+            described(names, timeout)
                     .forEach(each -> topics.put((String) ((Map<?, ?>) each).get("topic"), Settings.partitions(each)));
         }
         return topics;
@@ -107,6 +107,10 @@ final class ConsumerQuestions {
                 generation == null ? -1 : ((Long) generation).intValue(),
                 member == null ? "" : (String) member,
                 Optional.ofNullable((String) of.get("groupInstanceId")));
+    }
+
+    private List<?> described(List<String> topics, Duration timeout) {
+        return (List<?>) state.await(Engine.call(state.client, "admin.describeTopics", Json.of("topics", topics)), timeout);
     }
 
     private Object asked(String operation, String request, Duration limit) {

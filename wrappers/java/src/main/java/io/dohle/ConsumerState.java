@@ -5,6 +5,7 @@ import io.dohle.internal.Failures;
 import io.dohle.internal.Json;
 import io.dohle.internal.Native;
 import io.dohle.internal.NativeFailure;
+import io.dohle.internal.Values;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -29,7 +30,6 @@ final class ConsumerState implements Engine.Receiver, Runnable {
 
     final int client;
     final int handle;
-    final long reader;
     final int maxPollRecords;
     final boolean readCommitted;
     final Start start;
@@ -37,6 +37,11 @@ final class ConsumerState implements Engine.Receiver, Runnable {
     final boolean placesNeeded;
     final Set<TopicPartition> unplaced = new HashSet<>();
     volatile boolean closed;
+    private boolean closing;
+    private Long closeTimeoutMs;
+    private boolean unsubscribing;
+    /** Of the engine; not to be used once the consumer is closed, which a callback may do in the middle of a poll. */
+    private final long reader;
     volatile ConsumerRebalanceListener listener;
     volatile Pattern pattern;
     /** What the pump leaves for the thread that polls. */
@@ -55,7 +60,6 @@ final class ConsumerState implements Engine.Receiver, Runnable {
         settings.take("max.poll.records");
         apiTimeoutMs = settings.number("default.api.timeout.ms", 60_000, 1);
         readCommitted = "read_committed".equals(String.valueOf(settings.all().get("isolation.level")));
-        start = start(settings.all());
         placesNeeded = settings.all().get("group.id") == null && "none".equals(settings.all().get("auto.offset.reset"));
         client = settings.openClient();
         try {
@@ -64,6 +68,8 @@ final class ConsumerState implements Engine.Receiver, Runnable {
             Engine.call(client, "client.close", "{}");
             throw failure;
         }
+        // What is wrong in them, the engine has told.
+        start = start(settings.all());
         reader = Native.reader(handle);
         Engine.tell(handle, this);
     }
@@ -79,6 +85,18 @@ final class ConsumerState implements Engine.Receiver, Runnable {
             return partition -> Places.since(partition, System.currentTimeMillis() - duration.toMillis());
         }
         return partition -> Places.start(partition, reset.equals("earliest") ? "earliest" : "latest", null);
+    }
+
+    private long reader() {
+        if (closed) {
+            throw Failures.closed("consumer");
+        }
+        return reader;
+    }
+
+    /** What was given so far is done, and a commit covers it. */
+    void finish() {
+        Native.finish(reader());
     }
 
     Duration apiTimeout() {
@@ -103,7 +121,7 @@ final class ConsumerState implements Engine.Receiver, Runnable {
 
     /** Those that it has already go on where they are. */
     void assign(Set<TopicPartition> partitions) {
-        Native.finish(reader);
+        finish();
         Set<TopicPartition> before = assignment();
         List<Object> places = new ArrayList<>();
         unplaced.retainAll(before);
@@ -126,8 +144,12 @@ final class ConsumerState implements Engine.Receiver, Runnable {
 
     /** Null: it is not known yet. */
     Long position(TopicPartition partition) {
-        String request = Json.of("topic", partition.topic(), "partition", partition.partition());
-        return Places.number(Engine.invoke(handle, "consumer.position", request));
+        return number("consumer.position", partition);
+    }
+
+    /** What the engine knows of a partition. */
+    Long number(String operation, TopicPartition partition) {
+        return Places.number(Engine.invoke(handle, operation, Json.write(Values.writeTopicPartition(partition))));
     }
 
     // ---- reading -----------------------------------------------------------------------------------------------------
@@ -147,7 +169,7 @@ final class ConsumerState implements Engine.Receiver, Runnable {
                     null);
         }
         try {
-            switch (Native.poll(reader, waitMs, maxPollRecords, out)) {
+            switch (Native.poll(reader(), waitMs, maxPollRecords, out)) {
                 case Native.PAGE:
                     return page();
                 case Native.QUESTION:
@@ -168,7 +190,7 @@ final class ConsumerState implements Engine.Receiver, Runnable {
     /** Records that are here already. What is wrong is thrown by the next poll: this one has records to give. */
     Page more(int most) {
         try {
-            return Native.more(reader, most, out) == Native.PAGE ? page() : null;
+            return Native.more(reader(), most, out) == Native.PAGE ? page() : null;
         } catch (NativeFailure failure) {
             later = Failures.of(failure);
             return null;
@@ -188,22 +210,28 @@ final class ConsumerState implements Engine.Receiver, Runnable {
     private void ask() {
         String question = (String) out[0];
         out[0] = null;
-        RuntimeException[] thrown = new RuntimeException[1];
+        Throwable[] thrown = new Throwable[1];
         Engine.answer(
                 new Engine.Receiver() {
                     @Override
                     public Object question(String name, Map<String, Object> request) {
                         try {
                             told(name, Places.set(request.get("partitions")));
-                        } catch (RuntimeException failure) {
+                        } catch (Throwable failure) {
                             thrown[0] = failure;
                         }
                         return null;
                     }
                 },
                 question);
-        if (thrown[0] != null) {
-            throw thrown[0];
+        ConsumerState.<RuntimeException>thrown(thrown[0]);
+    }
+
+    /** Throws what a program's code has thrown, if it has; in languages without checked exceptions that may be any. */
+    @SuppressWarnings("unchecked")
+    static <T extends Throwable> void thrown(Throwable thrown) throws T {
+        if (thrown != null) {
+            throw (T) thrown;
         }
     }
 
@@ -273,15 +301,30 @@ final class ConsumerState implements Engine.Receiver, Runnable {
         }
     }
 
+    void unsubscribe() {
+        finish();
+        unplaced.clear();
+        unsubscribing = true;
+        try {
+            leave(Engine.call(handle, "consumer.unsubscribe", "{}"));
+        } finally {
+            unsubscribing = false;
+            listener = null;
+            if (closing) {
+                close(closeTimeoutMs);
+            }
+        }
+    }
+
     /** Waits for a call that leaves the group: its listener is asked meanwhile, and no wake-up ends it. */
-    void leave(CompletableFuture<String> call) {
-        RuntimeException thrown = null;
+    private void leave(CompletableFuture<String> call) {
+        Throwable thrown = null;
         try {
             while (!call.isDone()) {
                 if (Native.question(handle, 10, out) == Native.QUESTION) {
                     try {
                         ask();
-                    } catch (RuntimeException failure) {
+                    } catch (Throwable failure) {
                         thrown = failure;
                     }
                 }
@@ -291,9 +334,7 @@ final class ConsumerState implements Engine.Receiver, Runnable {
         }
         Engine.await(call);
         told();
-        if (thrown != null) {
-            throw thrown;
-        }
+        ConsumerState.<RuntimeException>thrown(thrown);
     }
 
     void commit(Map<TopicPartition, OffsetAndMetadata> offsets, String request, OffsetCommitCallback callback) {
@@ -327,8 +368,19 @@ final class ConsumerState implements Engine.Receiver, Runnable {
 
     // ---- the end -----------------------------------------------------------------------------------------------------
 
+    /** A listener may close it while it is being closed. */
+    boolean closing() {
+        return closing;
+    }
+
     void close(Long timeoutMs) {
-        Native.finish(reader);
+        closing = true;
+        closeTimeoutMs = timeoutMs;
+        if (unsubscribing) {
+            // By a listener, for whose answer the engine waits: it is closed when that has come.
+            return;
+        }
+        finish();
         try {
             leave(Engine.call(handle, "consumer.close", Json.of("timeoutMs", timeoutMs)));
         } catch (RetriableException late) {

@@ -3,13 +3,14 @@ package io.dohle;
 import io.dohle.internal.Engine;
 import io.dohle.internal.Failures;
 import io.dohle.internal.Json;
-import io.dohle.internal.Native;
 import io.dohle.serialization.Deserializer;
+import java.lang.ref.Reference;
 import java.time.Duration;
 import java.util.Collection;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
@@ -90,6 +91,8 @@ public final class KafkaConsumer<K, V> implements Consumer<K, V> {
             return work.get();
         } finally {
             thread.leave();
+            // Not collected, and so not closed, while it is used.
+            Reference.reachabilityFence(this);
         }
     }
 
@@ -161,10 +164,8 @@ public final class KafkaConsumer<K, V> implements Consumer<K, V> {
     @Override
     public void unsubscribe() {
         alone(() -> {
-            Native.finish(state.reader);
-            state.unplaced.clear();
-            state.leave(Engine.call(state.handle, "consumer.unsubscribe", "{}"));
-            return state.listener = null;
+            state.unsubscribe();
+            return null;
         });
     }
 
@@ -221,7 +222,7 @@ public final class KafkaConsumer<K, V> implements Consumer<K, V> {
     private void commit(Map<TopicPartition, OffsetAndMetadata> offsets, Duration timeout) {
         alone(() -> {
             state.told();
-            Native.finish(state.reader);
+            state.finish();
             return call("consumer.commit", asked(offsets), timeout);
         });
     }
@@ -243,7 +244,7 @@ public final class KafkaConsumer<K, V> implements Consumer<K, V> {
     @Override
     public void commitAsync(Map<TopicPartition, OffsetAndMetadata> offsets, OffsetCommitCallback callback) {
         alone(() -> {
-            Native.finish(state.reader);
+            state.finish();
             state.commit(offsets == null ? Map.of() : Map.copyOf(offsets), asked(offsets), callback);
             return null;
         });
@@ -307,29 +308,60 @@ public final class KafkaConsumer<K, V> implements Consumer<K, V> {
 
     @Override
     public Map<TopicPartition, OffsetAndTimestamp> offsetsForTimes(Map<TopicPartition, Long> timestamps) {
-        return alone(() -> questions.offsetsForTimes(timestamps));
+        return offsetsForTimes(timestamps, null);
+    }
+
+    @Override
+    public Map<TopicPartition, OffsetAndTimestamp> offsetsForTimes(Map<TopicPartition, Long> timestamps, Duration timeout) {
+        return alone(() -> questions.offsetsForTimes(timestamps, timeout));
     }
 
     @Override
     public Map<TopicPartition, Long> beginningOffsets(Collection<TopicPartition> partitions) {
-        return alone(() -> questions.ends(partitions, "earliest"));
+        return beginningOffsets(partitions, null);
+    }
+
+    @Override
+    public Map<TopicPartition, Long> beginningOffsets(Collection<TopicPartition> partitions, Duration timeout) {
+        return alone(() -> questions.ends(partitions, "earliest", timeout));
     }
 
     @Override
     public Map<TopicPartition, Long> endOffsets(Collection<TopicPartition> partitions) {
-        return alone(() -> questions.ends(partitions, "latest"));
+        return endOffsets(partitions, null);
+    }
+
+    @Override
+    public Map<TopicPartition, Long> endOffsets(Collection<TopicPartition> partitions, Duration timeout) {
+        return alone(() -> questions.ends(partitions, "latest", timeout));
+    }
+
+    @Override
+    public OptionalLong currentLag(TopicPartition partition) {
+        Long lag = alone(() -> state.number("consumer.lag", partition));
+        return lag == null ? OptionalLong.empty() : OptionalLong.of(lag);
     }
 
     // ---- the cluster, the group --------------------------------------------------------------------------------------
 
     @Override
     public List<PartitionInfo> partitionsFor(String topic) {
-        return alone(() -> questions.partitionsFor(topic));
+        return partitionsFor(topic, null);
+    }
+
+    @Override
+    public List<PartitionInfo> partitionsFor(String topic, Duration timeout) {
+        return alone(() -> questions.partitionsFor(topic, timeout));
     }
 
     @Override
     public Map<String, List<PartitionInfo>> listTopics() {
-        return alone(questions::topics);
+        return listTopics(null);
+    }
+
+    @Override
+    public Map<String, List<PartitionInfo>> listTopics(Duration timeout) {
+        return alone(() -> questions.topics(timeout));
     }
 
     @Override
@@ -367,13 +399,13 @@ public final class KafkaConsumer<K, V> implements Consumer<K, V> {
         if (timeout.isNegative()) {
             throw new IllegalArgumentException("timeout: " + timeout + " is below 0");
         }
-        close(Long.valueOf(Math.min(timeout.toMillis(), 0xFFFF_FFFFL)));
+        close(Engine.millis(timeout));
     }
 
     private void close(Long timeoutMs) {
         thread.enter();
         try {
-            if (!state.closed) {
+            if (!state.closing()) {
                 try {
                     state.close(timeoutMs);
                 } finally {
@@ -383,6 +415,7 @@ public final class KafkaConsumer<K, V> implements Consumer<K, V> {
             }
         } finally {
             thread.leave();
+            Reference.reachabilityFence(this);
         }
     }
 }

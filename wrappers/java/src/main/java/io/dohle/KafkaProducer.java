@@ -4,6 +4,7 @@ import io.dohle.internal.Engine;
 import io.dohle.internal.Failures;
 import io.dohle.internal.Json;
 import io.dohle.serialization.Serializer;
+import java.lang.ref.Reference;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -128,7 +129,12 @@ public final class KafkaProducer<K, V> implements Producer<K, V> {
         int partition = record.partition() == null ? -1 : record.partition();
         long timestamp = record.timestamp() == null ? System.currentTimeMillis() : record.timestamp();
         Outbox.Sent sent = new Outbox.Sent(topic, partition, timestamp, key, value, callback);
-        state.outbox.send(sent, key, value, record.packedHeaders());
+        try {
+            state.outbox.send(sent, key, value, record.packedHeaders());
+        } finally {
+            // Not collected, and so not closed, while it is used.
+            Reference.reachabilityFence(this);
+        }
         return sent;
     }
 
@@ -139,7 +145,8 @@ public final class KafkaProducer<K, V> implements Producer<K, V> {
 
     @Override
     public List<PartitionInfo> partitionsFor(String topic) {
-        return Settings.partitions(Settings.described(state.client, List.of(topic), null).get(0));
+        String request = Json.of("topics", List.of(topic));
+        return Settings.partitions(((List<?>) Engine.await(Engine.call(state.client, "admin.describeTopics", request))).get(0));
     }
 
     @Override
@@ -193,7 +200,11 @@ public final class KafkaProducer<K, V> implements Producer<K, V> {
     }
 
     private void call(String operation, String request) {
-        Engine.await(Engine.call(state.handle, operation, request));
+        try {
+            Engine.await(Engine.call(state.handle, operation, request));
+        } finally {
+            Reference.reachabilityFence(this);
+        }
     }
 
     @Override
@@ -206,22 +217,23 @@ public final class KafkaProducer<K, V> implements Producer<K, V> {
         if (timeout.isNegative()) {
             throw new IllegalArgumentException("timeout: " + timeout + " is below 0");
         }
-        close(Long.valueOf(Math.min(timeout.toMillis(), 0xFFFF_FFFFL)));
+        close(Engine.millis(timeout));
     }
 
     private void close(Long timeoutMs) {
         CompletableFuture<Void> closed = state.close(timeoutMs);
-        // Within a callback it is closed by and by: waiting would keep the engine from telling that it is.
-        if (!Engine.isPump()) {
-            try {
+        try {
+            // Within a callback it is closed by and by: waiting would keep the engine from telling that it is.
+            if (!Engine.isPump()) {
                 closed.get();
-            } catch (InterruptedException interrupted) {
-                throw new InterruptException(interrupted);
-            } catch (java.util.concurrent.ExecutionException impossible) {
-                throw new IllegalStateException(impossible);
             }
+        } catch (InterruptedException interrupted) {
+            throw new InterruptException(interrupted);
+        } catch (java.util.concurrent.ExecutionException impossible) {
+            throw new IllegalStateException(impossible);
+        } finally {
+            keys.close();
+            values.close();
         }
-        keys.close();
-        values.close();
     }
 }

@@ -58,7 +58,7 @@ final class Outbox implements Engine.Receiver {
             if (callback != null) {
                 try {
                     callback.onCompletion(metadata, failure);
-                } catch (RuntimeException thrown) {
+                } catch (Throwable thrown) {
                     Engine.thrown(thrown);
                 }
             }

@@ -43,7 +43,7 @@ final class Page {
         for (int place = 0; place < count; place++) {
             try {
                 out.add(record(place * WORDS, keys, values));
-            } catch (RuntimeException failure) {
+            } catch (Throwable failure) {
                 thrown[0] = failure;
                 return place;
             }

@@ -8,7 +8,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
+import java.util.function.Predicate;
 
 /**
  * The options of one producer, consumer or admin client, as Kafka has them: one map of names and values, of which the client takes
@@ -71,18 +71,28 @@ final class Settings {
 
     /** Opens the client that these options tell of. */
     int openClient() {
-        return Engine.open("client", 0, part(AdminClientConfig.CLIENT, true));
+        return Engine.open("client", 0, part(Settings::isClients));
+    }
+
+    /** Opens the client of all these options, and nothing of its own. */
+    int openClientAlone() {
+        return Engine.open("client", 0, part(name -> true));
     }
 
     /** What is left for a producer or a consumer. */
     Map<String, Object> own() {
-        return part(AdminClientConfig.CLIENT, false);
+        return part(name -> !isClients(name));
     }
 
-    private Map<String, Object> part(Set<String> names, boolean among) {
+    /** Also what nobody has: the client knows what to say of Kafka's options of security that are not here. */
+    private static boolean isClients(String name) {
+        return CommonClientConfigs.CLIENT.contains(name) || name.startsWith("sasl.") || name.startsWith("ssl.");
+    }
+
+    private Map<String, Object> part(Predicate<String> which) {
         Map<String, Object> part = new LinkedHashMap<>();
         given.forEach((name, value) -> {
-            if (value != null && names.contains(name) == among) {
+            if (value != null && which.test(name)) {
                 Object plain = plain(name, value);
                 part.put(name, name.equals(ConsumerConfig.PARTITION_ASSIGNMENT_STRATEGY_CONFIG) ? assignors(plain) : plain);
             }
@@ -170,11 +180,5 @@ final class Settings {
 
     private static List<Integer> ids(Object list) {
         return ((List<?>) list).stream().map(id -> (int) (long) id).toList();
-    }
-
-    /** Asks for the partitions of topics. */
-    static List<?> described(int client, java.util.Collection<String> topics, Long timeoutMs) {
-        String request = Json.of("topics", topics, "timeoutMs", timeoutMs);
-        return (List<?>) Engine.await(Engine.call(client, "admin.describeTopics", request));
     }
 }

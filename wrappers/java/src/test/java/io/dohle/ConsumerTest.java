@@ -64,6 +64,7 @@ class ConsumerTest extends Fixture {
             consumer.seek(partition, 50);
             assertEquals(50, consumer.position(partition));
             assertEquals(numbers(50, 60), values(take(consumer, 10)));
+            assertEquals(40, consumer.currentLag(partition).orElseThrow());
             consumer.pause(List.of(partition));
             assertEquals(Set.of(partition), consumer.paused());
             assertTrue(consumer.poll(Duration.ofMillis(100)).isEmpty());
@@ -92,8 +93,9 @@ class ConsumerTest extends Fixture {
             assertEquals(5, found.get(partition).offset());
             assertEquals(1005, found.get(partition).timestamp());
             assertNull(found.get(empty));
-            assertTrue(consumer.listTopics().get(topic).size() == 2);
-            assertEquals(2, consumer.partitionsFor(topic).size());
+            assertTrue(consumer.listTopics(LONG).get(topic).size() == 2);
+            assertEquals(2, consumer.partitionsFor(topic, LONG).size());
+            assertThrows(RetriableException.class, () -> consumer.endOffsets(List.of(partition), Duration.ZERO));
         }
     }
 

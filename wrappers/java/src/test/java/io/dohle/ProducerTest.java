@@ -220,12 +220,18 @@ class ProducerTest extends Fixture {
         var wrong = assertThrows(InvalidConfigurationException.class, () -> producer("linger.ms", "soon"));
         assertTrue(wrong.getMessage().contains("linger.ms"), wrong.getMessage());
         assertThrows(InvalidConfigurationException.class, () -> new KafkaProducer<String, String>(configs()));
+        // Also when another one is missing in its place.
+        Object[] security = {"security.protocol", "SASL_SSL", "sasl.mechanism", "PLAIN", "sasl.jaas.config", "x"};
+        var kafkas = assertThrows(InvalidConfigurationException.class, () -> producer(security));
+        assertTrue(kafkas.getMessage().startsWith("sasl.jaas.config: "), kafkas.getMessage());
+        var no = assertThrows(InvalidConfigurationException.class, () -> consumer("auto.offset.reset", "by_duration:soon"));
+        assertTrue(no.getMessage().startsWith("auto.offset.reset: "), no.getMessage());
 
         Properties properties = new Properties();
         properties.put(ProducerConfig.BOOTSTRAP_SERVERS_CONFIG, broker.address());
         properties.put(ProducerConfig.LINGER_MS_CONFIG, "1");
-        properties.put(ProducerConfig.KEY_SERIALIZER_CONFIG, "org.apache.kafka.common.serialization.StringSerializer");
-        properties.put(ProducerConfig.VALUE_SERIALIZER_CONFIG, IntegerSerializer.class);
+        properties.put(ProducerConfig.KEY_SERIALIZER_CLASS_CONFIG, "org.apache.kafka.common.serialization.StringSerializer");
+        properties.put(ProducerConfig.VALUE_SERIALIZER_CLASS_CONFIG, IntegerSerializer.class);
         try (var producer = new KafkaProducer<String, Integer>(properties)) {
             assertEquals(4, producer.send(new ProducerRecord<>(name(), "k", 7)).get().serializedValueSize());
         }

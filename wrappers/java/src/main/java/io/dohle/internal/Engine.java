@@ -147,6 +147,11 @@ public final class Engine {
         }
     }
 
+    /** A duration in milliseconds, as requests take them; what is longer than 49 days counts as that. */
+    public static Long millis(Duration duration) {
+        return Math.min(nanos(duration) / 1_000_000, 0xFFFF_FFFFL);
+    }
+
     /** The exception that users get of a call's failure. */
     public static RuntimeException exception(Throwable failure) {
         Throwable cause = failure;
@@ -182,8 +187,17 @@ public final class Engine {
                     guarded(words, i * WORDS, text);
                 }
             } catch (Throwable broken) {
-                LOG.log(Level.ERROR, "the pump of dohle cannot take what the engine has to say", broken);
+                log("the pump of dohle cannot take what the engine has to say", broken);
             }
+        }
+    }
+
+    /** The pump goes on also when nothing can be logged, as while the JVM has no memory. */
+    private static void log(String what, Throwable thrown) {
+        try {
+            LOG.log(Level.ERROR, what, thrown);
+        } catch (Throwable lost) {
+            Thread.onSpinWait();
         }
     }
 
@@ -198,7 +212,7 @@ public final class Engine {
 
     /** A program's callback has thrown: it is told to the logger {@code io.dohle}. */
     public static void thrown(Throwable thrown) {
-        LOG.log(Level.ERROR, "a callback has thrown", thrown);
+        log("a callback has thrown", thrown);
     }
 
     private static void dispatch(int[] words, int at, String text) {
