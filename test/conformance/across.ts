@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import type { Peer, Received } from '../integration/peers/peer.ts'
-import { unique } from '../integration/servers.ts'
+import { known, unique } from '../integration/servers.ts'
 import { fromStart, keyed, places, sent, sure } from './cases/records.ts'
 import { mismatch, readBack, told } from './expect.ts'
 import { chosenLanguages, driverOf } from './run.ts'
@@ -48,6 +48,7 @@ export function across(bootstrap: () => string, peer?: Peer): void {
       const made = { topic, partitions: count, replicationFactor: 1, configs: { 'retention.ms': '-1' } }
       await ask(session, { do: 'admin', name: `a-${topic}`, client: client() })
       await ask(session, { do: 'createTopics', of: `a-${topic}`, topics: [made] })
+      await known(bootstrap(), { [topic]: count })
     }
 
     for (const { id, title } of chosenLanguages) {

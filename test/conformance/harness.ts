@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Broker, type BrokerOptions, type Fault, type FaultRule } from 'dohle/broker'
+import { known } from '../integration/servers.ts'
 import { groupOf, groups, mismatch } from './expect.ts'
 import type { Answer, Session, Told } from './session.ts'
 
@@ -139,6 +140,8 @@ class Performance {
         const maker = { do: 'admin', name: 'harness' }
         const topics = [{ topic: '@', partitions, replicationFactor: 1, configs: configs ?? {} }]
         await this.#all([maker, { do: 'createTopics', of: 'harness', topics }, { do: 'close', of: 'harness' }])
+        // Kafka answers when its controller has decided; its broker knows the topic a little later.
+        if (!this.#place.broker) await known(this.#place.bootstrap, { [this.#name]: partitions })
       }
       await this.#all(steps)
     } finally {

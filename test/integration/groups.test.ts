@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type Consumer, type ConsumerOptions, Kafka, type Message } from 'dohle'
 import { interpreter } from './peers/confluent.ts'
-import { type Server, servers, unique } from './servers.ts'
+import { created, type Server, servers, unique } from './servers.ts'
 
 const PATIENCE = 120_000
 
@@ -56,7 +56,7 @@ for (const [serverName, startServer] of servers)
       test(`a record that is 2 s in hand is finished and committed before its partition moves (${name})`, async () => {
         const topic = unique('slow')
         const groupId = unique('group')
-        await kafka.admin().createTopics([{ topic, partitions: 2 }])
+        await created(kafka.admin(), [{ topic, partitions: 2 }])
         await using producer = kafka.producer()
         for (const partition of [0, 1])
           for (let n = 0; n < 5; n++) await producer.send({ topic, partition, value: String(n) })
@@ -90,7 +90,7 @@ for (const [serverName, startServer] of servers)
       test(`close waits for the handler that runs: its record is not for the successor (${name})`, async () => {
         const topic = unique('stop')
         const groupId = unique('group')
-        await kafka.admin().createTopics([{ topic, partitions: 1 }])
+        await created(kafka.admin(), [{ topic, partitions: 1 }])
         await using producer = kafka.producer()
         for (let n = 0; n < 4; n++) await producer.send({ topic, partition: 0, value: String(n) })
         const began: number[] = []
@@ -118,7 +118,10 @@ for (const [serverName, startServer] of servers)
     test('a RegExp selects the same topics by both protocols, whether RE2 has it or not', async () => {
       const prefix = unique('orders')
       const topics = ['eu', 'US', 'test'].map(suffix => `${prefix}-${suffix}`)
-      await kafka.admin().createTopics([...topics, `x-${prefix}-eu`].map(topic => ({ topic, partitions: 1 })))
+      await created(
+        kafka.admin(),
+        [...topics, `x-${prefix}-eu`].map(topic => ({ topic, partitions: 1 })),
+      )
       const patterns: [RegExp, string[]][] = [
         [new RegExp(`^${prefix}-[a-z]+$`), ['eu', 'test']],
         [new RegExp(`^${prefix}-us`, 'i'), ['US']],
@@ -139,7 +142,7 @@ for (const [serverName, startServer] of servers)
     test('a consumer that is told to leave as a static member is out of its group at once', async () => {
       const topic = unique('topic')
       const groupId = unique('group')
-      await kafka.admin().createTopics([{ topic, partitions: 2 }])
+      await created(kafka.admin(), [{ topic, partitions: 2 }])
       for (const protocol of [protocols.range!, protocols['KIP-848']!]) {
         const fixed = (groupInstanceId: string) => member(topic, groupId, { ...protocol, groupInstanceId })
         const [one, two] = [await fixed('one'), await fixed('two')]
@@ -162,7 +165,7 @@ for (const [serverName, startServer] of servers)
         for (const first of ['ours', 'theirs']) {
           const topic = unique('mixed')
           const groupId = unique('group')
-          await kafka.admin().createTopics([{ topic, partitions: 6 }])
+          await created(kafka.admin(), [{ topic, partitions: 6 }])
           const python = await interpreter()
           let theirs = -1
           const start = () => {

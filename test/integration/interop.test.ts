@@ -9,7 +9,7 @@ import { consoleConsumer, javaClient } from './peers/java.ts'
 import { kafkajs } from './peers/kafkajs.ts'
 import { kcat } from './peers/kcat.ts'
 import type { Codec, Peer, Received } from './peers/peer.ts'
-import { type Server, servers, unique } from './servers.ts'
+import { created, type Server, servers, unique } from './servers.ts'
 
 const others: readonly Peer[] = [kcat, confluent, javaClient, consoleConsumer, kafkajs]
 
@@ -35,7 +35,10 @@ for (const [name, start] of servers) {
       assert.ok(sent.length >= records.length / 2, `${writer.name} can write most of the table`)
       const jobs = writer.codecs.map(codec => ({ topic: unique(`interop-${codec}`), codec, records: sent }))
       const kafka = new Kafka({ brokers: server.bootstrap })
-      await kafka.admin().createTopics(jobs.map(({ topic }) => ({ topic, partitions })))
+      await created(
+        kafka.admin(),
+        jobs.map(({ topic }) => ({ topic, partitions })),
+      )
       await kafka.close()
       const from = Date.now()
       await writer.write(server.bootstrap, jobs)
