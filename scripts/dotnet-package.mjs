@@ -52,9 +52,14 @@ export async function dotnetPackage(prefix, { profile = 'release', say = () => {
   rmSync(join(prefix, 'c'), { recursive: true })
 
   say('compiling the C# library')
+  const { id, version } = described()
+  // The SDK writes this by itself.
+  const versioned = join(prefix, 'AssemblyInfo.cs')
+  writeFileSync(versioned, `[assembly: System.Reflection.AssemblyVersion("${version}.0")]\n`)
   const build = async (folder, options) => {
     const output = join(prefix, 'lib', folder, 'Dohle.dll')
-    await tools.compile(sources(), output, { docs: join(prefix, 'lib', folder, 'Dohle.xml'), ...options })
+    const docs = join(prefix, 'lib', folder, 'Dohle.xml')
+    await tools.compile([...sources(), versioned], output, { docs, ...options })
     return output
   }
   const assembly = await build('netcoreapp3.1', { symbols: ['NETCOREAPP3_0_OR_GREATER'] })
@@ -65,9 +70,9 @@ export async function dotnetPackage(prefix, { profile = 'release', say = () => {
     references: [await standins(tools, prefix, surface)],
   })
   rmSync(join(prefix, 'standins'), { recursive: true })
+  rmSync(versioned)
 
   copyFileSync(join(wrapper, 'README.md'), join(prefix, 'README.md'))
-  const { id, version } = described()
   writeFileSync(join(prefix, `${id}.nuspec`), nuspec())
   const file = join(prefix, `${id}.${version}.nupkg`)
   writeFileSync(file, nupkg(prefix))

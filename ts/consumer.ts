@@ -127,7 +127,7 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
   readonly #onClosed: () => void
   #pattern: TopicPattern | undefined
   #closing: Promise<void> | undefined
-  /** The engine's consumer closes. Before that, handlers that run may still commit. */
+  /** The engine's consumer is closed. Before that, handlers and listeners that run may still commit. */
   #gone = false
 
   /** @internal */
@@ -388,7 +388,7 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
   /**
    * Ends all loops, commits what is finished if that is automatic, leaves the group and frees everything. Handlers of
    * `forEach` that run are waited for first, and may use the consumer meanwhile, except for one that calls this; what they
-   * finish is committed before anyone else gets their partitions. A loop's body is not waited for. Always settles: of
+   * finish is committed before anyone else gets their partitions; so may `onRevoked`. A loop's body is not waited for. Always settles: of
    * `timeout` at least a quarter, or 5 s, is left for the commit. A second call waits for the first.
    */
   async close(options: ConsumerCloseOptions = {}): Promise<void> {
@@ -416,7 +416,6 @@ export class Consumer extends EventEmitter<ConsumerEvents> implements AsyncItera
         await settleWithin(quiet, total - Math.min(total / 4, COMMIT_MS))
         left = Math.max(0, Math.ceil(total - (performance.now() - began)))
       }
-      this.#gone = true
       const done = this.#environment.call(this.#handle, 'consumer.close', { timeoutMs: left, leaveGroup })
       await this.#rebalances.leaving(settleWithin(done, left, 1_000), leaver)
     } finally {

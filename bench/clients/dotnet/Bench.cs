@@ -162,7 +162,7 @@ sealed class Watch
     {
         double seconds = (Stopwatch.GetTimestamp() - wall) / (double)Stopwatch.Frequency;
         double used = (Process.GetCurrentProcess().TotalProcessorTime - cpu).TotalSeconds;
-        string version = typeof(ProducerConfig).Assembly.GetName().Version!.ToString();
+        string version = typeof(ProducerConfig).Assembly.GetName().Version!.ToString(3);
         FormattableString line = $"{{\"version\":\"{version}\",\"records\":{records},\"written\":{written},\"seconds\":{seconds:F6},\"cpuSeconds\":{used:F6},\"peakRssKb\":{Status("VmHWM")},\"threads\":{Status("Threads")}";
         string told = line.ToString(CultureInfo.InvariantCulture);
         if (micros != null)

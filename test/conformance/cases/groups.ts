@@ -93,6 +93,19 @@ export const cases: readonly Case[] = [
     ],
   },
   {
+    name: 'a listener commits when partitions are revoked, also while its consumer closes',
+    kafka: true,
+    steps: [
+      ...filled('a', 'b', 'c'),
+      member('c1', { 'enable.auto.commit': false }),
+      { ...subscribe('c1'), offsets: [{ ...partition(0), offset: 2 }] },
+      consume('c1', 'a', 'b', 'c'),
+      { do: 'close', of: 'c1' },
+      member('c2'),
+      committed('c2', 2),
+    ],
+  },
+  {
     name: 'what is finished is committed by itself in time',
     kafka: true,
     steps: [

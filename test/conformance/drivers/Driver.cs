@@ -87,6 +87,8 @@ sealed class Reading : IDisposable
 {
     public IConsumer<byte[]?, byte[]?> Consumer = null!;
     public readonly ConcurrentQueue<Map> Events = new ConcurrentQueue<Map>();
+    /// <summary>What is committed when partitions are revoked.</summary>
+    public List<TopicPartitionOffset> Last = new List<TopicPartitionOffset>();
     public void Dispose() => Consumer.Dispose();
     public void Told(string what, IEnumerable<TopicPartition> partitions) => Events.Enqueue(new Map { ["event"] = what, ["partitions"] = Driver.Named(partitions) });
 }
@@ -204,7 +206,11 @@ sealed class Driver
         var reading = new Reading();
         reading.Consumer = new ConsumerBuilder<byte[]?, byte[]?>(Both(request))
             .SetPartitionsAssignedHandler((_, partitions) => reading.Told("assigned", partitions))
-            .SetPartitionsRevokedHandler((_, places) => reading.Told("revoked", places.Select(place => place.TopicPartition)))
+            .SetPartitionsRevokedHandler((consumer, places) =>
+            {
+                reading.Told("revoked", places.Select(place => place.TopicPartition));
+                if (reading.Last.Count > 0) consumer.Commit(reading.Last);
+            })
             .SetPartitionsLostHandler((_, places) => reading.Told("lost", places.Select(place => place.TopicPartition)))
             .Build();
         return reading;
@@ -304,6 +310,7 @@ sealed class Driver
         switch (what)
         {
             case "subscribe":
+                if (request.Member("offsets") != null) ((Reading)objects[request.Text("of")!]).Last = request.List("offsets").Select(one => one.Place).ToList();
                 if (request.Text("pattern") is string pattern) Consumer(request).Subscribe(pattern);
                 else Consumer(request).Subscribe(request.Texts("topics"));
                 return Nothing;

@@ -148,9 +148,9 @@ final class DriverConsumer {
             case "subscribe" -> {
                 if (of.text("pattern") != null) {
                     // The whole name must match, as in Kafka's client.
-                    consumer.subscribe(Pattern.compile(of.text("pattern") + ".*"), new Listener());
+                    consumer.subscribe(Pattern.compile(of.text("pattern") + ".*"), new Listener(offsets(of)));
                 } else {
-                    consumer.subscribe(of.texts("topics"), new Listener());
+                    consumer.subscribe(of.texts("topics"), new Listener(offsets(of)));
                 }
             }
             case "assign" -> {
@@ -237,8 +237,14 @@ final class DriverConsumer {
         return list;
     }
 
-    /** Notes what it is told. */
+    /** Notes what it is told, and commits what it was given when partitions are revoked. */
     private final class Listener implements ConsumerRebalanceListener {
+        private final Map<TopicPartition, OffsetAndMetadata> last;
+
+        private Listener(Map<TopicPartition, OffsetAndMetadata> last) {
+            this.last = last;
+        }
+
         private void note(String event, Collection<TopicPartition> of) {
             events.add(Map.of("event", event, "partitions", named(of)));
         }
@@ -251,6 +257,9 @@ final class DriverConsumer {
         @Override
         public void onPartitionsRevoked(Collection<TopicPartition> of) {
             note("revoked", of);
+            if (!last.isEmpty()) {
+                consumer.commitSync(last);
+            }
         }
 
         @Override

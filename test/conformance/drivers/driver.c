@@ -22,7 +22,7 @@ typedef struct Object {
     uint32_t place;
     bool closing, cancelled, has_pattern;
     int64_t reading;
-    cJSON *events;
+    cJSON *events, *last; /* last: what is committed when partitions are revoked */
     regex_t pattern;
 } Object;
 
@@ -170,12 +170,16 @@ static void drop_chunk(Object *consumer) {
     consumer->chunk = (dohle_chunk){.size = sizeof consumer->chunk};
 }
 
-/* The listener: notes what it is asked, and lets it happen. */
+/* The listener: notes what it is asked, commits what it was given when partitions are revoked, and lets it happen. */
 static void listen(Object *consumer, char *text) {
     cJSON *question = parsed(text), *error = NULL;
     const char *name = text_of(question, "name");
     cJSON *event = with(cJSON_CreateObject(), "event", cJSON_CreateString(strcmp(name, "revoke") == 0 ? "revoked" : name));
     cJSON_AddItemToArray(consumer->events, with(event, "partitions", copy_of(member(question, "request"), "partitions")));
+    if (strcmp(name, "revoke") == 0 && consumer->last != NULL)
+        cJSON_Delete(run(consumer->handle, "consumer.commit", cJSON_Duplicate(consumer->last, true), &error));
+    cJSON_Delete(error);
+    error = NULL;
     cJSON *answer = with(cJSON_CreateObject(), "id", copy_of(question, "id"));
     cJSON_Delete(invoke(0, "environment.answer", answer, &error));
     cJSON_Delete(error);
@@ -238,6 +242,7 @@ static cJSON *reset(void) {
         cJSON_Delete(close_object(list, 0, &error));
         cJSON_Delete(error);
         cJSON_Delete(list->events);
+        cJSON_Delete(list->last);
         if (list->has_pattern) regfree(&list->pattern);
         free(list->name);
         free(list);

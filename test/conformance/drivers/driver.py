@@ -230,8 +230,13 @@ class Consumers:
         def note(event: str) -> Any:
             return lambda _, partitions: seen.append({"event": event, "partitions": named(partitions)})
 
+        def revoked(consumer: dohle.Consumer, partitions: list[dohle.TopicPartition]) -> None:
+            note("revoked")(consumer, partitions)
+            if r.get("offsets"):
+                consumer.commit(offsets=places(r["offsets"]), asynchronous=False)
+
         topics = [r["pattern"]] if r.get("pattern") else r["topics"]
-        objects[r["of"]].subscribe(topics, note("assigned"), note("revoked"), note("lost"))
+        objects[r["of"]].subscribe(topics, note("assigned"), revoked, note("lost"))
         return {}
 
     def assign(self, r: Request) -> Any:

@@ -203,9 +203,13 @@ function usage(): Json {
   return { rss: kb * 1024, threads: count('task'), files: count('fd') }
 }
 
-const listening = (events: Json[]) => {
+const listening = (events: Json[], revoked: () => Promise<void>) => {
   const note = (event: string) => (partitions: TopicPartition[]) => void events.push({ event, partitions })
-  return { onAssigned: note('assigned'), onRevoked: note('revoked'), onLost: note('lost') }
+  const onRevoked = (partitions: TopicPartition[]) => {
+    note('revoked')(partitions)
+    return revoked()
+  }
+  return { onAssigned: note('assigned'), onRevoked, onLost: note('lost') }
 }
 
 const entity = (of: Record<string, string>) => Object.entries(of).map(([type, name]) => ({ type, name }))
@@ -260,9 +264,12 @@ const does: Record<string, (request: Request) => Json | Promise<Json>> = {
   },
 
   async subscribe(request) {
-    const { topics, pattern } = request
-    const listeners = listening(made.get(request.of)?.events ?? [])
-    return nothing(await consumer(request).subscribe(pattern ? new RegExp(pattern) : topics, listeners))
+    const { topics, pattern, offsets } = request
+    const it = consumer(request)
+    const listeners = listening(made.get(request.of)?.events ?? [], async () => {
+      if (offsets) await it.commit(offsets)
+    })
+    return nothing(await it.subscribe(pattern ? new RegExp(pattern) : topics, listeners))
   },
   assign: async request => nothing(await consumer(request).assign(request.partitions)),
   unsubscribe: async request => nothing(await consumer(request).unsubscribe()),

@@ -175,6 +175,8 @@ static cJSON *committed(const Object *consumer, const cJSON *request, cJSON **er
 static cJSON *subscribe(Object *consumer, const cJSON *request, cJSON **error) {
     const char *pattern = text_of(request, "pattern");
     cJSON *asked = cJSON_CreateObject();
+    cJSON_Delete(consumer->last);
+    consumer->last = member(request, "offsets") == NULL ? NULL : with(cJSON_CreateObject(), "offsets", offsets_of(request));
     if (pattern != NULL) {
         pthread_mutex_lock(&lock);
         consumer->has_pattern = regcomp(&consumer->pattern, pattern, REG_EXTENDED | REG_NOSUB) == 0;

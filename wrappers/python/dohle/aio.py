@@ -333,8 +333,6 @@ class AsyncConsumer(Membership, Looping):
         self._news.set()
         request = within(timeout)
         try:
-            if self._leaves_first and not request:
-                await self._leave_group("consumer.unsubscribe")
             await self._leave_group("consumer.close", packed(request))
         finally:
             await self._ended()

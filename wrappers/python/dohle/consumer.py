@@ -41,7 +41,6 @@ class Membership(_native.Consumer, Told):
         self._rebalancing: int | None = None
         config = _config.read(conf, options, "consumer")
         self._functions, self._stores = config.functions, config.stores
-        self._static = config.own.get("group.instance.id") is not None
         self._grouped = config.own.get("group.id") is not None
         self._reset = str(config.own.get("auto.offset.reset", "latest"))
         self._client = self._open_client(config.client_json)
@@ -160,11 +159,6 @@ class Membership(_native.Consumer, Told):
             self._store(one.topic, one.partition, one.offset)
             self._places[one] = one
 
-    @property
-    def _leaves_first(self) -> bool:
-        """Whether a listener may want to commit while the consumer leaves its group, which it cannot once that is closing."""
-        return "revoke" in self._listeners and not self._static
-
     def _stored(self) -> list[TopicPartition]:
         ours = set(self.assignment())
         return [place for place in self._places.values() if place in ours]
@@ -253,15 +247,12 @@ class Consumer(Membership, Cluster):
     def close(self, timeout: float | None = None) -> None:
         """Commits what is done, unless ``enable.auto.commit`` is false, calls ``on_revoke``, leaves the group, and ends.
 
-        Takes at most ``timeout`` seconds (None: ``default.api.timeout.ms``). When one is given, ``on_revoke`` is called, but can commit
-        nothing any more. What a listener raises is raised when it is closed. Once more: nothing happens.
+        Takes at most ``timeout`` seconds (None: ``default.api.timeout.ms``). What a listener raises is raised when it is closed. Once more: nothing happens.
         """
         if self._closed:
             return
         request = within(timeout)
         with self._closes():
-            if self._leaves_first and not request:
-                self._leave_group("consumer.unsubscribe")
             self._leave_group("consumer.close", packed(request))
             self._closed = True
             self._call(self._client, "client.close")

@@ -334,7 +334,6 @@ impl Consumer {
     /// Commits these offsets, or (none) what is finished everywhere. Settles when the coordinator has it, with an error
     /// after `default.api.timeout.ms` at the latest. A member of a group commits only what is assigned to it.
     pub async fn commit(&self, offsets: Option<Vec<(TopicPartition, CommittedOffset)>>) -> Result<()> {
-        // While it closes, the one whose partitions are revoked commits.
         self.check_member()?;
         let shared = self.shared();
         shared.group_id()?;
@@ -429,9 +428,9 @@ impl Consumer {
         }
     }
 
-    /// As [`Consumer::check_open`], but only the end of the hand-over counts.
+    /// While it closes, whoever is asked about the revocation may commit, until the group is left.
     fn check_member(&self) -> Result<()> {
-        match self.shared().has_handed_over() {
+        match self.shared().has_left() {
             true => Err(Error::closed("consumer")),
             false => Ok(()),
         }

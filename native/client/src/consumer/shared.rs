@@ -367,10 +367,10 @@ impl Shared {
         life.closing.is_some() || life.ended
     }
 
-    /// `close` was called and the membership is done with it, or all is over.
-    pub fn has_handed_over(&self) -> bool {
+    /// It closes and has left its group, or all is over.
+    pub fn has_left(&self) -> bool {
         let life = self.life.borrow();
-        life.closing.is_some() && life.left || life.ended
+        life.ended || life.left && life.closing.is_some()
     }
 
     /// Until when the consumer has to be closed, if it closes.

@@ -3,7 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use dohle_client::consumer::{Ask, Assignment, ConsumerEvent, ConsumerOptions, GroupExit, StartAt, TopicPartition};
+use dohle_client::consumer::{
+    Ask, Assignment, CommittedOffset, ConsumerEvent, ConsumerOptions, GroupExit, StartAt, TopicPartition,
+};
 use dohle_protocol::messages::CreatePartitionsRequest;
 use dohle_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 
@@ -231,6 +233,38 @@ async fn new_partitions_are_not_read_before_the_language_has_answered() {
     member.consumer.answer(asked(&member).unwrap());
     member.told.silent.store(false, Ordering::SeqCst);
     member.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_asked_about_the_revocation_may_commit_while_the_consumer_closes() {
+    let cluster = Cluster::start().await;
+    let (topic, group) = (cluster.topic(1).await, unique("group"));
+    let member = Member::subscribed(&cluster, options(&group, "range"), &topic);
+    shared_out(&[(&member, 1)]).await;
+    member.told.silent.store(true, Ordering::SeqCst);
+    let closing = member.consumer.close(Some(PATIENCE));
+    let committing = async {
+        let asked = |member: &Member| {
+            let questions = member.told.questions.lock();
+            questions.iter().find(|q| matches!(q.what, Ask::Revoke(_))).map(|q| q.id)
+        };
+        member.until("asked", |member| asked(member).is_some()).await;
+        let partition = TopicPartition::new(topic.as_str(), 0);
+        member
+            .consumer
+            .commit(Some(vec![(
+                partition.clone(),
+                CommittedOffset { offset: 7, leader_epoch: -1, metadata: String::new() },
+            )]))
+            .await
+            .unwrap();
+        let found = member.consumer.committed(vec![partition]).await.unwrap();
+        assert_eq!(found[0].1.as_ref().map(|at| at.offset), Some(7));
+        member.consumer.answer(asked(&member).unwrap());
+    };
+    let (closed, ()) = tokio::join!(closing, committing);
+    closed.unwrap();
+    assert_eq!(member.consumer.commit(None).await.unwrap_err().code(), "CLOSED");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

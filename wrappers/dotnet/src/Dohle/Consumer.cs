@@ -19,7 +19,7 @@ namespace Dohle
         private readonly Events events;
         private readonly Decoders<TKey, TValue> decoders;
         private readonly RebalanceHandlers<TKey, TValue> rebalances;
-        private readonly bool stores, grouped, isStatic;
+        private readonly bool stores, grouped;
         private readonly object reading = new object();
         private readonly Dictionary<TopicPartition, List<Chunk>> unstored = new Dictionary<TopicPartition, List<Chunk>>();
         private Chunk? current;
@@ -42,7 +42,6 @@ namespace Dohle
             this.stores = stores;
             Name = name;
             grouped = options.ContainsKey("group.id");
-            isStatic = options.ContainsKey("group.instance.id");
             events = new Events(client);
             handle = client.Open(rebalances.Any ? "listening consumer" : "polling consumer", options, events);
             events.Wake = handle.Value;
@@ -263,8 +262,6 @@ namespace Dohle
             try
             {
                 if (includes) Include();
-                // While it closes the engine takes no commit, and handlers may want one. A static member stays in its group.
-                if (rebalances.Any && !isStatic) Leaving(Engine.Start(handle.Value, "consumer.unsubscribe"), limitMs);
             }
             finally
             {
@@ -284,9 +281,8 @@ namespace Dohle
         }
 
         /// <summary>Waits for the end of an operation in which the group may ask for what the application has to say.</summary>
-        private unsafe void Leaving(Task left, int? limitMs = null)
+        private unsafe void Leaving(Task left)
         {
-            long began = Stopwatch.GetTimestamp();
             ExceptionDispatchInfo? thrown = null;
             Answered(); // the handler that leaves has said what there was to say
             if (rebalances.Any) left.ContinueWith(_ => Wake(), TaskScheduler.Default);
@@ -294,9 +290,7 @@ namespace Dohle
             {
                 byte* question;
                 IntPtr error;
-                long over = (Stopwatch.GetTimestamp() - began) * 1000 / Stopwatch.Frequency;
-                if (limitMs < over) return;
-                int status = Native.dohle_question(Engine.Environment, handle.Value, Math.Min(1000, limitMs - over ?? 1000), &question, &error);
+                int status = Native.dohle_question(Engine.Environment, handle.Value, 1000, &question, &error);
                 if (status < 0)
                 {
                     Native.dohle_error_free(error);
