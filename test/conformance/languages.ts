@@ -1,11 +1,11 @@
 /** The languages that have a driver: rows, in the order of the report. */
 import { fileURLToPath } from 'node:url'
+import type { Command } from '../line-program.ts'
 import { Programs } from '../wrappers/c/programs.ts'
 import { DotnetPrograms } from '../wrappers/dotnet/programs.ts'
 import { JavaPrograms } from '../wrappers/java/programs.ts'
 import { Wheel } from '../wrappers/python/wheel.ts'
 import type { Lacks } from './harness.ts'
-import type { Command } from './session.ts'
 
 /** A language. */
 export interface Language {

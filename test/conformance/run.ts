@@ -3,9 +3,10 @@ import { after, before, describe, test } from 'node:test'
 import { ci } from '../../scripts/lib/paths.mjs'
 import { available } from '../../scripts/lib/tools.mjs'
 import { unique } from '../integration/servers.ts'
+import type { Command } from '../line-program.ts'
 import { type Case, NotOffered, type Place, perform } from './harness.ts'
 import { type Language, languages } from './languages.ts'
-import { type Command, Session } from './session.ts'
+import { Session } from './session.ts'
 
 const say = (line: string) => console.log(`conformance: ${line}`)
 const listed = process.env.DOHLE_CONFORMANCE?.split(',')
