@@ -95,15 +95,10 @@ impl ProducerResource {
         if let Some(failure) = self.client.poison.failure() {
             return Err(failure.clone());
         }
-        let append = record.to_append(if record.timestamp == -1 { self.producer.now() } else { 0 })?;
-        let placed = match self.producer.append(TopicId(record.topic), record.partition, &append) {
-            Ok(Placed { group, index }) => Some((group, index)),
-            Err(AppendError::Full) => {
-                self.producer.wants_space();
-                None
-            }
-            Err(AppendError::Invalid(error)) => return Err(error.into()),
-        };
+        let placed = self.place(record, if record.timestamp == -1 { self.producer.now() } else { 0 })?;
+        if placed.is_none() {
+            self.producer.wants_space();
+        }
         self.producer.poke();
         Ok(placed)
     }
@@ -113,18 +108,19 @@ impl ProducerResource {
         if record.topic == WITHDRAWN {
             return Some((SKIPPED, 0));
         }
-        let refused = |errors: &mut Vec<Failure>, failure| {
+        self.place(record, now).unwrap_or_else(|failure| {
             errors.push(failure);
             Some((REFUSED, errors.len() as u32 - 1))
-        };
-        let reference = match record.to_append(now) {
-            Ok(reference) => reference,
-            Err(failure) => return refused(errors, failure),
-        };
-        match self.producer.append(TopicId(record.topic), record.partition, &reference) {
-            Ok(Placed { group, index }) => Some((group, index)),
-            Err(AppendError::Full) => None,
-            Err(AppendError::Invalid(error)) => refused(errors, error.into()),
+        })
+    }
+
+    /// Puts a record into the open batch of its partition; `None`: memory is full.
+    #[inline]
+    fn place(&self, record: &ArenaRecord<'_>, now: i64) -> Result<Option<(u32, u32)>, Failure> {
+        match self.producer.append(TopicId(record.topic), record.partition, &record.to_append(now)?) {
+            Ok(Placed { group, index }) => Ok(Some((group, index))),
+            Err(AppendError::Full) => Ok(None),
+            Err(AppendError::Invalid(error)) => Err(error.into()),
         }
     }
 }
