@@ -8,6 +8,7 @@
 import { parseArgs } from 'node:util'
 import { build } from './build.mjs'
 import { cargoTests } from './lib/cargo-tests.mjs'
+import { endOnSignals } from './lib/children.mjs'
 import { helped } from './lib/help.mjs'
 import { supportedNode } from './lib/node.mjs'
 import { nodeTests, testFiles } from './lib/node-tests.mjs'
@@ -18,6 +19,7 @@ const say = line => console.log(`test:long: ${line}`)
 async function main() {
   if (helped(import.meta.url)) return 0
   supportedNode()
+  endOnSignals()
   const option = value => ({ type: 'string', default: value })
   const { values } = parseArgs({
     options: {

@@ -8,6 +8,7 @@ import { instructions } from '../bench/lib/instructions.mjs'
 import { build } from './build.mjs'
 import { jars, KafkaServer } from './kafka.mjs'
 import { cargoTests } from './lib/cargo-tests.mjs'
+import { endOnSignals } from './lib/children.mjs'
 import { edge } from './lib/edges.mjs'
 import { helped } from './lib/help.mjs'
 import { node, supportedNode } from './lib/node.mjs'
@@ -136,6 +137,7 @@ async function otherNodes() {
 async function main(args) {
   if (helped(import.meta.url)) return 0
   supportedNode()
+  endOnSignals()
   const chosen = args.filter(arg => arg in parts)
   const words = args.filter(arg => !(arg in parts))
   const stray = words.find(word => !testFiles('test').some(file => file.includes(word)))

@@ -1,15 +1,18 @@
 // Runs `cargo test` and returns the counts it prints, summed over all test binaries.
 
 import { spawn } from 'node:child_process'
+import { endsWithUs } from './children.mjs'
 import { root, target } from './paths.mjs'
 
 /** `args`: which tests, as `cargo test` takes it; all of the workspace by default. `env`: beside that of this process. */
 export function cargoTests(args = ['--workspace'], env = {}) {
-  const child = spawn('cargo', ['test', '--locked', '--no-fail-fast', '--color=never', ...args], {
-    cwd: `${root}/native`,
-    env: { ...process.env, CARGO_TARGET_DIR: target, ...env },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
+  const child = endsWithUs(
+    spawn('cargo', ['test', '--locked', '--no-fail-fast', '--color=never', ...args], {
+      cwd: `${root}/native`,
+      env: { ...process.env, CARGO_TARGET_DIR: target, ...env },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    }),
+  )
   const counts = { passed: 0, failed: 0, skipped: 0, failures: [] }
   let rest = ''
   child.stdout.setEncoding('utf8')

@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { endsWithUs } from './children.mjs'
 import { root } from './paths.mjs'
 
 /** The test files below a folder of the clone, without those below `except`. */
@@ -28,11 +29,13 @@ export function nodeTests(files, { env = {}, concurrency = 1 } = {}) {
     ...files,
   ]
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, args, {
-      cwd: root,
-      env: { ...process.env, ...env },
-      stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
-    })
+    const child = endsWithUs(
+      spawn(process.execPath, args, {
+        cwd: root,
+        env: { ...process.env, ...env },
+        stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
+      }),
+    )
     let said = ''
     child.stdio[3].on('data', bytes => {
       said += bytes
