@@ -1,7 +1,6 @@
 /** The admin client of kafkajs 2.2.4 and that of `dohle/kafkajs` beside each other, on a Kafka that has access rules. */
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import * as ours from 'dohle/kafkajs'
 import * as theirs from 'kafkajs'
 import { KafkaServer } from '../../scripts/kafka.mjs'
@@ -38,15 +37,18 @@ const programs: Record<string, Program> = {
         resources: [{ type: TOPIC, name: topic, configEntries: [{ name: 'max.message.bytes', value: '2000' }] }],
       })
     const found = [await all(false), await all(true), await alter(true), await all(false), await alter(false)]
-    await sleep(200)
     // What is not named goes back to its default.
-    found.push(await all(false))
+    found.push(
+      await eventually(
+        () => all(false),
+        resources => JSON.stringify(resources).includes('"2000"'),
+      ),
+    )
     await admin.createPartitions({ topicPartitions: [{ topic, count: 3 }] })
-    await sleep(200)
-    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
+    const partitions = async () => (await admin.fetchTopicMetadata({ topics: [topic] })).topics[0]?.partitions.length
     return {
       found,
-      partitions: topics[0]?.partitions.length,
+      partitions: await eventually(partitions, count => count !== 1),
       errors: [
         await failure(() => admin.describeConfigs({ resources: [], includeSynonyms: false })),
         await failure(() =>
@@ -104,7 +106,10 @@ const programs: Record<string, Program> = {
     }
     const listed = async () => (await admin.listGroups()).groups.filter(one => one.groupId === groupId)
     // The join has been answered when `run` resolves, not the distribution of partitions.
-    await eventually(described, ([group]) => group?.state === 'Stable')
+    await eventually(
+      () => admin.describeGroups([groupId]),
+      ({ groups }) => groups[0]?.state === 'Stable',
+    )
     const { state, protocol, protocolType } = await consumer.describeGroup()
     const found: unknown[] = [await described(), await listed(), { state, protocol, protocolType }]
     const used = await failure(() => admin.deleteGroups([groupId]))
@@ -137,18 +142,17 @@ const programs: Record<string, Program> = {
       return resources.map(({ acls, ...of }) => ({ ...of, acls: sorted(acls) }))
     }
     const made = await admin.createAcls({ acl })
-    await sleep(200)
-    const before = await all()
+    const before = await eventually(all, resources => resources.length > 0)
     const { filterResponses } = await admin.deleteAcls({ filters: [filter] })
     const deleted = filterResponses.map(({ matchingAcls, ...of }) => ({ ...of, matchingAcls: sorted(matchingAcls) }))
-    await sleep(200)
+    const after = await eventually(all, resources => resources.length === 0)
     const wrong = { ...acl[0]!, operation: 99 as 1 }
     const bare = { ...acl[0]!, principal: undefined as unknown as string }
     return {
       made,
       before,
       deleted,
-      after: await all(),
+      after,
       errors: [
         await failure(() => admin.createAcls({ acl: [] })),
         await failure(() => admin.createAcls({ acl: [wrong] })),

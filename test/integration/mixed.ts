@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Consumer, ConsumerOptions, Kafka, Message } from 'dohle'
 import { jars, javaArgs, javaCommand } from '../../scripts/kafka.mjs'
-import { unique } from './servers.ts'
+import { created, unique } from './servers.ts'
 
 const program = fileURLToPath(new URL('./peers/Member.java', import.meta.url))
 const PATIENCE = 120_000
@@ -28,7 +28,7 @@ export interface GroupMember {
 export async function mixedGroup(bootstrap: string, kafka: Kafka) {
   const topic = unique('mixed')
   const groupId = unique('group')
-  await kafka.admin().createTopics([{ topic, partitions: 6 }])
+  await created(kafka.admin(), [{ topic, partitions: 6 }])
   const lib = await jars()
   const readers = new Map<string, string[]>()
   const note = (who: string, place: string) => readers.set(place, [...(readers.get(place) ?? []), who])
