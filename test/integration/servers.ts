@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
-import type { Admin, CreatedTopic, NewTopic } from 'dohle'
+import { type Admin, type CreatedTopic, Kafka, type NewTopic } from 'dohle'
 import { Broker } from 'dohle/broker'
 import { KafkaServer } from '../../scripts/kafka.mjs'
 import { partitionsKnown } from '../../scripts/lib/kafka-ready.mjs'
@@ -77,6 +77,12 @@ export async function created(
   const wanted = Object.fromEntries(made.map(({ topic, partitions }) => [topic, partitions!]))
   for (const { host, port } of brokers) await known(`${host}:${port}`, wanted)
   return made
+}
+
+/** Waits until groups of any name have their coordinator: kafkajs gives up on one that has just been made. */
+export async function coordinated(bootstrap: string): Promise<void> {
+  await using kafka = new Kafka({ brokers: bootstrap })
+  await kafka.admin().describeGroups(Array.from({ length: 40 }, () => unique('any')))
 }
 
 let counter = 0

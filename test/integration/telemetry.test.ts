@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { jars, javaCommand, KafkaServer } from '../../scripts/kafka.mjs'
 import { run } from '../../scripts/lib/run.mjs'
 import { Kafka } from '../../ts/index.ts'
+import { becomes, created } from './servers.ts'
 
 interface Measured {
   name: string
@@ -84,8 +85,8 @@ const named = ({ metrics }: Push, name: string) => metrics.find(one => one.name 
 
 test('a producer and a consumer push the metrics that the cluster asked for, and a last time when they close', async () => {
   const kafka = new Kafka({ brokers: server.bootstrap, clientId: 'measured' })
-  assert.deepEqual(await kafka.admin().listClientMetricsResources(), ['all'])
-  await kafka.admin().createTopics([{ topic: 'telemetry', partitions: 1 }])
+  await becomes(() => kafka.admin().listClientMetricsResources(), ['all'])
+  await created(kafka.admin(), [{ topic: 'telemetry', partitions: 1 }])
   const producer = kafka.producer({ transactionalId: 'telemetry-t' })
   await producer.transaction(tx => tx.send({ topic: 'telemetry', value: '1' }))
   const consumer = kafka.consumer({

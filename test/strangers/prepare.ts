@@ -1,6 +1,6 @@
 /** What is there before a stranger begins with a case: made with our client, and taken away after. */
 import { type Consumer, Kafka } from 'dohle'
-import { eventually } from '../integration/servers.ts'
+import { created, eventually } from '../integration/servers.ts'
 import type { Case } from './table.ts'
 
 /** Makes the topic, its records, and groups; returns what takes away what would go on. */
@@ -9,14 +9,7 @@ export async function prepare(bootstrap: string, of: Case, name: string): Promis
   const consumers: Consumer[] = []
   try {
     const admin = kafka.admin()
-    if (of.topic) {
-      await admin.createTopics([{ topic: name, replicationFactor: 1, ...of.topic }])
-      // The strangers are told of it: a controller has made it a little before its broker knows.
-      await eventually(
-        () => admin.listTopics(),
-        topics => topics.some(({ topic }) => topic === name),
-      )
-    }
+    if (of.topic) await created(admin, [{ topic: name, replicationFactor: 1, ...of.topic }])
     if (of.seed) {
       const messages = of.seed.map(({ partition, value, timestamp }) => ({ partition, value, timestamp }))
       await using producer = kafka.producer()

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
 import type { Broker } from 'dohle/broker'
 import { KafkaServer } from '../../scripts/kafka.mjs'
-import { type Server, unique } from '../integration/servers.ts'
+import { coordinated, type Server, unique } from '../integration/servers.ts'
 import { asExpected, same } from './compare.ts'
 import { file, report } from './report.ts'
 import { atBroker, embedded, lacks, properties, say } from './runner.ts'
@@ -21,6 +21,7 @@ describe('strangers', { concurrency: 3 }, () => {
   let broker: Broker
   before(async () => {
     ;[kafka, broker] = await Promise.all([realKafka(), embedded()])
+    await coordinated(kafka.bootstrap)
   })
   after(async () => {
     await broker?.close()

@@ -57,7 +57,9 @@ export const administration = (admin: Admin, hasty: Admin): Cases => ({
       code(() => admin.createTopics({ topics: [{ topic, numPartitions, replicationFactor }], waitForLeaders: false }))
     const grow = (count: number) => admin.createPartitions({ topicPartitions: [{ topic, count }] })
     const partitions = async () => (await admin.fetchTopicMetadata({ topics: [topic] })).topics[0]?.partitions ?? []
-    const created = await admin.createTopics({ topics: [{ topic, numPartitions: 2, replicationFactor: 1 }] })
+    const topics = [{ topic, numPartitions: 2, replicationFactor: 1 }]
+    // It would not wait for a topic that the broker does not know yet, but fail.
+    const created = await admin.createTopics({ topics, waitForLeaders: false })
     if (!created) throw new Error('kafkajs says that the topic was there already')
     await until('it is listed', async () => (await admin.listTopics()).includes(topic))
     const found = (await partitions()).sort((a, b) => a.partitionId - b.partitionId)
