@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Kafka } from 'dohle'
 import { KafkaServer } from '../../scripts/kafka.mjs'
 import { root } from '../../scripts/lib/paths.mjs'
-import { unique } from './servers.ts'
+import { created, unique } from './servers.ts'
 
 const kills = Number(process.env.DOHLE_PROGRAM_KILLS ?? 4)
 const brokerKills = Number(process.env.DOHLE_KILLS ?? 2)
@@ -65,7 +65,10 @@ class Instance {
 /** Runs two instances of the example under load while `disturb` does its worst, and looks at what they have written. */
 async function exactlyOnce(disturb: (running: Instance[], start: (name: string) => Instance) => Promise<void>) {
   const [input, output] = [unique('once-input'), unique('once-output')]
-  await kafka.admin().createTopics([input, output].map(topic => ({ topic, partitions })))
+  await created(
+    kafka.admin(),
+    [input, output].map(topic => ({ topic, partitions })),
+  )
 
   let written = 0
   let writing = true

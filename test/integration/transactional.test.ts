@@ -13,7 +13,7 @@ import {
 import { Broker } from 'dohle/broker'
 import { KafkaServer } from '../../scripts/kafka.mjs'
 import { command } from './peers/peer.ts'
-import { unique } from './servers.ts'
+import { created, unique } from './servers.ts'
 
 /** How often the broker looks for transactions that are too old. */
 const cleanUp = { 'transaction.abort.timed.out.transaction.cleanup.interval.ms': '200' }
@@ -60,7 +60,7 @@ for (const { name, level, start } of brokers) {
 
     async function topic(partitions = 1, configs: Record<string, string> = {}): Promise<string> {
       const name = unique('transactional')
-      await kafka.admin().createTopics([{ topic: name, partitions, configs }])
+      await created(kafka.admin(), [{ topic: name, partitions, configs }])
       return name
     }
 

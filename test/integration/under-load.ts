@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Consumer, Kafka, type Producer } from 'dohle'
+import { created } from './servers.ts'
 
 /** No send may take longer; far more than a restart takes on a machine that is very slow. */
 const deliveryTimeoutMs = 600_000
@@ -53,7 +54,7 @@ export class UnderLoad {
 
   /** Makes the topic and begins. */
   async begin(): Promise<void> {
-    await this.#kafka.admin().createTopics([{ topic: this.#topic, partitions: this.#partitions }])
+    await created(this.#kafka.admin(), [{ topic: this.#topic, partitions: this.#partitions }])
     this.#load = this.#produce()
     await this.#consumer.subscribe(this.#topic)
     this.#reading = this.#read()
