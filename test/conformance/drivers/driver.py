@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gc
 import hashlib
 import json
@@ -144,7 +145,8 @@ class Objects:
         gone = list(objects.values())
         objects.clear()
         for it in sorted(gone, key=lambda it: isinstance(it, dohle.EmbeddedBroker)):
-            self._close(it, 0)
+            with contextlib.suppress(dohle.KafkaError):
+                self._close(it, 0)
         return {"open": len(gone)}
 
     def usage(self, r: Request) -> Any:

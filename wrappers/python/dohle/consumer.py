@@ -253,11 +253,20 @@ class Consumer(Membership, Cluster):
             return
         request = within(timeout)
         with self._closes():
-            self._leave_group("consumer.close", packed(request))
-            self._closed = True
-            self._call(self._client, "client.close")
-            self._end()
+            try:
+                self._leave_group("consumer.close", packed(request))
+            except KafkaError as error:
+                # Late, it is closed all the same.
+                if error.code != "CLOSED":
+                    self._close_client()
+                raise
+            self._close_client()
         self._raise()
+
+    def _close_client(self) -> None:
+        self._closed = True
+        self._call(self._client, "client.close")
+        self._end()
 
     def unsubscribe(self) -> None:
         """Commits what is done, leaves the group or ends the assignment. (confluent-kafka: Consumer.unsubscribe)"""

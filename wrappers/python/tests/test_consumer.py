@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -232,6 +233,20 @@ def test_wakeup_and_close_end_a_poll_of_another_thread(make_consumer: MakeConsum
     consumer.close()
     with pytest.raises(dohle.KafkaError, match="^CLOSED"):
         consumer.poll(0)
+
+
+def test_a_close_that_has_no_time_has_closed_it_all_the_same(make_consumer: MakeConsumer, filled: str) -> None:
+    consumer = make_consumer(group_id=f"{filled}-hasty")
+    consumer.subscribe([filled])
+    take(consumer, 1)
+    with pytest.raises(dohle.RetriableError):
+        consumer.close(0)
+    with pytest.raises(dohle.KafkaError, match="^CLOSED"):
+        consumer.poll(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        consumer.close()
+        consumer.__del__()
 
 
 def test_the_cluster_is_told(make_consumer: MakeConsumer, filled: str) -> None:

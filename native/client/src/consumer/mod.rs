@@ -462,7 +462,7 @@ impl Consumer {
                     Interest::Leaving => "unsubscribe has not ended",
                     _ => "topics are subscribed",
                 };
-                return Err(Error::invalid_argument(format!("{call}: {is}; await unsubscribe() first")));
+                return Err(Error::invalid_argument(format!("{call}: {is}; unsubscribe first")));
             }
             set(s);
             Ok(())
