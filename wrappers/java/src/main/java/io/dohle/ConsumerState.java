@@ -258,6 +258,9 @@ final class ConsumerState implements Engine.Receiver, Runnable {
 
     void wakeup() {
         synchronized (this) {
+            if (closing) {
+                return;
+            }
             woken = true;
             if (waiting != null) {
                 waiting.completeExceptionally(new WakeupException());
@@ -374,7 +377,11 @@ final class ConsumerState implements Engine.Receiver, Runnable {
     }
 
     void close(Long timeoutMs) {
-        closing = true;
+        synchronized (this) {
+            // As in Kafka's client: what listeners do from here on is not woken.
+            closing = true;
+            woken = false;
+        }
         closeTimeoutMs = timeoutMs;
         if (unsubscribing) {
             // By a listener, for whose answer the engine waits: it is closed when that has come.

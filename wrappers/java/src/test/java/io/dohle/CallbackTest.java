@@ -38,7 +38,8 @@ class CallbackTest extends Fixture {
 
     private static KafkaConsumer<String, String> member(String topic) {
         fill(topic, 0, 10);
-        return consumer("group.id", topic, "auto.offset.reset", "earliest", "enable.auto.commit", false);
+        return consumer(
+                "group.id", topic, "auto.offset.reset", "earliest", "enable.auto.commit", false, "default.api.timeout.ms", 900_000);
     }
 
     private static void assertClosed(Runnable use) {
@@ -57,6 +58,8 @@ class CallbackTest extends Fixture {
                 seen.add(consumer.position(partition));
             }));
             take(consumer, 10);
+            // As who ends a loop does, which is not in a poll just now.
+            consumer.wakeup();
         }
         assertEquals(List.of(7L, 10L), seen);
         try (var next = member(topic)) {
@@ -66,7 +69,7 @@ class CallbackTest extends Fixture {
 
     /** Long before the time that a close has is over. */
     @Test
-    @Timeout(25)
+    @Timeout(300)
     void aListenerMayCloseItsConsumerAndSoMayADeserializerAndACommitsCallback() {
         String topic = name();
         var first = member(topic);
