@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -168,28 +168,41 @@ for (const [serverName, startServer] of servers)
           await created(kafka.admin(), [{ topic, partitions: 6 }])
           const python = await interpreter()
           let theirs = -1
+          let said = ''
+          let child: ChildProcessWithoutNullStreams | undefined
           const start = () => {
-            const child = spawn(python, [program, server.bootstrap, topic, groupId, ...settings])
+            child = spawn(python, [program, server.bootstrap, topic, groupId, 'debug=cgrp', ...settings])
             child.stdout.on('data', text => {
               theirs = Number(String(text).trim().split(' ').at(-1))
             })
+            child.stderr.on('data', text => {
+              said = `${said}${text}`.slice(-8_000)
+            })
             return child
           }
-          let child = first === 'theirs' ? start() : undefined
-          if (child) await until('theirs has all', () => theirs === 6)
-          const ours = await member(topic, groupId, protocol)
-          if (!child) {
-            await until('ours has all', () => ours.assignment().length === 6)
-            child = start()
+          try {
+            if (first === 'theirs') {
+              start()
+              await until('theirs has all', () => theirs === 6)
+            }
+            const ours = await member(topic, groupId, protocol)
+            if (first === 'ours') {
+              await until('ours has all', () => ours.assignment().length === 6)
+              start()
+            }
+            await until('both have three', () => ours.assignment().length === 3 && theirs === 3)
+            const second = await member(topic, groupId, protocol)
+            const sizes = () => [ours.assignment().length, second.assignment().length, theirs]
+            await until('each has two', () => `${sizes()}` === '2,2,2')
+            child!.stdin.end()
+            await once(child!, 'close')
+            await until('ours have three each', () => `${sizes().slice(0, 2)}` === '3,3')
+            await Promise.all([ours.close(), second.close()])
+          } catch (error) {
+            throw new Error(`librdkafka said:\n${said}`, { cause: error })
+          } finally {
+            child?.kill('SIGKILL')
           }
-          await until('both have three', () => ours.assignment().length === 3 && theirs === 3)
-          const second = await member(topic, groupId, protocol)
-          const sizes = () => [ours.assignment().length, second.assignment().length, theirs]
-          await until('each has two', () => `${sizes()}` === '2,2,2')
-          child.stdin.end()
-          await once(child, 'close')
-          await until('ours have three each', () => `${sizes().slice(0, 2)}` === '3,3')
-          await Promise.all([ours.close(), second.close()])
         }
       })
     }
