@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { createInterface } from 'node:readline'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -172,8 +173,9 @@ for (const [serverName, startServer] of servers)
           let child: ChildProcessWithoutNullStreams | undefined
           const start = () => {
             child = spawn(python, [program, server.bootstrap, topic, groupId, 'debug=cgrp', ...settings])
-            child.stdout.on('data', text => {
-              theirs = Number(String(text).trim().split(' ').at(-1))
+            // By lines: Python may write one in pieces.
+            createInterface({ input: child.stdout }).on('line', line => {
+              theirs = Number(line.split(' ').at(-1))
             })
             child.stderr.on('data', text => {
               said = `${said}${text}`.slice(-8_000)
