@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 /// Long enough for any machine; a test that waits this long has failed.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The real cluster of DOHLE_TEST_BROKERS, or an embedded broker of this test's own.
 pub struct Cluster {
@@ -69,6 +69,14 @@ impl Cluster {
         created.into_iter().for_each(|item| {
             item.result.unwrap();
         });
+        // Kafka's controller has decided; its brokers know the topic a little later.
+        let led = async {
+            while !(0..partitions).all(|partition| client.metadata().snapshot().leader(name, partition).is_some()) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                client.metadata().refresh_topics(&[name]).await.unwrap();
+            }
+        };
+        tokio::time::timeout(PATIENCE, led).await.expect("the topic never had its leaders");
         client.close().await;
     }
 }

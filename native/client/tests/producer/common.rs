@@ -200,7 +200,7 @@ pub struct Read {
 
 /// Everything in a partition's log, and the headers of its batches.
 pub async fn read(client: &Client, topic: &str, partition: i32) -> (Vec<Read>, Vec<BatchHeader>) {
-    let meta = client.metadata().wait_for_topic(topic, Duration::from_secs(20)).await.unwrap();
+    let meta = client.metadata().wait_for_topic(topic, Duration::from_secs(60)).await.unwrap();
     let leader = meta.partitions[partition as usize].leader;
     let (mut records, mut headers, mut offset) = (Vec::new(), Vec::new(), 0);
     loop {
@@ -250,7 +250,7 @@ async fn fetch(client: &Client, leader: i32, topic: &str, id: Uuid, partition: i
         ..FetchRequest::default()
     };
     // A topic that was just created may not have its leader yet.
-    for _ in 0..50 {
+    for _ in 0..600 {
         let answer = client.request(leader, Lane::General, &request, Duration::from_secs(20)).await.unwrap();
         let partition = &answer.responses[0].partitions[0];
         let code = ErrorCode(answer.error_code.max(partition.error_code));
