@@ -5,13 +5,21 @@ import * as ours from 'dohle/kafkajs'
 import * as theirs from 'kafkajs'
 import { KafkaServer } from '../../scripts/kafka.mjs'
 import { both, failure, steady } from './kafkajs-both.ts'
-import { eventually, unique } from './servers.ts'
+import { eventually, ready, unique } from './servers.ts'
 
 const rules = {
   'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
   'allow.everyone.if.no.acl.found': 'true',
   'super.users': 'User:ANONYMOUS',
 }
+
+/** Without kafkajs' own wait, which fails where a broker does not know the topic yet. */
+async function made(admin: ours.Admin, of: ours.ITopicConfig): Promise<void> {
+  await admin.createTopics({ topics: [of], waitForLeaders: false })
+  await ready(server.bootstrap, { [of.topic]: of.numPartitions! })
+}
+
+let server: KafkaServer
 
 type Program = (admin: ours.Admin, kafka: ours.Kafka, topic: string) => Promise<unknown>
 
@@ -22,7 +30,7 @@ const sorted = (list: unknown[]): unknown[] =>
 const programs: Record<string, Program> = {
   'configurations and partitions': async (admin, _, topic) => {
     const configEntries = [{ name: 'retention.ms', value: '100000' }]
-    await admin.createTopics({ topics: [{ topic, numPartitions: 1, configEntries }] })
+    await made(admin, { topic, numPartitions: 1, configEntries })
     const configNames = ['retention.ms', 'cleanup.policy', 'max.message.bytes']
     const all = async (includeSynonyms: boolean) => {
       const { resources } = await admin.describeConfigs({
@@ -61,7 +69,7 @@ const programs: Record<string, Program> = {
   },
 
   'deleting records': async (admin, kafka, topic) => {
-    await admin.createTopics({ topics: [{ topic, numPartitions: 2 }] })
+    await made(admin, { topic, numPartitions: 2 })
     const producer = kafka.producer({ createPartitioner: theirs.Partitioners.DefaultPartitioner })
     await producer.connect()
     const values = Array.from({ length: 5 }, (_, i) => ({ value: String(i), partition: i % 2 }))
@@ -84,7 +92,7 @@ const programs: Record<string, Program> = {
   },
 
   groups: async (admin, kafka, topic) => {
-    await admin.createTopics({ topics: [{ topic, numPartitions: 1 }] })
+    await made(admin, { topic, numPartitions: 1 })
     const groupId = `${topic}-group`
     const consumer = kafka.consumer({ groupId, heartbeatInterval: 200 })
     await consumer.connect()
@@ -164,7 +172,7 @@ const programs: Record<string, Program> = {
   },
 
   reassignments: async (admin, _, topic) => {
-    await admin.createTopics({ topics: [{ topic, numPartitions: 1 }] })
+    await made(admin, { topic, numPartitions: 1 })
     const { brokers } = await admin.describeCluster()
     const partitionAssignment = [{ partition: 0, replicas: [brokers[0]!.nodeId] }]
     return {
@@ -177,7 +185,6 @@ const programs: Record<string, Program> = {
 }
 
 describe("the admin client of dohle/kafkajs beside kafkajs'", () => {
-  let server: KafkaServer
   before(async () => {
     server = await KafkaServer.start({ properties: rules })
   })

@@ -4,7 +4,7 @@ import { after, afterEach, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as ours from 'dohle/kafkajs'
 import * as theirs from 'kafkajs'
-import { realKafka, type Server, unique } from './servers.ts'
+import { ready, realKafka, type Server, unique } from './servers.ts'
 
 const PATIENCE = 120_000
 
@@ -70,7 +70,8 @@ describe('a group during a roll-out', () => {
       const groupId = unique('group')
       const admin = client(from).admin()
       await admin.connect()
-      await admin.createTopics({ topics: [{ topic, numPartitions: 4 }] })
+      await admin.createTopics({ topics: [{ topic, numPartitions: 4 }], waitForLeaders: false })
+      await ready(server.bootstrap, { [topic]: 4 })
       await admin.disconnect()
 
       // Ours: kafkajs leaves out what is for a partition of a new topic that has no leader yet, and tells nobody.

@@ -67,15 +67,34 @@ export async function known(address: string, topics: Record<string, number>): Pr
   await becomes(() => partitionsKnown(host, Number(port), Object.keys(topics)), topics)
 }
 
-/** Makes topics, and waits until every broker knows them. */
+/** Waits until these partitions are led: a broker tells that it leads one before it does. */
+async function led(admin: Pick<Admin, 'listOffsets'>, topics: Record<string, number>): Promise<void> {
+  const partitions = Object.entries(topics).flatMap(([topic, count]) =>
+    Array.from({ length: count }, (_, partition) => ({ topic, partition, offset: { kind: 'latest' as const } })),
+  )
+  await eventually(
+    () => admin.listOffsets(partitions),
+    found => found.every(({ error }) => !error),
+  )
+}
+
+/** Waits until topics that another client has made are known, and led. */
+export async function ready(bootstrap: string, topics: Record<string, number>): Promise<void> {
+  await known(bootstrap, topics)
+  await using kafka = new Kafka({ brokers: bootstrap })
+  await led(kafka.admin(), topics)
+}
+
+/** Makes topics, and waits until every broker knows them, and their leaders lead. */
 export async function created(
-  admin: Pick<Admin, 'createTopics' | 'describeCluster'>,
+  admin: Pick<Admin, 'createTopics' | 'describeCluster' | 'listOffsets'>,
   topics: NewTopic[],
 ): Promise<CreatedTopic[]> {
   const made = await admin.createTopics(topics)
   const { brokers } = await admin.describeCluster()
   const wanted = Object.fromEntries(made.map(({ topic, partitions }) => [topic, partitions!]))
   for (const { host, port } of brokers) await known(`${host}:${port}`, wanted)
+  await led(admin, wanted)
   return made
 }
 
