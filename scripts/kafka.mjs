@@ -141,6 +141,11 @@ export class KafkaServer {
     await this.#end('SIGKILL')
   }
 
+  /** Stops the process, and leaves its folder; `restart` goes on. */
+  async terminate() {
+    await this.#end('SIGTERM')
+  }
+
   /** Starts the same broker again: same ports, same data. */
   async restart(heap = '512m') {
     await this.#end('SIGTERM')

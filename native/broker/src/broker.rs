@@ -15,7 +15,7 @@ use tokio::sync::{Mutex, Notify, mpsc};
 use crate::{
     BrokerError, BrokerOptions, BrokerWorld, Faults, TokioWorld, connection,
     listeners::{self, Endpoint, Open},
-    node::Node,
+    node::{NoNode, Node},
     security::Guard,
     world::{Accepted, Listener},
 };
@@ -27,6 +27,8 @@ pub struct Broker {
     stopping: Arc<Stop>,
     /// Ends when the last task has let go of its sender.
     tasks: Mutex<mpsc::Receiver<Infallible>>,
+    /// Its log folder is as it shall be found.
+    closed: AtomicBool,
 }
 
 impl Broker {
@@ -49,7 +51,11 @@ impl Broker {
         for Open { address, endpoint } in &open {
             tracing::info!(name = endpoint.name, %address, "listening");
         }
-        let node = Arc::new(Node::new(world.clone(), options, open).map_err(insecure)?);
+        let folder = options.log_dir.clone().unwrap_or_default();
+        let node = Arc::new(Node::new(world.clone(), options, open).map_err(|error| match error {
+            NoNode::Wrong(wrong) => insecure(wrong),
+            NoNode::LogDir(source) => BrokerError::LogDir { folder, source },
+        })?);
         let stopping = Arc::new(Stop::default());
         let stop = stopping.clone();
         let (alive, tasks) = mpsc::channel(1);
@@ -62,7 +68,7 @@ impl Broker {
         node.transactions.run(&node, life.clone());
         node.housekeeping.run(&node, &life);
         tracing::info!(%address, cluster_id = node.cluster_id, "embedded broker started");
-        Ok(Self { address, node, stopping, tasks: Mutex::new(tasks) })
+        Ok(Self { address, node, stopping, tasks: Mutex::new(tasks), closed: AtomicBool::new(false) })
     }
 
     /// Starts a broker in the real world (the caller's tokio runtime), as most tests want it.
@@ -100,11 +106,18 @@ impl Broker {
         &self.node.faults
     }
 
-    /// Closes the listener and all connections, and waits until both are done. A second call returns at once.
+    /// Closes the listener and all connections, and waits until both are done. With a log folder, everything is then written and
+    /// marked as whole; a broker that is dropped without this looks through the ends of its logs when it starts again. A second
+    /// call returns at once.
     pub async fn stop(&self) {
         self.stopping.stop();
-        let nothing = self.tasks.lock().await.recv().await;
+        let mut tasks = self.tasks.lock().await;
+        let nothing = tasks.recv().await;
         debug_assert!(nothing.is_none(), "nobody sends");
+        if !self.closed.swap(true, Ordering::SeqCst) {
+            let node = self.node.clone();
+            self.node.world.blocking(Box::new(move || node.close())).await;
+        }
     }
 }
 

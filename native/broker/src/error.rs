@@ -1,6 +1,8 @@
 //! Why a broker could not start. Errors of the protocol are answers to clients, not these.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, path::PathBuf};
+
+use crate::storage::LogDirError;
 
 /// Why [`Broker::start`](crate::Broker::start) failed.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +35,14 @@ pub enum BrokerError {
         address: SocketAddr,
         /// The operating system's error.
         source: io::Error,
+    },
+    /// The log folder cannot be used.
+    #[error("log.dirs: {}: {source}", .folder.display())]
+    LogDir {
+        /// The option `log_dir`.
+        folder: PathBuf,
+        /// Why.
+        source: LogDirError,
     },
     /// A property has a wrong name or value.
     #[error("{0}")]

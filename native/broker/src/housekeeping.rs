@@ -1,4 +1,5 @@
-//! What the broker does to its logs without being asked: deleting what is too old. When, not what: that is in `log`.
+//! What the broker does to its logs without being asked: deleting what is too old, compacting, making safe what is in files. When,
+//! not what: that is in `log`.
 //! Idle, it costs nothing: a task wakes when something may have become due, and no sooner than its interval allows; what
 //! is written tells it that there may be something, once between two looks.
 //! Driven by itself, in tasks that end with the broker.
@@ -11,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use tokio::{
     sync::Notify,
     time::{Instant, sleep_until},
@@ -33,6 +35,7 @@ pub(crate) struct Housekeeping {
     retention: Chore,
     compaction: Chore,
     offsets: Chore,
+    safety: Chore,
 }
 
 /// When one of them works.
@@ -59,12 +62,19 @@ impl Housekeeping {
         node.world.spawn(Box::pin(async move {
             alive.during(expire_offsets_for_ever(&of)).await;
         }));
+        if node.storage.is_some() {
+            let (of, mut alive) = (node.clone(), life.clone());
+            node.world.spawn(Box::pin(async move {
+                alive.during(make_safe_for_ever(&of)).await;
+            }));
+        }
     }
 
     /// Something was written. Call without the log's lock.
     pub fn touch(&self) {
         self.retention.touch();
         self.compaction.touch();
+        self.safety.touch();
     }
 
     /// Offsets were committed, or a group has changed.
@@ -76,6 +86,7 @@ impl Housekeeping {
     pub fn reconfigured(&self) {
         self.retention.wake();
         self.compaction.wake();
+        self.safety.wake();
     }
 }
 
@@ -95,6 +106,19 @@ impl Chore {
     /// Work begins: whoever writes from here on says so again. What was written before is seen, as its log is locked to look.
     fn begin(&self) {
         self.touched.store(false, Ordering::Release);
+    }
+
+    /// After work: waits until something was written, but at least so long.
+    async fn rest_for(&self, interval: Duration) {
+        let soonest = Instant::now() + interval;
+        loop {
+            let next = self.touched.load(Ordering::Acquire).then_some(soonest);
+            tokio::select! {
+                biased;
+                () = self.changed.notified() => {}
+                () = at(next) => return,
+            }
+        }
     }
 
     /// After work: waits until something may be due again, which may be at `due_ms` (since 1970), but at least for the
@@ -149,6 +173,49 @@ async fn expire_offsets_for_ever(node: &Node) {
         let after_ms = |due: Instant| i64::try_from((due - now).as_millis()).unwrap_or(i64::MAX).saturating_add(1);
         let due_ms = due.map(|due| node.world.wall_clock_ms().saturating_add(after_ms(due)));
         chore.rest(node, due_ms, "offsets.retention.check.interval.ms").await;
+    }
+}
+
+/// Makes safe what was written to files, and notes up to where it is: that need not be read when the broker ends and starts again.
+async fn make_safe_for_ever(node: &Arc<Node>) {
+    let chore = &node.housekeeping.safety;
+    loop {
+        let of_topics = node.topics.all().into_iter().map(|topic| topic.config().flush_ms);
+        let noted = number(&node.options, "log.flush.offset.checkpoint.interval.ms");
+        let interval = of_topics.chain([noted]).min().and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0).max(1);
+        chore.rest_for(Duration::from_millis(interval)).await;
+        chore.begin();
+        for partition in node.topics.all().into_iter().flat_map(|topic| topic.partitions()) {
+            make_safe(node, &partition).await;
+        }
+        let of = node.clone();
+        let note = move || {
+            if let Some(Err(error)) = of.storage.as_ref().map(|storage| storage.checkpoint(&of.topics)) {
+                tracing::error!(%error, "the checkpoints are not written");
+            }
+        };
+        node.world.blocking(Box::new(note)).await;
+    }
+}
+
+/// Syncs without the log's lock.
+async fn make_safe(node: &Node, partition: &Partition) {
+    let flush = match partition.log.lock().due_flush() {
+        Ok(None) => return,
+        Ok(Some(flush)) => flush,
+        Err(error) => {
+            tracing::error!(%error, "a log cannot be made safe");
+            return;
+        }
+    };
+    let done = Arc::new(Mutex::new(None));
+    let told = done.clone();
+    node.world.blocking(Box::new(move || *told.lock() = Some(flush.run()))).await;
+    let done = done.lock().take();
+    match done {
+        Some(Ok(to)) => partition.log.lock().flushed(to),
+        Some(Err(error)) => partition.log.lock().flush_failed(error),
+        None => {}
     }
 }
 
@@ -241,7 +308,7 @@ mod tests {
     fn node() -> Node {
         let mut options = BrokerOptions::new();
         options.set("log.retention.check.interval.ms", "10000").unwrap();
-        Node::new(Arc::new(Paused(Instant::now())), options, Vec::new()).unwrap()
+        Node::new(Arc::new(Paused(Instant::now())), options, Vec::new()).ok().unwrap()
     }
 
     /// When a chore works within `seconds` of its start, in seconds; it is touched at `touched`, and its interval is 10 s.

@@ -1,6 +1,6 @@
-//! The embedded Kafka-compatible broker: one node, in memory, for the first minute and for tests.
-//! It is not a distributed system and keeps nothing after it stops; it knows nothing of the client crate.
-//! Driven by whoever starts it (`bridge`, tests, the simulation) through [`Broker`]; sockets, clock, randomness
+//! The embedded Kafka-compatible broker: one node, in memory or in a folder laid out as Kafka's, for the first minute and for tests.
+//! It is not a distributed system; it knows nothing of the client crate.
+//! Driven by whoever starts it (`bridge`, tests, the simulation) through [`Broker`]; sockets, clock, randomness, disk
 //! and tasks come from a [`BrokerWorld`].
 //!
 //! Served, in the versions of Kafka 4.3: topics (create, describe, grow, alter, delete), produce (all codecs, idempotent),
@@ -26,6 +26,7 @@ mod broker;
 pub mod collections;
 mod config;
 mod connection;
+pub mod disk;
 mod error;
 pub mod faults;
 mod features;
@@ -40,6 +41,7 @@ mod release;
 mod security;
 mod sessions;
 mod stderr_log;
+mod storage;
 mod topics;
 mod transactions;
 mod users;
@@ -55,4 +57,5 @@ pub use options::BrokerOptions;
 pub use release::{Release, UnknownRelease};
 pub use security::options::{AuthorizationOptions, ClientAuth, Mechanism, SaslOptions, TlsOptions, User};
 pub use stderr_log::stderr_log;
+pub use storage::LogDirError;
 pub use world::{BrokerWorld, Logged, TokioWorld};

@@ -10,6 +10,7 @@ use std::{
 };
 
 use dohle_protocol::{ErrorCode, Uuid};
+use parking_lot::Mutex;
 
 use crate::{
     BrokerOptions, BrokerWorld, Faults,
@@ -23,6 +24,7 @@ use crate::{
     quotas::Quotas,
     security::{Wrong, authorizer::Authorizer, limits::Limits, sasl, tokens::Tokens},
     sessions::Sessions,
+    storage::{Image, LogDirError, Storage},
     topics::{Refusal, Topic, Topics},
     transactions::Transactions,
     users::Users,
@@ -35,6 +37,8 @@ pub(crate) struct Node {
     pub options: BrokerOptions,
     pub configs: Configs,
     pub cluster_id: String,
+    /// The log folder; none when everything is in memory.
+    pub storage: Option<Arc<Storage>>,
     pub topics: Topics,
     pub groups: Groups,
     pub transactions: Transactions,
@@ -55,20 +59,53 @@ pub(crate) struct Node {
     /// Where it listens.
     open: Vec<Open>,
     next_producer_id: AtomicI64,
+    /// Behind the last one that is stored as given away.
+    producer_ids_end: Mutex<i64>,
 }
 
+/// Why there is no node.
+pub(crate) enum NoNode {
+    Wrong(Wrong),
+    LogDir(LogDirError),
+}
+
+impl From<Wrong> for NoNode {
+    fn from(wrong: Wrong) -> Self {
+        Self::Wrong(wrong)
+    }
+}
+
+/// Producer ids that are stored as given away at once, as Kafka's controller gives them to its brokers.
+const PRODUCER_IDS: i64 = 1000;
+
 impl Node {
-    pub fn new(world: Arc<dyn BrokerWorld>, options: BrokerOptions, open: Vec<Open>) -> Result<Self, Wrong> {
-        let cluster_id = options.cluster_id.clone().unwrap_or_else(|| base64(random_uuid(&*world)));
-        // Producers that outlive a restart of the broker must not meet their own ids again.
-        let first_producer_id = (world.random_u64() >> 24) as i64 * 1000;
+    pub fn new(world: Arc<dyn BrokerWorld>, options: BrokerOptions, open: Vec<Open>) -> Result<Self, NoNode> {
+        let (storage, image) = open_storage(&world, &options).map_err(NoNode::LogDir)?.unzip();
+        let random = || base64(random_uuid(&*world));
+        let cluster_id = match &storage {
+            Some(storage) => storage.cluster_id().to_string(),
+            None => options.cluster_id.clone().unwrap_or_else(random),
+        };
+        // In memory: producers that outlive a restart of the broker must not meet their own ids again.
+        let first_producer_id = match &image {
+            Some(image) => image.next_producer_id,
+            None => (world.random_u64() >> 24) as i64 * 1000,
+        };
+        let image = image.unwrap_or_default();
+        let configs = Configs::with_stored(options.clone(), &image);
+        let topics = match &storage {
+            None => Topics::default(),
+            Some(storage) => Topics::open(storage.clone(), &image, &configs.now(), world.wall_clock_ms())
+                .map_err(|error| NoNode::LogDir(LogDirError::Io(error)))?,
+        };
         let users = Users::default();
         for (name, mechanism, password) in sasl::scram_users(&options)? {
             users.set(&name, sasl::scram::number(mechanism), sasl::scram::credential(mechanism, password.expose()));
         }
         Ok(Self {
             cluster_id,
-            topics: Topics::default(),
+            storage,
+            topics,
             groups: Groups::new(Policy::of(&options)),
             transactions: Transactions::default(),
             sessions: Sessions::default(),
@@ -86,14 +123,32 @@ impl Node {
             panics: AtomicUsize::new(0),
             open,
             next_producer_id: AtomicI64::new(first_producer_id),
-            configs: Configs::new(options.clone()),
+            producer_ids_end: Mutex::new(first_producer_id),
+            configs,
             world,
             options,
         })
     }
 
     pub fn new_producer_id(&self) -> i64 {
-        self.next_producer_id.fetch_add(1, Ordering::Relaxed)
+        let Some(storage) = &self.storage else { return self.next_producer_id.fetch_add(1, Ordering::Relaxed) };
+        let mut end = self.producer_ids_end.lock();
+        let id = self.next_producer_id.fetch_add(1, Ordering::Relaxed);
+        if id >= *end {
+            match storage.store_producer_ids(id + PRODUCER_IDS) {
+                Ok(()) => *end = id + PRODUCER_IDS,
+                // Nobody knows then which ids were given away: one by chance, far from those that are counted.
+                Err(_) => return (self.world.random_u64() >> 2) as i64 | 1 << 60,
+            }
+        }
+        id
+    }
+
+    /// The broker stops: everything is written, and marked as whole.
+    pub fn close(&self) {
+        if let Some(storage) = &self.storage {
+            storage.close(&self.topics);
+        }
     }
 
     /// The names of the listeners and where they are.
@@ -119,6 +174,16 @@ impl Node {
             self.topics.create(name, self.random_uuid(), self.options.partitions, config)
         })
     }
+}
+
+fn open_storage(
+    world: &Arc<dyn BrokerWorld>,
+    options: &BrokerOptions,
+) -> Result<Option<(Arc<Storage>, Image)>, LogDirError> {
+    let Some(folder) = &options.log_dir else { return Ok(None) };
+    let new_id = || random_uuid(&**world);
+    let (storage, image) = Storage::open(world, folder, options.node_id, options.cluster_id.as_deref(), new_id)?;
+    Ok(Some((Arc::new(storage), image)))
 }
 
 fn random_uuid(world: &dyn BrokerWorld) -> Uuid {

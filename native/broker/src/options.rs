@@ -1,6 +1,6 @@
 //! What a broker can be told at its start. Names follow Kafka's broker properties where one exists.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use dohle_security::Secret;
 
@@ -35,11 +35,11 @@ pub struct BrokerOptions {
     /// Largest number of bytes one batch may have after decompression when the broker looks inside. Default 100 MiB, as
     /// of a request.
     pub max_decompressed_bytes: usize,
-    /// Bytes a partition keeps before its oldest segments go (`log.retention.bytes`). Default `None`: everything is
-    /// kept **in memory** until the topic is deleted or the broker stops. A topic's `retention.bytes` goes before it.
+    /// Bytes a partition keeps before its oldest segments go (`log.retention.bytes`). Default `None`: everything is kept, without
+    /// [`log_dir`](Self::log_dir) **in memory**, until the topic is deleted. A topic's `retention.bytes` goes before it.
     pub retention_bytes: Option<u64>,
-    /// Bytes of a segment, the unit of retention (`log.segment.bytes`). Default 1 MiB.
-    pub segment_bytes: usize,
+    /// Bytes of a segment, the unit of retention (`log.segment.bytes`). Default 1 MiB in memory, 1 GiB in a folder.
+    pub segment_bytes: Option<usize>,
     /// Milliseconds the first rebalance of an empty group waits for more members
     /// (`group.initial.rebalance.delay.ms`). Default 0 (Kafka: 3,000; its development settings use 0).
     pub group_initial_rebalance_delay_ms: u32,
@@ -70,8 +70,11 @@ pub struct BrokerOptions {
     pub fault_seed: u64,
     /// The node's id (`node.id`). Default 1.
     pub node_id: i32,
-    /// The cluster's id. Default `None`: a random one.
+    /// The cluster's id. Default `None`: that of the log folder, or a random one.
     pub cluster_id: Option<String>,
+    /// A folder to keep everything in, as Apache Kafka does (`log.dirs`, `log.dir`); made when it is not there. Default `None`:
+    /// all is in memory, and gone when the broker stops.
+    pub log_dir: Option<PathBuf>,
     /// Other properties of the broker by Kafka's names, such as `log.retention.ms`, as [`set`](Self::set) puts them here.
     pub properties: BTreeMap<String, String>,
     /// Those of them that nobody is shown, such as `ssl.keystore.key`.
@@ -98,7 +101,7 @@ impl Default for BrokerOptions {
             max_request_bytes: 104_857_600,
             max_decompressed_bytes: 100 << 20,
             retention_bytes: None,
-            segment_bytes: 1 << 20,
+            segment_bytes: None,
             group_initial_rebalance_delay_ms: 0,
             group_min_session_timeout_ms: 10,
             group_max_session_timeout_ms: 1_800_000,
@@ -112,6 +115,7 @@ impl Default for BrokerOptions {
             fault_seed: 0,
             node_id: 1,
             cluster_id: None,
+            log_dir: None,
             properties: BTreeMap::new(),
             secrets: BTreeMap::new(),
             tls: None,
@@ -143,6 +147,12 @@ impl BrokerOptions {
     /// Sets [`auto_create_topics`](Self::auto_create_topics).
     pub fn with_auto_create_topics(mut self, yes: bool) -> Self {
         self.auto_create_topics = yes;
+        self
+    }
+
+    /// Sets [`log_dir`](Self::log_dir).
+    pub fn with_log_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.log_dir = Some(folder.into());
         self
     }
 
@@ -181,6 +191,12 @@ impl BrokerOptions {
         config::broker::set(self, name, value)
     }
 
+    /// Bytes of a segment.
+    pub(crate) fn segment_bytes(&self) -> usize {
+        // In memory a segment is what retention frees at once; files of Kafka's size are few.
+        self.segment_bytes.unwrap_or(if self.log_dir.is_some() { 1 << 30 } else { 1 << 20 })
+    }
+
     /// Rejects what cannot work, naming the option, the value and what is allowed.
     pub(crate) fn check(&self) -> Result<(), BrokerError> {
         let at_least_one = |option: &'static str, value: i64| match value {
@@ -190,7 +206,7 @@ impl BrokerOptions {
         at_least_one("partitions", self.partitions.into())?;
         at_least_one("max_message_bytes", self.max_message_bytes.into())?;
         at_least_one("max_request_bytes", self.max_request_bytes.into())?;
-        at_least_one("segment_bytes", self.segment_bytes as i64)?;
+        at_least_one("segment_bytes", self.segment_bytes() as i64)?;
         at_least_one("max_connections", self.max_connections as i64)?;
         at_least_one("group_consumer_heartbeat_interval_ms", self.group_consumer_heartbeat_interval_ms.into())?;
         at_least_one("group_consumer_session_timeout_ms", self.group_consumer_session_timeout_ms.into())?;

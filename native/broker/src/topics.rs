@@ -1,10 +1,12 @@
 //! The topics of the broker: names, ids, configurations, partitions. No records: those are in `log`.
-//! Locks, in this order: `Topics::by` → `Topic::partitions` → `Topic::config` → `Partition::log`. None is held across
+//! Where there is a log folder, a change is stored there before it is made (`storage::Turn`), one after the other.
+//! Locks, in this order: the turn → `Topics::by` → `Topic::partitions` → `Topic::config` → `Partition::log`. None is held across
 //! an await, and waiters are woken with none held.
 
 use std::{
     cmp::Ordering::{Equal, Greater, Less},
     collections::BTreeMap,
+    io,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -15,9 +17,11 @@ use dohle_protocol::{ErrorCode, Uuid};
 use parking_lot::{Mutex, RwLock};
 
 use crate::{
+    BrokerOptions,
     collections::Map,
-    config::TopicConfig,
+    config::{TopicConfig, resource},
     log::{Log, Waiters},
+    storage::{Image, Storage, Turn, refused},
 };
 
 /// Most partitions one topic may have: a typo must not eat the machine.
@@ -27,6 +31,8 @@ pub(crate) const MAX_PARTITIONS: i32 = 100_000;
 pub(crate) struct Topics {
     by: RwLock<By>,
     version: Arc<AtomicU64>,
+    /// None: everything is in memory.
+    storage: Option<Arc<Storage>>,
 }
 
 #[derive(Default)]
@@ -45,6 +51,7 @@ pub(crate) struct Topic {
     partitions: RwLock<Vec<Arc<Partition>>>,
     /// Of all topics: counts what comes, goes and grows.
     version: Arc<AtomicU64>,
+    storage: Option<Arc<Storage>>,
 }
 
 /// One partition: its log and who waits for it.
@@ -58,6 +65,28 @@ pub(crate) struct Partition {
 pub(crate) type Refusal = (ErrorCode, String);
 
 impl Topics {
+    /// Those that are in a log folder.
+    pub fn open(storage: Arc<Storage>, image: &Image, options: &BrokerOptions, now_ms: i64) -> io::Result<Self> {
+        let topics = Self { storage: Some(storage), ..Self::default() };
+        for (id, topic) in &image.topics {
+            let set = image.configs.get(&(resource::TOPIC, topic.name.clone())).cloned().unwrap_or_default();
+            check_name(&topic.name).map_err(io::Error::other)?;
+            let config = TopicConfig::new(options, set).or_else(|error| {
+                tracing::error!(topic = topic.name, error, "the settings of a topic are not used");
+                TopicConfig::new(options, Vec::new())
+            });
+            let (id, config) = (Uuid(*id), config.map_err(io::Error::other)?);
+            let made = Topic::new(&topic.name, id, topic.partitions.max(1), config, &topics)
+                .map_err(|error| io::Error::new(error.kind(), format!("topic {}: {error}", topic.name)))?;
+            for partition in made.partitions() {
+                let aborted = partition.log.lock().abort_open(now_ms);
+                aborted.map_err(|code| io::Error::other(code.text()))?;
+            }
+            topics.insert(Arc::new(made));
+        }
+        Ok(topics)
+    }
+
     pub fn named(&self, name: &str) -> Option<Arc<Topic>> {
         self.by.read().name.get(name).cloned()
     }
@@ -97,27 +126,53 @@ impl Topics {
 
     /// Creates a topic, or says why not.
     pub fn create(&self, name: &str, id: Uuid, partitions: i32, config: TopicConfig) -> Result<Arc<Topic>, Refusal> {
+        let mut turn = self.storage.as_ref().map(|storage| storage.turn());
         self.check(name, partitions)?;
-        let topic = Arc::new(Topic::new(name, id, partitions, config, self.version.clone()));
+        let topic = Topic::new(name, id, partitions, config, self);
+        let topic = topic.map_err(refused).and_then(|topic| self.store(turn.as_mut(), topic, partitions));
+        if let (Err(_), Some(storage)) = (&topic, &self.storage) {
+            let _ = storage.remove(name, id, 0..partitions);
+        }
+        let topic = topic?;
+        match self.insert(topic.clone()) {
+            true => Ok(topic),
+            // In memory two requests may create the same topic.
+            false => Err((ErrorCode::TOPIC_ALREADY_EXISTS, format!("Topic '{name}' already exists."))),
+        }
+    }
+
+    fn store(&self, turn: Option<&mut Turn<'_>>, topic: Topic, partitions: i32) -> Result<Arc<Topic>, Refusal> {
+        if let Some(turn) = turn {
+            turn.topic(&topic.name, topic.id, partitions, &topic.config().set)?;
+        }
+        Ok(Arc::new(topic))
+    }
+
+    /// Puts a topic among the others, unless there is one of its name.
+    fn insert(&self, topic: Arc<Topic>) -> bool {
         let mut by = self.by.write();
-        // Looked at again under the write lock: two requests may create the same topic.
-        if by.name.contains_key(name) {
-            return Err((ErrorCode::TOPIC_ALREADY_EXISTS, format!("Topic '{name}' already exists.")));
+        if by.name.contains_key(&topic.name) {
+            return false;
         }
         by.name.insert(topic.name.clone(), topic.clone());
-        if let Some(metric) = metric(name) {
+        if let Some(metric) = metric(&topic.name) {
             by.metric.insert(metric, topic.name.clone());
         }
-        by.id.insert(id.0, topic.clone());
+        by.id.insert(topic.id.0, topic);
         self.version.fetch_add(1, Ordering::Release);
-        Ok(topic)
+        true
     }
 
     /// Deletes a topic; its fetches end.
-    pub fn delete(&self, name: &str) -> Option<Arc<Topic>> {
+    pub fn delete(&self, name: &str) -> Result<Arc<Topic>, ErrorCode> {
+        let unknown = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+        let mut turn = self.storage.as_ref().map(|storage| storage.turn());
+        if let Some(turn) = &mut turn {
+            turn.remove_topic(self.named(name).ok_or(unknown)?.id).map_err(|(code, _)| code)?;
+        }
         let topic = {
             let mut by = self.by.write();
-            let topic = by.name.remove(name)?;
+            let topic = by.name.remove(name).ok_or(unknown)?;
             by.id.remove(&topic.id.0);
             if let Some(metric) = metric(name) {
                 by.metric.remove(&metric);
@@ -127,23 +182,48 @@ impl Topics {
         };
         for partition in topic.partitions() {
             partition.deleted.store(true, Ordering::Release);
+            partition.log.lock().abandon();
             partition.waiters.wake();
         }
-        Some(topic)
+        if let Some(storage) = &self.storage
+            && let Err(error) = storage.remove(name, topic.id, 0..topic.partition_count())
+        {
+            // It is gone from the metadata: what is left goes when the broker starts.
+            tracing::error!(%error, topic = name, "the folders of a deleted topic are not removed");
+        }
+        Ok(topic)
     }
 }
 
 impl Topic {
-    fn new(name: &str, id: Uuid, partitions: i32, config: TopicConfig, version: Arc<AtomicU64>) -> Self {
-        let (name, config): (Arc<str>, _) = (name.into(), Arc::new(config));
-        let partitions = (0..partitions).map(|index| Partition::new(id, index, &config)).collect();
-        Self { name, id, config: RwLock::new(config), partitions: RwLock::new(partitions), version }
+    fn new(name: &str, id: Uuid, partitions: i32, config: TopicConfig, of: &Topics) -> io::Result<Self> {
+        let (version, storage) = (of.version.clone(), of.storage.clone());
+        let (config, partitions) = (RwLock::new(Arc::new(config)), (0, partitions));
+        let topic = Self { name: name.into(), id, config, partitions: RwLock::default(), version, storage };
+        *topic.partitions.write() = topic.make(partitions.0, partitions.1)?;
+        Ok(topic)
+    }
+
+    /// Partitions from one index to another.
+    fn make(&self, from: i32, to: i32) -> io::Result<Vec<Arc<Partition>>> {
+        let config = self.config();
+        (from..to).map(|index| Partition::new(self, index, &config)).collect()
     }
 
     pub fn config(&self) -> Arc<TopicConfig> {
         self.config.read().clone()
     }
 
+    /// Stores the settings of a configuration, and gives it to the topic.
+    pub fn store_config(&self, config: TopicConfig) -> Result<(), Refusal> {
+        if let Some(storage) = &self.storage {
+            storage.store_config((resource::TOPIC, &self.name), &self.config().set, &config.set)?;
+        }
+        self.set_config(config);
+        Ok(())
+    }
+
+    /// Gives the topic a configuration whose settings are those that it has.
     pub fn set_config(&self, config: TopicConfig) {
         let config = Arc::new(config);
         *self.config.write() = config.clone();
@@ -167,11 +247,18 @@ impl Topic {
 
     /// Adds partitions up to `count`.
     pub fn grow(&self, count: i32) -> Result<(), Refusal> {
+        let mut turn = self.storage.as_ref().map(|storage| storage.turn());
         let mut partitions = self.partitions.write();
-        let config = self.config();
         let now = partitions.len() as i32;
         self.check_growth(now, count)?;
-        partitions.extend((now..count).map(|index| Partition::new(self.id, index, &config)));
+        let made = self
+            .make(now, count)
+            .map_err(refused)
+            .and_then(|made| turn.as_mut().map_or(Ok(()), |turn| turn.partitions(self.id, now..count)).map(|()| made));
+        if let (Err(_), Some(storage)) = (&made, &self.storage) {
+            let _ = storage.remove(&self.name, self.id, now..count);
+        }
+        partitions.extend(made?);
         self.version.fetch_add(1, Ordering::Release);
         Ok(())
     }
@@ -203,13 +290,13 @@ fn check_most(partitions: i32) -> Result<(), Refusal> {
 }
 
 impl Partition {
-    fn new(topic: Uuid, index: i32, config: &Arc<TopicConfig>) -> Arc<Self> {
-        let seed = (u128::from_be_bytes(topic.0) >> 64) as u64 ^ u64::from(index.cast_unsigned()) << 32;
-        Arc::new(Self {
-            log: Mutex::new(Log::new(config.clone(), seed)),
-            waiters: Arc::default(),
-            deleted: AtomicBool::new(false),
-        })
+    fn new(topic: &Topic, index: i32, config: &Arc<TopicConfig>) -> io::Result<Arc<Self>> {
+        let seed = (u128::from_be_bytes(topic.id.0) >> 64) as u64 ^ u64::from(index.cast_unsigned()) << 32;
+        let log = match &topic.storage {
+            None => Log::new(config.clone(), seed),
+            Some(storage) => storage.log(&topic.name, topic.id, index, config, seed)?,
+        };
+        Ok(Arc::new(Self { log: Mutex::new(log), waiters: Arc::default(), deleted: AtomicBool::new(false) }))
     }
 
     /// Its topic was deleted: whoever still holds it must let go.
@@ -245,7 +332,6 @@ pub(crate) fn check_name(name: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::BrokerOptions;
 
     fn create(topics: &Topics, name: &str, id: u8) -> Result<Arc<Topic>, Refusal> {
         topics.create(name, Uuid([id; 16]), 2, TopicConfig::new(&BrokerOptions::default(), Vec::new()).unwrap())
@@ -266,7 +352,7 @@ mod tests {
         assert_eq!(create(&topics, "a_b", 2).err().unwrap().0, ErrorCode::INVALID_TOPIC_EXCEPTION);
         assert_eq!(create(&topics, "a.b", 3).err().unwrap().0, ErrorCode::TOPIC_ALREADY_EXISTS);
         assert!(create(&topics, "ab", 4).is_ok());
-        topics.delete("a.b");
+        topics.delete("a.b").unwrap();
         assert!(create(&topics, "a_b", 5).is_ok());
     }
 

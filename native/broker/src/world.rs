@@ -1,4 +1,4 @@
-//! Everything the broker takes from outside: sockets, the wall clock, randomness and tasks. Not timers: those are
+//! Everything the broker takes from outside: sockets, the wall clock, randomness and tasks, the disk. Not timers: those are
 //! `tokio::time`, which the simulation controls. Implemented here for tokio, and by the simulation for turmoil.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)] // the world that the rest asks
 
@@ -8,10 +8,13 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
+    sync::Arc,
 };
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::instrument::WithSubscriber;
+
+use crate::disk::{Disk, NoDisk, RealDisk};
 
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -28,6 +31,15 @@ pub trait BrokerWorld: Send + Sync + 'static {
     fn random_u64(&self) -> u64;
     /// Runs a task to its end on the process's runtime.
     fn spawn(&self, task: BoxFuture<'static, ()>);
+    /// The disk, for a broker with a log folder. Default: there is none.
+    fn disk(&self) -> Arc<dyn Disk> {
+        Arc::new(NoDisk)
+    }
+    /// Does work that may take long, such as syncing a file, without holding others up. Default: here and now.
+    fn blocking(&self, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'_, ()> {
+        work();
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// A socket that takes connections.
@@ -80,6 +92,17 @@ impl BrokerWorld for TokioWorld {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         tokio::spawn(task);
     }
+
+    fn disk(&self) -> Arc<dyn Disk> {
+        Arc::new(RealDisk)
+    }
+
+    fn blocking(&self, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            // It fails only when the runtime ends, and with it who waits.
+            let _ = tokio::task::spawn_blocking(work).await;
+        })
+    }
 }
 
 /// A world whose tasks log to a subscriber of their own.
@@ -114,6 +137,14 @@ impl<W: BrokerWorld> BrokerWorld for Logged<W> {
 
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         self.world.spawn(Box::pin(task.with_subscriber(self.log.clone())));
+    }
+
+    fn disk(&self) -> Arc<dyn Disk> {
+        self.world.disk()
+    }
+
+    fn blocking(&self, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'_, ()> {
+        self.world.blocking(work)
     }
 }
 

@@ -82,6 +82,37 @@ async fn it_serves_what_its_file_says_and_stops_cleanly_at_both_signals() {
     }
 }
 
+#[tokio::test]
+async fn with_log_dirs_what_was_acknowledged_is_there_after_kill_9_and_two_brokers_on_one_folder_are_refused() {
+    let folder = std::env::temp_dir().join(format!("dohle-command-{}", std::process::id()));
+    let log_dirs = format!("log.dirs={}", folder.display());
+    // The records' times are of long ago.
+    let settings = ["log.flush.interval.messages=1", "log.retention.ms=-1"];
+    let arguments = ["--port", "0", "--override", &log_dirs, "--override", settings[0], "--override", settings[1]];
+    let mut written = 0;
+    for signal in ["-KILL", "-KILL", "-TERM", "-TERM"] {
+        let (mut child, address) = started(&arguments);
+        let mut connection = Connection::at(&address).await;
+        assert_eq!(connection.metadata("t").await.1, 1);
+        let found = offsets(connection.fetch("t", 0, 0).await.records);
+        assert_eq!(found, (0..written).collect::<Vec<i64>>(), "before {signal}");
+        for _ in 0..5 {
+            assert_eq!(connection.produce("t", 0, batch(["value"])).await.base_offset, written);
+            written += 1;
+        }
+        let second = output(&arguments);
+        let said = text(&second.stderr);
+        assert!(second.status.code() == Some(1) && said.contains("another broker uses this folder"), "{said}");
+        kill(&child, signal);
+        child.wait().unwrap();
+        assert_eq!(folder.join(".kafka_cleanshutdown").exists(), signal == "-TERM");
+    }
+    let several = format!("log.dirs={0},{0}2", folder.display());
+    let said = text(&output(&["--port", "0", "--override", &several]).stderr);
+    assert!(said.contains("log.dirs"), "{said}");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
 #[test]
 fn what_is_wrong_is_told_and_not_started() {
     let file = File::new("bad.properties", "num.partitions=3\n# comment\nnum.partition=3\nlog.retention.ms=soon\n");

@@ -13,26 +13,44 @@ use std::process::Command;
 /// The Kafka whose protocol we speak.
 const KAFKA: &str = "4.4.0";
 
-/// The first one is the client's; the others hold the records that coordinators keep in internal topics.
-const JARS: [&str; 4] =
-    ["kafka-clients", "kafka-group-coordinator", "kafka-transaction-coordinator", "kafka-share-coordinator"];
+/// The first one is the client's; the others hold the records that coordinators and the controller keep in internal topics, and
+/// those in files beside a log.
+const JARS: [&str; 6] = [
+    "kafka-clients",
+    "kafka-group-coordinator",
+    "kafka-transaction-coordinator",
+    "kafka-share-coordinator",
+    "kafka-metadata",
+    "kafka-storage",
+];
+/// The folders of the jars that have schemas.
+const FOLDERS: [&str; 3] = ["common/message/", "common/metadata/", "message/"];
 
 /// APIs that only brokers and controllers call each other with, and those of Kafka Streams.
 const SKIPPED_APIS: &[i16] = &[52, 53, 54, 56, 58, 59, 62, 63, 67, 70, 73, 82, 83, 84, 85, 86, 87, 88, 93, 94];
 
-/// Messages that are not part of an API: group metadata, control and index records, offsets, groups, transactions.
+/// Messages that are not part of an API: group metadata, control and index records, offsets, groups, transactions, what the
+/// controller remembers of features, topics, configurations and producer ids.
 const DATA: &[&str] = &[
     "AbortedTxn",
+    "ConfigRecord",
     "ConsumerProtocolAssignment",
     "ConsumerProtocolSubscription",
     "ControlRecordTypeSchema",
     "EndTxnMarker",
+    "FeatureLevelRecord",
     "GroupMetadataKey",
     "GroupMetadataValue",
     "OffsetCommitKey",
     "OffsetCommitValue",
+    "PartitionChangeRecord",
+    "PartitionRecord",
+    "ProducerIdsRecord",
+    "ProducerSnapshot",
+    "RemoveTopicRecord",
     "RequestHeader",
     "ResponseHeader",
+    "TopicRecord",
     "TransactionLogKey",
     "TransactionLogValue",
 ];
@@ -116,7 +134,7 @@ fn schemas(jar: &Path) -> Result<BTreeMap<String, Value>> {
     for i in 0..archive.len() {
         let mut file = archive.by_index(i)?;
         let name = file.name()?.into_owned();
-        if name.starts_with("common/message/") && name.ends_with(".json") {
+        if FOLDERS.iter().any(|folder| name.starts_with(folder)) && name.ends_with(".json") {
             let mut text = String::new();
             file.read_to_string(&mut text)?;
             let json = serde_json::from_str(&without_comments(&text)).with_context(|| name.clone())?;
@@ -158,6 +176,7 @@ fn message(json: &Value) -> Result<Option<Message>> {
         "data" => Kind::Data,
         "coordinator-key" => Kind::RecordKey,
         "coordinator-value" => Kind::RecordValue,
+        "metadata" => Kind::Metadata,
         other => bail!("unknown type of message: {other}"),
     };
     let versions = versions(json, "validVersions")?.unwrap_or(Versions::NONE);

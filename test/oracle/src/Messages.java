@@ -16,6 +16,8 @@ final class Messages {
         "org.apache.kafka.common.message",
         "org.apache.kafka.coordinator.group.generated",
         "org.apache.kafka.coordinator.transaction.generated",
+        "org.apache.kafka.common.metadata",
+        "org.apache.kafka.server.log.remote.metadata.storage.generated",
     };
 
     private record Codec(Constructor<?> read, Method toJson, Method fromJson) {}

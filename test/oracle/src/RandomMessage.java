@@ -46,8 +46,10 @@ final class RandomMessage {
     private static JsonNode schema(String name) throws IOException {
         JsonNode known = SCHEMAS.get(name);
         if (known == null) {
-            try (InputStream in = RandomMessage.class.getResourceAsStream("/common/message/" + name + ".json")) {
-                known = MAPPER.readTree(in);
+            for (String folder : new String[] {"/common/message/", "/common/metadata/", "/message/"}) {
+                try (InputStream in = RandomMessage.class.getResourceAsStream(folder + name + ".json")) {
+                    if (in != null) known = MAPPER.readTree(in);
+                }
             }
             SCHEMAS.put(name, known);
         }

@@ -13,7 +13,7 @@ use dohle_protocol::{
     },
 };
 
-use super::{Api, Call, Reply, describe_log_dirs::DIRECTORY};
+use super::{Api, Call, Reply, describe_log_dirs::directory};
 
 pub(super) struct AlterReplicaLogDirs;
 
@@ -22,8 +22,9 @@ impl Api for AlterReplicaLogDirs {
     const VERSIONS: (i16, i16) = (1, 2);
 
     async fn handle(call: &Call, request: AlterReplicaLogDirsRequest) -> Reply<Self> {
+        let here = directory(&call.node);
         let code = |path: &str, topic: &str, partition: i32| match call.node.topics.named(topic) {
-            _ if path != DIRECTORY => ErrorCode::LOG_DIR_NOT_FOUND,
+            _ if path != here => ErrorCode::LOG_DIR_NOT_FOUND,
             Some(topic) if topic.partition(partition).is_some() => ErrorCode::NONE,
             _ => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
         };

@@ -27,6 +27,10 @@ impl Api for DeleteRecords {
                 partition.log.lock().delete_before(offset)
             })
         });
+        // Where logs start is nowhere but in the checkpoints: who was told that records are gone shall not see them again.
+        if let Some(Err(error)) = call.node.storage.as_ref().map(|storage| storage.checkpoint(&call.node.topics)) {
+            tracing::error!(%error, "the checkpoints are not written");
+        }
         Reply::With(topics)
     }
 

@@ -58,7 +58,7 @@ fn delete(call: &Call, state: &DeleteTopicState) -> Result<(), ErrorCode> {
         None => node.topics.with_id(state.topic_id).ok_or(ErrorCode::UNKNOWN_TOPIC_ID)?.name.to_string(),
     };
     call.plan.guard((&name, -1), || {
-        let topic = node.topics.delete(&name).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+        let topic = node.topics.delete(&name)?;
         node.groups.forget_topic(&topic.name);
         tracing::debug!(topic = %topic.name, "topic deleted");
         Ok(())

@@ -1,6 +1,6 @@
 //! DescribeLogDirs (key 35): where logs are and how large.
 //!
-//! Behaviour: there is one directory, `/memory`, which is no place on any disk; its size is unknown (−1).
+//! Behaviour: there is one directory; without a log folder it is `/memory`, which is no place on any disk, and its size is unknown (−1).
 //! No topics mean all. Versions: 2 flexible · 3 error code · 4 sizes of the directory · 5 cordoned.
 
 use dohle_protocol::{
@@ -17,7 +17,9 @@ use crate::{node::Node, topics::Topic};
 pub(super) struct DescribeLogDirs;
 
 /// The name of the one directory.
-pub(super) const DIRECTORY: &str = "/memory";
+pub(super) fn directory(node: &Node) -> String {
+    node.storage.as_ref().map_or_else(|| "/memory".into(), |storage| storage.folder().display().to_string())
+}
 
 impl Api for DescribeLogDirs {
     type Request = DescribeLogDirsRequest;
@@ -35,13 +37,19 @@ impl Api for DescribeLogDirs {
                 known.filter(|topic| !topic.partitions.is_empty()).collect()
             }
         };
-        let directory = DescribeLogDirsResult { log_dir: DIRECTORY.into(), topics, ..Default::default() };
-        Reply::With(DescribeLogDirsResponse { results: vec![directory], ..Default::default() })
+        let mut result = DescribeLogDirsResult { log_dir: directory(&call.node), topics, ..Default::default() };
+        let space =
+            call.node.storage.as_ref().and_then(|storage| storage.disk().space(storage.folder()).ok().flatten());
+        if let Some(space) = space {
+            let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+            (result.total_bytes, result.usable_bytes) = (bytes(space.total), bytes(space.free));
+        }
+        Reply::With(DescribeLogDirsResponse { results: vec![result], ..Default::default() })
     }
 
     fn refuse(_: &DescribeLogDirsRequest, code: ErrorCode) -> DescribeLogDirsResponse {
         // Versions before 3 can say it only of a directory.
-        let directory = DescribeLogDirsResult { error_code: code.0, log_dir: DIRECTORY.into(), ..Default::default() };
+        let directory = DescribeLogDirsResult { error_code: code.0, ..Default::default() };
         DescribeLogDirsResponse { error_code: code.0, results: vec![directory], ..Default::default() }
     }
 

@@ -74,28 +74,28 @@ fn find(call: &Call, topic: &str, asked: &ListOffsetsPartition, isolation: Isola
         -2 => Ok(Some((start, -1))),
         -3 if call.version >= 7 => {
             let max = partition.log.lock().max_timestamp();
-            Ok(max.and_then(|max| at_time(call, &partition, max)))
+            max.map_or(Ok(None), |max| at_time(call, &partition, max))
         }
         -4 if call.version >= 8 => Ok(Some((start, -1))),
         -5 if call.version >= 9 => Ok(None),
         -6 if call.version >= 11 => Ok(None),
         ..0 => Err(ErrorCode::UNSUPPORTED_VERSION),
-        timestamp => Ok(at_time(call, &partition, timestamp).filter(|(offset, _)| *offset < end)),
+        timestamp => Ok(at_time(call, &partition, timestamp)?.filter(|(offset, _)| *offset < end)),
     }
 }
 
 /// The first record of at least `timestamp`. The log is locked to find its batch, not to look into it.
-fn at_time(call: &Call, partition: &Partition, timestamp: i64) -> Found {
+fn at_time(call: &Call, partition: &Partition, timestamp: i64) -> Result<Found, ErrorCode> {
     let start = partition.log.lock().start_offset();
     let mut from = start;
     loop {
-        let bytes = partition.log.lock().batch_at_time(timestamp, from)?;
-        let batch = records::batches(bytes).next()?.ok()?;
+        let Some(bytes) = partition.log.lock().batch_at_time(timestamp, from)? else { return Ok(None) };
+        let Some(Ok(batch)) = records::batches(bytes).next() else { return Ok(None) };
         let max = call.node.options.max_decompressed_bytes;
-        let plain = call.node.decompressors.with(|one| batch.plain(one, max)).ok()?;
+        let Ok(plain) = call.node.decompressors.with(|one| batch.plain(one, max)) else { return Ok(None) };
         let mut records = plain.iter().map_while(Result::ok);
         if let Some(found) = records.find(|record| record.timestamp >= timestamp && record.offset >= start) {
-            return Some((found.offset, found.timestamp));
+            return Ok(Some((found.offset, found.timestamp)));
         }
         from = batch.last_offset() + 1;
     }

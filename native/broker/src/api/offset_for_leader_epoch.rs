@@ -1,4 +1,4 @@
-//! OffsetForLeaderEpoch (key 23): where a leader epoch ended. There is one epoch, which ends where the log does.
+//! OffsetForLeaderEpoch (key 23): where a leader epoch ended. There is one epoch as long as there is one node; it ends where the log does.
 //!
 //! Versions: 2 the caller's epoch is checked · 3 replica id · 4 flexible.
 
@@ -12,7 +12,7 @@ use dohle_protocol::{
 };
 
 use super::{Api, Call, Reply, fetch::check_epoch};
-use crate::{log::LEADER_EPOCH, node::Node};
+use crate::node::Node;
 
 pub(super) struct OffsetForLeaderEpoch;
 
@@ -26,9 +26,8 @@ impl Api for OffsetForLeaderEpoch {
                 let topic = call.node.topics.named(topic).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
                 let partition = topic.partition(asked.partition).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
                 check_epoch(asked.current_leader_epoch)?;
-                let known = asked.leader_epoch == LEADER_EPOCH;
-                let end = partition.log.lock().high_watermark();
-                Ok(if known { (LEADER_EPOCH, end) } else { (-1, -1) })
+                let end = partition.log.lock().end_of_epoch(asked.leader_epoch);
+                Ok(end.unwrap_or((-1, -1)))
             })
         };
         Reply::With(answer(&request, end))

@@ -6,7 +6,7 @@ use dohle_broker::{Broker, BrokerOptions, stderr_log};
 use tracing::Level;
 
 const HELP: &str = "\
-A Kafka-compatible broker of one node, in memory. What it holds is gone when it stops.
+A Kafka-compatible broker of one node. Without log.dirs it is in memory, and what it holds is gone when it stops.
 
 usage: dohle-broker [options]
 

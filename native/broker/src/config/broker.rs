@@ -50,6 +50,23 @@ const RETENTION_BYTES: Option<Field> = Some(Field {
     },
 });
 
+const SEGMENT_BYTES: Option<Field> = Some(Field {
+    get: |options| options.segment_bytes().to_string(),
+    set: |options, text| {
+        options.segment_bytes = Some(text.parse().ok()?);
+        Some(())
+    },
+});
+
+const LOG_DIR: Option<Field> = Some(Field {
+    get: |options| options.log_dir.as_ref().map(|folder| folder.display().to_string()).unwrap_or_default(),
+    set: |options, text| {
+        let mut folders = super::split(text);
+        options.log_dir = folders.next().map(Into::into);
+        folders.next().is_none().then_some(())
+    },
+});
+
 use Update::{ClusterWide, ReadOnly};
 
 const fn b(
@@ -128,16 +145,22 @@ pub(crate) const TABLE: &[BrokerProperty] = &[
         "Shortest time in milliseconds that a record stays uncompacted."),
     b("log.cleanup.policy", POLICIES, "delete", ClusterWide, None,
         "What happens to old records: delete them by age and size, compact them by key, or both."),
-    without_effect(b("log.flush.interval.messages", Kind::long(1), LONGEST, ClusterWide, None,
-        "Records after which a log is flushed; there is no disk here.")),
-    without_effect(b("log.flush.interval.ms", Kind::long(0), "", ClusterWide, None,
-        "Milliseconds after which a log is flushed; there is no disk here.")),
+    b("log.dir", Kind::Text, "", ReadOnly, LOG_DIR,
+        "The folder to keep everything in, if log.dirs is not set. Apache Kafka: /tmp/kafka-logs; here, without one, all is in memory."),
+    b("log.dirs", Kind::Text, "", ReadOnly, LOG_DIR,
+        "The folder to keep everything in; without one, all is in memory. One folder: more are refused."),
+    b("log.flush.interval.messages", Kind::long(1), LONGEST, ClusterWide, None,
+        "Records after which a log is flushed to the disk; with 1 what was acknowledged survives the machine's failure."),
+    b("log.flush.interval.ms", Kind::long(0), "", ClusterWide, None,
+        "Milliseconds after which a log is flushed to the disk."),
     without_effect(b("log.flush.scheduler.interval.ms", Kind::long(0), LONGEST, ReadOnly, None,
-        "How often it is looked whether a log must be flushed; there is no disk here.")),
-    without_effect(b("log.index.interval.bytes", Kind::int(0), "4096", ClusterWide, None,
-        "Bytes between two entries of an index file.")),
-    without_effect(b("log.index.size.max.bytes", Kind::int(4), "10485760", ClusterWide, None,
-        "Largest index file in bytes.")),
+        "How often it is looked whether a log must be flushed; here it is done when its time has come.")),
+    b("log.flush.offset.checkpoint.interval.ms", Kind::int(0), "60000", ReadOnly, None,
+        "How often at most, in milliseconds, it is noted up to where logs are safe and where they start."),
+    b("log.index.interval.bytes", Kind::int(0), "4096", ClusterWide, None,
+        "Bytes between two entries of an index file."),
+    b("log.index.size.max.bytes", Kind::int(4), "10485760", ClusterWide, None,
+        "Largest index file in bytes."),
     without_effect(b("log.local.retention.bytes", Kind::long(-2), "-2", ClusterWide, None,
         "Bytes kept locally with tiered storage, which is not served.")),
     without_effect(b("log.local.retention.ms", Kind::long(-2), "-2", ClusterWide, None,
@@ -151,7 +174,7 @@ pub(crate) const TABLE: &[BrokerProperty] = &[
     without_effect(b("log.preallocate", Kind::Boolean, "false", ClusterWide, None,
         "Preallocate the files of segments.")),
     b("log.retention.bytes", Kind::long(-1), "", ClusterWide, RETENTION_BYTES,
-        "Bytes a partition keeps, in memory, before its oldest segments go; -1: all."),
+        "Bytes a partition keeps before its oldest segments go; -1: all."),
     b("log.retention.check.interval.ms", Kind::long(1), "300000", ReadOnly, None,
         "How often at most it is looked, in milliseconds, whether segments are too old or too many. Nobody looks while nothing can be."),
     b("log.retention.hours", Kind::int(i32::MIN as i64), "168", ReadOnly, None,
@@ -168,10 +191,10 @@ pub(crate) const TABLE: &[BrokerProperty] = &[
         "Most milliseconds that are taken off log.roll.ms, by chance."),
     b("log.roll.ms", Kind::long(1), "", ClusterWide, None,
         "Milliseconds after which a new segment is begun."),
-    b("log.segment.bytes", Kind::int(14), "", ClusterWide, option!(segment_bytes),
-        "Bytes of a segment, the unit that retention frees. Apache Kafka: 1 GiB, and never less than 1 MiB."),
+    b("log.segment.bytes", Kind::int(14), "", ClusterWide, SEGMENT_BYTES,
+        "Bytes of a segment, the unit that retention frees. With a log folder 1 GiB, as Apache Kafka, where it is never less than 1 MiB."),
     without_effect(b("log.segment.delete.delay.ms", Kind::long(0), "60000", ClusterWide, None,
-        "Milliseconds before the file of a deleted segment goes; there are no files here.")),
+        "Milliseconds before the file of a deleted segment goes; here it goes at once.")),
     b("max.connections", Kind::int(0), "", ClusterWide, option!(max_connections),
         "Open connections at the same time; more are closed at once."),
     b("message.max.bytes", Kind::int(0), "", ClusterWide, option!(max_message_bytes),

@@ -1,6 +1,6 @@
 //! What clients changed while the broker runs: its own properties (for all brokers, or for this one), those of topics, of
 //! groups and of subscriptions to client metrics. A change is checked as a whole, and made as a whole or not at all.
-//! Lock order: `Configs::state` → the locks of `topics`.
+//! Lock order: `Configs::state` → the turn of the log folder → the locks of `topics`.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -8,7 +8,7 @@ use dohle_protocol::ErrorCode;
 use parking_lot::RwLock;
 
 use super::{Property, TopicConfig, broker, groups, resource, split, topic};
-use crate::{BrokerOptions, node::Node, topics::Refusal};
+use crate::{BrokerOptions, node::Node, storage::Image, topics::Refusal};
 
 /// Names and values.
 pub(crate) type Set = BTreeMap<String, String>;
@@ -42,6 +42,32 @@ impl Configs {
         let now = Arc::new(start.clone());
         let (everyone, own, others) = Default::default();
         Self { start, state: RwLock::new(State { everyone, own, now, others }) }
+    }
+
+    /// With what was set while an earlier broker ran, which its folder has.
+    pub fn with_stored(start: BrokerOptions, image: &Image) -> Self {
+        let configs = Self::new(start);
+        let mut state = configs.state.write();
+        let mut now = configs.start.clone();
+        let me = now.node_id.to_string();
+        let (mut everyone, mut own) = (Set::new(), Set::new());
+        for ((kind, name), set) in &image.configs {
+            match *kind {
+                resource::TOPIC => {}
+                resource::BROKER if name.is_empty() => everyone = set.clone(),
+                resource::BROKER if *name == me => own = set.clone(),
+                resource::BROKER => {}
+                _ => drop(state.others.insert((*kind, name.clone()), set.clone())),
+            }
+        }
+        for (name, value) in everyone.iter().chain(&own) {
+            if let Err(error) = broker::set(&mut now, name, value) {
+                tracing::error!(error, "a stored setting is not used");
+            }
+        }
+        (state.everyone, state.own, state.now) = (everyone, own, Arc::new(now));
+        drop(state);
+        configs
     }
 
     /// The options of the broker as they hold now.
@@ -130,7 +156,7 @@ fn alter(
             let set = work(topic.config().set.clone(), &options)?;
             let config = TopicConfig::new(&options, set).map_err(invalid_config)?;
             if !check_only {
-                topic.set_config(config);
+                topic.store_config(config)?;
             }
         }
         resource::BROKER => {
@@ -143,6 +169,7 @@ fn alter(
                 broker::set(&mut now, name, value).map_err(invalid_request)?;
             }
             if !check_only {
+                store(node, (kind, name), layer, &set)?;
                 state.now = Arc::new(now);
                 let layer = if name.is_empty() { &mut state.everyone } else { &mut state.own };
                 *layer = set;
@@ -151,9 +178,13 @@ fn alter(
         }
         _ => {
             let key = (kind, name.to_string());
-            let set = work(state.others.get(&key).cloned().unwrap_or_default(), &options)?;
+            let before = state.others.get(&key).cloned().unwrap_or_default();
+            let set = work(before.clone(), &options)?;
             for (name, value) in &set {
                 check_other(kind, &options, name, value)?;
+            }
+            if !check_only {
+                store(node, (kind, name), &before, &set)?;
             }
             match set {
                 _ if check_only => {}
@@ -163,6 +194,10 @@ fn alter(
         }
     }
     Ok(())
+}
+
+fn store(node: &Node, of: (i8, &str), before: &Set, after: &Set) -> Result<(), Refusal> {
+    node.storage.as_ref().map_or(Ok(()), |storage| storage.store_config(of, before, after))
 }
 
 /// Gives topics the broker's new defaults. A topic's own settings were checked before: they stay good.

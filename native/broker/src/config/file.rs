@@ -114,7 +114,7 @@ log.segment.bytes=1073741824
 ";
         let mut options = BrokerOptions::new();
         let told = options.read_properties(text).unwrap();
-        assert_eq!((options.node_id, options.partitions, options.segment_bytes), (7, 4, 1 << 30));
+        assert_eq!((options.node_id, options.partitions, options.segment_bytes), (7, 4, Some(1 << 30)));
         assert!(told.contains(&"line 10: num.network.threads has no effect here".to_string()), "{told:?}");
         assert!(!told.iter().any(|line| line.contains("num.partitions") || line.contains("listeners")), "{told:?}");
     }

@@ -6,7 +6,7 @@ pub(crate) mod dynamic;
 pub(crate) mod file;
 pub(crate) mod groups;
 mod known;
-mod properties;
+pub(crate) mod properties;
 mod reference;
 pub(crate) mod security;
 pub(crate) mod topic;

@@ -6,12 +6,18 @@ mod survivors;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
-use bytes::Bytes;
-use dohle_protocol::records::{RecordError, batches};
-
-use super::{Aborted, Log, Segment, producers::Last, validate::Decompressors};
+use super::{
+    Aborted, Log, Place, Segment,
+    disk::{
+        self,
+        batches::{Source, damaged},
+        names,
+    },
+    producers::Last,
+    validate::Decompressors,
+};
 use crate::{collections::Map, config::TopicConfig};
 use survivors::{Kept, Survivors};
 
@@ -28,6 +34,8 @@ pub(crate) struct Compacting {
     config: Arc<TopicConfig>,
     now_ms: i64,
     deletions: u64,
+    /// Where the log's files are; none in memory.
+    place: Option<Place>,
 }
 
 struct Snapshot {
@@ -35,7 +43,7 @@ struct Snapshot {
     /// Where the next segment begins.
     end_offset: i64,
     modified_ms: i64,
-    bytes: Bytes,
+    batches: Source,
 }
 
 /// What is left.
@@ -79,13 +87,16 @@ impl Log {
         let end = closed.min(stable).min(first_young.unwrap_or(closed));
 
         let bytes =
-            |from: usize, to: usize| self.segments.range(from.min(to)..to).map(Segment::len).sum::<usize>() as f64;
+            |from: usize, to: usize| self.segments.range(from.min(to)..to).map(Segment::len).sum::<u64>() as f64;
         let (clean, cleanable) = (bytes(0, dirty.min(end)), bytes(dirty, end));
         let oldest = self.segments.range(dirty.min(closed)..closed).filter_map(Segment::first_timestamp).min();
         let overdue = oldest.is_some_and(|oldest| oldest < now_ms.saturating_sub(rules.max_lag_ms));
         let enough = cleanable / (clean + cleanable) > rules.min_dirty_ratio;
         if cleanable > 0.0 && (overdue || enough) {
-            return Need::Now(Box::new(self.compacting(dirty_from, end, now_ms)));
+            match self.compacting(dirty_from, end, now_ms) {
+                Ok(work) => return Need::Now(Box::new(work)),
+                Err(error) => tracing::error!(%error, "a partition cannot be compacted"),
+            }
         }
         let waits = [
             first_young.map(|at| self.segments[at].largest_timestamp().saturating_add(rules.min_lag_ms)),
@@ -94,16 +105,15 @@ impl Log {
         Need::Later(waits.into_iter().flatten().filter(|due| *due > now_ms && *due < i64::MAX).min())
     }
 
-    fn compacting(&self, dirty_from: i64, end: usize, now_ms: i64) -> Compacting {
+    fn compacting(&self, dirty_from: i64, end: usize, now_ms: i64) -> io::Result<Compacting> {
         let to = self.segments[end].base_offset;
-        let snapshot = |at: usize| Snapshot {
-            base_offset: self.segments[at].base_offset,
-            end_offset: self.segments[at + 1].base_offset,
-            modified_ms: self.segments[at].modified_ms,
-            bytes: self.segments[at].sealed(),
+        let snapshot = |at: usize| {
+            let (segment, next) = (&self.segments[at], &self.segments[at + 1]);
+            let (base_offset, end_offset, modified_ms) = (segment.base_offset, next.base_offset, segment.modified_ms);
+            Ok(Snapshot { base_offset, end_offset, modified_ms, batches: segment.source()? })
         };
-        Compacting {
-            segments: (0..end).map(snapshot).collect(),
+        Ok(Compacting {
+            segments: (0..end).map(snapshot).collect::<io::Result<_>>()?,
             dirty_from,
             to,
             aborted: self.transactions.aborted_before(to),
@@ -111,21 +121,26 @@ impl Log {
             config: self.config.clone(),
             now_ms,
             deletions: self.deletions,
-        }
+            place: self.place().cloned(),
+        })
     }
 
     /// Puts compacted segments in the place of those they came from. Not when some of these are gone meanwhile.
-    pub fn replace(&mut self, compacted: Compacted) -> bool {
+    pub fn replace(&mut self, mut compacted: Compacted) -> bool {
         if self.deletions != compacted.deletions {
+            compacted.segments.into_iter().for_each(discard);
             return false;
         }
         let before = self.size();
-        self.segments.drain(..compacted.replaces);
+        let old: Vec<Segment> = self.segments.drain(..compacted.replaces).collect();
+        if let Err(error) = swap(self.place(), old, &mut compacted.segments) {
+            self.broken(error);
+        }
         compacted.segments.into_iter().rev().for_each(|segment| self.segments.push_front(segment));
         let mut position = 0;
         for segment in &mut self.segments {
             segment.start_position = position;
-            position += segment.len() as u64;
+            position += segment.len();
         }
         self.transactions.compacted(compacted.to, &compacted.aborted);
         self.compacted_to = compacted.to;
@@ -134,42 +149,89 @@ impl Log {
     }
 }
 
+/// Puts the files of compacted segments in the place of old ones, as Kafka does: a crash in between leaves one or the other.
+fn swap(place: Option<&Place>, old: Vec<Segment>, new: &mut [Segment]) -> io::Result<()> {
+    let Some(place) = place else { return Ok(()) };
+    for file in new.iter_mut().filter_map(Segment::files) {
+        file.rename(names::SWAP)?;
+    }
+    place.disk.sync_folder(&place.folder)?;
+    old.into_iter().try_for_each(Segment::delete)?;
+    for file in new.iter_mut().filter_map(Segment::files) {
+        file.rename("")?;
+    }
+    place.disk.sync_folder(&place.folder)
+}
+
+fn discard(segment: Segment) {
+    if let Err(error) = segment.delete() {
+        tracing::warn!(%error, "the files of a compaction that came too late cannot be deleted");
+    }
+}
+
 impl Compacting {
     /// Does the work, which may be long: it lets others run every now and then.
-    pub async fn run(self, tools: &Tools<'_>) -> Result<Compacted, RecordError> {
+    pub async fn run(self, tools: &Tools<'_>) -> io::Result<Compacted> {
         let (mut survivors, mut turn) = (Survivors::new(&self, tools), Turn::default());
         for segment in self.segments.iter().filter(|segment| segment.end_offset > self.dirty_from) {
-            for batch in batches(segment.bytes.clone()) {
+            for batch in segment.batches.batches(0) {
                 let batch = batch?;
-                survivors.learn(&batch)?;
+                survivors.learn(&batch).map_err(damaged)?;
                 turn.over(batch.bytes().len()).await;
             }
         }
         survivors.learned();
         let mut segments: Vec<Segment> = Vec::new();
-        let mut group_bytes = 0;
+        let mut group_bytes: u64 = 0;
         for snapshot in &self.segments {
             // Small ones become one, as long as they were no larger together than one may be.
-            group_bytes += snapshot.bytes.len();
-            if segments.is_empty() || group_bytes > self.config.segment_bytes {
-                group_bytes = snapshot.bytes.len();
-                segments.push(Segment::new(snapshot.base_offset, 0, 0));
+            group_bytes += snapshot.batches.len();
+            if segments.is_empty() || group_bytes > self.config.segment_bytes as u64 {
+                group_bytes = snapshot.batches.len();
+                segments.push(self.begin(snapshot.base_offset)?);
             }
             let into = segments.last_mut().expect("one was pushed");
-            for batch in batches(snapshot.bytes.clone()) {
+            for batch in snapshot.batches.batches(0) {
                 let batch = batch?;
-                match survivors.keep(&batch)? {
+                match survivors.keep(&batch).map_err(damaged)? {
                     Kept::Nothing => {}
-                    Kept::Records(bytes, max_timestamp) => into.push(&bytes, batch.last_offset(), max_timestamp),
-                    Kept::Header(bytes) => into.push(&bytes, batch.last_offset(), i64::MIN),
+                    Kept::Records(bytes, time) => into.push(&bytes, batch.last_offset(), time, &self.config)?,
+                    Kept::Header(bytes) => into.push(&bytes, batch.last_offset(), i64::MIN, &self.config)?,
                 }
                 turn.over(batch.bytes().len()).await;
             }
             into.modified_ms = snapshot.modified_ms;
         }
-        segments.iter_mut().for_each(Segment::seal);
         let (replaces, aborted) = (self.segments.len(), survivors.into_aborted());
+        self.finish(&mut segments, &aborted)?;
         Ok(Compacted { segments, replaces, to: self.to, aborted, deletions: self.deletions })
+    }
+}
+
+impl Compacting {
+    fn begin(&self, base_offset: i64) -> io::Result<Segment> {
+        match &self.place {
+            None => Ok(Segment::in_memory(base_offset, 0, 0)),
+            Some(place) => Segment::in_files(place, base_offset, 0, names::CLEANED),
+        }
+    }
+
+    /// The segments are complete, and safe.
+    fn finish(&self, segments: &mut [Segment], aborted: &[Aborted]) -> io::Result<()> {
+        let ends: Vec<i64> = segments.iter().skip(1).map(|next| next.base_offset).chain([self.to]).collect();
+        for (segment, end) in segments.iter_mut().zip(ends) {
+            segment.seal()?;
+            let base_offset = segment.base_offset;
+            let (Some(file), Some(place)) = (segment.files(), &self.place) else { continue };
+            file.closed(end);
+            let of_segment: Vec<Aborted> =
+                aborted.iter().filter(|aborted| (base_offset..end).contains(&aborted.last_offset)).copied().collect();
+            let name = format!("{}{}", names::name(base_offset, names::TXN_INDEX), names::CLEANED);
+            disk::aborted::write(place, &name, &of_segment)?;
+            file.closed_files()?.iter().try_for_each(|file| file.sync())?;
+            file.rest();
+        }
+        Ok(())
     }
 }
 

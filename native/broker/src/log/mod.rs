@@ -1,9 +1,12 @@
-//! The log of one partition, in memory: what was appended, in segments, with Kafka's producer-state checks.
-//! It knows offsets and bytes, not requests; validation of what clients send is in `validate`.
+//! The log of one partition, in memory or in files: what was appended, in segments, with Kafka's producer-state checks.
+//! It knows offsets and bytes, not requests; validation of what clients send is in `validate`, the formats of files are in `disk`.
 //! Driven by the Produce, Fetch, ListOffsets and DeleteRecords APIs under the partition's lock.
 
 mod compaction;
+mod disk;
+mod on_disk;
 mod producers;
+mod reading;
 mod retention;
 mod segment;
 #[cfg(test)]
@@ -21,6 +24,9 @@ use dohle_protocol::{
 };
 
 pub(crate) use compaction::{Need, Tools};
+use disk::epochs::Epochs;
+pub(crate) use disk::{open::Known, segment::Place};
+use on_disk::Files;
 use producers::Producers;
 pub(crate) use producers::{ActiveProducer, ProducerStamp};
 use segment::Segment;
@@ -34,7 +40,10 @@ use crate::config::TopicConfig;
 /// A partition's log. The leader epoch is constant: one node is always the leader.
 pub(crate) struct Log {
     start_offset: i64,
+    /// The log's end.
     next_offset: i64,
+    /// What is committed ends here: with one replica, where the log does.
+    high_watermark: i64,
     /// Never empty; the last one is written to.
     segments: VecDeque<Segment>,
     config: Arc<TopicConfig>,
@@ -42,6 +51,9 @@ pub(crate) struct Log {
     seed: u64,
     producers: Producers,
     transactions: Transactions,
+    epochs: Epochs,
+    /// None: it is in memory.
+    files: Option<Files>,
     /// Up to where it is compacted.
     compacted_to: i64,
     /// Counts deletions of segments: compaction works on what was there when it began.
@@ -101,17 +113,21 @@ pub(crate) struct Marker {
 }
 
 impl Log {
+    /// One in memory.
     pub fn new(config: Arc<TopicConfig>, seed: u64) -> Self {
-        let first = Segment::new(0, 0, segment::FIRST_CAPACITY);
+        let first = Segment::in_memory(0, 0, segment::FIRST_CAPACITY);
         let producers = Producers::new(config.producer_expiration_ms);
         Self {
             start_offset: 0,
             next_offset: 0,
+            high_watermark: 0,
             segments: VecDeque::from([first]),
             config,
             seed,
             producers,
             transactions: Transactions::default(),
+            epochs: Epochs::default(),
+            files: None,
             compacted_to: 0,
             deletions: 0,
         }
@@ -121,33 +137,6 @@ impl Log {
     pub fn set_config(&mut self, config: Arc<TopicConfig>) {
         self.producers.expiration_ms = config.producer_expiration_ms;
         self.config = config;
-    }
-
-    pub fn start_offset(&self) -> i64 {
-        self.start_offset
-    }
-
-    /// One replica: what is written is committed, so the high watermark is the log's end.
-    pub fn high_watermark(&self) -> i64 {
-        self.next_offset
-    }
-
-    /// What readers of committed records may see ends here.
-    pub fn last_stable_offset(&self) -> i64 {
-        self.transactions.first_open().unwrap_or(self.next_offset).max(self.start_offset)
-    }
-
-    /// The end of the log for a reader.
-    pub fn end_for(&self, isolation: Isolation) -> i64 {
-        match isolation {
-            Isolation::ReadUncommitted => self.next_offset,
-            Isolation::ReadCommitted => self.last_stable_offset(),
-        }
-    }
-
-    /// Bytes kept.
-    pub fn size(&self) -> u64 {
-        self.end_position() - self.segments[0].start_position
     }
 
     /// Appends a validated batch: checks the producer's state, gives offsets, frees what is beyond the bytes to keep.
@@ -164,13 +153,14 @@ impl Log {
         if begins.is_some_and(|stamp| !self.producers.has_written(stamp.id, now_ms)) {
             return Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
         }
-        let base_offset = self.push(batch, now_ms);
+        let base_offset = self.push(batch, now_ms)?;
         if let Some(producer) = &batch.producer {
             self.producers.appended(producer, base_offset..=self.next_offset - 1, batch.append_time, now_ms);
             if batch.transactional {
                 self.transactions.appended(producer.id, base_offset);
             }
         }
+        self.appended()?;
         self.retain_bytes();
         Ok(Appended { base_offset, append_time: batch.append_time, duplicate: false })
     }
@@ -182,6 +172,7 @@ impl Log {
 
     /// Ends a producer's transaction in this partition.
     pub fn append_marker(&mut self, marker: &Marker, now_ms: i64) -> Result<(), ErrorCode> {
+        self.check_disk()?;
         self.producers.ended(marker, now_ms)?;
         let Marker { producer_id, epoch, commit, coordinator_epoch } = *marker;
         let control = if commit { ControlType::Commit } else { ControlType::Abort };
@@ -194,8 +185,21 @@ impl Log {
             transactional: true,
             v2: false,
         };
-        let offset = self.push(&batch, now_ms);
-        self.transactions.ended(producer_id, offset, !commit);
+        let offset = self.push(&batch, now_ms)?;
+        if let Some(aborted) = self.transactions.ended(producer_id, offset, !commit) {
+            self.note_aborted(&aborted)?;
+        }
+        self.appended()
+    }
+
+    /// Aborts what is open: the coordinator has forgotten it, and nobody else would ever end it.
+    pub fn abort_open(&mut self, now_ms: i64) -> Result<(), ErrorCode> {
+        for producer_id in self.transactions.open_producers() {
+            let (epoch, coordinator_epoch) = self.producers.epochs(producer_id).unwrap_or((0, 0));
+            let coordinator_epoch = coordinator_epoch.max(0);
+            tracing::warn!(producer_id, epoch, "a transaction that was open when the broker ended is aborted");
+            self.append_marker(&Marker { producer_id, epoch, commit: false, coordinator_epoch }, now_ms)?;
+        }
         Ok(())
     }
 
@@ -206,86 +210,59 @@ impl Log {
     }
 
     /// Writes a batch at the log's end; answers its offset.
-    fn push(&mut self, batch: &Batch, now_ms: i64) -> i64 {
+    fn push(&mut self, batch: &Batch, now_ms: i64) -> Result<i64, ErrorCode> {
         let base_offset = self.next_offset;
-        self.segment_for(batch, now_ms).append(batch, base_offset, LEADER_EPOCH, now_ms);
+        self.check_disk()?;
+        self.note_epoch(base_offset)?;
+        let written = self
+            .segment_for(batch, now_ms)
+            .and_then(|(segment, config)| segment.append(batch, base_offset, LEADER_EPOCH, now_ms, config));
+        written.map_err(on_disk::failed)?;
         self.next_offset = base_offset + i64::from(batch.last_offset_delta) + 1;
-        base_offset
+        Ok(base_offset)
     }
 
-    /// Whole batches from the one that holds `offset` on, at most `max_bytes`, or one batch if `at_least_one`.
-    pub fn read(
-        &self,
-        offset: i64,
-        max_bytes: usize,
-        at_least_one: bool,
-        isolation: Isolation,
-    ) -> Result<Slice, ErrorCode> {
-        self.check_range(offset)?;
-        let below = self.end_for(isolation);
-        // Compaction may have left nothing of its own segment from `offset` on.
-        let mut segments = self.segments.range(self.index_of(offset).unwrap_or(self.segments.len())..);
-        let (bytes, end) = match segments.find(|segment| segment.last_offset().is_some_and(|last| last >= offset)) {
-            Some(segment) => segment.read(offset, max_bytes, at_least_one, below),
-            None => (Bytes::new(), offset),
-        };
-        Ok(Slice {
-            bytes,
-            start_offset: self.start_offset,
-            high_watermark: self.next_offset,
-            last_stable_offset: self.last_stable_offset(),
-            aborted: (isolation == Isolation::ReadCommitted).then(|| self.transactions.aborted(offset, end)),
-        })
-    }
-
-    /// How many bytes a reader at `offset` has before it.
-    pub fn available(&self, offset: i64, isolation: Isolation) -> Result<u64, ErrorCode> {
-        self.check_range(offset)?;
-        Ok(self.position_of(self.end_for(isolation)).saturating_sub(self.position_of(offset)))
-    }
-
-    fn position_of(&self, offset: i64) -> u64 {
-        self.segment_of(offset).map_or(self.end_position(), |segment| segment.position_of(offset))
-    }
-
-    /// The first batch with a record of at least `timestamp` and an offset of at least `from`.
-    pub fn batch_at_time(&self, timestamp: i64, from: i64) -> Option<Bytes> {
-        self.segments.iter().filter(|segment| segment.max_timestamp >= timestamp).find_map(|segment| {
-            segment.batch_where(|batch| batch.max_timestamp >= timestamp && batch.last_offset >= from)
-        })
-    }
-
-    /// The largest timestamp of the log, none when it is empty.
-    pub fn max_timestamp(&self) -> Option<i64> {
-        let max = self.segments.iter().map(|segment| segment.max_timestamp).max();
-        max.filter(|_| self.next_offset > self.start_offset)
+    /// After an append: what must be safe before it is acknowledged is made safe, and is committed then.
+    fn appended(&mut self) -> Result<(), ErrorCode> {
+        self.flush_if_due()?;
+        self.high_watermark = self.next_offset;
+        Ok(())
     }
 
     /// Moves the log's start (DeleteRecords); −1 means the high watermark. Answers the new start.
     pub fn delete_before(&mut self, offset: i64) -> Result<i64, ErrorCode> {
-        let offset = if offset == -1 { self.next_offset } else { offset };
-        if offset < 0 || offset > self.next_offset {
+        let offset = if offset == -1 { self.high_watermark } else { offset };
+        if offset < 0 || offset > self.high_watermark {
             return Err(ErrorCode::OFFSET_OUT_OF_RANGE);
         }
         self.start_offset = self.start_offset.max(offset);
-        while self.segments.len() > 1 && self.segments[1].base_offset <= self.start_offset {
-            self.segments.pop_front();
-            self.deletions += 1;
-        }
-        self.transactions.forget_before(self.start_offset);
+        let passed = self.segments.iter().skip(1).take_while(|next| next.base_offset <= self.start_offset).count();
+        self.remove_first(passed);
         Ok(self.start_offset)
     }
 
-    fn check_range(&self, offset: i64) -> Result<(), ErrorCode> {
-        if offset < self.start_offset || offset > self.next_offset {
-            return Err(ErrorCode::OFFSET_OUT_OF_RANGE);
+    /// Removes the first segments, with their files; the log starts no earlier than the one behind them.
+    fn remove_first(&mut self, count: usize) {
+        if count == 0 {
+            return self.forget_before_start();
         }
-        Ok(())
+        for segment in self.segments.drain(..count) {
+            let base_offset = segment.base_offset;
+            if let Err(error) = segment.delete() {
+                // They are before the log's start, wherever they still are.
+                tracing::error!(%error, base_offset, "the files of a segment cannot be deleted");
+            }
+        }
+        self.deletions += 1;
+        self.start_offset = self.start_offset.max(self.segments[0].base_offset);
+        self.forget_before_start();
     }
 
-    /// The segment that holds `offset`, none at the log's end.
-    fn segment_of(&self, offset: i64) -> Option<&Segment> {
-        self.segments.get(self.index_of(offset)?)
+    fn forget_before_start(&mut self) {
+        self.transactions.forget_before(self.start_offset);
+        if self.epochs.forget_before(self.start_offset) {
+            self.write_epochs();
+        }
     }
 
     fn index_of(&self, offset: i64) -> Option<usize> {
@@ -294,17 +271,19 @@ impl Log {
     }
 
     /// The segment that a batch goes to: a new one when the active one is full or, by `segment.ms`, old.
-    fn segment_for(&mut self, batch: &Batch, now_ms: i64) -> &mut Segment {
+    fn segment_for(&mut self, batch: &Batch, now_ms: i64) -> std::io::Result<(&mut Segment, &TopicConfig)> {
         let (active, length) = (self.active(), batch.bytes.len());
-        let full = active.len() + length > self.config.segment_bytes;
+        let last_offset = self.next_offset + i64::from(batch.last_offset_delta);
+        let full = active.len() + length as u64 > self.config.segment_bytes as u64
+            || !active.fits(last_offset, length, &self.config);
         let old =
             || active.age_at(batch.max_timestamp, now_ms) > self.config.segment_ms - self.jitter(active.base_offset);
         if !active.is_empty() && (full || old()) {
             // One that was begun for its age may stay small.
             let capacity = if full { self.config.segment_bytes.max(length) } else { length };
-            self.roll(capacity);
+            self.roll(capacity)?;
         }
-        self.segments.back_mut().expect("a log has at least one segment")
+        Ok((self.segments.back_mut().expect("a log has at least one segment"), &self.config))
     }
 
     /// The segment that is written to.
@@ -313,10 +292,15 @@ impl Log {
     }
 
     /// Begins a new segment.
-    fn roll(&mut self, capacity: usize) {
-        let new = Segment::new(self.next_offset, self.end_position(), capacity);
-        self.segments.back_mut().expect("a log has at least one segment").seal();
+    fn roll(&mut self, capacity: usize) -> std::io::Result<()> {
+        let (base_offset, position) = (self.next_offset, self.end_position());
+        let new = match &self.files {
+            None => Segment::in_memory(base_offset, position, capacity),
+            Some(files) => Segment::in_files(&files.place, base_offset, position, "")?,
+        };
+        self.segments.back_mut().expect("a log has at least one segment").seal()?;
         self.segments.push_back(new);
+        self.rolled()
     }
 
     /// What `segment.jitter.ms` takes off for the segment that begins at this offset.
@@ -328,7 +312,7 @@ impl Log {
     }
 
     fn end_position(&self) -> u64 {
-        self.segments.back().map_or(0, |segment| segment.start_position + segment.len() as u64)
+        self.segments.back().map_or(0, |segment| segment.start_position + segment.len())
     }
 }
 

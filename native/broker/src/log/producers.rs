@@ -3,7 +3,11 @@
 
 use std::{collections::VecDeque, ops::RangeInclusive};
 
-use dohle_protocol::ErrorCode;
+use dohle_protocol::{
+    ErrorCode,
+    messages::producer_snapshot::ProducerEntry,
+    records::{BatchHeader, TimestampType},
+};
 
 use super::Marker;
 use crate::collections::Map;
@@ -90,6 +94,11 @@ impl Producers {
         if stamp.first_sequence == expected { Ok(None) } else { Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER) }
     }
 
+    /// The epoch that a producer writes in, and that of the coordinator that wrote its last marker.
+    pub fn epochs(&self, id: i64) -> Option<(i16, i32)> {
+        self.entries.get(&id).map(|entry| (entry.epoch, entry.coordinator_epoch))
+    }
+
     /// Whether a batch of its epoch is remembered.
     pub fn has_written(&self, id: i64, now_ms: i64) -> bool {
         self.entries.get(&id).is_some_and(|entry| !self.expired(entry, now_ms) && !entry.batches.is_empty())
@@ -125,6 +134,83 @@ impl Producers {
         entry.coordinator_epoch = marker.coordinator_epoch;
         entry.last_used_ms = now_ms;
         Ok(())
+    }
+
+    /// Takes in a batch that was found in the log.
+    pub fn replay(&mut self, header: &BatchHeader, used_ms: i64) {
+        let stamp = ProducerStamp {
+            id: header.producer_id,
+            epoch: header.producer_epoch,
+            first_sequence: header.base_sequence,
+            last_sequence: header.last_sequence(),
+        };
+        let known = self.entries.get(&stamp.id);
+        // What a newer epoch has fenced cannot be behind it, but a damaged file may say so.
+        if known.is_none_or(|entry| entry.epoch <= stamp.epoch) {
+            let append_time = match header.attributes.timestamp_type() {
+                TimestampType::LogAppendTime => header.max_timestamp,
+                TimestampType::CreateTime => -1,
+            };
+            self.appended(&stamp, header.base_offset..=header.last_offset(), append_time, used_ms);
+        }
+    }
+
+    /// Takes in a marker that was found in the log.
+    pub fn replay_marker(&mut self, marker: &Marker, used_ms: i64) {
+        let _ = self.ended(marker, used_ms);
+    }
+
+    /// Takes in an entry of a snapshot, unless it has expired; answers where its open transaction began.
+    pub fn restore(&mut self, entry: &ProducerEntry, now_ms: i64) -> Option<i64> {
+        let first_offset = Some(entry.current_txn_first_offset).filter(|offset| *offset >= 0);
+        let mut restored = Entry::new(entry.epoch);
+        (restored.last_used_ms, restored.coordinator_epoch) = (entry.timestamp, entry.coordinator_epoch);
+        if first_offset.is_none() && restored.expired(now_ms, self.expiration_ms) {
+            return None;
+        }
+        if entry.last_offset >= 0
+            && entry.last_sequence >= 0
+            && (0..=entry.last_offset).contains(&entry.offset_delta.into())
+        {
+            restored.batches.push_back(Remembered {
+                // Sequences run from 0 to i32::MAX and start again at 0.
+                first_sequence: entry.last_sequence.wrapping_sub(entry.offset_delta) & i32::MAX,
+                last_sequence: entry.last_sequence,
+                base_offset: entry.last_offset - i64::from(entry.offset_delta),
+                last_offset: entry.last_offset,
+                append_time: -1,
+            });
+        }
+        self.entries.insert(entry.producer_id, restored);
+        first_offset
+    }
+
+    /// The entries of a snapshot; `open_since` tells where a producer's open transaction began.
+    pub fn snapshot(&self, open_since: impl Fn(i64) -> Option<i64>) -> Vec<ProducerEntry> {
+        let mut entries: Vec<ProducerEntry> = self
+            .entries
+            .iter()
+            .map(|(id, entry)| {
+                let last = entry.batches.back();
+                ProducerEntry {
+                    producer_id: *id,
+                    epoch: entry.epoch,
+                    last_sequence: entry.last_sequence(),
+                    last_offset: last.map_or(-1, |batch| batch.last_offset),
+                    offset_delta: last.map_or(0, |batch| (batch.last_offset - batch.base_offset) as i32),
+                    timestamp: entry.last_used_ms,
+                    coordinator_epoch: entry.coordinator_epoch,
+                    current_txn_first_offset: open_since(*id).unwrap_or(-1),
+                }
+            })
+            .collect();
+        entries.sort_unstable_by_key(|entry| entry.producer_id);
+        entries
+    }
+
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.entries.clear();
     }
 
     /// Those that have not expired, by id.

@@ -1,6 +1,6 @@
 //! Which segments go because they are old or too many (`cleanup.policy=delete`), as Kafka's UnifiedLog.deleteOldSegments decides:
 //! whole segments from the front, by the time of their youngest record and by size; the active one only when all of it is too
-//! old. Driven by the housekeeping task, and for bytes by every append: what is kept is kept in memory.
+//! old. Driven by the housekeeping task, and for bytes by every append: what is kept may be in memory.
 
 use super::{Log, Segment, segment};
 
@@ -13,7 +13,7 @@ impl Log {
         if let Some(bytes) = self.config.retention_bytes {
             let mut excess = self.size().saturating_sub(bytes);
             self.delete_oldest(|segment, _| {
-                let left = excess.checked_sub(segment.len() as u64);
+                let left = excess.checked_sub(segment.len());
                 excess = left.unwrap_or(excess);
                 left.is_some()
             });
@@ -32,7 +32,7 @@ impl Log {
         // As Kafka: a segment goes only when what is left is still at least the limit.
         let mut left = self.size();
         self.delete_oldest(|segment, active| {
-            left = left.saturating_sub(segment.len() as u64);
+            left = left.saturating_sub(segment.len());
             !active && left >= bytes
         });
     }
@@ -46,13 +46,13 @@ impl Log {
         if count == 0 {
             return;
         }
-        if count > last {
-            self.roll(segment::FIRST_CAPACITY);
+        if count > last
+            && let Err(error) = self.roll(segment::FIRST_CAPACITY)
+        {
+            tracing::error!(%error, "a segment cannot be begun, and so the one before it not be deleted");
+            return;
         }
-        self.segments.drain(..count);
-        self.deletions += 1;
-        self.start_offset = self.start_offset.max(self.segments[0].base_offset);
-        self.transactions.forget_before(self.start_offset);
+        self.remove_first(count);
         tracing::debug!(segments = count, start_offset = self.start_offset, "deleted by retention");
     }
 }

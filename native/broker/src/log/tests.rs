@@ -47,6 +47,11 @@ impl Default for Append<'_> {
 impl Log {
     /// Appends; answers the offset.
     pub fn put(&mut self, append: Append<'_>) -> i64 {
+        self.try_put(append).unwrap().base_offset
+    }
+
+    /// Appends, if it can.
+    pub fn try_put(&mut self, append: Append<'_>) -> Result<Appended, ErrorCode> {
         let mut builder = BatchBuilder::new(1024);
         for (key, value) in append.records {
             let (key, value) = (Some(key.as_bytes()), value.map(str::as_bytes));
@@ -67,7 +72,7 @@ impl Log {
             transactional: append.transactional,
             v2: false,
         };
-        self.append(&batch, append.now_ms).unwrap().base_offset
+        self.append(&batch, append.now_ms)
     }
 }
 

@@ -12,6 +12,9 @@ pub(crate) struct Aborted {
     pub first_offset: i64,
     /// The offset of its marker.
     pub(super) last_offset: i64,
+    /// Where the next open transaction began when it ended, or where the log did: readers up to there have met all aborted ones
+    /// before it.
+    pub(super) last_stable_offset: i64,
 }
 
 /// The transactions of one partition.
@@ -33,18 +36,44 @@ impl Transactions {
         }
     }
 
-    /// A marker was appended. A transaction without records here leaves no trace.
-    pub fn ended(&mut self, producer_id: i64, marker: i64, aborted: bool) {
-        let Some(first_offset) = self.first_offsets.remove(&producer_id) else { return };
+    /// A marker was appended. A transaction without records here leaves no trace; what is answered is one that was aborted.
+    pub fn ended(&mut self, producer_id: i64, marker: i64, aborted: bool) -> Option<Aborted> {
+        let first_offset = self.first_offsets.remove(&producer_id)?;
         self.open.remove(&first_offset);
+        let last_stable_offset = self.first_open().unwrap_or(marker + 1);
+        let ended = Aborted { producer_id, first_offset, last_offset: marker, last_stable_offset };
         if aborted {
-            self.aborted.push(Aborted { producer_id, first_offset, last_offset: marker });
+            self.aborted.push(ended);
         }
+        aborted.then_some(ended)
+    }
+
+    /// An aborted one was found in a file.
+    pub fn found(&mut self, aborted: Aborted) {
+        self.aborted.push(aborted);
+    }
+
+    /// The aborted ones whose markers are in `from..end`.
+    pub fn aborted_with_markers(&self, from: i64, end: i64) -> Vec<Aborted> {
+        let at = |offset: i64| self.aborted.partition_point(|aborted| aborted.last_offset < offset);
+        self.aborted[at(from)..at(end)].to_vec()
+    }
+
+    /// The log now ends at an offset. What is open is to be told anew.
+    pub fn truncate_from(&mut self, end: i64) {
+        self.aborted.truncate(self.aborted.partition_point(|aborted| aborted.last_offset < end));
+        self.open.clear();
+        self.first_offsets.clear();
     }
 
     /// Where the oldest open transaction begins.
     pub fn first_open(&self) -> Option<i64> {
         self.open.first_key_value().map(|(offset, _)| *offset)
+    }
+
+    /// The producers of the open ones, the oldest first.
+    pub fn open_producers(&self) -> Vec<i64> {
+        self.open.values().copied().collect()
     }
 
     /// Where this producer's open transaction begins.
@@ -93,7 +122,10 @@ mod tests {
         assert_eq!(all.first_open(), Some(11));
         all.ended(8, 14, true);
         assert_eq!(all.first_open(), None);
-        assert_eq!(all.aborted(0, 100), [Aborted { producer_id: 8, first_offset: 11, last_offset: 14 }]);
+        assert_eq!(
+            all.aborted(0, 100),
+            [Aborted { producer_id: 8, first_offset: 11, last_offset: 14, last_stable_offset: 15 }]
+        );
     }
 
     #[test]

@@ -57,7 +57,7 @@ async fn the_first_batch_may_exceed_every_limit_and_no_other_does() {
 #[tokio::test]
 async fn reads_across_segments_see_every_record_once() {
     let mut options = dohle_broker::BrokerOptions::new();
-    options.segment_bytes = 500;
+    options.segment_bytes = Some(500);
     let broker = dohle_broker::Broker::start_default(options).await.unwrap();
     let mut connection = Connection::to(&broker).await;
     connection.create_topic("t", 1, &[]).await;

@@ -5,6 +5,7 @@ mod admin;
 mod compaction;
 mod configs;
 mod consumer_groups;
+mod disk;
 mod faults;
 mod fetch;
 mod groups;

@@ -190,7 +190,7 @@ async fn an_idempotent_producer_gets_every_batch_in_once_and_in_order() {
 #[tokio::test]
 async fn retention_drops_whole_segments_from_the_front() {
     let mut options = BrokerOptions::new();
-    options.segment_bytes = 1000;
+    options.segment_bytes = Some(1000);
     options.retention_bytes = Some(3000);
     let broker = Broker::start_default(options).await.unwrap();
     let mut connection = Connection::to(&broker).await;

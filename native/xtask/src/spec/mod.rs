@@ -80,15 +80,18 @@ pub enum Kind {
     Data,
     RecordKey,
     RecordValue,
+    /// A record of the cluster's metadata (KRaft).
+    Metadata,
 }
 
-const KINDS: [(Kind, &str); 6] = [
+const KINDS: [(Kind, &str); 7] = [
     (Kind::Request, "request"),
     (Kind::Response, "response"),
     (Kind::Header, "header"),
     (Kind::Data, "data"),
     (Kind::RecordKey, "record-key"),
     (Kind::RecordValue, "record-value"),
+    (Kind::Metadata, "metadata"),
 ];
 
 /// A message: fields, and the structs that several of its fields share.

@@ -22,6 +22,7 @@ pub mod alter_user_scram_credentials_request;
 pub mod alter_user_scram_credentials_response;
 pub mod api_versions_request;
 pub mod api_versions_response;
+pub mod config_record;
 pub mod consumer_group_describe_request;
 pub mod consumer_group_describe_response;
 pub mod consumer_group_heartbeat_request;
@@ -80,6 +81,7 @@ pub mod end_txn_request;
 pub mod end_txn_response;
 pub mod expire_delegation_token_request;
 pub mod expire_delegation_token_response;
+pub mod feature_level_record;
 pub mod fetch_request;
 pub mod fetch_response;
 pub mod find_coordinator_request;
@@ -120,12 +122,17 @@ pub mod offset_fetch_request;
 pub mod offset_fetch_response;
 pub mod offset_for_leader_epoch_request;
 pub mod offset_for_leader_epoch_response;
+pub mod partition_change_record;
+pub mod partition_record;
 pub mod produce_request;
 pub mod produce_response;
+pub mod producer_ids_record;
+pub mod producer_snapshot;
 pub mod push_telemetry_request;
 pub mod push_telemetry_response;
 pub mod remove_raft_voter_request;
 pub mod remove_raft_voter_response;
+pub mod remove_topic_record;
 pub mod renew_delegation_token_request;
 pub mod renew_delegation_token_response;
 pub mod request_header;
@@ -146,6 +153,7 @@ pub mod streams_group_describe_request;
 pub mod streams_group_describe_response;
 pub mod sync_group_request;
 pub mod sync_group_response;
+pub mod topic_record;
 pub mod transaction_log_key;
 pub mod transaction_log_value;
 pub mod txn_offset_commit_request;
@@ -178,6 +186,7 @@ pub use alter_user_scram_credentials_request::AlterUserScramCredentialsRequest;
 pub use alter_user_scram_credentials_response::AlterUserScramCredentialsResponse;
 pub use api_versions_request::ApiVersionsRequest;
 pub use api_versions_response::ApiVersionsResponse;
+pub use config_record::ConfigRecord;
 pub use consumer_group_describe_request::ConsumerGroupDescribeRequest;
 pub use consumer_group_describe_response::ConsumerGroupDescribeResponse;
 pub use consumer_group_heartbeat_request::ConsumerGroupHeartbeatRequest;
@@ -236,6 +245,7 @@ pub use end_txn_request::EndTxnRequest;
 pub use end_txn_response::EndTxnResponse;
 pub use expire_delegation_token_request::ExpireDelegationTokenRequest;
 pub use expire_delegation_token_response::ExpireDelegationTokenResponse;
+pub use feature_level_record::FeatureLevelRecord;
 pub use fetch_request::FetchRequest;
 pub use fetch_response::FetchResponse;
 pub use find_coordinator_request::FindCoordinatorRequest;
@@ -276,12 +286,17 @@ pub use offset_fetch_request::OffsetFetchRequest;
 pub use offset_fetch_response::OffsetFetchResponse;
 pub use offset_for_leader_epoch_request::OffsetForLeaderEpochRequest;
 pub use offset_for_leader_epoch_response::OffsetForLeaderEpochResponse;
+pub use partition_change_record::PartitionChangeRecord;
+pub use partition_record::PartitionRecord;
 pub use produce_request::ProduceRequest;
 pub use produce_response::ProduceResponse;
+pub use producer_ids_record::ProducerIdsRecord;
+pub use producer_snapshot::ProducerSnapshot;
 pub use push_telemetry_request::PushTelemetryRequest;
 pub use push_telemetry_response::PushTelemetryResponse;
 pub use remove_raft_voter_request::RemoveRaftVoterRequest;
 pub use remove_raft_voter_response::RemoveRaftVoterResponse;
+pub use remove_topic_record::RemoveTopicRecord;
 pub use renew_delegation_token_request::RenewDelegationTokenRequest;
 pub use renew_delegation_token_response::RenewDelegationTokenResponse;
 pub use request_header::RequestHeader;
@@ -302,6 +317,7 @@ pub use streams_group_describe_request::StreamsGroupDescribeRequest;
 pub use streams_group_describe_response::StreamsGroupDescribeResponse;
 pub use sync_group_request::SyncGroupRequest;
 pub use sync_group_response::SyncGroupResponse;
+pub use topic_record::TopicRecord;
 pub use transaction_log_key::TransactionLogKey;
 pub use transaction_log_value::TransactionLogValue;
 pub use txn_offset_commit_request::TxnOffsetCommitRequest;
@@ -492,6 +508,7 @@ macro_rules! for_each_message {
             AlterUserScramCredentialsResponse
             ApiVersionsRequest
             ApiVersionsResponse
+            ConfigRecord
             ConsumerGroupDescribeRequest
             ConsumerGroupDescribeResponse
             ConsumerGroupHeartbeatRequest
@@ -550,6 +567,7 @@ macro_rules! for_each_message {
             EndTxnResponse
             ExpireDelegationTokenRequest
             ExpireDelegationTokenResponse
+            FeatureLevelRecord
             FetchRequest
             FetchResponse
             FindCoordinatorRequest
@@ -590,12 +608,17 @@ macro_rules! for_each_message {
             OffsetFetchResponse
             OffsetForLeaderEpochRequest
             OffsetForLeaderEpochResponse
+            PartitionChangeRecord
+            PartitionRecord
             ProduceRequest
             ProduceResponse
+            ProducerIdsRecord
+            ProducerSnapshot
             PushTelemetryRequest
             PushTelemetryResponse
             RemoveRaftVoterRequest
             RemoveRaftVoterResponse
+            RemoveTopicRecord
             RenewDelegationTokenRequest
             RenewDelegationTokenResponse
             RequestHeader
@@ -616,6 +639,7 @@ macro_rules! for_each_message {
             StreamsGroupDescribeResponse
             SyncGroupRequest
             SyncGroupResponse
+            TopicRecord
             TransactionLogKey
             TransactionLogValue
             TxnOffsetCommitRequest

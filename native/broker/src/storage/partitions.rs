@@ -1,0 +1,119 @@
+//! The folders of partitions: `topic-index` while there is the topic, `topic-index.ID-delete` when it is about to go (Kafka's
+//! LogManager.asyncDelete), `topic-index.ID-stray` when a topic of that name was made anew.
+
+use std::{io, ops::Range, path::PathBuf, sync::Arc};
+
+use dohle_protocol::{
+    Uuid,
+    messages::{PartitionRecord, RemoveTopicRecord},
+};
+
+use super::{Image, Record, Storage, Turn, identity};
+use crate::{
+    config::TopicConfig,
+    log::{Known, Log, Place},
+    topics::Refusal,
+};
+
+const DELETED: &str = "-delete";
+/// Longest name of a file.
+const LONGEST_NAME: usize = 255;
+
+impl Storage {
+    /// Opens the log of a partition, which is made when there is none.
+    pub fn log(&self, topic: &str, id: Uuid, index: i32, config: &Arc<TopicConfig>, seed: u64) -> io::Result<Log> {
+        let folder = self.folder.join(format!("{topic}-{index}"));
+        let there = identity::topic_of(&*self.disk, &folder)?;
+        let is_there = self.disk.list(&folder).is_ok();
+        if is_there && there != Some(id) {
+            let aside = self.aside(topic, index, id, "-stray");
+            tracing::warn!(folder = %folder.display(), aside = %aside.display(), "a folder of another topic is in the way");
+            self.disk.rename(&folder, &aside)?;
+        }
+        let key = (topic.to_string(), index);
+        let known = match is_there && there == Some(id) {
+            true => Known {
+                start_offset: self.found.start_offsets.get(&key).copied().unwrap_or(0),
+                recovery_point: self.found.recovery_points.get(&key).copied().unwrap_or(0),
+                compacted_to: self.found.compacted.get(&key).copied().unwrap_or(0),
+                clean: self.found.clean,
+            },
+            false => Known { clean: true, ..Known::default() },
+        };
+        let place = Place::new(self.disk.clone(), folder.clone());
+        let log = Log::open(place, config.clone(), seed, known, self.world.wall_clock_ms())?;
+        if there != Some(id) {
+            identity::set_topic(&*self.disk, &folder, id)?;
+            self.disk.sync_folder(&self.folder)?;
+        }
+        Ok(log)
+    }
+
+    /// Removes the folders of partitions: first they get another name, so that a crash leaves nothing that could be taken for one.
+    pub fn remove(&self, topic: &str, id: Uuid, partitions: Range<i32>) -> io::Result<()> {
+        let mut renamed = Vec::new();
+        for index in partitions {
+            let to = self.aside(topic, index, id, DELETED);
+            match self.disk.rename(&self.folder.join(format!("{topic}-{index}")), &to) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                done => done.map(|()| renamed.push(to))?,
+            }
+        }
+        renamed.iter().try_for_each(|folder| self.disk.remove_folder(folder))
+    }
+
+    fn aside(&self, topic: &str, index: i32, id: Uuid, suffix: &str) -> PathBuf {
+        let unique: String = id.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        let behind = format!("-{index}.{unique}{suffix}");
+        let most = LONGEST_NAME - behind.len();
+        self.folder.join(format!("{}{behind}", &topic[..topic.len().min(most)]))
+    }
+
+    /// What a deletion has left, goes; what belongs to no topic is told.
+    pub(super) fn remove_deleted(&self, image: &Image) -> io::Result<()> {
+        for folder in self.disk.list(&self.folder)?.into_iter().filter(|found| found.folder) {
+            if folder.name.ends_with(DELETED) {
+                self.disk.remove_folder(&self.folder.join(&folder.name))?;
+                continue;
+            }
+            let known = folder.name.rsplit_once('-').is_some_and(|(topic, _)| {
+                topic == "__cluster_metadata" || image.topics.values().any(|known| known.name == topic)
+            });
+            if !known && !folder.name.ends_with("-stray") {
+                tracing::warn!(folder = folder.name, "a folder belongs to no topic, and is left alone");
+            }
+        }
+        Ok(())
+    }
+
+    /// The records of partitions: there is one replica, here.
+    pub(super) fn partition_records(&self, topic_id: Uuid, partitions: Range<i32>) -> impl Iterator<Item = Record> {
+        let (me, directory) = (self.identity.node_id, self.identity.directory_id);
+        partitions.map(move |partition_id| {
+            Record::Partition(PartitionRecord {
+                partition_id,
+                topic_id,
+                replicas: vec![me],
+                isr: vec![me],
+                leader: me,
+                leader_epoch: 0,
+                partition_epoch: 0,
+                directories: vec![directory],
+                ..Default::default()
+            })
+        })
+    }
+}
+
+impl Turn<'_> {
+    /// Stores that a topic has got more partitions.
+    pub fn partitions(&mut self, id: Uuid, added: Range<i32>) -> Result<(), Refusal> {
+        let records: Vec<Record> = self.storage.partition_records(id, added).collect();
+        self.append(&records)
+    }
+
+    /// Stores that a topic is gone.
+    pub fn remove_topic(&mut self, topic_id: Uuid) -> Result<(), Refusal> {
+        self.append(&[Record::RemoveTopic(RemoveTopicRecord { topic_id, ..Default::default() })])
+    }
+}
