@@ -7,11 +7,12 @@ import { after, before, describe, test } from 'node:test'
 import { Kafka } from 'dohle'
 import { Broker } from 'dohle/broker'
 import { KafkaServer } from '../../scripts/kafka.mjs'
+import { created } from './servers.ts'
 
 const count = 2_000
 const values = Array.from({ length: count }, (_, n) => `value ${n} ${'x'.repeat(n % 200)}`)
 const folder = mkdtempSync(join(tmpdir(), 'dohle-disk-'))
-const properties = { 'log.dirs': folder, 'log.segment.bytes': '20000', 'log.index.interval.bytes': '300' }
+const properties = { 'log.dirs': folder, 'log.segment.bytes': '3000', 'log.index.interval.bytes': '100' }
 
 let server: KafkaServer
 before(async () => {
@@ -25,7 +26,7 @@ after(async () => {
 /** Writes the values, some of them in transactions, every tenth of which is aborted. */
 async function write(bootstrap: string, topic: string): Promise<void> {
   await using kafka = new Kafka({ brokers: bootstrap })
-  await kafka.admin().createTopics([{ topic, numPartitions: 1 }])
+  await created(kafka.admin(), [{ topic, partitions: 1 }])
   await using plain = kafka.producer({ compression: 'lz4', acks: 'all' })
   for (let at = 0; at < count; at += 100) {
     await plain.sendBatch({ topic, messages: values.slice(at, at + 100).map(value => ({ value })) })
@@ -67,25 +68,29 @@ describe('the log folder', () => {
       await write(broker.address, 'ours')
     }
     assert.ok(existsSync(join(folder, '.kafka_cleanshutdown')))
-    const dump = async (name: string, ...args: string[]): Promise<string> =>
-      `${await server.tool('DumpLogSegments', ['--files', name, ...args])}`
+    const dump = async (names: string[], ...args: string[]): Promise<string> =>
+      `${await server.tool('DumpLogSegments', ['--files', names.join(), ...args])}`
+    const times = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].length
     const files = readdirSync(join(folder, 'ours-0')).map(name => join(folder, 'ours-0', name))
     const of = (suffix: string) => files.filter(name => name.endsWith(suffix))
-    assert.ok(of('.log').length > 3 && of('.txnindex').length > 0 && of('.snapshot').length > 0)
-    for (const name of of('.log')) {
-      const said = await dump(name, '--deep-iteration')
-      assert.match(said, /baseOffset: \d+/)
-      assert.doesNotMatch(said, /isvalid: false|invalid bytes|Exception/)
-    }
-    for (const name of [...of('.index'), ...of('.timeindex')]) {
-      assert.match(await dump(name, '--index-sanity-check'), /passed sanity check/)
-      const said = await dump(name, '--verify-index-only')
-      assert.doesNotMatch(said, /Found timestamp mismatch|Index position|not found|out of order|mismatch/i)
-    }
-    for (const name of of('.txnindex')) assert.match(await dump(name), /producerId: \d+/)
-    for (const name of of('.snapshot')) assert.match(await dump(name), /producerId: \d+ producerEpoch: \d+/)
+    const [logs, aborted, snapshots] = [of('.log'), of('.txnindex'), of('.snapshot')]
+    const indexes = [...of('.index'), ...of('.timeindex')]
+    for (const found of [logs, aborted, snapshots, indexes]) assert.ok(found.length > 1, `${files}`)
+
+    const batches = await dump(logs, '--deep-iteration')
+    assert.equal(times(batches, /^Log starting offset/gm), logs.length)
+    assert.equal(times(batches, /^baseOffset: /gm), 20 + 20 + 20, 'batches, aborted ones, and their markers')
+    assert.doesNotMatch(batches, /isvalid: false|invalid bytes|Exception/)
+    const checked = await dump(indexes, '--index-sanity-check')
+    assert.equal(times(checked, / passed sanity check/g) + times(checked, / is empty\.$/gm), indexes.length)
+    assert.ok(times(checked, / passed sanity check/g) > 2)
+    assert.doesNotMatch(await dump(indexes, '--verify-index-only'), /mismatch|position|not found|out of order/i)
+    assert.equal(times(await dump(aborted), /producerId: \d+/g), 20)
+    const known = await dump(snapshots)
+    assert.equal(times(known, /^Dumping /gm), snapshots.length)
+    assert.match(known, /producerId: \d+ producerEpoch: \d+/)
     const metadata = join(folder, '__cluster_metadata-0', '00000000000000000000.log')
-    const said = await dump(metadata, '--cluster-metadata-decoder')
+    const said = await dump([metadata], '--cluster-metadata-decoder')
     assert.match(said, /"type":"TOPIC_RECORD".*"name":"ours"/)
     assert.match(said, /"type":"PARTITION_RECORD"/)
     assert.match(said, /"type":"PRODUCER_IDS_RECORD"/)
@@ -93,7 +98,7 @@ describe('the log folder', () => {
 
   test('Apache Kafka serves a partition that we have written', async () => {
     const kafka = new Kafka({ brokers: server.bootstrap })
-    await kafka.admin().createTopics([{ topic: 'ours', numPartitions: 1 }])
+    await created(kafka.admin(), [{ topic: 'ours', partitions: 1 }])
     await kafka.close()
     await server.terminate()
     replaceFiles(join(folder, 'ours-0'), join(server.dir, 'data', 'ours-0'))
@@ -106,7 +111,7 @@ describe('the log folder', () => {
     {
       await using broker = await Broker.start({ properties })
       const kafka = new Kafka({ brokers: broker.address })
-      await kafka.admin().createTopics([{ topic: 'theirs', numPartitions: 1 }])
+      await created(kafka.admin(), [{ topic: 'theirs', partitions: 1 }])
       await kafka.close()
     }
     await server.terminate()
