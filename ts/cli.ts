@@ -6,13 +6,14 @@ import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { Broker, type BrokerOptions } from './broker.ts'
 
-const HELP = `A Kafka-compatible broker of one node, in memory. What it holds is gone when it stops.
+const HELP = `A Kafka-compatible broker of one node. Without a log folder it is in memory, and what it holds is gone when it stops.
 
 usage: dohle broker [options]
 
   -c, --config FILE         settings in the form of Kafka's server.properties
   -p, --port PORT           port to listen on, in plaintext, in place of the file's listeners (default: 9092; 0: a free one)
       --override KEY=VALUE  one setting; goes before the file's; may be repeated
+      --log-dir DIR         keep everything in this folder, laid out as Kafka's (log.dirs)
       --allow-non-loopback  listen where other machines can reach it
   -v, -vv                   log what happens, or every detail, to standard error
   -h, --help                this text
@@ -34,6 +35,7 @@ function parse(args: string[]) {
         config: { type: 'string', short: 'c' },
         port: { type: 'string', short: 'p' },
         override: { type: 'string', multiple: true },
+        'log-dir': { type: 'string' },
         'allow-non-loopback': { type: 'boolean' },
         verbose: { type: 'boolean', short: 'v', multiple: true },
         help: { type: 'boolean', short: 'h' },
@@ -54,6 +56,7 @@ function optionsOf(values: ReturnType<typeof parse>['values']): BrokerOptions {
   }
   const options: BrokerOptions = { properties, logToStderr: (['warn', 'info', 'debug'] as const)[verbosity(values)] }
   if (values.config !== undefined) options.serverProperties = readFileSync(values.config, 'utf8')
+  if (values['log-dir'] !== undefined) options.logDir = values['log-dir']
   if (values['allow-non-loopback']) options.allowNonLoopback = true
   if (values.port === undefined) {
     // What the file says about listeners goes before it.

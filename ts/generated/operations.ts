@@ -434,7 +434,7 @@ export interface BrokerStart {
   autoCreateTopics?: boolean | null | undefined
   /**
    * The cluster's id.
-   * @defaultValue a random one
+   * @defaultValue that of the folder, or a random one
    */
   clusterId?: string | null | undefined
   /**
@@ -452,6 +452,11 @@ export interface BrokerStart {
    * @defaultValue `127.0.0.1`. Anything but loopback needs `allowNonLoopback`
    */
   host?: string | null | undefined
+  /**
+   * A folder to keep everything in, laid out as Apache Kafka's (`log.dirs`); made when it is not there.
+   * @defaultValue all is in memory, and gone when the broker stops
+   */
+  logDir?: string | null | undefined
   /**
    * Write the broker's log to the standard error of the process.
    * @defaultValue it is not written
@@ -483,7 +488,7 @@ export interface BrokerStart {
    */
   properties?: Record<string, string> | null | undefined
   /**
-   * Bytes that a partition keeps, in memory, before its oldest records go.
+   * Bytes that a partition keeps before its oldest records go.
    * @defaultValue everything is kept
    */
   retentionBytes?: number | null | undefined
@@ -562,7 +567,7 @@ export interface BrokerStatistics {
   waitresp_cnt: number
 }
 
-/** Stops the broker: closes its listener and all connections. What it held is gone. */
+/** Stops the broker: closes its listener and all connections. What it held in memory is gone. */
 export type BrokerStop = Record<string, never>
 
 /** A broker's certificate, and what it asks of its clients, in PEM. */
@@ -3256,6 +3261,7 @@ const encodeBrokerStart = exact({
   faultSeed: maybe(whole(0, 4294967295)),
   groupInitialRebalanceDelayMs: maybe(whole(0, 4294967295)),
   host: maybe(text),
+  logDir: maybe(text),
   logToStderr: maybe(encodeBrokerLogLevel),
   maxMessageBytes: maybe(whole(1, 2147483647)),
   nodeId: maybe(whole(0, 2147483647)),

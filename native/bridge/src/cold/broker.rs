@@ -65,7 +65,11 @@ pub struct Start {
     /// Default: 1048588, as Kafka's.
     #[schemars(range(min = 1))]
     pub max_message_bytes: Option<i32>,
-    /// Bytes that a partition keeps, in memory, before its oldest records go.
+    /// A folder to keep everything in, laid out as Apache Kafka's (`log.dirs`); made when it is not there.
+    ///
+    /// Default: all is in memory, and gone when the broker stops.
+    pub log_dir: Option<String>,
+    /// Bytes that a partition keeps before its oldest records go.
     ///
     /// Default: everything is kept.
     pub retention_bytes: Option<u32>,
@@ -99,7 +103,7 @@ pub struct Start {
     pub node_id: Option<i32>,
     /// The cluster's id.
     ///
-    /// Default: a random one.
+    /// Default: that of the folder, or a random one.
     pub cluster_id: Option<String>,
     /// The text of a `server.properties` of Kafka's; the options above and `properties` go before it.
     ///
@@ -386,6 +390,7 @@ impl Start {
         set(&mut options.fault_seed, self.fault_seed.map(u64::from));
         set(&mut options.node_id, self.node_id);
         options.cluster_id = self.cluster_id;
+        options.log_dir = self.log_dir.map(Into::into).or(options.log_dir);
         options.tls = self.tls.map(Into::into);
         options.sasl = self.sasl.map(Into::into);
         options.authorization = self.authorization.map(Into::into);
@@ -425,12 +430,13 @@ fn failure(error: engine::BrokerError) -> Failure {
         | engine::BrokerError::InvalidProperty(_)
         | engine::BrokerError::NotLoopback { .. } => ("INVALID_CONFIG", Class::InvalidConfiguration),
         engine::BrokerError::Listen { .. } => ("CANNOT_LISTEN", Class::ApplicationRecoverable),
+        engine::BrokerError::LogDir { .. } => ("CANNOT_USE_LOG_DIR", Class::ApplicationRecoverable),
         _ => ("BROKER_UNREACHABLE", Class::ApplicationRecoverable),
     };
     Failure::new(code, class, error.to_string())
 }
 
-/// Stops the broker: closes its listener and all connections. What it held is gone.
+/// Stops the broker: closes its listener and all connections. What it held in memory is gone.
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "BrokerStop")]
 pub struct Stop {}

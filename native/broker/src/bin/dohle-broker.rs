@@ -6,13 +6,14 @@ use dohle_broker::{Broker, BrokerOptions, stderr_log};
 use tracing::Level;
 
 const HELP: &str = "\
-A Kafka-compatible broker of one node. Without log.dirs it is in memory, and what it holds is gone when it stops.
+A Kafka-compatible broker of one node. Without a log folder it is in memory, and what it holds is gone when it stops.
 
 usage: dohle-broker [options]
 
   -c, --config FILE         settings in the form of Kafka's server.properties
   -p, --port PORT           port to listen on, in plaintext, in place of the file's listeners (default: 9092; 0: a free one)
       --override KEY=VALUE  one setting; goes before the file's; may be repeated
+      --log-dir DIR         keep everything in this folder, laid out as Kafka's (log.dirs)
       --allow-non-loopback  listen where other machines can reach it
   -v, -vv                   log what happens, or every detail, to standard error
   -h, --help                this text
@@ -74,6 +75,7 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Asked, String> {
                 let (key, value) = pair.split_once('=').ok_or(format!("--override {pair}: it must be KEY=VALUE"))?;
                 command.overrides.push((key.trim().into(), value.trim().into()));
             }
+            "--log-dir" => command.overrides.push(("log.dirs".into(), value()?)),
             _ if has_value => return Err(format!("{name} is unknown, or takes no value")),
             "--allow-non-loopback" => command.allow_non_loopback = true,
             "-v" | "-vv" => command.verbosity += name.len() as u8 - 1,

@@ -293,6 +293,7 @@ OwnErrorCode = Literal[
     "ABORTED",
     "BROKER_UNREACHABLE",
     "CANNOT_LISTEN",
+    "CANNOT_USE_LOG_DIR",
     "NOT_KAFKA",
     "TLS_HANDSHAKE_FAILED",
     "DELIVERY_TIMEOUT",

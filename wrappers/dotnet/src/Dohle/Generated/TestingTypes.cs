@@ -227,7 +227,7 @@ namespace Dohle.Testing
         public BrokerAuthorization? Authorization { get; set; }
         /// <summary>Create a topic when a client that allows it asks for it. Default: true.</summary>
         public bool? AutoCreateTopics { get; set; }
-        /// <summary>The cluster's id. Default: a random one.</summary>
+        /// <summary>The cluster's id. Default: that of the folder, or a random one.</summary>
         public string? ClusterId { get; set; }
         /// <summary>Decides which requests fault rules with a <c>probability</c> act on. Default: 0, so that they are the same in every run.</summary>
         public long? FaultSeed { get; set; }
@@ -235,6 +235,8 @@ namespace Dohle.Testing
         public long? GroupInitialRebalanceDelayMs { get; set; }
         /// <summary>Address or name to listen on. Default: <c>127.0.0.1</c>. Anything but loopback needs <c>allowNonLoopback</c>.</summary>
         public string? Host { get; set; }
+        /// <summary>A folder to keep everything in, laid out as Apache Kafka's (<c>log.dirs</c>); made when it is not there. Default: all is in memory, and gone when the broker stops.</summary>
+        public string? LogDir { get; set; }
         /// <summary>Write the broker's log to the standard error of the process. Default: it is not written.</summary>
         public BrokerLogLevel? LogToStderr { get; set; }
         /// <summary>Largest record batch, in bytes. Default: 1048588, as Kafka's.</summary>
@@ -247,7 +249,7 @@ namespace Dohle.Testing
         public int? Port { get; set; }
         /// <summary>Properties by the names that Kafka has for them in <c>server.properties</c>, such as <c>log.retention.ms</c> or <c>listeners</c>. Default: none.</summary>
         public IReadOnlyDictionary<string, string>? Properties { get; set; }
-        /// <summary>Bytes that a partition keeps, in memory, before its oldest records go. Default: everything is kept.</summary>
+        /// <summary>Bytes that a partition keeps before its oldest records go. Default: everything is kept.</summary>
         public long? RetentionBytes { get; set; }
         /// <summary>Users and how they log in: without <c>listeners</c> among the properties, everybody must. Default: nobody logs in.</summary>
         public BrokerSasl? Sasl { get; set; }
@@ -271,6 +273,7 @@ namespace Dohle.Testing
             ("faultSeed", FaultSeed),
             ("groupInitialRebalanceDelayMs", GroupInitialRebalanceDelayMs),
             ("host", Host),
+            ("logDir", LogDir),
             ("logToStderr", LogToStderr == null ? null : (object?)LogToStderr.Value.Name),
             ("maxMessageBytes", MaxMessageBytes),
             ("nodeId", NodeId),

@@ -432,6 +432,9 @@ public final class ErrorCode {
     /** The embedded broker cannot listen where it should: another process has the port (port 0 takes a free one), or it is not allowed here. */
     public static final String CANNOT_LISTEN = "CANNOT_LISTEN";
 
+    /** The embedded broker cannot use its log folder: another broker has it, it is of another cluster or node, or the disk fails; the message says which. */
+    public static final String CANNOT_USE_LOG_DIR = "CANNOT_USE_LOG_DIR";
+
     /** What listens there does not speak Kafka, or speaks it through TLS. */
     public static final String NOT_KAFKA = "NOT_KAFKA";
 
