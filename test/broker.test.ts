@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createConnection } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import { Broker } from '../ts/broker.ts'
@@ -44,6 +47,36 @@ describe('broker', () => {
     await assert.rejects(Broker.start({ port: 'x' as never }), expected('INVALID_ARGUMENT', /port/))
     await assert.rejects(Broker.start({ ports: 1 } as never), expected('INVALID_ARGUMENT'))
     await assert.rejects(Broker.start({}, { signal: AbortSignal.abort() }), expected('ABORTED'))
+  })
+
+  test("with logDir it has its topics and records again, and its folder is nobody else's meanwhile", async () => {
+    const logDir = mkdtempSync(join(tmpdir(), 'dohle-log-dir-'))
+    try {
+      let id: string | undefined
+      for (const values of [['one'], ['one', 'two']]) {
+        await using broker = await Broker.start({ logDir })
+        await using kafka = new Kafka({ brokers: broker.address })
+        await kafka.producer().send({ topic: 'kept', value: values.at(-1)! })
+        const consumer = kafka.consumer()
+        await consumer.assign([{ topic: 'kept', partition: 0, offset: 0 }])
+        for (const value of values) {
+          const { value: message } = await consumer[Symbol.asyncIterator]().next()
+          assert.equal(message.text(), value)
+        }
+        const { clusterId } = await kafka.admin().describeCluster()
+        assert.equal(id ?? clusterId, clusterId)
+        id = clusterId!
+        await assert.rejects(
+          Broker.start({ logDir }),
+          expected('CANNOT_USE_LOG_DIR', /another broker uses this folder/),
+        )
+      }
+      await assert.rejects(Broker.start({ logDir, nodeId: 7 }), expected('CANNOT_USE_LOG_DIR', /the node 1, not to 7/))
+      const wrong = { logDir, clusterId: 'AAAAAAAAAAAAAAAAAAAAAA' }
+      await assert.rejects(Broker.start(wrong), expected('CANNOT_USE_LOG_DIR', new RegExp(`the cluster ${id}, not`)))
+    } finally {
+      rmSync(logDir, { recursive: true, force: true })
+    }
   })
 
   test("takes Kafka's properties, alone or as a file's text, and tells where it listens", async () => {
