@@ -61,7 +61,7 @@ describe('broker', () => {
         await consumer.assign([{ topic: 'kept', partition: 0, offset: 0 }])
         for (const value of values) {
           const { value: message } = await consumer[Symbol.asyncIterator]().next()
-          assert.equal(message.text(), value)
+          assert.equal(message?.text(), value)
         }
         const { clusterId } = await kafka.admin().describeCluster()
         assert.equal(id ?? clusterId, clusterId)
