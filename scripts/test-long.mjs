@@ -1,4 +1,4 @@
-// `npm run test:long`: what takes too long for every change. More seeds, more kills, a group whose members are killed, a search for leaks, in each language too, the table of behaviour under valgrind, a soak.
+// `npm run test:long`: what takes too long for every change. More seeds, more kills, a group whose members are killed, a log of 10 GB, a search for leaks, in each language too, the table of behaviour under valgrind, a soak.
 //   --seeds N     seeds per simulation (default 500)
 //   --kills N     kill -9 of a real broker under load (default 10)
 //   --program-kills N  kill -9 of the exactly-once example (default 50)
@@ -45,6 +45,7 @@ async function main() {
   const killing = [
     'test/integration/exactly-once.test.ts',
     'test/integration/restart.test.ts',
+    'test/integration/log-dir.test.ts',
     'test/integration/three-brokers.test.ts',
     'test/never-silent.test.ts',
   ]
