@@ -59,8 +59,9 @@ describe('broker', () => {
         await kafka.producer().send({ topic: 'kept', value: values.at(-1)! })
         const consumer = kafka.consumer()
         await consumer.assign([{ topic: 'kept', partition: 0, offset: 0 }])
+        const messages = consumer[Symbol.asyncIterator]()
         for (const value of values) {
-          const { value: message } = await consumer[Symbol.asyncIterator]().next()
+          const { value: message } = await messages.next()
           assert.equal(message?.text(), value)
         }
         const { clusterId } = await kafka.admin().describeCluster()

@@ -111,7 +111,9 @@ impl BatchHeader {
         if self.base_offset < 0 {
             return Err(RecordError::invalid("BaseOffset", position, self.base_offset));
         }
-        if self.last_offset_delta < 0 || self.base_offset.checked_add(i64::from(self.last_offset_delta)).is_none() {
+        // There must be an offset behind the last one.
+        let next = self.base_offset.checked_add(i64::from(self.last_offset_delta) + 1);
+        if self.last_offset_delta < 0 || next.is_none() {
             let value = i64::from(self.last_offset_delta);
             // What the CRC covers and is impossible was most likely changed on the way: that is what is said of it then.
             self.check_crc(bytes, position)?;

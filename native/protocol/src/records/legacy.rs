@@ -39,6 +39,10 @@ struct Message {
 impl LegacyBatch {
     pub(crate) fn parse(bytes: Bytes, position: usize) -> Result<Self, RecordError> {
         let message = Message::parse(&bytes, position)?;
+        // There must be an offset behind it.
+        if message.offset == i64::MAX {
+            return Err(RecordError::invalid("Offset", position, message.offset));
+        }
         Ok(Self { bytes, position, message })
     }
 
@@ -123,7 +127,8 @@ impl LegacyBatch {
         let mut previous = -1;
         for (record, (start, message)) in messages.iter().enumerate() {
             let delta = message.offset.wrapping_add(shift).wrapping_sub(header.base_offset);
-            if delta <= previous || delta > i64::from(i32::MAX) || header.base_offset < 0 {
+            let next = header.base_offset.checked_add(delta.wrapping_add(1));
+            if delta <= previous || delta > i64::from(i32::MAX) || header.base_offset < 0 || next.is_none() {
                 return Err(RecordError::invalid("Offset", *start, message.offset).in_record(record as u32));
             }
             previous = delta;

@@ -37,7 +37,9 @@ impl Head {
         }
         let size = u64::try_from(length).ok().map(|length| length + LOG_OVERHEAD as u64);
         let size = size.filter(|size| *size >= BATCH_HEADER_LEN as u64);
-        let last_offset = base_offset.checked_add(delta.into()).filter(|_| base_offset >= 0 && delta >= 0);
+        let last_offset = base_offset.checked_add(delta.into());
+        // There must be an offset behind the last one.
+        let last_offset = last_offset.filter(|last| base_offset >= 0 && delta >= 0 && *last < i64::MAX);
         let (Some(size), Some(last_offset)) = (size, last_offset) else {
             return Err(invalid(format!("a batch of length {length} and offset {base_offset} at position {position}")));
         };

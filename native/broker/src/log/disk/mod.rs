@@ -7,6 +7,8 @@ pub(super) mod batches;
 #[cfg(test)]
 mod compacted;
 pub(super) mod epochs;
+#[cfg(test)]
+mod fuzz;
 mod heads;
 mod index;
 pub(super) mod names;

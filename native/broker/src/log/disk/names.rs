@@ -19,6 +19,9 @@ pub const SWAP: &str = ".swap";
 /// The four files of a segment.
 pub const OF_SEGMENT: [&str; 4] = [LOG, INDEX, TIME_INDEX, TXN_INDEX];
 
+/// Beyond any offset of a name: what is behind one is a number, too.
+const BEYOND: i64 = i64::MAX - (1 << 32);
+
 /// The name of a file.
 pub fn name(offset: i64, kind: &str) -> String {
     format!("{offset:020}{kind}")
@@ -28,7 +31,7 @@ pub fn name(offset: i64, kind: &str) -> String {
 pub fn parse(name: &str) -> Option<(i64, &str)> {
     let (digits, kind) = name.split_at_checked(20)?;
     let all_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
-    Some((digits.parse().ok().filter(|_| all_digits)?, kind))
+    Some((digits.parse().ok().filter(|offset| all_digits && *offset < BEYOND)?, kind))
 }
 
 #[cfg(test)]
@@ -46,6 +49,7 @@ mod tests {
             "0000000000000000012.log",
             "+0000000000000000012.log",
             "99999999999999999999.log",
+            "09223372036854775807.log",
         ] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }

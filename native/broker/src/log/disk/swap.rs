@@ -25,7 +25,7 @@ pub fn settle(place: &Place) -> io::Result<bool> {
     // may be a part of it.
     let first_cleaned = of(names::CLEANED).map(|(_, offset, ..)| offset).min().unwrap_or(i64::MAX);
     let mut swaps = Vec::new();
-    for swap in of(names::SWAP) {
+    for swap in of(names::SWAP).filter(|(_, _, kind, _)| names::OF_SEGMENT.contains(&&**kind)) {
         if swap.1 >= first_cleaned { remove(&swap.0)? } else { swaps.push(swap) }
     }
     for (name, ..) in of(names::CLEANED) {

@@ -85,4 +85,10 @@ fn malformed_messages_are_refused() {
     let packed = Compressor::new(Compression::Lz4, None).unwrap().compress(&inner).unwrap().to_vec();
     let error = legacy(message(1, 5, 3, 0, None, Some(&packed))).unwrap_err();
     assert_eq!((error.field, error.record, error.base_offset), ("Offset", Some(1), Some(5)));
+
+    // There is no offset behind these.
+    assert_eq!(legacy(message(1, i64::MAX, 0, 0, None, None)).unwrap_err().field, "Offset");
+    let inner = message(0, i64::MAX, 0, 0, None, None);
+    let packed = Compressor::new(Compression::Lz4, None).unwrap().compress(&inner).unwrap().to_vec();
+    assert_eq!(legacy(message(0, 5, 3, 0, None, Some(&packed))).unwrap_err().field, "Offset");
 }

@@ -16,6 +16,8 @@ fn a_malformed_header_is_named() {
     assert_eq!(fault(at::RECORD_COUNT, &4i32.to_be_bytes()), ("RecordCount", 57));
     assert_eq!(fault(at::LAST_OFFSET_DELTA, &(-1i32).to_be_bytes()), ("LastOffsetDelta", 23));
     assert_eq!(fault(at::BASE_OFFSET, &(-1i64).to_be_bytes()), ("BaseOffset", 0));
+    // There is no offset behind the last of its three records.
+    assert_eq!(fault(at::BASE_OFFSET, &(i64::MAX - 2).to_be_bytes()), ("LastOffsetDelta", 23));
 
     let bytes = forged(&batch, |bytes| bytes[at::ATTRIBUTES + 1] = 7);
     let batch = batches(bytes).next().unwrap().unwrap();

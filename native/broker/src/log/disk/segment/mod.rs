@@ -109,7 +109,8 @@ impl FileSegment {
             return Ok(None);
         };
         let (last, largest) = (offsets.last(&*place.disk)?, times.last(&*place.disk)?);
-        let outside = |entry: OffsetEntry| entry.relative < 0 || i64::from(entry.position) >= len as i64;
+        let inside = |entry: OffsetEntry| u64::try_from(entry.position).is_ok_and(|position| position < len);
+        let outside = |entry: OffsetEntry| entry.relative < 0 || !inside(entry);
         // A tail of zeros is what Kafka's own files have when it was killed.
         let empty = |entry: OffsetEntry| entry == OffsetEntry::default() && offsets.len() > 1;
         if last.is_some_and(|entry| outside(entry) || empty(entry)) {
