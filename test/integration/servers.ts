@@ -92,7 +92,9 @@ export async function created(
 ): Promise<CreatedTopic[]> {
   const made = await admin.createTopics(topics)
   const { brokers } = await admin.describeCluster()
-  const wanted = Object.fromEntries(made.map(({ topic, partitions }) => [topic, partitions!]))
+  // Brokers before Kafka 2.4 do not say how many partitions they have made.
+  const asked = new Map(topics.map(({ topic, partitions }) => [topic, partitions]))
+  const wanted = Object.fromEntries(made.map(({ topic, partitions }) => [topic, (partitions ?? asked.get(topic))!]))
   for (const { host, port } of brokers) await known(`${host}:${port}`, wanted)
   await led(admin, wanted)
   return made
