@@ -13,6 +13,7 @@ mod idempotence;
 mod listeners;
 mod produce;
 mod quotas;
+mod recording;
 mod releases;
 mod retention;
 mod security;
