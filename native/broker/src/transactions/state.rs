@@ -231,8 +231,12 @@ impl Transaction {
                 tracing::warn!(topic = &*topic, index, producer_id, %code, "a marker was refused");
             }
         }
-        for group_id in std::mem::take(&mut self.groups) {
-            node.groups.end_transaction(&group_id, producer_id, commit);
+        let groups = std::mem::take(&mut self.groups);
+        let with_offsets: BTreeSet<i32> = groups.iter().map(|group_id| node.groups.partition_of(group_id)).collect();
+        for index in with_offsets {
+            if let Err(code) = node.groups.end_transaction(index, &marker) {
+                tracing::warn!(index, producer_id, %code, "a marker of committed offsets was refused");
+            }
         }
         node.housekeeping.touch();
         self.started = None;
