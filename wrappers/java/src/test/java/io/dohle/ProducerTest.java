@@ -296,15 +296,17 @@ class ProducerTest extends Fixture {
     @Test
     void theNextProducerOfATransactionalIdFencesTheOneBefore() {
         String id = name();
-        try (var first = producer("transactional.id", id);
-                var second = producer("transactional.id", id)) {
+        try (var first = producer("transactional.id", id)) {
             first.initTransactions();
-            second.initTransactions();
-            first.beginTransaction();
-            var sent = first.send(new ProducerRecord<>(name(), "k", "v"));
-            var failure = assertThrows(KafkaException.class, first::commitTransaction);
-            assertTrue(failure.isFatal(), failure.toString());
-            assertThrows(ExecutionException.class, sent::get);
+            // A producer asks for its id from the start: made beside the first one it could come before it.
+            try (var second = producer("transactional.id", id)) {
+                second.initTransactions();
+                first.beginTransaction();
+                var sent = first.send(new ProducerRecord<>(name(), "k", "v"));
+                var failure = assertThrows(KafkaException.class, first::commitTransaction);
+                assertTrue(failure.isFatal(), failure.toString());
+                assertThrows(ExecutionException.class, sent::get);
+            }
         }
     }
 
