@@ -297,6 +297,7 @@ impl Producer {
         if self.accumulator.command(Command::Close { timeout, done }) {
             let _ = closed.await;
         }
+        self.accumulator.transaction.iter().for_each(|transaction| transaction.let_go());
         session.farewell(told).await;
     }
 

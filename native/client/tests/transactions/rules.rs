@@ -263,6 +263,24 @@ async fn closing_settles_when_the_coordinator_is_silent() {
 }
 
 #[tokio::test]
+async fn who_waits_for_a_commit_is_told_when_its_producer_is_closed_and_the_broker_is_gone() {
+    let bench = Bench::start(true).await;
+    soon(bench.producer.begin_transaction()).await.unwrap();
+    let sent = bench.send("x");
+    assert!(bench.fate(sent).await.is_none());
+    bench.fault(silence(ApiKey::END_TXN).forever());
+    let close = async {
+        while bench.count(|asked| matches!(asked, Asked::End(..))) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        bench.broker.stop().await;
+        bench.producer.close(Some(Duration::from_millis(100))).await;
+    };
+    let (commit, ()) = soon(async { tokio::join!(bench.producer.commit_transaction(), close) }).await;
+    assert_eq!(commit.unwrap_err().code(), "CLOSED");
+}
+
+#[tokio::test]
 async fn an_id_that_cannot_be_taken_is_waited_for_no_longer_than_max_block() {
     let taken = bench::refused(ApiKey::INIT_PRODUCER_ID, ErrorCode::CONCURRENT_TRANSACTIONS).forever();
     let bench = Bench::start_with(version(true), [taken], |o| o.max_block = Duration::from_millis(100)).await;

@@ -86,6 +86,9 @@ impl Transactions {
     }
 
     async fn end(&self, commit: bool) -> Result<()> {
+        if self.is_closed() {
+            return Err(self.accumulator().why_closed());
+        }
         let (ended, first) = self.state().end(commit)?;
         if first {
             self.spawn(self.clone().carry_out(commit));

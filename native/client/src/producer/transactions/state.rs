@@ -288,6 +288,15 @@ impl Transaction {
         });
     }
 
+    /// The producer is closed: nobody waits any longer for an end that the coordinator has not told of.
+    pub fn let_go(&self) {
+        let waiting = std::mem::take(&mut self.inner.lock().waiting);
+        for waits in waiting {
+            let text = "the coordinator has not told that the transaction has ended, it may yet end as was asked";
+            let _ = waits.send(Err(Error::closed("producer").context(text)));
+        }
+    }
+
     /// Nothing can be sent any more. Returns the error that says so.
     pub fn break_down(&self, error: &Error) -> Error {
         self.change(|inner| inner.fatal(error))
