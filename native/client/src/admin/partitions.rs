@@ -2,6 +2,7 @@
 //!
 //! New partitions and elections are the controller's; records and offsets are the leaders'.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dohle_protocol::ErrorCode;
@@ -173,7 +174,7 @@ impl Admin {
         .await
     }
 
-    /// Looks up offsets, asking the leaders. One result per partition, in the order given.
+    /// Looks up offsets, asking the leaders. One result per partition, in the order given; a partition may be there once.
     pub async fn list_offsets(
         &self,
         specs: Vec<(TopicPartition, OffsetSpec)>,
@@ -181,6 +182,12 @@ impl Admin {
         timeout: Option<Duration>,
     ) -> Result<Vec<Item<OffsetInfo, TopicPartition>>> {
         let (partitions, specs): (Vec<_>, Vec<_>) = specs.into_iter().unzip();
+        // A leader answers one of them.
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = partitions.iter().find(|partition| !seen.insert(*partition)) {
+            let text = format!("partitions: {twice} is there twice; ask for its other offset in another call");
+            return Err(Error::invalid_argument(text));
+        }
         let wanted = partitions.clone();
         let make = |version, pending: &[usize], timeout_ms: i32| {
             needs(read_committed, version, 2, "readCommitted", "0.11")?;

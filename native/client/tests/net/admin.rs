@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use dohle_broker::{Action, Broker, BrokerOptions, Rule, When};
 use dohle_client::ErrorKind;
-use dohle_client::admin::{Admin, NewTopic};
+use dohle_client::admin::{Admin, NewTopic, OffsetSpec};
+use dohle_client::consumer::TopicPartition;
 use dohle_protocol::messages::create_topics_response::CreatableTopicResult;
 use dohle_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse, MetadataRequest};
 use dohle_protocol::{ApiKey, ErrorCode};
@@ -44,6 +45,19 @@ async fn topics_come_and_go_on_the_embedded_broker() {
     assert_eq!(deleted[1].result.as_ref().unwrap_err().code(), "UNKNOWN_TOPIC_OR_PARTITION");
     let names: Vec<String> = soon(admin.list_topics(false, None)).await.unwrap().into_iter().map(|t| t.name).collect();
     assert_eq!(names, ["b", "c"]);
+}
+
+#[tokio::test]
+async fn one_offset_of_a_partition_is_asked_for_at_a_time() {
+    let broker = Broker::start_default(BrokerOptions::default()).await.unwrap();
+    let admin = Admin::new(&client_of(broker.address()));
+    soon(admin.create_topics(vec![new_topic("a", 2)], false, None)).await.unwrap();
+    let of = |partition, spec| (TopicPartition::new("a", partition), spec);
+    let asked = vec![of(0, OffsetSpec::Earliest), of(1, OffsetSpec::Latest)];
+    assert_eq!(soon(admin.list_offsets(asked, false, None)).await.unwrap().len(), 2);
+    let twice = vec![of(1, OffsetSpec::Earliest), of(0, OffsetSpec::Latest), of(1, OffsetSpec::Latest)];
+    let error = soon(admin.list_offsets(twice, false, None)).await.unwrap_err();
+    assert_eq!((error.code().as_ref(), error.message().contains("a-1 is there twice")), ("INVALID_ARGUMENT", true));
 }
 
 #[tokio::test]
