@@ -95,7 +95,8 @@ export class Faults {
 }
 
 /**
- * A Kafka-compatible broker of one node, in memory. Not for production: what it holds is gone when it stops.
+ * A Kafka-compatible broker of one node, in memory or in a folder (`logDir`). Not for production: what it holds in memory is gone
+ * when it stops.
  *
  * @example
  * await using broker = await Broker.start()
@@ -138,7 +139,7 @@ export class Broker implements AsyncDisposable {
     throw aborted(signal, 'aborted while the broker was starting')
   }
 
-  /** Stops it: closes all connections; what it held is gone. A second call waits for the first. */
+  /** Stops it: closes all connections; what it held in memory is gone, what is in `logDir` is safe. A second call waits for the first. */
   stop(): Promise<void> {
     this.#stopping ??= this.#environment
       .call(this.#handle, 'broker.stop', {})

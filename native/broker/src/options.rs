@@ -224,6 +224,10 @@ impl BrokerOptions {
             let value = self.node_id.to_string();
             return Err(BrokerError::InvalidOption { option: "node_id", value, expected: "is below 0" });
         }
+        if self.log_dir.as_ref().is_some_and(|folder| folder.as_os_str().is_empty()) {
+            let expected = "is no folder: name one, or leave it out for a broker in memory";
+            return Err(BrokerError::InvalidOption { option: "log_dir", value: "''".into(), expected });
+        }
         for (name, value) in &self.properties {
             let of = config::broker::find(name).ok_or_else(|| format!("Unknown broker config name: {name}"));
             of.and_then(|of| of.property.check(value)).map_err(BrokerError::InvalidProperty)?;

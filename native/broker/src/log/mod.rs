@@ -10,7 +10,7 @@ mod reading;
 mod retention;
 mod segment;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod transactions;
 pub(crate) mod validate;
 mod waiters;
@@ -26,6 +26,7 @@ use dohle_protocol::{
 pub(crate) use compaction::{Need, Tools};
 use disk::epochs::Epochs;
 pub(crate) use disk::{open::Known, segment::Place};
+pub(crate) use on_disk::Checkpoint;
 use on_disk::Files;
 use producers::Producers;
 pub(crate) use producers::{ActiveProducer, ProducerStamp};
@@ -217,7 +218,7 @@ impl Log {
         let written = self
             .segment_for(batch, now_ms)
             .and_then(|(segment, config)| segment.append(batch, base_offset, LEADER_EPOCH, now_ms, config));
-        written.map_err(on_disk::failed)?;
+        written.map_err(|error| self.failed(error))?;
         self.next_offset = base_offset + i64::from(batch.last_offset_delta) + 1;
         Ok(base_offset)
     }

@@ -45,12 +45,6 @@ pub(crate) struct Flush {
     to: i64,
 }
 
-/// What a client is told when the disk fails. The operator is told all.
-pub(super) fn failed(error: io::Error) -> ErrorCode {
-    tracing::error!(%error, "a log cannot be read or written");
-    ErrorCode::KAFKA_STORAGE_ERROR
-}
-
 impl Log {
     /// Opens the log in a folder, which is made when there is none.
     pub fn open(place: Place, config: Arc<TopicConfig>, seed: u64, known: Known, now_ms: i64) -> io::Result<Self> {
@@ -95,13 +89,20 @@ impl Log {
         }
     }
 
+    /// What a client is told when the disk fails. The operator is told all.
+    pub(super) fn failed(&self, error: io::Error) -> ErrorCode {
+        let folder = self.files.as_ref().map(|files| files.place.folder.display());
+        tracing::error!(folder = folder.map(tracing::field::display), %error, "a log cannot be read or written");
+        ErrorCode::KAFKA_STORAGE_ERROR
+    }
+
     /// Something went wrong halfway: what is on the disk is not what is known of it.
     pub(super) fn broken(&mut self, error: io::Error) -> ErrorCode {
         if let Some(files) = &mut self.files {
             files.failed = true;
             tracing::error!(folder = %files.place.folder.display(), "the log takes nothing more until the broker starts again");
         }
-        failed(error)
+        self.failed(error)
     }
 
     /// The leader's epoch begins, if it is news.
@@ -110,7 +111,7 @@ impl Log {
             let mut epochs = self.epochs.clone();
             epochs.assign(LEADER_EPOCH, offset);
             if let Some(files) = &self.files {
-                epochs.write(&files.place).map_err(failed)?;
+                epochs.write(&files.place).map_err(|error| self.failed(error))?;
             }
             self.epochs = epochs;
         }
@@ -161,7 +162,8 @@ impl Log {
     }
 
     fn flush(&mut self) -> Result<(), ErrorCode> {
-        let Some(flush) = self.due_flush().map_err(failed)? else { return Ok(()) };
+        let due = self.due_flush().map_err(|error| self.failed(error))?;
+        let Some(flush) = due else { return Ok(()) };
         match flush.run() {
             Ok(to) => {
                 self.flushed(to);

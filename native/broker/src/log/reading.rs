@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use dohle_protocol::ErrorCode;
 
-use super::{Isolation, LEADER_EPOCH, Log, Slice, disk::segment::Read, on_disk::failed};
+use super::{Isolation, LEADER_EPOCH, Log, Slice, disk::segment::Read};
 
 impl Log {
     pub fn start_offset(&self) -> i64 {
@@ -58,7 +58,7 @@ impl Log {
         let (mut bytes, mut end) = (Bytes::new(), offset);
         // Compaction may have left nothing of its own segment from `offset` on.
         for at in self.index_of(offset).unwrap_or(self.segments.len())..self.segments.len() {
-            if let Some(found) = self.segments[at].read(read).map_err(failed)? {
+            if let Some(found) = self.segments[at].read(read).map_err(|error| self.failed(error))? {
                 (bytes, end) = found;
                 self.rest_others(at);
                 break;
@@ -83,14 +83,14 @@ impl Log {
     fn position_of(&self, offset: i64) -> Result<u64, ErrorCode> {
         match self.index_of(offset) {
             None => Ok(self.end_position()),
-            Some(at) => self.segments[at].position_of(offset).map_err(failed),
+            Some(at) => self.segments[at].position_of(offset).map_err(|error| self.failed(error)),
         }
     }
 
     /// The first batch with a record of at least `timestamp` and an offset of at least `from`.
     pub fn batch_at_time(&self, timestamp: i64, from: i64) -> Result<Option<Bytes>, ErrorCode> {
         for segment in self.segments.iter().filter(|segment| segment.max_timestamp >= timestamp) {
-            if let Some(bytes) = segment.find_time(timestamp, from).map_err(failed)? {
+            if let Some(bytes) = segment.find_time(timestamp, from).map_err(|error| self.failed(error))? {
                 return Ok(Some(bytes));
             }
         }

@@ -11,7 +11,7 @@ use crate::{
     disk::{Disk, read_all, replace},
 };
 
-const META: &str = "meta.properties";
+pub(super) const META: &str = "meta.properties";
 const PARTITION: &str = "partition.metadata";
 const MOST: u64 = 1 << 20;
 
@@ -37,7 +37,8 @@ fn parse(bytes: &[u8]) -> Result<Identity, String> {
     let needed = |key: &str| value(key).ok_or(format!("without {key}"));
     match needed("version")? {
         "1" => {}
-        other => return Err(format!("version {other}; 1 is known")),
+        "0" => return Err("version 0, of a Kafka with ZooKeeper; version 1 is read".into()),
+        other => return Err(format!("version {other}; version 1 is read")),
     }
     let node_id = needed("node.id")?.parse().map_err(|_| "node.id is no number")?;
     let directory_id = value("directory.id").map_or(Ok(Uuid::ZERO), str::parse).map_err(|error| error.to_string())?;

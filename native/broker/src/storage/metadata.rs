@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The folder of the log, and the id of its topic (Kafka's Uuid.METADATA_TOPIC_ID).
-const FOLDER: &str = "__cluster_metadata-0";
+pub(super) const FOLDER: &str = "__cluster_metadata-0";
 const TOPIC_ID: Uuid = Uuid([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
 /// The level of `metadata.version` that the records are written in, of Kafka 4.3.
 const METADATA_VERSION: (&str, i16) = ("metadata.version", 30);
@@ -48,7 +48,8 @@ impl Metadata {
         let options = BrokerOptions { segment_bytes: Some(1 << 30), ..BrokerOptions::default() };
         let config = TopicConfig::new(&options, set).map_err(io::Error::other)?;
         // As Kafka does: it is small, and everything depends on it.
-        let log = Log::open(place, Arc::new(config), 0, Known::default(), now_ms)?;
+        let known = Known { whole: true, ..Known::default() };
+        let log = Log::open(place, Arc::new(config), 0, known, now_ms)?;
         identity::set_topic(&**disk, &folder, TOPIC_ID)?;
         let mut metadata = Self { log };
         let image = metadata.replay()?;

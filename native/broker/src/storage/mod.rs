@@ -4,10 +4,13 @@
 //! topics when they come, change and go, and by the housekeeping task.
 
 pub(crate) mod checkpoint;
+mod checkpoints;
 mod identity;
 mod metadata;
 mod partitions;
 mod records;
+#[cfg(test)]
+mod tests;
 
 use std::{
     io,
@@ -18,7 +21,7 @@ use std::{
 use dohle_protocol::{ErrorCode, Uuid};
 use parking_lot::{Mutex, MutexGuard};
 
-pub(crate) use checkpoint::Offsets;
+use checkpoints::Checkpoints;
 use identity::Identity;
 use metadata::Metadata;
 pub(crate) use records::{Image, Record};
@@ -32,10 +35,6 @@ use crate::{
 
 const LOCK: &str = ".lock";
 const CLEAN: &str = ".kafka_cleanshutdown";
-const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
-const START_OFFSETS: &str = "log-start-offset-checkpoint";
-const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
-const COMPACTED: &str = "cleaner-offset-checkpoint";
 
 /// Why a folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -74,19 +73,12 @@ pub(crate) struct Storage {
     disk: Arc<dyn Disk>,
     folder: PathBuf,
     identity: Identity,
-    /// As the folder was found.
-    found: FoundFolder,
+    checkpoints: Checkpoints,
+    /// The broker before had been stopped, and did not just end.
+    clean: bool,
     metadata: Mutex<Metadata>,
     /// Held until the broker has stopped, or is gone.
     lock: Mutex<Option<Box<dyn Send + Sync>>>,
-}
-
-/// What the checkpoints had, and whether the broker had been stopped.
-struct FoundFolder {
-    recovery_points: Offsets,
-    start_offsets: Offsets,
-    compacted: Offsets,
-    clean: bool,
 }
 
 /// A change of the metadata, while no other is under way.
@@ -105,18 +97,15 @@ impl Storage {
         new_id: impl Fn() -> Uuid,
     ) -> Result<(Self, Image), LogDirError> {
         let disk = world.disk();
-        disk.create_folder(folder).map_err(LogDirError::Io)?;
+        disk.create_folder(folder).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => LogDirError::Damaged("it is no folder".into()),
+            _ => LogDirError::Io(error),
+        })?;
         let lock = disk.lock(&folder.join(LOCK)).map_err(LogDirError::Io)?.ok_or(LogDirError::InUse)?;
         let identity = identify(&*disk, folder, node_id, cluster_id, new_id)?;
         let clean_mark = folder.join(CLEAN);
         let clean = disk.open(&clean_mark).is_ok();
-        let offsets = |name: &str| checkpoint::read_offsets(&*disk, &folder.join(name)).map_err(LogDirError::Io);
-        let found = FoundFolder {
-            recovery_points: offsets(RECOVERY_POINTS)?,
-            start_offsets: offsets(START_OFFSETS)?,
-            compacted: offsets(COMPACTED)?,
-            clean,
-        };
+        let checkpoints = Checkpoints::read(&*disk, folder).map_err(LogDirError::Io)?;
         // From here on a crash is one.
         disk.remove(&clean_mark).and_then(|()| disk.sync_folder(folder)).map_err(LogDirError::Io)?;
         let opened = Metadata::open(&disk, folder, world.wall_clock_ms());
@@ -125,7 +114,8 @@ impl Storage {
             _ => LogDirError::Io(error),
         })?;
         let (world, folder, metadata) = (world.clone(), folder.to_path_buf(), Mutex::new(metadata));
-        let storage = Self { world, disk, folder, identity, found, metadata, lock: Mutex::new(Some(lock)) };
+        let lock = Mutex::new(Some(lock));
+        let storage = Self { world, disk, folder, identity, checkpoints, clean, metadata, lock };
         storage.remove_deleted(&image).map_err(LogDirError::Io)?;
         Ok((storage, image))
     }
@@ -169,23 +159,7 @@ impl Storage {
 
     /// Writes the checkpoints: what need not be read after a crash, and where logs start.
     pub fn checkpoint(&self, topics: &Topics) -> io::Result<()> {
-        let (mut recovery, mut start, mut high, mut compacted) = <(Offsets, Offsets, Offsets, Offsets)>::default();
-        for topic in topics.all() {
-            for (index, partition) in (0..).zip(topic.partitions()) {
-                let Some(checkpoint) = partition.log.lock().checkpoint() else { continue };
-                let key = (topic.name.to_string(), index);
-                recovery.insert(key.clone(), checkpoint.recovery_point);
-                start.extend((checkpoint.start_offset > 0).then(|| (key.clone(), checkpoint.start_offset)));
-                compacted.extend(checkpoint.compacted_to.map(|to| (key.clone(), to)));
-                high.insert(key, checkpoint.high_watermark);
-            }
-        }
-        for (name, offsets) in
-            [(RECOVERY_POINTS, recovery), (START_OFFSETS, start), (HIGH_WATERMARKS, high), (COMPACTED, compacted)]
-        {
-            checkpoint::write_offsets(&*self.disk, &self.folder.join(name), &offsets)?;
-        }
-        Ok(())
+        self.checkpoints.write(&*self.disk, &self.folder, topics)
     }
 
     /// The broker stops: what is safe is marked as such, if all of it is.
@@ -245,17 +219,38 @@ fn identify(
     cluster_id: Option<&str>,
     new_id: impl Fn() -> Uuid,
 ) -> Result<Identity, LogDirError> {
+    let metadata = disk.list(&folder.join(metadata::FOLDER)).unwrap_or_default();
+    let has_metadata = metadata.iter().any(|file| file.name.ends_with(".log"));
     if let Some(found) = identity::read(disk, folder)? {
         if found.node_id != node_id {
             return Err(LogDirError::OtherNode { found: found.node_id, given: node_id });
+        }
+        if !has_metadata && let Some(name) = a_partition(disk, folder).map_err(LogDirError::Io)? {
+            return Err(missing(metadata::FOLDER, &name));
         }
         return match cluster_id.filter(|given| *given != found.cluster_id) {
             Some(given) => Err(LogDirError::OtherCluster { found: found.cluster_id, given: given.into() }),
             None => Ok(found),
         };
     }
+    if has_metadata {
+        return Err(missing(identity::META, metadata::FOLDER));
+    }
     let cluster_id = cluster_id.map_or_else(|| base64(new_id()), str::to_string);
     let new = Identity { cluster_id, node_id, directory_id: new_id() };
     identity::write(disk, folder, &new)?;
     Ok(new)
+}
+
+/// The name of a folder that has a partition of a topic, if there is one.
+fn a_partition(disk: &dyn Disk, folder: &Path) -> io::Result<Option<String>> {
+    let folders = disk.list(folder)?.into_iter().filter(|found| found.folder);
+    Ok(folders
+        .map(|found| found.name)
+        .find(|name| identity::topic_of(disk, &folder.join(name)).is_ok_and(|id| id.is_some())))
+}
+
+fn missing(what: &str, though: &str) -> LogDirError {
+    let why = format!("{what} is missing, though {though} is there: put it back, or take an empty folder");
+    LogDirError::Damaged(why)
 }

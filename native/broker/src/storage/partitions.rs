@@ -11,7 +11,7 @@ use dohle_protocol::{
 use super::{Image, Record, Storage, Turn, identity};
 use crate::{
     config::TopicConfig,
-    log::{Known, Log, Place},
+    log::{Checkpoint, Known, Log, Place},
     topics::Refusal,
 };
 
@@ -26,19 +26,21 @@ impl Storage {
         let there = identity::topic_of(&*self.disk, &folder)?;
         let is_there = self.disk.list(&folder).is_ok();
         if is_there && there != Some(id) {
-            let aside = self.aside(topic, index, id, "-stray");
+            let aside = self.free(topic, index, id, "-stray");
             tracing::warn!(folder = %folder.display(), aside = %aside.display(), "a folder of another topic is in the way");
             self.disk.rename(&folder, &aside)?;
         }
         let key = (topic.to_string(), index);
         let known = match is_there && there == Some(id) {
-            true => Known {
-                start_offset: self.found.start_offsets.get(&key).copied().unwrap_or(0),
-                recovery_point: self.found.recovery_points.get(&key).copied().unwrap_or(0),
-                compacted_to: self.found.compacted.get(&key).copied().unwrap_or(0),
-                clean: self.found.clean,
-            },
-            false => Known { clean: true, ..Known::default() },
+            true => {
+                let Checkpoint { start_offset, recovery_point, compacted_to, .. } = self.checkpoints.of(&key);
+                let compacted_to = compacted_to.unwrap_or(0);
+                Known { start_offset, recovery_point, compacted_to, clean: self.clean, ..Known::default() }
+            }
+            false => {
+                self.checkpoints.begin(&*self.disk, &self.folder, &key)?;
+                Known { clean: true, ..Known::default() }
+            }
         };
         let place = Place::new(self.disk.clone(), folder.clone());
         let log = Log::open(place, config.clone(), seed, known, self.world.wall_clock_ms())?;
@@ -62,6 +64,13 @@ impl Storage {
         renamed.iter().try_for_each(|folder| self.disk.remove_folder(folder))
     }
 
+    /// A name that nothing has.
+    fn free(&self, topic: &str, index: i32, id: Uuid, suffix: &str) -> PathBuf {
+        let ids = (0..).map(|nth| Uuid((u128::from_be_bytes(id.0).wrapping_add(nth)).to_be_bytes()));
+        let mut names = ids.map(|id| self.aside(topic, index, id, suffix));
+        names.find(|name| self.disk.list(name).is_err()).expect("endless")
+    }
+
     fn aside(&self, topic: &str, index: i32, id: Uuid, suffix: &str) -> PathBuf {
         let unique: String = id.0.iter().map(|byte| format!("{byte:02x}")).collect();
         let behind = format!("-{index}.{unique}{suffix}");
@@ -72,7 +81,7 @@ impl Storage {
     /// What a deletion has left, goes; what belongs to no topic is told.
     pub(super) fn remove_deleted(&self, image: &Image) -> io::Result<()> {
         for folder in self.disk.list(&self.folder)?.into_iter().filter(|found| found.folder) {
-            if folder.name.ends_with(DELETED) {
+            if is_deleted(&folder.name) {
                 self.disk.remove_folder(&self.folder.join(&folder.name))?;
                 continue;
             }
@@ -103,6 +112,16 @@ impl Storage {
             })
         })
     }
+}
+
+/// Whether a folder has the name that `remove` gives: `topic-index.ID-delete`. Others may have names that end so.
+fn is_deleted(name: &str) -> bool {
+    let of = name.strip_suffix(DELETED).and_then(|name| name.rsplit_once('.'));
+    of.is_some_and(|(of, id)| {
+        let hex = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let index = of.rsplit_once('-').map(|(_, index)| index);
+        hex && index.is_some_and(|index| !index.is_empty() && index.bytes().all(|byte| byte.is_ascii_digit()))
+    })
 }
 
 impl Turn<'_> {

@@ -67,8 +67,11 @@ impl Transactions {
             let now = Instant::now();
             for (id, transaction) in self.by_id.lock().iter_mut() {
                 if transaction.deadline().is_some_and(|deadline| deadline <= now) {
-                    tracing::debug!(transactional_id = id, "transaction timed out");
-                    transaction.abort_and_fence(node);
+                    if !transaction.is_ending() {
+                        tracing::debug!(transactional_id = id, "transaction timed out");
+                    }
+                    // What fails is tried again at the next deadline.
+                    let _ = transaction.abort_and_fence(node);
                 }
             }
         }
@@ -208,7 +211,7 @@ impl Transactions {
 fn of<'t>(all: &'t mut BTreeMap<String, Transaction>, sender: Sender<'_>) -> Result<&'t mut Transaction, ErrorCode> {
     let transaction = all.get_mut(sender.transactional_id).ok_or(ErrorCode::INVALID_PRODUCER_ID_MAPPING)?;
     transaction.check(sender.producer)?;
-    Ok(transaction)
+    if transaction.is_ending() { Err(ErrorCode::CONCURRENT_TRANSACTIONS) } else { Ok(transaction) }
 }
 
 /// As Kafka's leaders and group coordinators translate the transaction coordinator's answer.

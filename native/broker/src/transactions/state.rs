@@ -14,6 +14,8 @@ use crate::{log::Marker, node::Node, topics::Partition};
 
 /// The last epoch a producer id is used in; the one behind is left for fencing.
 const LAST_EPOCH: i16 = i16::MAX - 1;
+/// After this a marker that the disk did not take is written again.
+const RETRY: Duration = Duration::from_secs(1);
 /// Of the markers' writer: there is one coordinator, and it never moves.
 const COORDINATOR_EPOCH: i32 = 0;
 
@@ -56,8 +58,22 @@ pub(crate) struct Transaction {
     partitions: BTreeMap<(Arc<str>, i32), Arc<Partition>>,
     groups: BTreeSet<String>,
     started: Option<Started>,
+    /// How the open transaction ends, which is decided but not written everywhere.
+    ending: Option<Ending>,
     /// When it last changed.
     touched_ms: i64,
+}
+
+/// The end of a transaction.
+#[derive(Clone, Copy)]
+struct Ending {
+    commit: bool,
+    /// Of the markers.
+    epoch: i16,
+    /// Its producer gets another epoch.
+    bump: bool,
+    /// When it is tried again, unless somebody asks before.
+    retry_at: Instant,
 }
 
 #[derive(Clone, Copy)]
@@ -77,6 +93,7 @@ impl Transaction {
             partitions: BTreeMap::new(),
             groups: BTreeSet::new(),
             started: None,
+            ending: None,
             touched_ms: now_ms,
         }
     }
@@ -108,9 +125,15 @@ impl Transaction {
         self.partitions.keys().map(|(topic, index)| (topic, *index))
     }
 
-    /// When the open transaction is aborted.
+    /// When the open transaction is aborted; or, if it is ending, when that is tried again.
     pub fn deadline(&self) -> Option<Instant> {
-        Some(self.started?.at + self.timeout)
+        let aborted = self.started?.at + self.timeout;
+        Some(self.ending.map_or(aborted, |ending| ending.retry_at))
+    }
+
+    /// Its end is decided: nothing comes into it any more.
+    pub fn is_ending(&self) -> bool {
+        self.ending.is_some()
     }
 
     /// Whether this is the present producer.
@@ -130,7 +153,7 @@ impl Transaction {
             return if retried { Ok(self.producer) } else { Err(ErrorCode::PRODUCER_FENCED) };
         }
         if self.state == State::Ongoing {
-            self.abort_and_fence(node);
+            self.abort_and_fence(node).map_err(|_| ErrorCode::CONCURRENT_TRANSACTIONS)?;
         }
         self.timeout = duration(timeout_ms);
         self.touched_ms = node.world.wall_clock_ms();
@@ -190,23 +213,26 @@ impl Transaction {
             _ if v2 && !commit && !retried => {}
             _ => return Err(ErrorCode::INVALID_TXN_STATE),
         }
-        let before = self.producer;
-        if v2 {
-            self.finish(node, commit, before.epoch + 1);
-            self.producer = self.next(node);
-            self.previous = Some(before);
-        } else {
-            self.finish(node, commit, before.epoch);
+        match self.ending {
+            Some(ending) if ending.commit != commit => return Err(ErrorCode::INVALID_TXN_STATE),
+            Some(_) => self.finish(node)?,
+            None => self.conclude(node, commit, v2)?,
         }
         Ok(self.producer)
     }
 
-    /// Aborts the open transaction, and lets its producer do nothing more.
-    pub fn abort_and_fence(&mut self, node: &Node) {
-        let before = self.producer;
-        self.finish(node, false, before.epoch + 1);
-        self.producer = self.next(node);
-        self.previous = Some(before);
+    /// Aborts the open transaction, and lets its producer do nothing more. One that is ending otherwise ends so.
+    pub fn abort_and_fence(&mut self, node: &Node) -> Result<(), ErrorCode> {
+        match self.ending {
+            Some(_) => self.finish(node),
+            None => self.conclude(node, false, true),
+        }
+    }
+
+    fn conclude(&mut self, node: &Node, commit: bool, bump: bool) -> Result<(), ErrorCode> {
+        let epoch = self.producer.epoch + i16::from(bump);
+        self.ending = Some(Ending { commit, epoch, bump, retry_at: Instant::now() });
+        self.finish(node)
     }
 
     /// The epoch after this one, or a new producer when there is none.
@@ -217,27 +243,40 @@ impl Transaction {
         }
     }
 
-    /// Writes the markers and settles the groups' offsets.
-    fn finish(&mut self, node: &Node, commit: bool, epoch: i16) {
+    /// Writes the markers that are missing, and settles the groups' offsets once all are there. An error when the disk does not
+    /// take one: the end stays as it was decided, and is tried again.
+    fn finish(&mut self, node: &Node) -> Result<(), ErrorCode> {
+        let Some(Ending { commit, epoch, bump, .. }) = self.ending else { return Ok(()) };
         let producer_id = self.producer.id;
         let marker = Marker { producer_id, epoch, commit, coordinator_epoch: COORDINATOR_EPOCH };
-        for ((topic, index), partition) in std::mem::take(&mut self.partitions) {
+        self.partitions.retain(|(topic, index), partition| {
             if partition.deleted() {
-                continue;
+                return false;
             }
             let written = partition.log.lock().append_marker(&marker, node.world.wall_clock_ms());
             partition.waiters.wake();
             if let Err(code) = written {
-                tracing::warn!(topic = &*topic, index, producer_id, %code, "a marker was refused");
+                tracing::warn!(topic = &**topic, index, producer_id, %code, "a marker was refused");
             }
+            written == Err(ErrorCode::KAFKA_STORAGE_ERROR)
+        });
+        node.housekeeping.touch();
+        if !self.partitions.is_empty() {
+            let retry_at = Instant::now() + RETRY;
+            self.ending.iter_mut().for_each(|ending| ending.retry_at = retry_at);
+            return Err(ErrorCode::COORDINATOR_NOT_AVAILABLE);
         }
         for group_id in std::mem::take(&mut self.groups) {
             node.groups.end_transaction(&group_id, producer_id, commit);
         }
-        node.housekeeping.touch();
-        self.started = None;
+        (self.started, self.ending) = (None, None);
         self.touched_ms = node.world.wall_clock_ms();
         self.state = if commit { State::CompleteCommit } else { State::CompleteAbort };
+        if bump {
+            self.previous = Some(self.producer);
+            self.producer = self.next(node);
+        }
+        Ok(())
     }
 }
 

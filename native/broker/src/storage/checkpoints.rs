@@ -1,0 +1,113 @@
+//! The four checkpoint files of a folder: what they say, and how they are written anew. What is in them must not outlive its
+//! partition: one that is made later under the same name would be taken for it. Driven by the folder.
+
+use std::{
+    io,
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use parking_lot::Mutex;
+
+use super::checkpoint::{self, Offsets};
+use crate::{disk::Disk, log::Checkpoint, topics::Topics};
+
+const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
+const START_OFFSETS: &str = "log-start-offset-checkpoint";
+const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
+const COMPACTED: &str = "cleaner-offset-checkpoint";
+const FILES: [&str; 4] = [RECOVERY_POINTS, START_OFFSETS, HIGH_WATERMARKS, COMPACTED];
+
+/// A partition.
+type Key = (String, i32);
+
+/// What the files say.
+#[derive(Clone, Default)]
+struct Points([Offsets; 4]);
+
+/// The files.
+pub(super) struct Checkpoints {
+    /// What may be in them.
+    written: Mutex<Points>,
+    /// Partitions that were begun: what was gathered before one may be of another of its name.
+    begun: AtomicU64,
+}
+
+impl Points {
+    /// What is to be in the files now.
+    fn of(topics: &Topics) -> Self {
+        let mut points = Self::default();
+        for topic in topics.all() {
+            for (index, partition) in (0..).zip(topic.partitions()) {
+                let Some(checkpoint) = partition.log.lock().checkpoint() else { continue };
+                let Checkpoint { recovery_point, start_offset, high_watermark, compacted_to } = checkpoint;
+                let start_offset = Some(start_offset).filter(|offset| *offset > 0);
+                let all = [Some(recovery_point), start_offset, Some(high_watermark), compacted_to];
+                for (offsets, offset) in points.0.iter_mut().zip(all) {
+                    offsets.extend(offset.map(|offset| ((topic.name.to_string(), index), offset)));
+                }
+            }
+        }
+        points
+    }
+
+    fn write(&self, disk: &dyn Disk, folder: &Path) -> io::Result<()> {
+        let mut all = FILES.iter().zip(&self.0);
+        all.try_for_each(|(name, offsets)| checkpoint::write_offsets(disk, &folder.join(name), offsets))
+    }
+}
+
+impl Checkpoints {
+    pub fn read(disk: &dyn Disk, folder: &Path) -> io::Result<Self> {
+        let mut points = Points::default();
+        for (name, offsets) in FILES.iter().zip(&mut points.0) {
+            *offsets = checkpoint::read_offsets(disk, &folder.join(name))?;
+        }
+        Ok(Self { written: Mutex::new(points), begun: AtomicU64::new(0) })
+    }
+
+    /// What they say of a partition.
+    pub fn of(&self, partition: &Key) -> Checkpoint {
+        let written = self.written.lock();
+        let [recovery_point, start_offset, high_watermark, compacted_to] =
+            written.0.each_ref().map(|offsets| offsets.get(partition).copied());
+        Checkpoint {
+            recovery_point: recovery_point.unwrap_or(0),
+            start_offset: start_offset.unwrap_or(0),
+            high_watermark: high_watermark.unwrap_or(0),
+            compacted_to,
+        }
+    }
+
+    /// Writes them anew.
+    pub fn write(&self, disk: &dyn Disk, folder: &Path, topics: &Topics) -> io::Result<()> {
+        loop {
+            let begun = self.begun.load(Ordering::Acquire);
+            let points = Points::of(topics);
+            let mut written = self.written.lock();
+            if self.begun.load(Ordering::Acquire) != begun {
+                continue;
+            }
+            let done = points.write(disk, folder);
+            match done {
+                Ok(()) => *written = points,
+                // Some of the files are the new ones.
+                Err(_) => written.0.iter_mut().zip(points.0).for_each(|(old, new)| old.extend(new)),
+            }
+            return done;
+        }
+    }
+
+    /// A new partition begins: nothing in the files is of it.
+    pub fn begin(&self, disk: &dyn Disk, folder: &Path, partition: &Key) -> io::Result<()> {
+        let mut written = self.written.lock();
+        self.begun.fetch_add(1, Ordering::Release);
+        if written.0.iter().any(|offsets| offsets.contains_key(partition)) {
+            let mut without = written.clone();
+            without.0.iter_mut().for_each(|offsets| _ = offsets.remove(partition));
+            without.write(disk, folder)?;
+            *written = without;
+        }
+        Ok(())
+    }
+}

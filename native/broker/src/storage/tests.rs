@@ -1,0 +1,218 @@
+//! Nodes on a disk in memory that crashes, is damaged and is full.
+
+use std::{path::Path, sync::Arc};
+
+use dohle_protocol::{ErrorCode, Uuid};
+
+use super::*;
+use crate::{
+    BrokerOptions,
+    config::TopicConfig,
+    disk::memory::MemoryDisk,
+    log::tests::Append,
+    node::{NoNode, Node},
+    topics::Partition,
+    transactions::{Adding, Producer, Sender},
+    world::{BoxFuture, BrokerWorld, Listener},
+};
+
+struct World(MemoryDisk);
+
+impl BrokerWorld for World {
+    fn listen(&self, _: std::net::SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Listener>>> {
+        unreachable!("nothing listens")
+    }
+
+    fn resolve<'a>(&'a self, _: &'a str, _: u16) -> BoxFuture<'a, io::Result<Vec<std::net::SocketAddr>>> {
+        unreachable!("nothing listens")
+    }
+
+    fn wall_clock_ms(&self) -> i64 {
+        1000
+    }
+
+    fn random_u64(&self) -> u64 {
+        7
+    }
+
+    fn spawn(&self, _: BoxFuture<'static, ()>) {}
+
+    fn disk(&self) -> Arc<dyn Disk> {
+        Arc::new(self.0.clone())
+    }
+}
+
+fn try_open(disk: &MemoryDisk) -> Result<Node, String> {
+    let options = BrokerOptions::new().with_log_dir("/logs");
+    Node::new(Arc::new(World(disk.clone())), options, Vec::new()).map_err(|error| match error {
+        NoNode::LogDir(error) => error.to_string(),
+        NoNode::Wrong((name, why)) => panic!("{name}: {why}"),
+    })
+}
+
+/// The node as it starts after the one before it was killed.
+fn open(disk: &MemoryDisk) -> Node {
+    try_open(&disk.copy()).unwrap()
+}
+
+fn create(node: &Node, name: &str, id: u8, partitions: i32) {
+    let config = TopicConfig::new(&BrokerOptions::default(), [("retention.ms".to_string(), "-1".to_string())]).unwrap();
+    node.topics.create(name, Uuid([id; 16]), partitions, config).unwrap();
+}
+
+fn partition(node: &Node, topic: &str, index: i32) -> Arc<Partition> {
+    node.topics.named(topic).unwrap().partition(index).unwrap()
+}
+
+fn put(node: &Node, topic: &str, index: i32, count: usize) {
+    let partition = partition(node, topic, index);
+    (0..count).for_each(|_| _ = partition.log.lock().put(Append::default()));
+}
+
+fn range(node: &Node, topic: &str, index: i32) -> (i64, i64) {
+    let partition = partition(node, topic, index);
+    let log = partition.log.lock();
+    (log.start_offset(), log.high_watermark())
+}
+
+fn checkpoint(node: &Node) {
+    node.storage.as_ref().unwrap().checkpoint(&node.topics).unwrap();
+}
+
+#[test]
+fn what_a_deleted_topic_had_says_nothing_of_the_one_that_is_made_under_its_name() {
+    let disk = MemoryDisk::default();
+    let node = try_open(&disk).unwrap();
+    create(&node, "t", 1, 3);
+    for index in 0..3 {
+        put(&node, "t", index, 60);
+        partition(&node, "t", index).log.lock().delete_before(55).unwrap();
+    }
+    checkpoint(&node);
+    node.topics.delete("t").unwrap();
+    create(&node, "t", 2, 1);
+    put(&node, "t", 0, 50);
+    node.topics.named("t").unwrap().grow(2).unwrap();
+    put(&node, "t", 1, 50);
+    assert_eq!(range(&open(&disk), "t", 0), (0, 50));
+    assert_eq!(range(&open(&disk), "t", 1), (0, 50));
+    let node = open(&disk);
+    checkpoint(&node);
+    node.topics.named("t").unwrap().grow(3).unwrap();
+    put(&node, "t", 2, 1);
+    assert_eq!(range(&node, "t", 2), (0, 1));
+}
+
+#[test]
+fn a_topic_that_was_deleted_just_before_the_broker_ended_says_nothing_either() {
+    let disk = MemoryDisk::default();
+    let node = try_open(&disk).unwrap();
+    create(&node, "t", 1, 1);
+    put(&node, "t", 0, 60);
+    partition(&node, "t", 0).log.lock().delete_before(55).unwrap();
+    checkpoint(&node);
+    node.topics.delete("t").unwrap();
+    let after = disk.copy();
+    let node = try_open(&after).unwrap();
+    create(&node, "t", 2, 1);
+    put(&node, "t", 0, 50);
+    assert_eq!(range(&open(&after), "t", 0), (0, 50));
+}
+
+#[test]
+fn only_folders_that_a_deletion_has_left_are_removed() {
+    let disk = MemoryDisk::default();
+    drop(try_open(&disk).unwrap());
+    let left = "t-0.000102030405060708090a0b0c0d0e0f-delete";
+    let mine = ["photos-delete", "t-0.xyz-delete", "t-x.000102030405060708090a0b0c0d0e0f-delete", "-delete"];
+    for name in [left].iter().chain(&mine) {
+        disk.create_folder(&Path::new("/logs").join(name)).unwrap();
+        disk.set(format!("/logs/{name}/file"), b"x".to_vec());
+    }
+    drop(try_open(&disk).unwrap());
+    assert!(disk.list(&Path::new("/logs").join(left)).is_err());
+    mine.iter().for_each(|name| assert_eq!(disk.bytes(format!("/logs/{name}/file")), b"x", "{name}"));
+}
+
+#[test]
+fn metadata_that_are_damaged_before_their_end_are_not_cut_and_what_was_torn_at_the_end_is() {
+    const LOG: &str = "/logs/__cluster_metadata-0/00000000000000000000.log";
+    let disk = MemoryDisk::default();
+    let node = try_open(&disk).unwrap();
+    create(&node, "a", 1, 1);
+    let before = disk.bytes(LOG).len();
+    create(&node, "b", 2, 1);
+    let whole = disk.bytes(LOG);
+    for at in [20, before - 1, before / 2] {
+        let (damaged, mut bytes) = (disk.copy(), whole.clone());
+        bytes[at] ^= 1;
+        damaged.set(LOG, bytes.clone());
+        let why = try_open(&damaged).err().unwrap();
+        assert!(why.contains(".log: damaged at byte"), "{why}");
+        assert_eq!(damaged.bytes(LOG), bytes, "it is left as it is");
+    }
+    for at in [before + 1, before + 30, whole.len() - 1] {
+        let torn = disk.copy();
+        torn.set(LOG, Vec::new());
+        torn.set(LOG, whole[..at].to_vec());
+        let node = try_open(&torn).unwrap();
+        assert!(node.topics.named("a").is_some() && node.topics.named("b").is_none(), "{at}");
+    }
+}
+
+#[test]
+fn a_folder_that_has_lost_what_says_what_is_in_it_is_refused() {
+    let disk = MemoryDisk::default();
+    let node = try_open(&disk).unwrap();
+    create(&node, "t", 1, 1);
+    put(&node, "t", 0, 1);
+    let lost = disk.copy();
+    lost.remove_folder(Path::new("/logs/__cluster_metadata-0")).unwrap();
+    let why = try_open(&lost).err().unwrap();
+    assert!(why.starts_with("__cluster_metadata-0 is missing, though t-0 is there"), "{why}");
+    let lost = disk.copy();
+    lost.remove(Path::new("/logs/meta.properties")).unwrap();
+    let why = try_open(&lost).err().unwrap();
+    assert!(why.starts_with("meta.properties is missing, though __cluster_metadata-0 is there"), "{why}");
+    let lost = disk.copy();
+    for _ in 0..3 {
+        lost.remove(Path::new("/logs/t-0/partition.metadata")).unwrap();
+        let node = try_open(&lost).unwrap();
+        put(&node, "t", 0, 1);
+    }
+    let stray = lost.list(Path::new("/logs")).unwrap();
+    assert_eq!(stray.iter().filter(|found| found.name.ends_with("-stray")).count(), 3, "{stray:?}");
+}
+
+#[test]
+fn a_transaction_whose_markers_a_full_disk_does_not_take_ends_when_there_is_room() {
+    for v2 in [false, true] {
+        let disk = MemoryDisk::default();
+        let node = try_open(&disk).unwrap();
+        create(&node, "t", 1, 1);
+        let producer = node.transactions.init(&node, "id", 60_000, None).unwrap();
+        let sender = Sender { transactional_id: "id", producer };
+        let (name, partition) = (Arc::from("t"), partition(&node, "t", 0));
+        let stamp = (producer.id, producer.epoch, 0);
+        let write = || {
+            let of = (&name, 0, &partition);
+            node.transactions.write(sender, of, Adding::Implicit, &node, || {
+                partition.log.lock().try_put(Append { stamp, transactional: true, ..Append::default() })
+            })
+        };
+        write().unwrap();
+        disk.fail_writes(true);
+        let end = |commit| node.transactions.end(&node, sender, commit, v2);
+        assert_eq!(end(true), Err(ErrorCode::COORDINATOR_NOT_AVAILABLE));
+        assert_eq!(end(false), Err(ErrorCode::INVALID_TXN_STATE), "it is decided");
+        assert_eq!(write().err(), Some(ErrorCode::CONCURRENT_TRANSACTIONS));
+        let taken = node.transactions.init(&node, "id", 60_000, None);
+        assert_eq!(taken, Err(ErrorCode::CONCURRENT_TRANSACTIONS));
+        assert_eq!(partition.log.lock().last_stable_offset(), 0);
+        disk.fail_writes(false);
+        let next = Producer { epoch: producer.epoch + i16::from(v2), ..producer };
+        assert_eq!(end(true), Ok(next));
+        assert_eq!(partition.log.lock().last_stable_offset(), 2);
+        assert_eq!(end(true), Ok(next), "asked again");
+    }
+}
