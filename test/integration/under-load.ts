@@ -42,6 +42,8 @@ export class UnderLoad {
   #producing = true
   #load: Promise<void> | undefined
   #reading: Promise<void> | undefined
+  /** Why the consumer's loop has ended before it was to. */
+  #broken: unknown
 
   constructor(servers: Servers, topic: string, partitions: number) {
     this.#servers = servers
@@ -88,15 +90,25 @@ export class UnderLoad {
         for (const { partition, offset, value } of batch) this.consumed.set(`${partition}:${offset}`, Number(value))
       }
     } catch (error) {
-      if (!this.#stop.signal.aborted) throw error
+      if (this.#stop.signal.aborted) return
+      this.#broken = error
+      throw error
     }
+  }
+
+  /** Waits until something is so of the consumer, whose loop goes on. */
+  async #follows(what: string, so: () => boolean): Promise<void> {
+    await until(what, () => {
+      if (this.#broken !== undefined) throw this.#broken
+      return so()
+    })
   }
 
   /** Waits until `count` more are acknowledged, and the consumer has begun. */
   async advance(count: number, when: string): Promise<void> {
     const mark = this.acknowledged.size + count
     await until(`${mark} acknowledgements ${when}`, () => this.acknowledged.size >= mark)
-    await until('the consumer follows', () => this.consumed.size > 0)
+    await this.#follows('the consumer follows', () => this.consumed.size > 0)
   }
 
   /** Stops sending; waits for all that is under way, and for the consumer; then checks the log against what was told. */
@@ -122,9 +134,9 @@ export class UnderLoad {
       )
     }
 
-    await until('the consumer has read everything', () => this.consumed.size >= log.size)
+    await this.#follows('the consumer has read everything', () => this.consumed.size >= log.size)
     assert.deepEqual(new Map([...this.consumed].sort()), new Map([...log].sort()), 'the consumer saw the log')
-    await until('no lag', () => this.#lag() === 0)
+    await this.#follows('no lag', () => this.#lag() === 0)
     this.#stop.abort()
     await this.#reading
     await this.#consumer.commit()

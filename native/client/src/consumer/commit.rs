@@ -214,6 +214,7 @@ fn first_coordinator_error(answer: &OffsetCommitResponse) -> i16 {
                 | ErrorCode::REBALANCE_IN_PROGRESS
                 | ErrorCode::ILLEGAL_GENERATION
                 | ErrorCode::UNKNOWN_MEMBER_ID
+                | ErrorCode::GROUP_ID_NOT_FOUND
                 | ErrorCode::FENCED_INSTANCE_ID
                 | ErrorCode::FENCED_MEMBER_EPOCH
                 | ErrorCode::STALE_MEMBER_EPOCH

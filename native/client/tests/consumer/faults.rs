@@ -1,7 +1,7 @@
 //! A coordinator that fails in every way Kafka knows: the member goes on, or says why not.
 
 use dohle_broker::{Action, Faults, Rule, When};
-use dohle_client::consumer::{CommittedOffset, ConsumerOptions, TopicPartition};
+use dohle_client::consumer::{CommittedOffset, ConsumerEvent, ConsumerOptions, GroupProtocol, TopicPartition};
 use dohle_protocol::{ApiKey, ErrorCode};
 
 use crate::support::*;
@@ -64,6 +64,55 @@ async fn a_member_that_was_forgotten_loses_its_partitions_and_joins_anew() {
             shared_out(&[(&member, 2)]).await;
             member.close().await;
         }
+    }
+}
+
+/// As a coordinator does that was started again without what it knew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_that_the_coordinator_has_lost_is_joined_anew_and_ends_no_loop() {
+    for (group_protocol, api) in [
+        (GroupProtocol::Classic, ApiKey::OFFSET_COMMIT),
+        (GroupProtocol::Consumer, ApiKey::OFFSET_COMMIT),
+        (GroupProtocol::Consumer, ApiKey::CONSUMER_GROUP_HEARTBEAT),
+    ] {
+        let cluster = Cluster::embedded().await;
+        let (topic, group) = (cluster.topic(1).await, unique("group"));
+        let options = ConsumerOptions {
+            group_id: Some(group),
+            group_protocol,
+            auto_offset_reset: "earliest".into(),
+            auto_commit_interval: std::time::Duration::from_millis(20),
+            ..ConsumerOptions::default()
+        };
+        let member = Member::subscribed(&cluster, options, &topic);
+        shared_out(&[(&member, 1)]).await;
+        let rule = faults(&cluster).add(fail(api, ErrorCode::GROUP_ID_NOT_FOUND));
+        cluster.produce(&cluster.client(), &topic, 0, 0, 3).await;
+        let mut program = Loop::default();
+        while program.next(&member).await.offset < 2 {}
+        program.finish_in_hand();
+        member.until("the group is gone", |_| faults(&cluster).hits(rule).fired > 0).await;
+        if api == ApiKey::OFFSET_COMMIT {
+            let told = |event: &ConsumerEvent| matches!(event, ConsumerEvent::CommitFailed(_)).then_some(());
+            member.until("told", |member| member.event(told).is_some()).await;
+        } else {
+            member.until("lost", Member::lost).await;
+            shared_out(&[(&member, 1)]).await;
+        }
+        // The loop goes on: another record comes, and is committed.
+        cluster.produce(&cluster.client(), &topic, 0, 3, 1).await;
+        while program.next(&member).await.offset < 3 {}
+        program.finish_in_hand();
+        let tp = TopicPartition::new(topic.as_str(), 0);
+        let committed = async {
+            let offset =
+                |found: Vec<(TopicPartition, Option<CommittedOffset>)>| Some(found.first()?.1.as_ref()?.offset);
+            while offset(member.consumer.committed(vec![tp.clone()]).await.unwrap()) != Some(4) {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, committed).await.expect("committed");
+        member.close().await;
     }
 }
 

@@ -43,7 +43,11 @@ pub(crate) fn of_code(code: ErrorCode) -> Verdict {
         // KIP-848: the next heartbeat brings the epoch that is meant.
         ErrorCode::COORDINATOR_LOAD_IN_PROGRESS | ErrorCode::STALE_MEMBER_EPOCH => Verdict::Retry,
         ErrorCode::REBALANCE_IN_PROGRESS => Verdict::Rejoin,
-        ErrorCode::UNKNOWN_MEMBER_ID | ErrorCode::ILLEGAL_GENERATION | ErrorCode::FENCED_MEMBER_EPOCH => Verdict::Reset,
+        ErrorCode::UNKNOWN_MEMBER_ID
+        | ErrorCode::ILLEGAL_GENERATION
+        | ErrorCode::FENCED_MEMBER_EPOCH
+        // The coordinator has lost the whole group: a commit and a heartbeat of KIP-848 are told so.
+        | ErrorCode::GROUP_ID_NOT_FOUND => Verdict::Reset,
         code if code.is_retriable() => Verdict::Retry,
         _ => Verdict::Fatal,
     }
