@@ -11,10 +11,13 @@ import { type ByteSpec, bytes, type TableRecord } from './table.ts'
 export class Matcher {
   readonly name: string
   readonly wrong: (found: unknown) => string | undefined
+  /** What is never right where this is to be right, if not being so passes on the way there. */
+  readonly never: (() => Matcher) | undefined
 
-  constructor(name: string, wrong: (found: unknown) => string | undefined) {
+  constructor(name: string, wrong: (found: unknown) => string | undefined, never?: () => Matcher) {
     this.name = name
     this.wrong = wrong
+    this.never = never
   }
 
   toJSON(): string {
@@ -107,8 +110,10 @@ export const inAnyOrder = (...wanted: unknown[]) =>
     return undefined
   })
 /** This many elements. */
-export const elements = (count: number) =>
-  when(`${count} elements`, found => Array.isArray(found) && found.length === count)
+export const elements = (count: number): Matcher => {
+  const { name, wrong } = when(`${count} elements`, found => Array.isArray(found) && found.length === count)
+  return new Matcher(name, wrong, () => elements(count + 1))
+}
 
 /** Bytes as drivers tell them. */
 export function told(spec: ByteSpec | Buffer): object | null {

@@ -5,7 +5,8 @@ import type { Ask, Case, Failing, Step } from './harness.ts'
 /** Something that is not what was expected. */
 function wrong(expected: unknown): unknown {
   if (expected instanceof Matcher) {
-    const { name, wrong } = expected
+    const { name, wrong, never } = expected
+    if (never !== undefined) return never()
     return new Matcher(`not ${name}`, found => (wrong(found) === undefined ? `is ${name}` : undefined))
   }
   if (typeof expected === 'number') return expected + 1
