@@ -34,6 +34,35 @@ impl Source {
         Batches { source: self.clone(), piece: nothing, piece_at: position, position, failed: false }
     }
 
+    /// Whether a whole batch, of an offset that may come, begins anywhere from a position on.
+    pub fn has_whole_batch(&self, from: u64, next_offset: i64) -> io::Result<bool> {
+        /// Up to the magic number.
+        const HEAD: usize = LOG_OVERHEAD + 5;
+        let mut at = from;
+        loop {
+            let piece = self.read(at, PIECE)?;
+            if piece.len() < HEAD {
+                return Ok(false);
+            }
+            for (position, head) in (at..).zip(piece.windows(HEAD)) {
+                let base_offset = i64::from_be_bytes(head[..8].try_into().expect("8 bytes"));
+                let may_come = base_offset >= next_offset && base_offset - next_offset < i64::from(i32::MAX);
+                if may_come && head[HEAD - 1] == 2 && self.is_whole(position)? {
+                    return Ok(true);
+                }
+            }
+            at += (piece.len() - (HEAD - 1)) as u64;
+        }
+    }
+
+    fn is_whole(&self, position: u64) -> io::Result<bool> {
+        let batch = match self.batches(position).next() {
+            Some(Err(error)) if error.kind() != io::ErrorKind::InvalidData => return Err(error),
+            batch => batch.and_then(Result::ok),
+        };
+        Ok(batch.is_some_and(|batch| batch.verify_crc().is_ok()))
+    }
+
     /// Bytes from a position on; fewer where it ends.
     fn read(&self, position: u64, len: u64) -> io::Result<Bytes> {
         let len = len.min(self.len().saturating_sub(position));

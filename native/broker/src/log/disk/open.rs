@@ -4,14 +4,13 @@
 
 use std::{collections::VecDeque, io};
 
-use dohle_protocol::records::{self, LOG_OVERHEAD, RawBatch};
+use dohle_protocol::records::RawBatch;
 
 use super::{
     FileSegment, aborted, batches::Source, epochs::Epochs, invalid, names, rebuild::State, segment::Place, swap,
 };
 use crate::{
     config::TopicConfig,
-    disk::DiskFile,
     log::{producers::Producers, segment::Segment, transactions::Transactions},
 };
 
@@ -89,10 +88,6 @@ impl Opening<'_> {
                 self.first_read.get_or_insert(at);
             }
             self.segments.push(Segment::found(file, base_offset, modified_ms)?);
-            if cut && self.known.whole && at + 1 < logs.len() {
-                let path = self.place.path(&names::name(base_offset, names::LOG));
-                return Err(invalid(format!("{}: it is damaged, and is not the last segment", path.display())));
-            }
             if cut && !believed {
                 // Behind a hole nothing can be kept: its offsets would be given twice.
                 self.remove_behind(&logs[at + 1..])?;
@@ -106,7 +101,8 @@ impl Opening<'_> {
     fn recover(&mut self, base_offset: i64, len: u64, end_offset: i64) -> io::Result<(FileSegment, bool)> {
         let mut segment = FileSegment::recover(self.place.clone(), base_offset)?;
         let (file, mut next) = (segment.file()?, base_offset);
-        let mut batches = Source::File { file: file.clone(), len }.batches(0);
+        let source = Source::File { file: file.clone(), len };
+        let mut batches = source.batches(0);
         let why = loop {
             let batch = match batches.next() {
                 None => break "it ends within a batch".to_string(),
@@ -135,9 +131,10 @@ impl Opening<'_> {
         let cut = segment.len() < len;
         if cut {
             let (path, from) = (segment.path(names::LOG), segment.len());
-            if self.known.whole && whole_batch_behind(&*file, from, len, next)? {
+            // A crash tears the end of the last segment, and nothing before it.
+            if self.known.whole && (end_offset < i64::MAX || source.has_whole_batch(from + 1, next)?) {
                 let path = path.display();
-                return Err(invalid(format!("{path}: damaged at byte {from}, {why}; what is behind it is whole")));
+                return Err(invalid(format!("{path}: damaged at byte {from}, {why}; there are records behind it")));
             }
             tracing::warn!(path = %path.display(), from, len, why, "the end of a segment is cut off");
             file.truncate(from)?;
@@ -252,31 +249,4 @@ impl Opening<'_> {
         }
         Ok((transactions, self.first_read))
     }
-}
-
-/// Whether there is a whole batch anywhere behind a position, of an offset that may be.
-fn whole_batch_behind(file: &dyn DiskFile, from: u64, len: u64, next: i64) -> io::Result<bool> {
-    const PIECE: u64 = 1 << 20;
-    const HEAD: u64 = LOG_OVERHEAD as u64 + 5;
-    let mut at = from + 1;
-    while at + HEAD <= len {
-        let mut piece = vec![0; PIECE.min(len - at) as usize];
-        file.read_at(&mut piece, at)?;
-        for (position, head) in (at..).zip(piece.windows(HEAD as usize)) {
-            let base_offset = i64::from_be_bytes(head[..8].try_into().expect("8 bytes"));
-            let length = i32::from_be_bytes(head[8..12].try_into().expect("4 bytes"));
-            let size = u64::try_from(length).unwrap_or(0) + LOG_OVERHEAD as u64;
-            let may_be = head[16] == 2 && base_offset >= next && base_offset - next < i64::from(i32::MAX);
-            if may_be && size > HEAD && position + size <= len {
-                let mut batch = vec![0; size as usize];
-                file.read_at(&mut batch, position)?;
-                let mut found = records::batches(batch.into());
-                if found.next().is_some_and(|batch| batch.is_ok_and(|batch| batch.verify_crc().is_ok())) {
-                    return Ok(true);
-                }
-            }
-        }
-        at += piece.len() as u64 - (HEAD - 1);
-    }
-    Ok(false)
 }

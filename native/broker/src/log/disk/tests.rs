@@ -95,6 +95,28 @@ fn a_clean_stop_leaves_nothing_to_read_but_the_tail() {
 }
 
 #[test]
+fn a_log_that_must_be_whole_is_left_as_it_is_when_anything_but_its_end_is_torn() {
+    let disk = MemoryDisk::default();
+    let set = [("segment.bytes", "400")];
+    let mut log = open(&disk, &set, clean());
+    (0..10).for_each(|n| _ = put(&mut log, 2, n));
+    let last = log.active().base_offset;
+    assert!(last > 0);
+    let known = Known { whole: true, ..Known::default() };
+    let torn = |offset: i64| {
+        let (disk, whole) = (disk.copy(), disk.bytes(path(offset, names::LOG)));
+        let file = disk.open(&path(offset, names::LOG)).unwrap();
+        file.truncate(whole.len() as u64 - 1).unwrap();
+        let place = Place::new(Arc::new(disk.clone()), FOLDER.into());
+        let opened = Log::open(place, Arc::new(config(&set)), 7, known, 1000).map(|log| log.high_watermark());
+        (opened.map_err(|error| error.to_string()), file.len().unwrap() == whole.len() as u64 - 1)
+    };
+    let (refused, kept) = torn(0);
+    assert!(refused.unwrap_err().contains("damaged at byte") && kept);
+    assert_eq!(torn(last).0.map(|end| end >= last), Ok(true));
+}
+
+#[test]
 fn whatever_byte_the_last_segment_is_cut_at_the_whole_batches_before_it_are_there() {
     let disk = MemoryDisk::default();
     let set = [("segment.bytes", "600"), ("index.interval.bytes", "100")];
