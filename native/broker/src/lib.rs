@@ -26,6 +26,7 @@ mod broker;
 pub mod collections;
 mod config;
 mod connection;
+mod coordinator;
 pub mod disk;
 mod error;
 pub mod faults;

@@ -9,15 +9,17 @@ use std::{
     time::Duration,
 };
 
-use dohle_protocol::{ErrorCode, Uuid};
+use dohle_protocol::Uuid;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::{
     BrokerOptions, BrokerWorld, Faults,
     acls::Acls,
-    config::{TopicConfig, dynamic::Configs},
+    config::dynamic::Configs,
+    coordinator::{self, Ledger, internal},
     features::Features,
-    group::{Groups, Policy},
+    group::{Clock, Groups, Loading, Policy},
     housekeeping::Housekeeping,
     listeners::{self, Open},
     log::validate::Decompressors,
@@ -35,11 +37,11 @@ pub(crate) struct Node {
     pub world: Arc<dyn BrokerWorld>,
     /// As the broker was started; what can change while it runs is in `configs`.
     pub options: BrokerOptions,
-    pub configs: Configs,
+    pub configs: Arc<Configs>,
     pub cluster_id: String,
     /// The log folder; none when everything is in memory.
     pub storage: Option<Arc<Storage>>,
-    pub topics: Topics,
+    pub topics: Arc<Topics>,
     pub groups: Groups,
     pub transactions: Transactions,
     pub sessions: Sessions,
@@ -52,7 +54,7 @@ pub(crate) struct Node {
     pub tokens: Tokens,
     pub limits: Limits,
     pub quotas: Quotas,
-    pub housekeeping: Housekeeping,
+    pub housekeeping: Arc<Housekeeping>,
     pub decompressors: Decompressors,
     pub connections: AtomicUsize,
     pub panics: AtomicUsize,
@@ -92,21 +94,24 @@ impl Node {
             None => (world.random_u64() >> 24) as i64 * 1000,
         };
         let image = image.unwrap_or_default();
-        let configs = Configs::with_stored(options.clone(), &image);
+        let configs = Arc::new(Configs::with_stored(options.clone(), &image));
         let topics = match &storage {
             None => Topics::default(),
             Some(storage) => Topics::open(storage.clone(), &image, &configs.now(), world.wall_clock_ms())
                 .map_err(|error| NoNode::LogDir(LogDirError::Io(error)))?,
         };
+        let (topics, housekeeping) = (Arc::new(topics), Arc::<Housekeeping>::default());
+        let ledger = |name| Ledger::new(name, world.clone(), configs.clone(), topics.clone(), housekeeping.clone());
         let users = Users::default();
         for (name, mechanism, password) in sasl::scram_users(&options)? {
             users.set(&name, sasl::scram::number(mechanism), sasl::scram::credential(mechanism, password.expose()));
         }
-        Ok(Self {
+        let node = Self {
             cluster_id,
             storage,
-            topics,
-            groups: Groups::new(Policy::of(&options)),
+            topics: topics.clone(),
+            housekeeping: housekeeping.clone(),
+            groups: Groups::new(Policy::of(&options), ledger(internal::OFFSETS)),
             transactions: Transactions::default(),
             sessions: Sessions::default(),
             faults: Faults::new(options.fault_seed),
@@ -117,17 +122,24 @@ impl Node {
             tokens: Tokens::new(&options),
             limits: Limits::new(&options)?,
             quotas: Quotas::new(&options),
-            housekeeping: Housekeeping::default(),
             decompressors: Decompressors::default(),
             connections: AtomicUsize::new(0),
             panics: AtomicUsize::new(0),
             open,
             next_producer_id: AtomicI64::new(first_producer_id),
             producer_ids_end: Mutex::new(first_producer_id),
-            configs,
-            world,
+            configs: configs.clone(),
+            world: world.clone(),
             options,
-        })
+        };
+        node.load_groups();
+        Ok(node)
+    }
+
+    /// Groups are what their partitions say.
+    pub fn load_groups(&self) {
+        let clock = Clock { now: Instant::now(), now_ms: self.world.wall_clock_ms() };
+        self.groups.load_all(&Loading { clock });
     }
 
     pub fn new_producer_id(&self) -> i64 {
@@ -169,10 +181,7 @@ impl Node {
 
     /// Creates a topic with the broker's defaults, as a request for its metadata does.
     pub fn auto_create(&self, name: &str) -> Result<Arc<Topic>, Refusal> {
-        self.configs.with(|options| {
-            let config = TopicConfig::new(options, Vec::new()).map_err(|reason| (ErrorCode::INVALID_CONFIG, reason))?;
-            self.topics.create(name, self.random_uuid(), self.options.partitions, config)
-        })
+        coordinator::make(&*self.world, &self.configs, &self.topics, name)
     }
 }
 
@@ -186,7 +195,7 @@ fn open_storage(
     Ok(Some((Arc::new(storage), image)))
 }
 
-fn random_uuid(world: &dyn BrokerWorld) -> Uuid {
+pub(crate) fn random_uuid(world: &dyn BrokerWorld) -> Uuid {
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&world.random_u64().to_be_bytes());
     bytes[8..].copy_from_slice(&world.random_u64().to_be_bytes());

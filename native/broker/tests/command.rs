@@ -7,6 +7,12 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
+use dohle_protocol::messages::{
+    OffsetCommitRequest, OffsetFetchRequest,
+    offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
+    offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics},
+};
+
 #[path = "broker/support.rs"]
 #[allow(dead_code, reason = "of what all tests share, few is needed here")]
 mod support;
@@ -111,6 +117,42 @@ async fn with_log_dirs_what_was_acknowledged_is_there_after_kill_9_and_two_broke
     let said = text(&output(&["--port", "0", "--override", &several]).stderr);
     assert!(said.contains("log.dirs"), "{said}");
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test]
+async fn with_log_dirs_what_a_group_has_committed_is_there_after_kill_9() {
+    let folder = std::env::temp_dir().join(format!("dohle-command-offsets-{}", std::process::id()));
+    let log_dirs = format!("log.dirs={}", folder.display());
+    let arguments = ["--port", "0", "--override", &log_dirs, "--override", "log.flush.interval.messages=1"];
+    let mut last = -1;
+    for start in 0..4 {
+        let (mut child, address) = started(&arguments);
+        let mut connection = Connection::at(&address).await;
+        assert_eq!(connection.metadata("t").await.1, 1);
+        assert_eq!(committed(&mut connection).await, last, "start {start}");
+        for _ in 0..20 {
+            last += 1;
+            commit(&mut connection, last).await;
+        }
+        kill(&child, "-KILL");
+        child.wait().unwrap();
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+async fn commit(connection: &mut Connection, committed_offset: i64) {
+    let partition = OffsetCommitRequestPartition { committed_offset, ..Default::default() };
+    let topic = OffsetCommitRequestTopic { name: "t".into(), partitions: vec![partition], ..Default::default() };
+    let (group_id, topics) = ("g".into(), vec![topic]);
+    let request = OffsetCommitRequest { group_id, generation_id_or_member_epoch: -1, topics, ..Default::default() };
+    assert_eq!(connection.ask(8, &request).await.topics[0].partitions[0].error_code, 0);
+}
+
+async fn committed(connection: &mut Connection) -> i64 {
+    let topic = OffsetFetchRequestTopics { name: "t".into(), partition_indexes: vec![0], ..Default::default() };
+    let group = OffsetFetchRequestGroup { group_id: "g".into(), topics: Some(vec![topic]), ..Default::default() };
+    let request = OffsetFetchRequest { groups: vec![group], ..Default::default() };
+    connection.ask(8, &request).await.groups[0].topics[0].partitions[0].committed_offset
 }
 
 #[test]

@@ -41,7 +41,8 @@ impl Api for ConsumerGroupDescribe {
         let topics = &call.node.topics;
         let mut groups: Vec<DescribedGroup> = Vec::with_capacity(request.group_ids.len());
         for id in &request.group_ids {
-            if let Err(code) = call.needs(Operation::Describe, Resource::Group(id)) {
+            let allowed = call.needs(Operation::Describe, Resource::Group(id));
+            if let Err(code) = allowed.and_then(|()| call.node.groups.ready(id)) {
                 groups.push(refused(id, code, code.text().into()));
                 continue;
             }

@@ -13,7 +13,7 @@ use dohle_protocol::{
 };
 
 use super::{Api, Call, Reply};
-use crate::{config::broker, node::Node, words::words};
+use crate::{config::broker, coordinator::internal, node::Node, words::words};
 
 pub(super) struct DeleteTopics;
 
@@ -59,7 +59,10 @@ fn delete(call: &Call, state: &DeleteTopicState) -> Result<(), ErrorCode> {
     };
     call.plan.guard((&name, -1), || {
         let topic = node.topics.delete(&name)?;
-        node.groups.forget_topic(&topic.name);
+        match &*topic.name {
+            internal::OFFSETS => node.load_groups(),
+            name => node.groups.forget_topic(name),
+        }
         tracing::debug!(topic = %topic.name, "topic deleted");
         Ok(())
     })

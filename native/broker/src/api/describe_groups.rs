@@ -26,7 +26,8 @@ impl Api for DescribeGroups {
     async fn handle(call: &Call, request: DescribeGroupsRequest) -> Reply<Self> {
         let mut groups: Vec<DescribedGroup> = Vec::with_capacity(request.groups.len());
         for id in &request.groups {
-            if let Err(code) = call.needs(Operation::Describe, Resource::Group(id)) {
+            let allowed = call.needs(Operation::Describe, Resource::Group(id));
+            if let Err(code) = allowed.and_then(|()| call.node.groups.ready(id)) {
                 groups.push(refused(id, code));
                 continue;
             }

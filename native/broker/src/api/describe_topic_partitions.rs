@@ -18,6 +18,7 @@ use dohle_protocol::{
 
 use super::{Api, Call, Reply};
 use crate::{
+    coordinator::internal,
     log::LEADER_EPOCH,
     node::Node,
     security::authorizer::{Operation, Resource},
@@ -102,6 +103,7 @@ fn describe(node: &Arc<Node>, topic: &Topic, range: std::ops::Range<i32>) -> Des
     DescribeTopicPartitionsResponseTopic {
         name: Some(topic.name.to_string()),
         topic_id: topic.id,
+        is_internal: internal::is_internal(&topic.name),
         partitions: range.map(partition).collect(),
         ..Default::default()
     }

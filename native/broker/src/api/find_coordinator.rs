@@ -1,5 +1,7 @@
 //! FindCoordinator (key 10): who coordinates a group or a transaction: this node.
 //!
+//! Behaviour: the first to ask makes the coordinators' topic, and is answered when it is there (Kafka answers
+//! COORDINATOR_NOT_AVAILABLE until then).
 //! Versions: 1 key type, error message · 3 flexible · 4 several keys · 5 transactions v2 · 6 share groups (refused).
 
 use dohle_protocol::{
@@ -18,6 +20,13 @@ impl Api for FindCoordinator {
     async fn handle(call: &Call, request: FindCoordinatorRequest) -> Reply<Self> {
         if !matches!(request.key_type, 0 | 1) {
             return Reply::With(Self::refuse_in(call.version, &request, ErrorCode::INVALID_REQUEST));
+        }
+        let made = match request.key_type {
+            0 => call.node.groups.make_topic(),
+            _ => Ok(()),
+        };
+        if made.is_err() {
+            return Reply::With(Self::refuse_in(call.version, &request, ErrorCode::COORDINATOR_NOT_AVAILABLE));
         }
         let ((host, port), node_id) = (call.node.endpoint(call.session.local), call.node.options.node_id);
         if call.version < 4 {

@@ -16,6 +16,7 @@ use dohle_protocol::{
 
 use super::{Api, Call, Reply};
 use crate::{
+    coordinator::internal,
     log::LEADER_EPOCH,
     node::Node,
     security::authorizer::{Operation, Resource},
@@ -136,6 +137,7 @@ fn describe(node: &Node, topic: &Topic) -> MetadataResponseTopic {
     MetadataResponseTopic {
         name: Some(topic.name.to_string()),
         topic_id: topic.id,
+        is_internal: internal::is_internal(&topic.name),
         partitions: (0..topic.partition_count()).map(partition).collect(),
         ..Default::default()
     }

@@ -18,7 +18,8 @@ use dohle_protocol::{
 
 use super::{Api, Call, Reply};
 use crate::{
-    group::{Commit, Committed, Group, Identity, MAX_METADATA_BYTES},
+    coordinator::Origin,
+    group::{Commit, Committed, Identity, MAX_METADATA_BYTES, Offset},
     node::Node,
     topics::Topic,
 };
@@ -37,11 +38,14 @@ impl Api for OffsetCommit {
         };
         let mut response = OffsetCommitResponse::default();
         let partitions = named(&call.node, &request);
-        let commit =
-            Commit { who: &who, partitions: &partitions, transactional: false, knows_epochs: call.version >= 9 };
+        let from = Origin::Coordinator;
+        let commit = Commit { who: &who, partitions: &partitions, from, knows_epochs: call.version >= 9 };
         let keep = u64::try_from(request.retention_time_ms).ok().map(Duration::from_millis);
-        let allowed = call.node.groups.commit(&request.group_id, &commit, |group| {
-            response.topics = request.topics.iter().map(|topic| commit_topic(call, group, topic, keep)).collect();
+        let allowed = call.node.groups.commit(&request.group_id, &commit, || {
+            let mut offsets = Vec::new();
+            let topics = request.topics.iter().map(|topic| commit_topic(call, &mut offsets, topic, keep));
+            response.topics = topics.collect();
+            offsets
         });
         call.node.housekeeping.touch_offsets();
         Reply::With(match allowed {
@@ -81,7 +85,7 @@ fn named(node: &Node, request: &OffsetCommitRequest) -> Vec<(Uuid, i32)> {
 
 fn commit_topic(
     call: &Call,
-    group: &mut Group,
+    offsets: &mut Vec<Offset>,
     asked: &OffsetCommitRequestTopic,
     keep: Option<Duration>,
 ) -> OffsetCommitResponseTopic {
@@ -91,14 +95,14 @@ fn commit_topic(
         let name = topic.as_ref().map_or(&*asked.name, |topic| &*topic.name);
         let done = call.plan.guard((name, partition.partition_index), || match &topic {
             None => Err(unknown),
-            Some(topic) => commit_partition(group, topic, partition, keep),
+            Some(topic) => commit_partition(offsets, topic, partition, keep),
         });
         done.err().unwrap_or(ErrorCode::NONE)
     })
 }
 
 fn commit_partition(
-    group: &mut Group,
+    offsets: &mut Vec<Offset>,
     topic: &Topic,
     asked: &OffsetCommitRequestPartition,
     keep: Option<Duration>,
@@ -107,19 +111,18 @@ fn commit_partition(
     let metadata = asked.committed_metadata.clone().unwrap_or_default();
     let committed = Committed { offset, leader_epoch, metadata, keep, ..Default::default() };
     check(Some(topic), asked.partition_index, &committed)?;
-    group.offsets.store(&topic.name, asked.partition_index, committed);
+    let (topic, topic_id, partition) = (topic.name.clone(), topic.id, asked.partition_index);
+    offsets.push(Offset { topic, topic_id, partition, committed });
     Ok(())
 }
 
 /// What every offset must be that is committed, with a transaction or without.
-pub(super) fn check(topic: Option<&Topic>, index: i32, committed: &Committed) -> Result<(), ErrorCode> {
-    if topic.and_then(|topic| topic.partition(index)).is_none() {
-        return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
-    }
+pub(super) fn check<'t>(topic: Option<&'t Topic>, index: i32, committed: &Committed) -> Result<&'t Topic, ErrorCode> {
+    let topic = topic.filter(|topic| topic.partition(index).is_some()).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
     if committed.metadata.len() > MAX_METADATA_BYTES {
         return Err(ErrorCode::OFFSET_METADATA_TOO_LARGE);
     }
-    Ok(())
+    Ok(topic)
 }
 
 fn answer(

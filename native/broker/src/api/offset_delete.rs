@@ -25,7 +25,7 @@ impl Api for OffsetDelete {
     const VERSIONS: (i16, i16) = (0, 0);
 
     async fn handle(call: &Call, request: OffsetDeleteRequest) -> Reply<Self> {
-        let deleted = call.node.groups.with_mut(&request.group_id, |group| delete(call, group, &request));
+        let deleted = call.node.groups.delete_offsets(&request.group_id, |group| delete(call, group, &request));
         Reply::With(deleted.unwrap_or_else(|code| Self::refuse(&request, code)))
     }
 
@@ -41,15 +41,15 @@ impl Api for OffsetDelete {
 
 fn delete(
     call: &Call,
-    group: Option<&mut Group>,
+    group: Option<&Group>,
     request: &OffsetDeleteRequest,
-) -> Result<OffsetDeleteResponse, ErrorCode> {
+) -> Result<(OffsetDeleteResponse, Vec<(String, i32)>), ErrorCode> {
     let group = group.ok_or(ErrorCode::GROUP_ID_NOT_FOUND)?;
     let foreign = |group: &Classic| group.state() != State::Empty && group.protocol_type() != "consumer";
     if group.classic().is_some_and(foreign) {
         return Err(ErrorCode::NON_EMPTY_GROUP);
     }
-    let mut response = OffsetDeleteResponse::default();
+    let (mut response, mut offsets) = (OffsetDeleteResponse::default(), Vec::new());
     for topic in &request.topics {
         let subscribed = group.subscribed(&topic.name);
         let exists = call.node.topics.named(&topic.name);
@@ -63,7 +63,9 @@ fn delete(
                 if subscribed {
                     return Err(ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC);
                 }
-                group.offsets.delete(&topic.name, index);
+                if group.offsets.committed(&topic.name, index).is_some() {
+                    offsets.push((topic.name.clone(), index));
+                }
                 Ok(())
             });
             let error_code = deleted.err().map_or(0, |code| code.0);
@@ -72,5 +74,5 @@ fn delete(
         let partitions = partitions.collect();
         response.topics.push(OffsetDeleteResponseTopic { name: topic.name.clone(), partitions });
     }
-    Ok(response)
+    Ok((response, offsets))
 }

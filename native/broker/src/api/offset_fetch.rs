@@ -111,6 +111,9 @@ fn fetch(call: &Call, asked: &OffsetFetchRequestGroup, stable: bool) -> OffsetFe
     if let Err(code) = call.needs(Operation::Describe, Resource::Group(&asked.group_id)) {
         return OffsetFetchResponseGroup { group_id: asked.group_id.clone(), error_code: code.0, ..Default::default() };
     }
+    if let Err(code) = call.node.groups.ready(&asked.group_id) {
+        return OffsetFetchResponseGroup { group_id: asked.group_id.clone(), error_code: code.0, ..Default::default() };
+    }
     let member = (asked.member_id.as_deref(), asked.member_epoch);
     let allowed = call.node.groups.with(&asked.group_id, |group| {
         group.and_then(Group::consumer).map_or(Ok(()), |consumer| consumer.may_fetch(member.0, member.1))

@@ -20,6 +20,7 @@ use dohle_protocol::{
 
 use super::{Api, Call, Reply};
 use crate::{
+    coordinator::internal,
     log::{
         Appended,
         validate::{self, Refused, Rules},
@@ -28,6 +29,9 @@ use crate::{
     topics::Topic,
     transactions::{Adding, Producer, Sender},
 };
+
+/// The client that may write to internal topics, as in Kafka (AdminUtils.ADMIN_CLIENT_ID).
+const ADMIN: &str = "__admin_client";
 
 pub(super) struct Produce;
 
@@ -144,6 +148,10 @@ fn try_append(
     topic: &Topic,
     data: PartitionProduceData,
 ) -> Result<(Appended, i64), Refused> {
+    if internal::is_internal(&topic.name) && call.client_id.as_deref() != Some(ADMIN) {
+        let message = format!("Cannot append to internal topic {}", topic.name);
+        return Err(Refused { code: ErrorCode::INVALID_TOPIC_EXCEPTION, message, records: Vec::new() });
+    }
     let partition = topic.partition(data.index).filter(|partition| !partition.deleted());
     let partition = partition.ok_or_else(|| Refused::from(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION))?;
     let (config, now_ms) = (topic.config(), call.node.world.wall_clock_ms());

@@ -16,7 +16,8 @@ use dohle_protocol::{
 
 use super::{Api, Call, Reply, offset_commit::check};
 use crate::{
-    group::{Commit, Committed, Group, Identity},
+    coordinator::Origin,
+    group::{Commit, Committed, Identity, Offset},
     node::Node,
     transactions::{Adding, Producer, Sender},
 };
@@ -41,10 +42,13 @@ impl Api for TxnOffsetCommit {
         let mut response = TxnOffsetCommitResponse::default();
         let done = call.node.transactions.commit_offsets(sender, &request.group_id, adding, &call.node, || {
             let partitions = named(&call.node, &request);
-            let commit = Commit { who: &who, partitions: &partitions, transactional: true, knows_epochs: true };
-            call.node.groups.commit(&request.group_id, &commit, |group| {
-                let commit = |topic| commit_topic(call, group, request.producer_id, topic);
-                response.topics = request.topics.iter().map(commit).collect();
+            let from = Origin::Transaction { producer_id: request.producer_id, epoch: request.producer_epoch };
+            let commit = Commit { who: &who, partitions: &partitions, from, knows_epochs: true };
+            call.node.groups.commit(&request.group_id, &commit, || {
+                let mut offsets = Vec::new();
+                let topics = request.topics.iter().map(|topic| commit_topic(call, &mut offsets, topic));
+                response.topics = topics.collect();
+                offsets
             })
         });
         Reply::With(match done {
@@ -73,8 +77,7 @@ fn named(node: &Node, request: &TxnOffsetCommitRequest) -> Vec<(Uuid, i32)> {
 
 fn commit_topic(
     call: &Call,
-    group: &mut Group,
-    producer_id: i64,
+    offsets: &mut Vec<Offset>,
     asked: &TxnOffsetCommitRequestTopic,
 ) -> TxnOffsetCommitResponseTopic {
     let topic = call.node.topics.named(&asked.name);
@@ -84,8 +87,9 @@ fn commit_topic(
             let (offset, leader_epoch) = (partition.committed_offset, partition.committed_leader_epoch);
             let metadata = partition.committed_metadata.clone().unwrap_or_default();
             let committed = Committed { offset, leader_epoch, metadata, ..Default::default() };
-            check(topic.as_deref(), index, &committed)?;
-            group.offsets.store_pending(producer_id, &asked.name, index, committed);
+            let topic = check(topic.as_deref(), index, &committed)?;
+            let (topic, topic_id) = (topic.name.clone(), topic.id);
+            offsets.push(Offset { topic, topic_id, partition: index, committed });
             Ok(())
         });
         done.err().unwrap_or(ErrorCode::NONE)

@@ -15,7 +15,7 @@ use dohle_protocol::{
 };
 
 use super::{Api, Call, Reply};
-use crate::{log::Marker, node::Node};
+use crate::{coordinator::internal, log::Marker, node::Node};
 
 pub(super) struct WriteTxnMarkers;
 
@@ -41,7 +41,8 @@ impl Api for WriteTxnMarkers {
 }
 
 fn write(call: &Call, marker: &WritableTxnMarker, topic: &str, index: i32) -> Result<(), ErrorCode> {
-    let partition = call.node.topics.named(topic).and_then(|topic| topic.partition(index));
+    let known = call.node.topics.named(topic);
+    let partition = known.and_then(|topic| topic.partition(index));
     let partition = partition.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
     let marker = Marker {
         producer_id: marker.producer_id,
@@ -49,6 +50,9 @@ fn write(call: &Call, marker: &WritableTxnMarker, topic: &str, index: i32) -> Re
         commit: marker.transaction_result,
         coordinator_epoch: marker.coordinator_epoch,
     };
+    if topic == internal::OFFSETS {
+        return call.node.groups.end_transaction(index, &marker);
+    }
     let written = partition.log.lock().append_marker(&marker, call.node.world.wall_clock_ms());
     partition.waiters.wake();
     written

@@ -4,21 +4,33 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Ageing, Group, Groups, Kind};
+use super::{Ageing, Group, Groups, Kind, groups::Shard};
 
 impl Groups {
     /// Forgets offsets that are kept no longer, and groups that have nothing else; answers when there is next one.
     pub fn expire_offsets(&self, now: Instant, keep: Duration) -> Option<Instant> {
+        let shards = (0..).zip(&self.shards);
+        shards.filter_map(|(index, shard)| self.expire_in(index, &mut shard.lock(), now, keep)).min()
+    }
+
+    fn expire_in(&self, index: i32, shard: &mut Shard, now: Instant, keep: Duration) -> Option<Instant> {
         let mut next: Option<Instant> = None;
-        self.by_id.lock().retain(|id, group| {
-            let had_offsets = !group.offsets.is_empty();
-            let due = group.expire_offsets(now, keep);
+        shard.groups.retain(|id, group| {
+            let (expired, due) = group.expired_offsets(now, keep);
             next = next.into_iter().chain(due).min();
-            let goes = had_offsets && group.offsets.is_empty() && !group.has_members();
-            if goes {
-                tracing::debug!(group_id = id, "its last offset has expired");
+            let goes = !expired.is_empty() && !group.has_members() && group.offsets.has_only(&expired);
+            let written = match () {
+                () if expired.is_empty() => Ok(()),
+                () if goes => self.remove_group(index, (id, group), &expired),
+                () => self.remove_offsets(index, (id, group), &expired),
+            };
+            match written {
+                Ok(()) if goes => tracing::debug!(group_id = id, "its last offset has expired"),
+                Ok(()) => {}
+                // They are looked at again when something is committed next.
+                Err(code) => tracing::error!(%code, group_id = id, "that offsets have expired is not written"),
             }
-            !goes
+            !goes || written.is_err()
         });
         next
     }
@@ -33,34 +45,41 @@ impl Group {
         }
     }
 
-    fn expire_offsets(&mut self, now: Instant, keep: Duration) -> Option<Instant> {
-        let Self { kind, offsets } = self;
+    fn expired_offsets(&self, now: Instant, keep: Duration) -> (Vec<(String, i32)>, Option<Instant>) {
+        let Self { kind, offsets, .. } = self;
         let (ageing, read): (Ageing, &dyn Fn(&str) -> bool) = match kind {
             Kind::Classic(classic) => (classic.ageing(), &|topic| classic.subscribed(topic)),
             Kind::Consumer(consumer) => (Ageing::FromCommit, &|topic| consumer.subscribed(topic)),
         };
-        offsets.expire(now, keep, ageing, read)
+        offsets.expired(now, keep, ageing, read)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Commit, Committed, Identity, JoinAsk, Policy, SyncAsk},
+        super::{Clock, Commit, Committed, Identity, JoinAsk, Loading, Offset, Policy, SyncAsk},
         *,
     };
-    use crate::topics::Topics;
-    use dohle_protocol::ErrorCode;
+    use crate::{
+        coordinator::{Ledger, Origin},
+        topics::Topics,
+    };
+    use dohle_protocol::{ErrorCode, Uuid};
 
     const KEEP: Duration = Duration::from_secs(100);
 
     fn groups() -> Groups {
-        Groups::new(Policy { upgrade: true, downgrade: true, max_size: 10 })
+        let groups = Groups::new(Policy { upgrade: true, downgrade: true, max_size: 10 }, Ledger::of_a_test(50));
+        groups.load_all(&Loading { clock: Clock { now: Instant::now(), now_ms: 0 } });
+        groups
     }
 
     fn commit(groups: &Groups, group: &str, who: &Identity, topic: &str) {
-        let commit = Commit { who, partitions: &[], transactional: false, knows_epochs: true };
-        groups.commit(group, &commit, |group| group.offsets.store(topic, 0, Committed::default())).unwrap();
+        let commit = Commit { who, partitions: &[], from: Origin::Coordinator, knows_epochs: true };
+        let committed = Committed::default();
+        let offset = Offset { topic: topic.into(), topic_id: Uuid([1; 16]), partition: 0, committed };
+        groups.commit(group, &commit, || vec![offset]).unwrap();
     }
 
     fn ids(groups: &Groups) -> Vec<String> {

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use dohle_protocol::ErrorCode;
 use tokio::time::Instant;
 
 use super::{
@@ -44,7 +45,7 @@ impl Group {
     /// It is one: its members that wait for a rebalance join again.
     pub(super) fn become_consumer(&mut self, consumer: Consumer) {
         if let Kind::Classic(classic) = std::mem::replace(&mut self.kind, Kind::Consumer(consumer)) {
-            classic.dissolve();
+            classic.dissolve(ErrorCode::REBALANCE_IN_PROGRESS);
         }
     }
 

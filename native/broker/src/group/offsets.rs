@@ -4,6 +4,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tokio::time::Instant;
 
+use super::Offset;
+use crate::coordinator::Origin;
+
 /// `offset.metadata.max.bytes`.
 pub(crate) const MAX_METADATA_BYTES: usize = 4096;
 
@@ -52,9 +55,34 @@ impl Offsets {
         }
     }
 
+    /// Stores what was committed.
+    pub fn commit(&mut self, offsets: Vec<Offset>, from: Origin) {
+        for Offset { topic, partition, committed, .. } in offsets {
+            match from {
+                Origin::Coordinator => self.store(&topic, partition, committed),
+                Origin::Transaction { producer_id, .. } => {
+                    self.store_pending(producer_id, &topic, partition, committed)
+                }
+            }
+        }
+    }
+
+    /// Whether there is nothing but these.
+    pub fn has_only(&self, offsets: &[(String, i32)]) -> bool {
+        self.pending.is_empty() && self.topics.values().map(BTreeMap::len).sum::<usize>() == offsets.len()
+    }
+
+    /// The committed ones' topics and partitions.
+    pub fn keys(&self) -> impl Iterator<Item = (String, i32)> {
+        let partitions = |(topic, partitions): (&String, &BTreeMap<i32, Committed>)| {
+            partitions.keys().map(|partition| (topic.clone(), *partition)).collect::<Vec<_>>()
+        };
+        self.topics.iter().flat_map(partitions)
+    }
+
     /// Stores an offset that counts when the producer's transaction is committed.
     pub fn store_pending(&mut self, producer_id: i64, topic: &str, partition: i32, mut committed: Committed) {
-        committed.at = Some(Instant::now());
+        committed.at.get_or_insert_with(Instant::now);
         self.pending.entry(producer_id).or_default().insert((topic.into(), partition), committed);
     }
 
@@ -90,40 +118,37 @@ impl Offsets {
         }
     }
 
-    /// Forgets what is too old; answers when there is next something. What a member reads, or a transaction may change, stays.
-    pub fn expire(
-        &mut self,
+    /// What is too old, and when there is next something. What a member reads, or a transaction may change, is not.
+    pub fn expired(
+        &self,
         now: Instant,
         keep: Duration,
         ageing: Ageing,
         read: impl Fn(&str) -> bool,
-    ) -> Option<Instant> {
-        let Self { topics, pending } = self;
-        let mut next: Option<Instant> = None;
-        topics.retain(|topic, partitions| {
-            if ageing != Ageing::Never && !read(topic) {
-                partitions.retain(|partition, committed| {
-                    let from = match ageing {
-                        Ageing::Since(since) => Some(since),
-                        _ => committed.at,
-                    };
-                    let ends = match committed.keep {
-                        Some(keep) => committed.at.and_then(|at| at.checked_add(keep)),
-                        None => from.and_then(|from| from.checked_add(keep)),
-                    };
-                    let Some(ends) = ends else { return true };
-                    let open =
-                        |offsets: &BTreeMap<(String, i32), _>| offsets.contains_key(&(topic.clone(), *partition));
-                    let stays = ends > now || pending.values().any(open);
-                    if stays && ends > now {
-                        next = Some(next.map_or(ends, |next| next.min(ends)));
-                    }
-                    stays
-                });
+    ) -> (Vec<(String, i32)>, Option<Instant>) {
+        let (mut expired, mut next) = (Vec::new(), None::<Instant>);
+        if ageing == Ageing::Never {
+            return (expired, next);
+        }
+        for (topic, partitions) in self.topics.iter().filter(|(topic, _)| !read(topic)) {
+            for (partition, committed) in partitions {
+                let from = match ageing {
+                    Ageing::Since(since) => Some(since),
+                    _ => committed.at,
+                };
+                let ends = match committed.keep {
+                    Some(keep) => committed.at.and_then(|at| at.checked_add(keep)),
+                    None => from.and_then(|from| from.checked_add(keep)),
+                };
+                match ends {
+                    None => {}
+                    Some(ends) if ends > now => next = Some(next.map_or(ends, |next| next.min(ends))),
+                    Some(_) if self.is_unstable(topic, *partition) => {}
+                    Some(_) => expired.push((topic.clone(), *partition)),
+                }
             }
-            !partitions.is_empty()
-        });
-        next
+        }
+        (expired, next)
     }
 
     pub fn forget_topic(&mut self, topic: &str) {
@@ -139,6 +164,18 @@ mod tests {
 
     const KEEP: Duration = Duration::from_secs(100);
 
+    fn expire(
+        offsets: &mut Offsets,
+        now: Instant,
+        keep: Duration,
+        ageing: Ageing,
+        read: impl Fn(&str) -> bool,
+    ) -> Option<Instant> {
+        let (expired, next) = offsets.expired(now, keep, ageing, read);
+        expired.iter().for_each(|(topic, partition)| offsets.delete(topic, *partition));
+        next
+    }
+
     fn left(offsets: &Offsets) -> Vec<(&str, i32)> {
         offsets.all().flat_map(|(topic, partitions)| partitions.keys().map(move |index| (topic, *index))).collect()
     }
@@ -153,15 +190,15 @@ mod tests {
         offsets.store("b", 1, Committed { keep: Some(Duration::from_secs(5)), ..Committed::default() });
         let after = |seconds| start + Duration::from_secs(seconds);
         let nobody = |_: &str| false;
-        assert_eq!(offsets.expire(after(14), KEEP, Ageing::FromCommit, nobody), Some(after(15)));
-        assert_eq!(offsets.expire(after(100), KEEP, Ageing::Never, nobody), None);
+        assert_eq!(expire(&mut offsets, after(14), KEEP, Ageing::FromCommit, nobody), Some(after(15)));
+        assert_eq!(expire(&mut offsets, after(100), KEEP, Ageing::Never, nobody), None);
         assert_eq!(left(&offsets).len(), 4);
-        assert_eq!(offsets.expire(after(100), KEEP, Ageing::FromCommit, nobody), Some(after(110)));
+        assert_eq!(expire(&mut offsets, after(100), KEEP, Ageing::FromCommit, nobody), Some(after(110)));
         assert_eq!(left(&offsets), [("a", 1), ("b", 0)]);
-        assert_eq!(offsets.expire(after(110), KEEP, Ageing::FromCommit, |topic| topic == "a"), None);
+        assert_eq!(expire(&mut offsets, after(110), KEEP, Ageing::FromCommit, |topic| topic == "a"), None);
         assert_eq!(left(&offsets), [("a", 1)]);
-        assert_eq!(offsets.expire(after(110), KEEP, Ageing::Since(after(50)), nobody), Some(after(150)));
-        assert_eq!(offsets.expire(after(150), KEEP, Ageing::Since(after(50)), nobody), None);
+        assert_eq!(expire(&mut offsets, after(110), KEEP, Ageing::Since(after(50)), nobody), Some(after(150)));
+        assert_eq!(expire(&mut offsets, after(150), KEEP, Ageing::Since(after(50)), nobody), None);
         assert!(offsets.is_empty());
     }
 
@@ -171,10 +208,10 @@ mod tests {
         offsets.store("a", 0, Committed::default());
         offsets.store_pending(7, "a", 0, Committed::default());
         let later = Instant::now() + KEEP;
-        offsets.expire(later, KEEP, Ageing::FromCommit, |_| false);
+        expire(&mut offsets, later, KEEP, Ageing::FromCommit, |_| false);
         assert_eq!(left(&offsets), [("a", 0)]);
         offsets.end_transaction(7, false);
-        offsets.expire(later, KEEP, Ageing::FromCommit, |_| false);
+        expire(&mut offsets, later, KEEP, Ageing::FromCommit, |_| false);
         assert!(offsets.is_empty());
     }
 }

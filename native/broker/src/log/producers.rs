@@ -26,6 +26,13 @@ pub(crate) struct ProducerStamp {
     pub last_sequence: i32,
 }
 
+impl ProducerStamp {
+    /// A coordinator writes for this producer, and numbers nothing.
+    fn is_coordinators(&self) -> bool {
+        self.first_sequence < 0
+    }
+}
+
 pub(super) struct Producers {
     entries: Map<i64, Entry>,
     /// `producer.id.expiration.ms`.
@@ -82,6 +89,9 @@ impl Producers {
         if stamp.epoch < entry.epoch {
             return Err(ErrorCode::INVALID_PRODUCER_EPOCH);
         }
+        if stamp.is_coordinators() {
+            return Ok(None);
+        }
         if stamp.epoch > entry.epoch {
             let starts_over = stamp.first_sequence == 0;
             return if starts_over { Ok(None) } else { Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER) };
@@ -111,6 +121,10 @@ impl Producers {
             self.entries.retain(|_, entry| !entry.expired(now_ms, expiration_ms));
         }
         let entry = self.entry(stamp.id, stamp.epoch);
+        entry.last_used_ms = now_ms;
+        if stamp.is_coordinators() {
+            return;
+        }
         if entry.batches.len() == REMEMBERED {
             entry.batches.pop_front();
         }
@@ -118,7 +132,6 @@ impl Producers {
         let (base_offset, last_offset) = at.into_inner();
         let batch = Remembered { first_sequence, last_sequence, base_offset, last_offset, append_time };
         entry.batches.push_back(batch);
-        entry.last_used_ms = now_ms;
     }
 
     /// A transaction ends: in a newer epoch, sequences begin again.

@@ -261,13 +261,20 @@ impl Transaction {
             written == Err(ErrorCode::KAFKA_STORAGE_ERROR)
         });
         node.housekeeping.touch();
-        if !self.partitions.is_empty() {
+        let of = |group_id: &String| node.groups.partition_of(group_id);
+        let mut with_offsets: BTreeSet<i32> = self.groups.iter().map(of).collect();
+        with_offsets.retain(|index| {
+            let written = node.groups.end_transaction(*index, &marker);
+            if let Err(code) = written {
+                tracing::warn!(index, producer_id, %code, "a marker of committed offsets was refused");
+            }
+            written == Err(ErrorCode::KAFKA_STORAGE_ERROR)
+        });
+        self.groups.retain(|group_id| with_offsets.contains(&of(group_id)));
+        if !self.partitions.is_empty() || !self.groups.is_empty() {
             let retry_at = Instant::now() + RETRY;
             self.ending.iter_mut().for_each(|ending| ending.retry_at = retry_at);
             return Err(ErrorCode::COORDINATOR_NOT_AVAILABLE);
-        }
-        for group_id in std::mem::take(&mut self.groups) {
-            node.groups.end_transaction(&group_id, producer_id, commit);
         }
         (self.started, self.ending) = (None, None);
         self.touched_ms = node.world.wall_clock_ms();

@@ -17,10 +17,10 @@ use dohle_protocol::{
 use crate::support::*;
 
 /// A folder that goes with the test.
-struct Folder(PathBuf);
+pub struct Folder(pub PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("dohle-disk-{}-{name}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         Self(path)
@@ -30,7 +30,7 @@ impl Folder {
         BrokerOptions::new().with_log_dir(&self.0)
     }
 
-    async fn start(&self) -> (Broker, Connection) {
+    pub async fn start(&self) -> (Broker, Connection) {
         let broker = Broker::start_default(self.options()).await.unwrap();
         let connection = Connection::to(&broker).await;
         (broker, connection)

@@ -5,6 +5,7 @@ mod admin;
 mod compaction;
 mod configs;
 mod consumer_groups;
+mod coordinators;
 mod disk;
 mod faults;
 mod fetch;

@@ -30,6 +30,7 @@ impl Classic {
             protocol_type: Some(protocol_type.into()),
             static_members: instances.collect(),
             joins: members.len() as u64,
+            changed: true,
             ..Self::default()
         };
         group.members = members;
@@ -42,14 +43,15 @@ impl Classic {
         self.rebalance(Duration::ZERO, now);
     }
 
-    /// The group is none of this protocol any more: whoever waits is told to join again.
-    pub fn dissolve(self) {
+    /// The group is none of this protocol, or not here, any more: whoever waits is told.
+    pub fn dissolve(mut self, code: ErrorCode) {
+        self.tell(Err(code));
         for (id, member) in self.members {
             if let Some(answer) = member.joining {
-                drop(answer.send(JoinReply::refused(&id, ErrorCode::REBALANCE_IN_PROGRESS)));
+                drop(answer.send(JoinReply::refused(&id, code)));
             }
             if let Some(answer) = member.syncing {
-                drop(answer.send(SyncReply::refused(ErrorCode::REBALANCE_IN_PROGRESS)));
+                drop(answer.send(SyncReply::refused(code)));
             }
         }
     }

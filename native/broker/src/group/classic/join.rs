@@ -197,7 +197,8 @@ impl Classic {
                 reply.leader = old_id.into();
                 reply.members.clear();
             }
-            return drop(answer.send(reply));
+            self.changed = true;
+            return self.answers.push(super::records::Answer::Join(answer, reply));
         }
         if let Some(member) = self.members.get_mut(&new_id) {
             member.joining = Some(answer);
@@ -268,6 +269,7 @@ impl Classic {
         if self.members.is_empty() {
             self.protocol = None;
             self.state = State::Empty;
+            self.changed = true;
             self.empty_since = Some(now);
             return;
         }

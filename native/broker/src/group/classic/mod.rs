@@ -4,6 +4,7 @@
 mod conversion;
 mod join;
 mod member;
+mod records;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -54,6 +55,10 @@ pub(crate) struct Classic {
     joins: u64,
     /// When its last member has gone.
     empty_since: Option<Instant>,
+    /// Answers that wait until what they say is written.
+    answers: Vec<records::Answer>,
+    /// It is another one than was written.
+    pub changed: bool,
 }
 
 /// A rebalance that waits for members.
@@ -146,7 +151,7 @@ impl Classic {
         if self.state == State::Stable {
             member.keep_alive(now);
             let reply = self.synced(&member_id);
-            return drop(answer.send(reply));
+            return self.answers.push(records::Answer::Sync(answer, reply));
         }
         if let Some(older) = member.syncing.replace(answer) {
             drop(older.send(SyncReply::refused(ErrorCode::REBALANCE_IN_PROGRESS)));
@@ -158,6 +163,7 @@ impl Classic {
                 member.assignment = assignments.remove(&member.id).unwrap_or_default();
             }
             self.state = State::Stable;
+            self.changed = true;
             self.answer_syncs(|_| SyncReply::default(), now);
         }
     }
@@ -193,7 +199,7 @@ impl Classic {
             if let Some(member) = self.members.get_mut(&id) {
                 member.keep_alive(now);
                 if let Some(answer) = member.syncing.take() {
-                    drop(answer.send(reply));
+                    self.answers.push(records::Answer::Sync(answer, reply));
                 }
             }
         }

@@ -272,12 +272,12 @@ impl Consumer {
     /// in an older one for what it was given in that epoch or before (KIP-1251).
     pub fn may_commit(&self, commit: &Commit<'_>) -> Result<(), ErrorCode> {
         let who = commit.who;
-        if who.generation < 0 && self.members.is_empty() || commit.transactional && who.claims_nothing() {
+        if who.generation < 0 && self.members.is_empty() || commit.transactional() && who.claims_nothing() {
             return Ok(());
         }
         let member = self.members.get(&who.member_id).ok_or(ErrorCode::UNKNOWN_MEMBER_ID)?;
         let classic = member.classic.is_some();
-        if !commit.transactional && !commit.knows_epochs && !classic {
+        if !commit.transactional() && !commit.knows_epochs && !classic {
             return Err(ErrorCode::UNSUPPORTED_VERSION);
         }
         let holds = |partition: &(Uuid, i32)| {
@@ -287,7 +287,7 @@ impl Consumer {
         match who.generation.cmp(&member.epoch) {
             std::cmp::Ordering::Equal => Ok(()),
             std::cmp::Ordering::Less if commit.partitions.iter().all(holds) => Ok(()),
-            _ if commit.transactional || classic => Err(ErrorCode::ILLEGAL_GENERATION),
+            _ if commit.transactional() || classic => Err(ErrorCode::ILLEGAL_GENERATION),
             _ => Err(ErrorCode::STALE_MEMBER_EPOCH),
         }
     }

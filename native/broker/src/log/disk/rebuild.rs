@@ -81,7 +81,7 @@ impl State<'_> {
             self.producers.replay_marker(&marker, used_ms);
             let news = !marker.commit && header.base_offset >= aborted_from;
             self.transactions.ended(marker.producer_id, header.base_offset, news);
-        } else if !header.attributes.is_control() && header.base_sequence >= 0 {
+        } else if !header.attributes.is_control() {
             self.producers.replay(&header, used_ms);
             if header.attributes.is_transactional() {
                 self.transactions.appended(header.producer_id, header.base_offset);
