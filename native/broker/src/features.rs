@@ -15,7 +15,7 @@ pub(crate) struct Feature {
 }
 
 const METADATA: &str = "metadata.version";
-const TRANSACTION: &str = "transaction.version";
+pub(crate) const TRANSACTION: &str = "transaction.version";
 
 /// What a release of Kafka knows, by name.
 fn supported(release: Release) -> Vec<Feature> {
@@ -73,6 +73,11 @@ impl Features {
         let state = self.state.lock();
         let levels = state.levels.iter().filter(|(_, level)| **level > 0);
         (levels.map(|(name, level)| (*name, *level)).collect(), state.epoch)
+    }
+
+    /// The level of one; 0 when it is not in force.
+    pub fn level(&self, name: &str) -> i16 {
+        self.state.lock().levels.get(name).copied().unwrap_or(0)
     }
 
     /// Makes all changes or none. An error is a sentence of Kafka's.

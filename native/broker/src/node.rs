@@ -17,9 +17,9 @@ use crate::{
     BrokerOptions, BrokerWorld, Faults,
     acls::Acls,
     config::dynamic::Configs,
-    coordinator::{self, Ledger, internal},
+    coordinator::{self, Clock, Ledger, internal},
     features::Features,
-    group::{Clock, Groups, Loading, Policy},
+    group::{Groups, Loading, Policy},
     housekeeping::Housekeeping,
     listeners::{self, Open},
     log::validate::Decompressors,
@@ -97,7 +97,7 @@ impl Node {
         let configs = Arc::new(Configs::with_stored(options.clone(), &image));
         let topics = match &storage {
             None => Topics::default(),
-            Some(storage) => Topics::open(storage.clone(), &image, &configs.now(), world.wall_clock_ms())
+            Some(storage) => Topics::open(storage.clone(), &image, &configs.now())
                 .map_err(|error| NoNode::LogDir(LogDirError::Io(error)))?,
         };
         let (topics, housekeeping) = (Arc::new(topics), Arc::<Housekeeping>::default());
@@ -112,7 +112,7 @@ impl Node {
             topics: topics.clone(),
             housekeeping: housekeeping.clone(),
             groups: Groups::new(Policy::of(&options), ledger(internal::OFFSETS)),
-            transactions: Transactions::default(),
+            transactions: Transactions::new(ledger(internal::TRANSACTIONS)),
             sessions: Sessions::default(),
             faults: Faults::new(options.fault_seed),
             features: Features::new(&options),
@@ -132,14 +132,18 @@ impl Node {
             world: world.clone(),
             options,
         };
-        node.load_groups();
+        node.load();
         Ok(node)
     }
 
-    /// Groups are what their partitions say.
-    pub fn load_groups(&self) {
+    /// Transactional ids and groups are what their partitions say.
+    pub fn load(&self) {
         let clock = Clock { now: Instant::now(), now_ms: self.world.wall_clock_ms() };
-        self.groups.load_all(&Loading { clock });
+        self.transactions.load(&self.topics, &clock);
+        self.transactions.abort_orphans(&self.topics, clock.now_ms);
+        let session_timeout = millis(self.options.group_consumer_session_timeout_ms);
+        self.groups.load_all(&Loading { clock, session_timeout });
+        self.transactions.end_decided(self);
     }
 
     pub fn new_producer_id(&self) -> i64 {

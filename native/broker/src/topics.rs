@@ -66,7 +66,7 @@ pub(crate) type Refusal = (ErrorCode, String);
 
 impl Topics {
     /// Those that are in a log folder.
-    pub fn open(storage: Arc<Storage>, image: &Image, options: &BrokerOptions, now_ms: i64) -> io::Result<Self> {
+    pub fn open(storage: Arc<Storage>, image: &Image, options: &BrokerOptions) -> io::Result<Self> {
         let topics = Self { storage: Some(storage), ..Self::default() };
         for (id, topic) in &image.topics {
             let set = image.configs.get(&(resource::TOPIC, topic.name.clone())).cloned().unwrap_or_default();
@@ -78,10 +78,6 @@ impl Topics {
             let (id, config) = (Uuid(*id), config.map_err(io::Error::other)?);
             let made = Topic::new(&topic.name, id, topic.partitions.max(1), config, &topics)
                 .map_err(|error| io::Error::new(error.kind(), format!("topic {}: {error}", topic.name)))?;
-            for partition in made.partitions() {
-                let aborted = partition.log.lock().abort_open(now_ms);
-                aborted.map_err(|code| io::Error::other(code.text()))?;
-            }
             topics.insert(Arc::new(made));
         }
         Ok(topics)

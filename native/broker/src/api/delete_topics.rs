@@ -60,7 +60,7 @@ fn delete(call: &Call, state: &DeleteTopicState) -> Result<(), ErrorCode> {
     call.plan.guard((&name, -1), || {
         let topic = node.topics.delete(&name)?;
         match &*topic.name {
-            internal::OFFSETS => node.load_groups(),
+            internal::OFFSETS | internal::TRANSACTIONS => node.load(),
             name => node.groups.forget_topic(name),
         }
         tracing::debug!(topic = %topic.name, "topic deleted");

@@ -23,7 +23,7 @@ impl Api for FindCoordinator {
         }
         let made = match request.key_type {
             0 => call.node.groups.make_topic(),
-            _ => Ok(()),
+            _ => call.node.transactions.make_topic(),
         };
         if made.is_err() {
             return Reply::With(Self::refuse_in(call.version, &request, ErrorCode::COORDINATOR_NOT_AVAILABLE));

@@ -98,6 +98,10 @@ impl Ledger {
         self.world.wall_clock_ms()
     }
 
+    pub fn topics(&self) -> &Topics {
+        &self.topics
+    }
+
     /// How many partitions it has, or will have.
     pub fn partitions(&self) -> i32 {
         match self.topics.named(self.name) {

@@ -21,12 +21,15 @@ struct State {
     folders: BTreeSet<PathBuf>,
     locks: BTreeMap<PathBuf, Weak<()>>,
     fail_writes: bool,
+    /// Only what is in this folder fails, if there is one.
+    full: Option<PathBuf>,
     fail_syncs: bool,
     /// So many renames, then none.
     renames_left: Option<usize>,
 }
 
 struct MemoryFile {
+    path: PathBuf,
     bytes: Mutex<Vec<u8>>,
     synced: Mutex<Vec<u8>>,
     disk: Weak<Mutex<State>>,
@@ -53,7 +56,8 @@ impl MemoryDisk {
         for (path, file) in &state.files {
             let (bytes, synced) = contents(file);
             let (bytes, synced, disk) = (Mutex::new(bytes), Mutex::new(synced), Arc::downgrade(&copy.0));
-            copy.0.lock().files.insert(path.clone(), Arc::new(MemoryFile { bytes, synced, disk }));
+            let file = MemoryFile { path: path.clone(), bytes, synced, disk };
+            copy.0.lock().files.insert(path.clone(), Arc::new(file));
         }
         copy
     }
@@ -61,6 +65,11 @@ impl MemoryDisk {
     /// Whether writes fail from now on.
     pub fn fail_writes(&self, fail: bool) {
         self.0.lock().fail_writes = fail;
+    }
+
+    /// Writes to files in this folder fail from now on.
+    pub fn fill(&self, folder: Option<&str>) {
+        self.0.lock().full = folder.map(Into::into);
     }
 
     /// Whether syncs fail from now on.
@@ -103,7 +112,8 @@ impl Disk for MemoryDisk {
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         self.fails()?;
-        let file = MemoryFile { bytes: Mutex::default(), synced: Mutex::default(), disk: Arc::downgrade(&self.0) };
+        let (bytes, synced, disk) = (Mutex::default(), Mutex::default(), Arc::downgrade(&self.0));
+        let file = MemoryFile { path: path.into(), bytes, synced, disk };
         let file = Arc::new(file);
         self.0.lock().files.insert(path.into(), file.clone());
         Ok(file)
@@ -199,7 +209,10 @@ impl DiskFile for MemoryFile {
     }
 
     fn write_at(&self, new: &[u8], position: u64) -> io::Result<()> {
-        let fails = self.disk.upgrade().is_some_and(|disk| disk.lock().fail_writes);
+        let fails = self.disk.upgrade().is_some_and(|disk| {
+            let disk = disk.lock();
+            disk.fail_writes || disk.full.as_ref().is_some_and(|folder| self.path.starts_with(folder))
+        });
         // A full disk takes the first half.
         let written = if fails { &new[..new.len() / 2] } else { new };
         let (mut bytes, end) = (self.bytes.lock(), position as usize + written.len());

@@ -51,8 +51,7 @@ impl Group {
     fn settled(&self) -> bool {
         match &self.kind {
             Kind::Classic(classic) => !classic.changed && self.written.keys().all(records::is_classic),
-            // Nothing of it is kept; what it was before is gone.
-            Kind::Consumer(_) => self.written.is_empty(),
+            Kind::Consumer(consumer) => !consumer.changed && !self.written.keys().any(records::is_classic),
         }
     }
 }
@@ -61,14 +60,14 @@ impl Kind {
     fn settle(&mut self) {
         match self {
             Self::Classic(classic) => classic.changed = false,
-            Self::Consumer(_) => {}
+            Self::Consumer(consumer) => consumer.changed = false,
         }
     }
 
     fn records(&self, group_id: &str, written: &Written, now_ms: i64) -> Result<Written, ErrorCode> {
         match self {
             Self::Classic(classic) => classic.records(group_id, written, now_ms),
-            Self::Consumer(_) => Ok(Written::new()),
+            Self::Consumer(consumer) => consumer.records(group_id),
         }
     }
 }

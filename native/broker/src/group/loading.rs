@@ -1,20 +1,26 @@
 //! Reading the groups of a partition of `__consumer_offsets`, when it comes to this node, and giving them up when it goes.
 //! What a key had last counts, whatever was before; a record that cannot be read is passed over and told, as by Kafka.
 
-use std::{collections::BTreeMap, io};
+use std::{collections::BTreeMap, io, time::Duration};
 
 use dohle_protocol::messages::{GroupMetadataValue, OffsetCommitKey, OffsetCommitValue};
 
 use super::{
     Classic, Clock, Committed, Group, Groups, Kind, Offsets,
+    consumer::{self, Consumer},
     groups::{Shard, Standing},
     records::{self, Key, Written},
 };
-use crate::coordinator::{Entry, Found, Origin};
+use crate::{
+    coordinator::{Entry, Found, Origin},
+    topics::Topics,
+};
 
 /// What groups depend on when they are loaded.
 pub(crate) struct Loading {
     pub clock: Clock,
+    /// How long a member of KIP-848 may be silent.
+    pub session_timeout: Duration,
 }
 
 /// What records say so far.
@@ -46,7 +52,7 @@ impl Groups {
             shard.standing = Standing::Elsewhere;
             return read;
         }
-        *shard = Shard { groups: image.into_groups(with), standing: Standing::Here };
+        *shard = Shard { groups: image.into_groups(self.ledger.topics(), with), standing: Standing::Here };
         drop(shard);
         self.changed.notify_one();
         Ok(())
@@ -103,10 +109,10 @@ impl Image {
         Ok(())
     }
 
-    fn into_groups(mut self, with: &Loading) -> BTreeMap<String, Group> {
+    fn into_groups(mut self, topics: &Topics, with: &Loading) -> BTreeMap<String, Group> {
         let mut groups = BTreeMap::new();
         for (id, written) in self.groups {
-            let kind = kind_of(&id, &written, with).unwrap_or_else(|reason| {
+            let kind = kind_of(&id, &written, topics, with).unwrap_or_else(|reason| {
                 tracing::error!(reason, group_id = id, "what is known of a group cannot be read");
                 Kind::default()
             });
@@ -120,7 +126,11 @@ impl Image {
 }
 
 /// The group that its records say.
-fn kind_of(id: &str, written: &Written, with: &Loading) -> Result<Kind, String> {
+fn kind_of(id: &str, written: &Written, topics: &Topics, with: &Loading) -> Result<Kind, String> {
+    if written.keys().any(consumer::is_consumer) {
+        tracing::debug!(group_id = id, "loaded");
+        return Ok(Kind::Consumer(Consumer::from_records(written, topics, with)?));
+    }
     match written.iter().find(|(key, _)| records::is_classic(key)) {
         None => Ok(Kind::default()),
         Some((_, value)) => {

@@ -25,9 +25,9 @@ pub(crate) use groups::Groups;
 pub(crate) use loading::Loading;
 pub(crate) use migration::Policy;
 pub(crate) use offsets::{Ageing, Committed, MAX_METADATA_BYTES, Offsets};
-pub(crate) use records::{Clock, Offset};
+pub(crate) use records::Offset;
 
-use crate::coordinator::Origin;
+use crate::coordinator::{Clock, Origin};
 
 /// A group: its members, and what it has committed.
 #[derive(Default)]

@@ -5,13 +5,16 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use dohle_protocol::{
-    Decoder, Encoder, ErrorCode, Message, Uuid,
+    Decoder, ErrorCode, Message, Uuid,
     messages::{GroupMetadataKey, GroupMetadataValue, OffsetCommitKey, OffsetCommitValue},
 };
-use tokio::time::Instant;
-
 use super::Committed;
-use crate::coordinator::Entry;
+use crate::coordinator::{
+    Clock, Entry,
+    codec::{key, value},
+};
+
+pub(super) use crate::coordinator::codec::read;
 
 /// The types of keys.
 pub(super) mod kind {
@@ -29,21 +32,6 @@ const TIMED_OFFSET_VERSION: i16 = 1;
 /// The records of a group, beside its offsets.
 pub(super) type Written = BTreeMap<Bytes, Bytes>;
 
-/// A moment, by the timers' clock and by the wall's.
-#[derive(Clone, Copy)]
-pub(crate) struct Clock {
-    pub now: Instant,
-    pub now_ms: i64,
-}
-
-impl Clock {
-    /// When it was so many milliseconds since 1970; not later than now.
-    pub fn at(&self, ms: i64) -> Instant {
-        let ago = u64::try_from(self.now_ms.saturating_sub(ms)).unwrap_or(0);
-        self.now.checked_sub(Duration::from_millis(ago)).unwrap_or(self.now)
-    }
-}
-
 /// An offset to commit.
 pub(crate) struct Offset {
     pub topic: std::sync::Arc<str>,
@@ -60,37 +48,6 @@ pub(super) enum Key {
     Group(String, i16),
     /// Of share groups, of streams, of later versions.
     Other(i16),
-}
-
-/// A record cannot be written: a name is longer than one may be in it.
-pub(super) fn too_long(error: dohle_protocol::EncodeError) -> ErrorCode {
-    tracing::error!(%error, "a record of a group cannot be written");
-    ErrorCode::UNKNOWN_SERVER_ERROR
-}
-
-pub(super) fn key(kind: i16, message: &impl Message) -> Result<Bytes, ErrorCode> {
-    encoded(kind, message, 0)
-}
-
-pub(super) fn value(version: i16, message: &impl Message) -> Result<Bytes, ErrorCode> {
-    encoded(version, message, version)
-}
-
-fn encoded(number: i16, message: &impl Message, version: i16) -> Result<Bytes, ErrorCode> {
-    let mut encoder = Encoder::new();
-    encoder.i16(number);
-    message.encode(&mut encoder, version).map_err(too_long)?;
-    Ok(encoder.finish().to_bytes())
-}
-
-/// Reads a value.
-pub(super) fn read<M: Message>(bytes: &Bytes) -> Result<M, String> {
-    let mut decoder = Decoder::new(bytes.clone());
-    let version = decoder.i16("version").map_err(|error| error.to_string())?;
-    if !(M::MIN_VERSION..=M::MAX_VERSION).contains(&version) {
-        return Err(format!("version {version}"));
-    }
-    M::decode(&mut decoder, version).map_err(|error| error.to_string())
 }
 
 impl Key {
@@ -160,6 +117,8 @@ pub(super) fn classic(group: &GroupMetadataValue) -> Result<Bytes, ErrorCode> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
 
     #[test]

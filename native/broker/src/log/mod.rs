@@ -193,9 +193,9 @@ impl Log {
         self.appended()
     }
 
-    /// Aborts what is open: the coordinator has forgotten it, and nobody else would ever end it.
-    pub fn abort_open(&mut self, now_ms: i64) -> Result<(), ErrorCode> {
-        for producer_id in self.transactions.open_producers() {
+    /// Aborts what is open of the producers that `which` names: the coordinator does not know of it, and nobody else would ever end it.
+    pub fn abort_open(&mut self, now_ms: i64, which: impl Fn(i64) -> bool) -> Result<(), ErrorCode> {
+        for producer_id in self.transactions.open_producers().into_iter().filter(|id| which(*id)) {
             let (epoch, coordinator_epoch) = self.producers.epochs(producer_id).unwrap_or((0, 0));
             let coordinator_epoch = coordinator_epoch.max(0);
             tracing::warn!(producer_id, epoch, "a transaction that was open when the broker ended is aborted");

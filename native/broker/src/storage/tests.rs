@@ -9,14 +9,17 @@ use crate::{
     BrokerOptions,
     config::TopicConfig,
     disk::memory::MemoryDisk,
-    log::tests::Append,
+    log::{Isolation, tests::Append},
     node::{NoNode, Node},
     topics::Partition,
     transactions::{Adding, Producer, Sender},
     world::{BoxFuture, BrokerWorld, Listener},
 };
 
-struct World(MemoryDisk);
+struct World {
+    disk: MemoryDisk,
+    now_ms: i64,
+}
 
 impl BrokerWorld for World {
     fn listen(&self, _: std::net::SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Listener>>> {
@@ -28,7 +31,7 @@ impl BrokerWorld for World {
     }
 
     fn wall_clock_ms(&self) -> i64 {
-        1000
+        self.now_ms
     }
 
     fn random_u64(&self) -> u64 {
@@ -38,13 +41,13 @@ impl BrokerWorld for World {
     fn spawn(&self, _: BoxFuture<'static, ()>) {}
 
     fn disk(&self) -> Arc<dyn Disk> {
-        Arc::new(self.0.clone())
+        Arc::new(self.disk.clone())
     }
 }
 
 fn try_open(disk: &MemoryDisk) -> Result<Node, String> {
     let options = BrokerOptions::new().with_log_dir("/logs");
-    Node::new(Arc::new(World(disk.clone())), options, Vec::new()).map_err(|error| match error {
+    Node::new(Arc::new(World { disk: disk.clone(), now_ms: 1000 }), options, Vec::new()).map_err(|error| match error {
         NoNode::LogDir(error) => error.to_string(),
         NoNode::Wrong((name, why)) => panic!("{name}: {why}"),
     })
@@ -184,35 +187,147 @@ fn a_folder_that_has_lost_what_says_what_is_in_it_is_refused() {
     assert_eq!(stray.iter().filter(|found| found.name.ends_with("-stray")).count(), 3, "{stray:?}");
 }
 
+/// A transactional id that writes to partitions of the topic `t`.
+struct Writer<'n> {
+    node: &'n Node,
+    producer: Producer,
+    v2: bool,
+}
+
+impl<'n> Writer<'n> {
+    fn new(node: &'n Node, v2: bool) -> Self {
+        Self { node, producer: node.transactions.init(node, "id", 60_000, None).unwrap(), v2 }
+    }
+
+    fn sender(&self) -> Sender<'static> {
+        Sender { transactional_id: "id", producer: self.producer }
+    }
+
+    fn write(&self, index: i32, sequence: i32) -> Result<i64, ErrorCode> {
+        let (name, partition) = (Arc::from("t"), partition(self.node, "t", index));
+        let stamp = (self.producer.id, self.producer.epoch, sequence);
+        let appended = self.node.transactions.write(self.sender(), (&name, index, &partition), Adding::Implicit, self.node, || {
+            partition.log.lock().try_put(Append { stamp, transactional: true, ..Append::default() })
+        });
+        appended.map(|appended| appended.base_offset)
+    }
+
+    fn end(&self, commit: bool) -> Result<Producer, ErrorCode> {
+        self.node.transactions.end(self.node, self.sender(), commit, self.v2)
+    }
+
+    fn next(&self) -> Producer {
+        Producer { epoch: self.producer.epoch + i16::from(self.v2), ..self.producer }
+    }
+
+    /// Ends of what is stable, and of the log.
+    fn ends(&self, index: i32) -> (i64, i64) {
+        let partition = partition(self.node, "t", index);
+        let log = partition.log.lock();
+        (log.last_stable_offset(), log.high_watermark())
+    }
+}
+
+fn aborted(node: &Node, index: i32) -> usize {
+    let partition = partition(node, "t", index);
+    let slice = partition.log.lock().read(0, 1 << 20, true, Isolation::ReadCommitted).unwrap();
+    slice.aborted.map_or(0, |aborted| aborted.len())
+}
+
 #[test]
 fn a_transaction_whose_markers_a_full_disk_does_not_take_ends_when_there_is_room() {
     for v2 in [false, true] {
         let disk = MemoryDisk::default();
         let node = try_open(&disk).unwrap();
-        create(&node, "t", 1, 1);
-        let producer = node.transactions.init(&node, "id", 60_000, None).unwrap();
-        let sender = Sender { transactional_id: "id", producer };
-        let (name, partition) = (Arc::from("t"), partition(&node, "t", 0));
-        let stamp = (producer.id, producer.epoch, 0);
-        let write = || {
-            let of = (&name, 0, &partition);
-            node.transactions.write(sender, of, Adding::Implicit, &node, || {
-                partition.log.lock().try_put(Append { stamp, transactional: true, ..Append::default() })
-            })
-        };
-        write().unwrap();
+        create(&node, "t", 1, 2);
+        let writer = Writer::new(&node, v2);
+        writer.write(0, 0).unwrap();
+        writer.write(1, 0).unwrap();
         disk.fail_writes(true);
-        let end = |commit| node.transactions.end(&node, sender, commit, v2);
-        assert_eq!(end(true), Err(ErrorCode::COORDINATOR_NOT_AVAILABLE));
-        assert_eq!(end(false), Err(ErrorCode::INVALID_TXN_STATE), "it is decided");
-        assert_eq!(write().err(), Some(ErrorCode::CONCURRENT_TRANSACTIONS));
+        assert_eq!(writer.end(true), Err(ErrorCode::COORDINATOR_NOT_AVAILABLE));
+        assert_eq!(writer.end(false), Err(ErrorCode::COORDINATOR_NOT_AVAILABLE), "nothing is decided");
+        disk.fail_writes(false);
+        disk.fill(Some("/logs/t-1"));
+        assert_eq!(writer.end(true), Err(ErrorCode::COORDINATOR_NOT_AVAILABLE));
+        assert_eq!((writer.ends(0), writer.ends(1)), ((2, 2), (0, 1)));
+        assert_eq!(writer.end(false), Err(ErrorCode::INVALID_TXN_STATE), "it is decided");
+        assert_eq!(writer.write(0, 1), Err(ErrorCode::CONCURRENT_TRANSACTIONS));
         let taken = node.transactions.init(&node, "id", 60_000, None);
         assert_eq!(taken, Err(ErrorCode::CONCURRENT_TRANSACTIONS));
-        assert_eq!(partition.log.lock().last_stable_offset(), 0);
-        disk.fail_writes(false);
-        let next = Producer { epoch: producer.epoch + i16::from(v2), ..producer };
-        assert_eq!(end(true), Ok(next));
-        assert_eq!(partition.log.lock().last_stable_offset(), 2);
-        assert_eq!(end(true), Ok(next), "asked again");
+        disk.fill(None);
+        assert_eq!(writer.end(true), Ok(writer.next()));
+        assert_eq!((writer.ends(0), writer.ends(1)), ((2, 2), (2, 2)));
+        assert_eq!(writer.end(true), Ok(writer.next()), "asked again");
     }
+}
+
+#[test]
+fn a_broker_that_ends_within_a_commit_or_an_abort_carries_it_out_when_it_starts() {
+    for (v2, commit) in [(false, false), (false, true), (true, false), (true, true)] {
+        let disk = MemoryDisk::default();
+        let node = try_open(&disk).unwrap();
+        create(&node, "t", 1, 2);
+        let writer = Writer::new(&node, v2);
+        writer.write(0, 0).unwrap();
+        writer.write(1, 0).unwrap();
+        disk.fill(Some("/logs/t-1"));
+        assert!(writer.end(commit).is_err());
+        let node = open(&disk);
+        let after = Writer { node: &node, ..writer };
+        for index in 0..2 {
+            let (stable, end) = after.ends(index);
+            assert_eq!((stable, aborted(&node, index)), (end, usize::from(!commit)), "{v2} {commit} {index}");
+        }
+        assert_eq!(after.end(commit), Ok(after.next()), "its answer was lost");
+        let next = Writer { producer: after.next(), ..after };
+        next.write(1, i32::from(!v2)).unwrap();
+        assert!(next.end(true).is_ok());
+    }
+}
+
+#[test]
+fn a_transaction_goes_on_after_the_broker_has_ended_and_started_again() {
+    for v2 in [false, true] {
+        let disk = MemoryDisk::default();
+        let node = try_open(&disk).unwrap();
+        create(&node, "t", 1, 2);
+        let writer = Writer::new(&node, v2);
+        writer.write(0, 0).unwrap();
+        let node = open(&disk);
+        let writer = Writer { node: &node, ..writer };
+        assert_eq!(writer.ends(0), (0, 1), "it is open");
+        writer.write(0, 1).unwrap();
+        writer.write(1, 0).unwrap();
+        let producer = writer.end(true).unwrap();
+        assert_eq!((producer, writer.ends(0), writer.ends(1)), (writer.next(), (3, 3), (2, 2)));
+        assert_eq!((aborted(&node, 0), aborted(&node, 1)), (0, 0));
+        let fenced = node.transactions.init(&node, "id", 60_000, None).unwrap();
+        assert_eq!(fenced, Producer { epoch: producer.epoch + 1, ..producer });
+    }
+}
+
+#[test]
+fn what_no_transactional_id_has_is_aborted_when_the_broker_starts() {
+    let disk = MemoryDisk::default();
+    let node = try_open(&disk).unwrap();
+    create(&node, "t", 1, 1);
+    Writer::new(&node, true).write(0, 0).unwrap();
+    node.topics.delete("__transaction_state").unwrap();
+    let node = open(&disk);
+    assert_eq!((range(&node, "t", 0), aborted(&node, 0)), ((0, 2), 1));
+}
+
+#[test]
+fn a_transactional_id_that_has_expired_is_forgotten_in_the_log_too() {
+    let disk = MemoryDisk::default();
+    let node = try_open(&disk).unwrap();
+    let producer = Writer::new(&node, true).producer;
+    drop(node);
+    let mut options = BrokerOptions::new().with_log_dir("/logs");
+    options.set("transactional.id.expiration.ms", "1").unwrap();
+    let later = |now_ms| Node::new(Arc::new(World { disk: disk.clone(), now_ms }), options.clone(), Vec::new()).ok().unwrap();
+    let seen = |node: &Node| node.transactions.with(node, "id", |known| known.map(|known| known.producer()));
+    assert_eq!(seen(&later(1000)), Some(producer));
+    assert_eq!(seen(&later(5000)), None);
+    assert_eq!(seen(&later(1000)), None, "it is not there any more");
 }

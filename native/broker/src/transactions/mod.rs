@@ -1,10 +1,13 @@
 //! The transaction coordinator: transactional ids, their producers, and the transactions that are open, in the rules of
 //! transactions v1 and of v2 (KIP-890). Not what readers see of them: that is in `log`.
+//! What they are is kept in `__transaction_state`: `journal` writes and reads it, `records` has its form.
 //! Driven by the transaction APIs, by Produce, and by one timer task; `state` is one transactional id, this file all.
 //!
 //! One node: its markers are written while the coordinator is locked, so that a transaction ends at once, everywhere. Its lock
 //! is taken before those of groups, topics and logs.
 
+mod journal;
+mod records;
 mod state;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -16,13 +19,14 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::{broker::Life, config::broker::number, node::Node, topics::Partition};
+use crate::{broker::Life, config::broker::number, coordinator::Ledger, node::Node, topics::Partition};
+use journal::Journal;
 pub(crate) use state::{Producer, Transaction};
 
 /// All transactional ids.
-#[derive(Default)]
 pub(crate) struct Transactions {
     by_id: Mutex<BTreeMap<String, Transaction>>,
+    ledger: Ledger,
     /// A deadline may have come nearer: the timer looks again.
     changed: Notify,
 }
@@ -44,6 +48,15 @@ pub(crate) enum Adding {
 }
 
 impl Transactions {
+    /// With no transactional id: they are to be loaded.
+    pub fn new(ledger: Ledger) -> Self {
+        Self { by_id: Mutex::default(), ledger, changed: Notify::new() }
+    }
+
+    fn journal<'a>(&'a self, node: &'a Node, id: &'a str) -> Journal<'a> {
+        Journal { node, ledger: &self.ledger, id }
+    }
+
     /// Starts the task that aborts what is overdue.
     pub fn run(&self, node: &Arc<Node>, mut life: Life) {
         let world = node.world.clone();
@@ -71,7 +84,7 @@ impl Transactions {
                         tracing::debug!(transactional_id = id, "transaction timed out");
                     }
                     // What fails is tried again at the next deadline.
-                    let _ = transaction.abort_and_fence(node);
+                    let _ = transaction.abort_and_fence(self.journal(node, id));
                 }
             }
         }
@@ -92,11 +105,12 @@ impl Transactions {
         let Some(transaction) = all.get_mut(transactional_id) else {
             // Kafka, too, gives whoever names a producer that is forgotten a new one.
             let transaction = Transaction::new(node.new_producer_id(), timeout_ms, node.world.wall_clock_ms());
+            self.journal(node, transactional_id).write(&transaction)?;
             let producer = transaction.producer();
             all.insert(transactional_id.into(), transaction);
             return Ok(producer);
         };
-        let producer = transaction.init(node, timeout_ms, expected);
+        let producer = transaction.init(self.journal(node, transactional_id), timeout_ms, expected);
         drop(all);
         self.changed.notify_one();
         producer
@@ -116,7 +130,9 @@ impl Transactions {
         let transaction = of(&mut all, sender).map_err(as_leaders_say)?;
         match adding {
             Adding::Implicit => {
-                if transaction.add_partition(topic, index, partition, node) {
+                let one = std::iter::once((topic, index, partition));
+                let journal = self.journal(node, sender.transactional_id);
+                if transaction.add(journal, one, None).map_err(as_leaders_say)? {
                     self.changed.notify_one();
                 }
             }
@@ -130,14 +146,11 @@ impl Transactions {
     pub fn add_partitions<'p>(
         &self,
         sender: Sender<'_>,
-        partitions: impl IntoIterator<Item = (&'p Arc<str>, i32, &'p Arc<Partition>)>,
+        partitions: impl Iterator<Item = (&'p Arc<str>, i32, &'p Arc<Partition>)> + Clone,
         node: &Node,
     ) -> Result<(), ErrorCode> {
         let mut all = self.known(node);
-        let transaction = of(&mut all, sender)?;
-        for (topic, index, partition) in partitions {
-            transaction.add_partition(topic, index, partition, node);
-        }
+        of(&mut all, sender)?.add(self.journal(node, sender.transactional_id), partitions, None)?;
         self.changed.notify_one();
         Ok(())
     }
@@ -150,7 +163,9 @@ impl Transactions {
 
     /// Takes a group's offsets into the sender's transaction, opening it.
     pub fn add_group(&self, sender: Sender<'_>, group_id: &str, node: &Node) -> Result<(), ErrorCode> {
-        of(&mut self.by_id.lock(), sender)?.add_group(group_id, node);
+        let index = node.groups.partition_of(group_id);
+        let journal = self.journal(node, sender.transactional_id);
+        of(&mut self.by_id.lock(), sender)?.add(journal, std::iter::empty(), Some(index))?;
         self.changed.notify_one();
         Ok(())
     }
@@ -166,12 +181,15 @@ impl Transactions {
     ) -> Result<T, ErrorCode> {
         let mut all = self.by_id.lock();
         let transaction = of(&mut all, sender).map_err(as_leaders_say)?;
+        let index = node.groups.partition_of(group_id);
         match adding {
             Adding::Implicit => {
-                transaction.add_group(group_id, node);
-                self.changed.notify_one();
+                let journal = self.journal(node, sender.transactional_id);
+                if transaction.add(journal, std::iter::empty(), Some(index)).map_err(as_leaders_say)? {
+                    self.changed.notify_one();
+                }
             }
-            Adding::Before if transaction.has_group(group_id) => {}
+            Adding::Before if transaction.has_offsets(index) => {}
             Adding::Before => return Err(ErrorCode::INVALID_TXN_STATE),
         }
         work()
@@ -181,7 +199,8 @@ impl Transactions {
     pub fn end(&self, node: &Node, sender: Sender<'_>, commit: bool, v2: bool) -> Result<Producer, ErrorCode> {
         let mut all = self.known(node);
         let transaction = all.get_mut(sender.transactional_id).ok_or(ErrorCode::INVALID_PRODUCER_ID_MAPPING)?;
-        let ended = transaction.end(node, sender.producer, commit, v2);
+        let journal = self.journal(node, sender.transactional_id);
+        let ended = transaction.end(journal, sender.producer, commit, v2);
         drop(all);
         self.changed.notify_one();
         ended
@@ -202,7 +221,10 @@ impl Transactions {
     fn known(&self, node: &Node) -> MutexGuard<'_, BTreeMap<String, Transaction>> {
         let mut all = self.by_id.lock();
         let (now_ms, after_ms) = (node.world.wall_clock_ms(), number(&node.options, "transactional.id.expiration.ms"));
-        all.retain(|_, transaction| !transaction.expired(now_ms, after_ms));
+        // One whose end cannot be written stays.
+        all.retain(|id, transaction| {
+            !(transaction.expired(now_ms, after_ms) && self.journal(node, id).forget().is_ok())
+        });
         all
     }
 }
@@ -216,5 +238,9 @@ fn of<'t>(all: &'t mut BTreeMap<String, Transaction>, sender: Sender<'_>) -> Res
 
 /// As Kafka's leaders and group coordinators translate the transaction coordinator's answer.
 fn as_leaders_say(code: ErrorCode) -> ErrorCode {
-    if code == ErrorCode::PRODUCER_FENCED { ErrorCode::INVALID_PRODUCER_EPOCH } else { code }
+    match code {
+        ErrorCode::PRODUCER_FENCED => ErrorCode::INVALID_PRODUCER_EPOCH,
+        ErrorCode::COORDINATOR_NOT_AVAILABLE => ErrorCode::NOT_ENOUGH_REPLICAS,
+        code => code,
+    }
 }

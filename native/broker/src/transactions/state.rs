@@ -1,5 +1,5 @@
 //! One transactional id: Empty → Ongoing → CompleteCommit or CompleteAbort, and around again, as Kafka's
-//! TransactionCoordinator decides. The Prepare states of Kafka are not seen here: one node has no markers under way.
+//! TransactionCoordinator decides. Kafka's Prepare states are an `Ending` here: it is decided, and written, before the first marker.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +10,8 @@ use std::{
 use dohle_protocol::ErrorCode;
 use tokio::time::Instant;
 
-use crate::{log::Marker, node::Node, topics::Partition};
+use super::journal::Journal;
+use crate::{coordinator::internal, log::Marker, topics::Partition};
 
 /// The last epoch a producer id is used in; the one behind is left for fencing.
 const LAST_EPOCH: i16 = i16::MAX - 1;
@@ -37,6 +38,20 @@ pub(crate) enum State {
 }
 
 impl State {
+    /// Kafka's number in records.
+    pub(super) fn number(self) -> i8 {
+        match self {
+            Self::Empty => 0,
+            Self::Ongoing => 1,
+            Self::CompleteCommit => 4,
+            Self::CompleteAbort => 5,
+        }
+    }
+
+    pub(super) fn of_number(number: i8) -> Option<Self> {
+        [Self::Empty, Self::Ongoing, Self::CompleteCommit, Self::CompleteAbort].into_iter().find(|state| state.number() == number)
+    }
+
     /// Kafka's name.
     pub fn name(self) -> &'static str {
         match self {
@@ -49,37 +64,39 @@ impl State {
 }
 
 /// A transactional id.
+#[derive(Clone)]
 pub(crate) struct Transaction {
-    producer: Producer,
+    pub(super) producer: Producer,
     /// What it was before: a retry whose answer was lost names it.
-    previous: Option<Producer>,
-    timeout: Duration,
-    state: State,
-    partitions: BTreeMap<(Arc<str>, i32), Arc<Partition>>,
-    groups: BTreeSet<String>,
-    started: Option<Started>,
+    pub(super) previous: Option<Producer>,
+    pub(super) timeout: Duration,
+    pub(super) state: State,
+    pub(super) partitions: BTreeMap<(Arc<str>, i32), Arc<Partition>>,
+    /// The partitions of groups that have committed offsets.
+    pub(super) offsets: BTreeSet<i32>,
+    pub(super) started: Option<Started>,
     /// How the open transaction ends, which is decided but not written everywhere.
-    ending: Option<Ending>,
+    pub(super) ending: Option<Ending>,
     /// When it last changed.
-    touched_ms: i64,
+    pub(super) touched_ms: i64,
 }
 
 /// The end of a transaction.
 #[derive(Clone, Copy)]
-struct Ending {
-    commit: bool,
+pub(super) struct Ending {
+    pub commit: bool,
     /// Of the markers.
-    epoch: i16,
+    pub epoch: i16,
     /// Its producer gets another epoch.
-    bump: bool,
+    pub bump: bool,
     /// When it is tried again, unless somebody asks before.
-    retry_at: Instant,
+    pub retry_at: Instant,
 }
 
 #[derive(Clone, Copy)]
-struct Started {
-    at: Instant,
-    wall_clock_ms: i64,
+pub(super) struct Started {
+    pub at: Instant,
+    pub wall_clock_ms: i64,
 }
 
 impl Transaction {
@@ -91,7 +108,7 @@ impl Transaction {
             timeout: duration(timeout_ms),
             state: State::Empty,
             partitions: BTreeMap::new(),
-            groups: BTreeSet::new(),
+            offsets: BTreeSet::new(),
             started: None,
             ending: None,
             touched_ms: now_ms,
@@ -127,8 +144,10 @@ impl Transaction {
 
     /// When the open transaction is aborted; or, if it is ending, when that is tried again.
     pub fn deadline(&self) -> Option<Instant> {
-        let aborted = self.started?.at + self.timeout;
-        Some(self.ending.map_or(aborted, |ending| ending.retry_at))
+        match &self.ending {
+            Some(ending) => Some(ending.retry_at),
+            None => Some(self.started?.at + self.timeout),
+        }
     }
 
     /// Its end is decided: nothing comes into it any more.
@@ -145,61 +164,101 @@ impl Transaction {
         }
     }
 
+    /// Where it is open: the producer, and the partitions.
+    pub(super) fn open_in(&self) -> impl Iterator<Item = (i64, &str, i32)> {
+        let producer_id = self.producer.id;
+        let partitions = self.partitions.keys().map(move |(topic, index)| (producer_id, &**topic, *index));
+        partitions.chain(self.offsets.iter().map(move |index| (producer_id, internal::OFFSETS, *index)))
+    }
+
+    /// Does `change`, and writes what is then; if either fails, nothing has changed.
+    fn change(
+        &mut self,
+        journal: Journal<'_>,
+        change: impl FnOnce(&mut Self) -> Result<(), ErrorCode>,
+    ) -> Result<(), ErrorCode> {
+        let before = self.clone();
+        self.touched_ms = journal.node.world.wall_clock_ms();
+        let done = change(self).and_then(|()| journal.write(self));
+        if done.is_err() {
+            *self = before;
+        }
+        done
+    }
+
     /// The next producer of this id. One that goes on after an error names itself (KIP-360); any other fences it.
-    pub fn init(&mut self, node: &Node, timeout_ms: i32, expected: Option<Producer>) -> Result<Producer, ErrorCode> {
+    pub(super) fn init(
+        &mut self,
+        journal: Journal<'_>,
+        timeout_ms: i32,
+        expected: Option<Producer>,
+    ) -> Result<Producer, ErrorCode> {
         if let Some(expected) = expected.filter(|expected| *expected != self.producer) {
             // The answer to it was lost: the same again.
             let retried = self.previous == Some(expected) && self.state == State::Empty;
             return if retried { Ok(self.producer) } else { Err(ErrorCode::PRODUCER_FENCED) };
         }
         if self.state == State::Ongoing {
-            self.abort_and_fence(node).map_err(|_| ErrorCode::CONCURRENT_TRANSACTIONS)?;
+            self.abort_and_fence(journal).map_err(|_| ErrorCode::CONCURRENT_TRANSACTIONS)?;
         }
-        self.timeout = duration(timeout_ms);
-        self.touched_ms = node.world.wall_clock_ms();
-        self.state = State::Empty;
-        let before = expected.unwrap_or(self.producer);
-        self.producer = self.next(node);
-        self.previous = Some(before);
+        self.change(journal, |this| {
+            this.timeout = duration(timeout_ms);
+            this.state = State::Empty;
+            let before = expected.unwrap_or(this.producer);
+            this.producer = this.next(journal);
+            this.previous = Some(before);
+            Ok(())
+        })?;
         Ok(self.producer)
     }
 
-    /// Takes a partition in; answers whether that opened the transaction.
-    pub fn add_partition(&mut self, topic: &Arc<str>, index: i32, partition: &Arc<Partition>, node: &Node) -> bool {
-        let key = (topic.clone(), index);
-        // A topic may have been deleted and made again under its name.
-        if !self.partitions.get(&key).is_some_and(|known| Arc::ptr_eq(known, partition)) {
-            self.partitions.insert(key, partition.clone());
+    /// Takes partitions, and the offsets of groups, in, which opens it if it was not open; answers whether anything is new.
+    pub(super) fn add<'p>(
+        &mut self,
+        journal: Journal<'_>,
+        partitions: impl Iterator<Item = (&'p Arc<str>, i32, &'p Arc<Partition>)> + Clone,
+        offsets: Option<i32>,
+    ) -> Result<bool, ErrorCode> {
+        let known = self.state == State::Ongoing
+            && partitions.clone().all(|(topic, index, partition)| self.has(topic, index, partition))
+            && offsets.is_none_or(|index| self.offsets.contains(&index));
+        if known {
+            return Ok(false);
         }
-        self.open(node)
+        self.change(journal, |this| {
+            this.partitions.extend(partitions.map(|(topic, index, of)| ((topic.clone(), index), of.clone())));
+            this.offsets.extend(offsets);
+            if this.state != State::Ongoing {
+                this.state = State::Ongoing;
+                this.started = Some(Started { at: Instant::now(), wall_clock_ms: this.touched_ms });
+            }
+            Ok(())
+        })?;
+        Ok(true)
+    }
+
+    /// Whether it has this partition, and not one of a topic that was deleted and made again under its name.
+    fn has(&self, topic: &Arc<str>, index: i32, partition: &Arc<Partition>) -> bool {
+        self.partitions.get(&(topic.clone(), index)).is_some_and(|known| Arc::ptr_eq(known, partition))
     }
 
     pub fn has_partition(&self, topic: &Arc<str>, index: i32) -> bool {
         self.state == State::Ongoing && self.partitions.contains_key(&(topic.clone(), index))
     }
 
-    pub fn add_group(&mut self, group_id: &str, node: &Node) {
-        if !self.groups.contains(group_id) {
-            self.groups.insert(group_id.into());
-        }
-        self.open(node);
-    }
-
-    pub fn has_group(&self, group_id: &str) -> bool {
-        self.state == State::Ongoing && self.groups.contains(group_id)
-    }
-
-    fn open(&mut self, node: &Node) -> bool {
-        if self.state == State::Ongoing {
-            return false;
-        }
-        self.state = State::Ongoing;
-        self.started = Some(Started { at: Instant::now(), wall_clock_ms: node.world.wall_clock_ms() });
-        true
+    /// Whether it may have offsets of the groups of this partition.
+    pub fn has_offsets(&self, index: i32) -> bool {
+        self.state == State::Ongoing && self.offsets.contains(&index)
     }
 
     /// EndTxn. What is asked again, because its answer was lost, is answered again.
-    pub fn end(&mut self, node: &Node, by: Producer, commit: bool, v2: bool) -> Result<Producer, ErrorCode> {
+    pub(super) fn end(
+        &mut self,
+        journal: Journal<'_>,
+        by: Producer,
+        commit: bool,
+        v2: bool,
+    ) -> Result<Producer, ErrorCode> {
         let completed = matches!(self.state, State::CompleteCommit | State::CompleteAbort);
         let retried = v2 && completed && self.previous == Some(by);
         if !retried {
@@ -215,39 +274,42 @@ impl Transaction {
         }
         match self.ending {
             Some(ending) if ending.commit != commit => return Err(ErrorCode::INVALID_TXN_STATE),
-            Some(_) => self.finish(node)?,
-            None => self.conclude(node, commit, v2)?,
+            Some(_) => self.finish(journal)?,
+            None => self.conclude(journal, commit, v2)?,
         }
         Ok(self.producer)
     }
 
     /// Aborts the open transaction, and lets its producer do nothing more. One that is ending otherwise ends so.
-    pub fn abort_and_fence(&mut self, node: &Node) -> Result<(), ErrorCode> {
+    pub(super) fn abort_and_fence(&mut self, journal: Journal<'_>) -> Result<(), ErrorCode> {
         match self.ending {
-            Some(_) => self.finish(node),
-            None => self.conclude(node, false, true),
+            Some(_) => self.finish(journal),
+            None => self.conclude(journal, false, true),
         }
     }
 
-    fn conclude(&mut self, node: &Node, commit: bool, bump: bool) -> Result<(), ErrorCode> {
-        let epoch = self.producer.epoch + i16::from(bump);
-        self.ending = Some(Ending { commit, epoch, bump, retry_at: Instant::now() });
-        self.finish(node)
+    fn conclude(&mut self, journal: Journal<'_>, commit: bool, bump: bool) -> Result<(), ErrorCode> {
+        self.change(journal, |this| {
+            let epoch = this.producer.epoch + i16::from(bump);
+            this.ending = Some(Ending { commit, epoch, bump, retry_at: Instant::now() });
+            Ok(())
+        })?;
+        self.finish(journal)
     }
 
     /// The epoch after this one, or a new producer when there is none.
-    fn next(&self, node: &Node) -> Producer {
+    fn next(&self, journal: Journal<'_>) -> Producer {
         match self.producer {
             Producer { id, epoch } if epoch < LAST_EPOCH => Producer { id, epoch: epoch + 1 },
-            _ => Producer { id: node.new_producer_id(), epoch: 0 },
+            _ => Producer { id: journal.node.new_producer_id(), epoch: 0 },
         }
     }
 
-    /// Writes the markers that are missing, and settles the groups' offsets once all are there. An error when the disk does not
-    /// take one: the end stays as it was decided, and is tried again.
-    fn finish(&mut self, node: &Node) -> Result<(), ErrorCode> {
+    /// Writes the markers that are missing, and then that it is over. An error when the disk does not take one of these: the end
+    /// stays as it was decided, and is tried again.
+    fn finish(&mut self, journal: Journal<'_>) -> Result<(), ErrorCode> {
         let Some(Ending { commit, epoch, bump, .. }) = self.ending else { return Ok(()) };
-        let producer_id = self.producer.id;
+        let (node, producer_id) = (journal.node, self.producer.id);
         let marker = Marker { producer_id, epoch, commit, coordinator_epoch: COORDINATOR_EPOCH };
         self.partitions.retain(|(topic, index), partition| {
             if partition.deleted() {
@@ -255,36 +317,37 @@ impl Transaction {
             }
             let written = partition.log.lock().append_marker(&marker, node.world.wall_clock_ms());
             partition.waiters.wake();
-            if let Err(code) = written {
-                tracing::warn!(topic = &**topic, index, producer_id, %code, "a marker was refused");
-            }
-            written == Err(ErrorCode::KAFKA_STORAGE_ERROR)
+            is_missing(written, topic, *index, producer_id)
+        });
+        self.offsets.retain(|index| {
+            is_missing(node.groups.end_transaction(*index, &marker), internal::OFFSETS, *index, producer_id)
         });
         node.housekeeping.touch();
-        let of = |group_id: &String| node.groups.partition_of(group_id);
-        let mut with_offsets: BTreeSet<i32> = self.groups.iter().map(of).collect();
-        with_offsets.retain(|index| {
-            let written = node.groups.end_transaction(*index, &marker);
-            if let Err(code) = written {
-                tracing::warn!(index, producer_id, %code, "a marker of committed offsets was refused");
-            }
-            written == Err(ErrorCode::KAFKA_STORAGE_ERROR)
-        });
-        self.groups.retain(|group_id| with_offsets.contains(&of(group_id)));
-        if !self.partitions.is_empty() || !self.groups.is_empty() {
-            let retry_at = Instant::now() + RETRY;
-            self.ending.iter_mut().for_each(|ending| ending.retry_at = retry_at);
-            return Err(ErrorCode::COORDINATOR_NOT_AVAILABLE);
+        let over = match self.partitions.is_empty() && self.offsets.is_empty() {
+            false => Err(ErrorCode::COORDINATOR_NOT_AVAILABLE),
+            true => self.change(journal, |this| {
+                (this.started, this.ending) = (None, None);
+                this.state = if commit { State::CompleteCommit } else { State::CompleteAbort };
+                if bump {
+                    this.previous = Some(this.producer);
+                    this.producer = this.next(journal);
+                }
+                Ok(())
+            }),
+        };
+        if let (Err(_), Some(ending)) = (over, &mut self.ending) {
+            ending.retry_at = Instant::now() + RETRY;
         }
-        (self.started, self.ending) = (None, None);
-        self.touched_ms = node.world.wall_clock_ms();
-        self.state = if commit { State::CompleteCommit } else { State::CompleteAbort };
-        if bump {
-            self.previous = Some(self.producer);
-            self.producer = self.next(node);
-        }
-        Ok(())
+        over
     }
+}
+
+/// Whether a marker has to be written again; any other refusal stays.
+fn is_missing(written: Result<(), ErrorCode>, topic: &str, index: i32, producer_id: i64) -> bool {
+    if let Err(code) = written {
+        tracing::warn!(topic, index, producer_id, %code, "a marker was refused");
+    }
+    written == Err(ErrorCode::KAFKA_STORAGE_ERROR)
 }
 
 fn duration(timeout_ms: i32) -> Duration {

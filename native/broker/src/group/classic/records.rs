@@ -10,7 +10,7 @@ use dohle_protocol::{
 use tokio::sync::oneshot;
 
 use super::{
-    super::records::{self, Clock, Written},
+    super::{Clock, records::{self, Written}},
     Classic, JoinReply, Member, State, SyncReply,
 };
 

@@ -9,6 +9,7 @@
 mod assignors;
 mod member;
 mod old_protocol;
+mod records;
 mod subscription;
 
 use std::{
@@ -20,6 +21,7 @@ use dohle_protocol::{ErrorCode, Uuid};
 use tokio::time::Instant;
 
 pub(crate) use self::member::Sight;
+pub(super) use self::records::is_consumer;
 pub(crate) use self::{
     assignors::Assignor, assignors::Partitions, member::Member, old_protocol::Classic as OldProtocol,
 };
@@ -39,6 +41,8 @@ pub(crate) struct Consumer {
     /// Instance id to member id.
     static_members: BTreeMap<String, String>,
     subscription: Subscription,
+    /// It may be another one than its records say.
+    pub changed: bool,
 }
 
 /// A ConsumerGroupHeartbeat request of a member that stays. What is `None` is as it was.
@@ -117,6 +121,7 @@ impl Consumer {
         let (member_id, joins) = (beat.member_id.clone(), beat.epoch == 0);
         let session_deadline = Some(now + beat.session_timeout);
         let owned = beat.owned.clone();
+        let known = self.members.get(&member_id).cloned();
         let mut member = self.take(&beat);
         let resubscribed = member.update(beat);
         member.classic = classic;
@@ -132,10 +137,13 @@ impl Consumer {
         }
         if self.epoch > self.assignment_epoch {
             self.assign();
+            self.changed = true;
         }
         let mut member = self.members.remove(&member_id).expect("inserted above");
         self.reconcile(&mut member, resubscribed, owned.as_ref(), now);
         member.session_deadline = session_deadline;
+        let same = known.is_some_and(|known| Member { session_deadline, ..known } == member);
+        self.changed |= bump || changed || !same;
         let news = joins || full || !member.assigned.keys().eq(&before);
         let told = Told { epoch: member.epoch, assignment: news.then(|| by_topic(member.assigned.keys())) };
         self.members.insert(member_id, member);
@@ -147,7 +155,8 @@ impl Consumer {
         let members: BTreeMap<String, Member> = members.map(|member| (member.id.clone(), member)).collect();
         let instances = members.values().filter_map(|member| Some((member.instance_id.clone()?, member.id.clone())));
         let static_members = instances.collect();
-        Self { epoch, assignment_epoch: epoch, members, static_members, subscription: Subscription::default() }
+        let subscription = Subscription::default();
+        Self { epoch, assignment_epoch: epoch, members, static_members, subscription, changed: true }
     }
 
     /// Whether a member may come, or go on.
@@ -249,6 +258,7 @@ impl Consumer {
                 return Err((ErrorCode::UNKNOWN_MEMBER_ID, reason));
             }
         };
+        self.changed = true;
         match self.members.get_mut(&id) {
             Some(member) if epoch == AWAY => {
                 member.epoch = AWAY;
@@ -265,6 +275,7 @@ impl Consumer {
             self.static_members.retain(|_, id| id != member_id);
             self.subscription.forget_version();
             self.epoch += 1;
+            self.changed = true;
         }
     }
 

@@ -9,7 +9,11 @@ use tokio::{sync::oneshot, time::Instant};
 use super::*;
 use crate::{
     coordinator::Ledger,
-    group::{Commit, Identity, JoinAsk, JoinReply, Offset, Policy, SyncAsk, SyncReply},
+    config::TopicConfig,
+    group::{
+        Commit, Identity, JoinAsk, JoinReply, Offset, Policy, SyncAsk, SyncReply,
+        consumer::{Beat, Member, Sight},
+    },
     log::Marker,
     topics::Topics,
 };
@@ -19,7 +23,8 @@ const POLICY: Policy = Policy { upgrade: true, downgrade: true, max_size: 10 };
 /// Groups, loaded from a ledger.
 fn load(ledger: &Ledger) -> Groups {
     let groups = Groups::new(POLICY, ledger.clone());
-    groups.load_all(&Loading { clock: Clock { now: Instant::now(), now_ms: ledger.now_ms() } });
+    let clock = Clock { now: Instant::now(), now_ms: ledger.now_ms() };
+    groups.load_all(&Loading { clock, session_timeout: Duration::from_secs(45) });
     groups
 }
 
@@ -52,6 +57,12 @@ fn told(groups: &Groups) -> String {
                     .collect::<Vec<_>>()
             )
             .unwrap();
+        }
+        if let Some(consumer) = group.consumer() {
+            let members = consumer.members().cloned();
+            let members = members.map(|of| Member { session_deadline: None, revoke_deadline: None, ..of });
+            let members: Vec<Member> = members.collect();
+            write!(told, " {} {} {members:?}", consumer.epoch, consumer.assignment_epoch).unwrap();
         }
         for (topic, partitions) in group.offsets.all() {
             for (index, committed) in partitions {
@@ -108,13 +119,68 @@ async fn synced(groups: &Groups, group_id: &str, who: &Identity, topics: &Topics
     groups.sync(group_id, ask, topics).await.unwrap()
 }
 
+/// A heartbeat of KIP-848: the member's epoch, and the partitions of `t` that it has.
+fn beat(group_id: &str, member_id: &str, epoch: i32, owned: &[i32]) -> Beat {
+    let joins = epoch == 0;
+    Beat {
+        group_id: group_id.into(),
+        member_id: member_id.into(),
+        epoch,
+        instance_id: (member_id == "static").then(|| "instance".into()),
+        rack_id: None,
+        client_id: "client".into(),
+        client_host: "/1.2.3.4".into(),
+        rebalance_timeout: joins.then(|| Duration::from_secs(20)),
+        topics: joins.then(|| vec!["t".into()]),
+        regex: None,
+        sight: Sight::default(),
+        assignor: None,
+        owned: Some(owned.iter().map(|partition| (T, *partition)).collect()),
+        session_timeout: Duration::from_secs(45),
+        max_size: 10,
+    }
+}
+
+const T: Uuid = Uuid([1; 16]);
+
+/// The topic `t`, which has four partitions.
+fn with_topic(ledger: &Ledger) -> &Topics {
+    let config = TopicConfig::new(&crate::BrokerOptions::default(), Vec::new()).unwrap();
+    // Another life has made it.
+    let _ = ledger.topics().create("t", T, 4, config);
+    ledger.topics()
+}
+
+/// A life of a group of KIP-848: members come, give up what others shall have, and go.
+fn live_by_heartbeats(groups: &Groups, topics: &Topics, mut step: impl FnMut()) {
+    let mut beat = |member: &str, epoch, owned: &[i32]| {
+        let told = groups.beat(beat("n", member, epoch, owned), topics).unwrap();
+        step();
+        let partitions = told.assignment.map(|of| of.get(&T).map_or(Vec::new(), |all| all.iter().copied().collect()));
+        (told.epoch, partitions)
+    };
+    assert_eq!(beat("x", 0, &[]), (2, Some(vec![0, 1, 2, 3])));
+    let (epoch, none) = beat("static", 0, &[]);
+    assert_eq!((epoch, none), (3, Some(Vec::new())));
+    let (epoch, kept) = beat("x", 2, &[0, 1, 2, 3]);
+    let kept = kept.unwrap();
+    assert_eq!((epoch, kept.len()), (2, 2));
+    assert_eq!(beat("x", 2, &kept).0, 3);
+    assert_eq!(beat("static", 3, &[]).1.unwrap().len(), 2);
+    assert_eq!(beat("x", 3, &kept), (3, None));
+    groups.part("n", ("static", Some("instance")), -2, topics).unwrap();
+    step();
+    groups.part("n", ("x", None), -1, topics).unwrap();
+    step();
+}
+
 fn marker(producer_id: i64, commit: bool) -> Marker {
     Marker { producer_id, epoch: 1, commit, coordinator_epoch: 0 }
 }
 
 /// A life of some groups in one partition; answers what was told of them after each step, with the end of the log then.
 async fn live(ledger: &Ledger) -> Vec<(i64, String)> {
-    let (groups, topics) = (load(ledger), Topics::default());
+    let (groups, topics) = (load(ledger), with_topic(ledger));
     let mut steps = vec![(0, told(&groups))];
     let mut step = || steps.push((ledger.end_of(0), told(&groups)));
     let from = |producer_id| Origin::Transaction { producer_id, epoch: 1 };
@@ -122,8 +188,8 @@ async fn live(ledger: &Ledger) -> Vec<(i64, String)> {
         commit(&groups, "a", &outsider(), Origin::Coordinator, &[(0, offset), (1, 2 * offset)]).unwrap();
         step();
     }
-    let who = joined(groups.join(ask("c", "", None), &topics)).await;
-    assert_eq!(synced(&groups, "c", &who, &topics).await.assignment, "assigned");
+    let who = joined(groups.join(ask("c", "", None), topics)).await;
+    assert_eq!(synced(&groups, "c", &who, topics).await.assignment, "assigned");
     step();
     commit(&groups, "c", &who, Origin::Coordinator, &[(0, 9)]).unwrap();
     step();
@@ -135,17 +201,18 @@ async fn live(ledger: &Ledger) -> Vec<(i64, String)> {
     step();
     groups.end_transaction(0, &marker(8, false)).unwrap();
     step();
-    let fixed = joined(groups.join(ask("s", "", Some("fixed")), &topics)).await;
-    assert_eq!(synced(&groups, "s", &fixed, &topics).await.error, ErrorCode::NONE);
+    let fixed = joined(groups.join(ask("s", "", Some("fixed")), topics)).await;
+    assert_eq!(synced(&groups, "s", &fixed, topics).await.error, ErrorCode::NONE);
     step();
     // The static member comes back: what it has stays, under another id.
     let again = JoinAsk { new_member_id: "again".into(), ..ask("s", "", Some("fixed")) };
-    assert_eq!(joined(groups.join(again, &topics)).await.member_id, "again");
+    assert_eq!(joined(groups.join(again, topics)).await.member_id, "again");
     step();
-    assert!(groups.leave("c", &[(who.member_id, None)], &topics)[0].is_ok());
+    assert!(groups.leave("c", &[(who.member_id, None)], topics)[0].is_ok());
     step();
-    assert!(groups.leave("s", &[("again".into(), None)], &topics)[0].is_ok());
+    assert!(groups.leave("s", &[("again".into(), None)], topics)[0].is_ok());
     step();
+    live_by_heartbeats(&groups, topics, &mut step);
     groups.delete_offsets("a", |_| Ok(((), vec![("t".into(), 1)]))).unwrap();
     step();
     groups.delete("c").unwrap();
@@ -159,7 +226,7 @@ async fn live(ledger: &Ledger) -> Vec<(i64, String)> {
 async fn wherever_the_log_ends_the_groups_are_those_of_then() {
     let ledger = Ledger::of_a_test(1);
     let steps = live(&ledger).await;
-    assert!(steps.len() > 14 && steps.is_sorted_by_key(|(end, _)| *end));
+    assert!(steps.len() > 22 && steps.is_sorted_by_key(|(end, _)| *end));
     assert!(steps[9].1.contains("new-fixed") && steps[10].1.contains("again"), "{steps:#?}");
     for (end, expected) in steps.iter().rev() {
         ledger.cut(0, *end);
@@ -233,6 +300,28 @@ async fn a_member_goes_on_after_loading_and_one_that_does_not_is_taken_out() {
     assert_eq!(groups.heartbeat("g", &Identity { generation: 9, ..who.clone() }), Err(ErrorCode::ILLEGAL_GENERATION));
     let due = groups.with("g", |group| group.unwrap().next_deadline().unwrap());
     assert_eq!(due - Instant::now(), Duration::from_secs(10), "its session begins anew");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_of_kip_848_goes_on_after_loading_in_its_epoch() {
+    let ledger = Ledger::of_a_test(1);
+    let (groups, topics) = (load(&ledger), with_topic(&ledger));
+    groups.beat(beat("g", "x", 0, &[]), topics).unwrap();
+    groups.beat(beat("g", "static", 0, &[]), topics).unwrap();
+    groups.beat(beat("g", "x", 2, &[0, 1, 2, 3]), topics).unwrap();
+    let groups = load(&ledger);
+    let due = groups.with("g", |group| group.unwrap().next_deadline().unwrap());
+    assert_eq!(due - Instant::now(), Duration::from_secs(20), "what it must give up, it must give up in time");
+    let told = groups.beat(beat("g", "x", 2, &[0, 1]), topics).unwrap();
+    assert_eq!((told.epoch, told.assignment), (3, None), "it was told before");
+    assert_eq!(groups.beat(beat("g", "static", 3, &[]), topics).unwrap().epoch, 3);
+    let groups = load(&ledger);
+    assert_eq!(groups.with("g", |group| group.unwrap().state()), "Stable");
+    let late = groups.beat(beat("g", "x", 1, &[]), topics).unwrap_err();
+    assert_eq!(late.0, ErrorCode::FENCED_MEMBER_EPOCH);
+    groups.delete("g").unwrap_err();
+    tokio::time::advance(Duration::from_secs(46)).await;
+    groups.with("g", |group| assert!(group.unwrap().next_deadline().unwrap() <= Instant::now()));
 }
 
 #[tokio::test(start_paused = true)]

@@ -216,7 +216,7 @@ fn producers_and_transactions_are_known_after_a_stop_and_after_a_crash() {
     let stamp =
         |sequence| super::super::ProducerStamp { id: 2, epoch: 3, first_sequence: sequence, last_sequence: sequence };
     assert!(again.knows(&stamp(2), 1000) && !again.knows(&stamp(3), 1000));
-    again.abort_open(1000).unwrap();
+    again.abort_open(1000, |_| true).unwrap();
     assert_eq!(again.last_stable_offset(), again.high_watermark());
     assert_eq!(again.transactions.aborted(0, 100).len(), 2);
 }

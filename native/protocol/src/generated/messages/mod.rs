@@ -23,10 +23,20 @@ pub mod alter_user_scram_credentials_response;
 pub mod api_versions_request;
 pub mod api_versions_response;
 pub mod config_record;
+pub mod consumer_group_current_member_assignment_key;
+pub mod consumer_group_current_member_assignment_value;
 pub mod consumer_group_describe_request;
 pub mod consumer_group_describe_response;
 pub mod consumer_group_heartbeat_request;
 pub mod consumer_group_heartbeat_response;
+pub mod consumer_group_member_metadata_key;
+pub mod consumer_group_member_metadata_value;
+pub mod consumer_group_metadata_key;
+pub mod consumer_group_metadata_value;
+pub mod consumer_group_target_assignment_member_key;
+pub mod consumer_group_target_assignment_member_value;
+pub mod consumer_group_target_assignment_metadata_key;
+pub mod consumer_group_target_assignment_metadata_value;
 pub mod consumer_protocol_assignment;
 pub mod consumer_protocol_subscription;
 pub mod control_record_type_schema;
@@ -187,10 +197,20 @@ pub use alter_user_scram_credentials_response::AlterUserScramCredentialsResponse
 pub use api_versions_request::ApiVersionsRequest;
 pub use api_versions_response::ApiVersionsResponse;
 pub use config_record::ConfigRecord;
+pub use consumer_group_current_member_assignment_key::ConsumerGroupCurrentMemberAssignmentKey;
+pub use consumer_group_current_member_assignment_value::ConsumerGroupCurrentMemberAssignmentValue;
 pub use consumer_group_describe_request::ConsumerGroupDescribeRequest;
 pub use consumer_group_describe_response::ConsumerGroupDescribeResponse;
 pub use consumer_group_heartbeat_request::ConsumerGroupHeartbeatRequest;
 pub use consumer_group_heartbeat_response::ConsumerGroupHeartbeatResponse;
+pub use consumer_group_member_metadata_key::ConsumerGroupMemberMetadataKey;
+pub use consumer_group_member_metadata_value::ConsumerGroupMemberMetadataValue;
+pub use consumer_group_metadata_key::ConsumerGroupMetadataKey;
+pub use consumer_group_metadata_value::ConsumerGroupMetadataValue;
+pub use consumer_group_target_assignment_member_key::ConsumerGroupTargetAssignmentMemberKey;
+pub use consumer_group_target_assignment_member_value::ConsumerGroupTargetAssignmentMemberValue;
+pub use consumer_group_target_assignment_metadata_key::ConsumerGroupTargetAssignmentMetadataKey;
+pub use consumer_group_target_assignment_metadata_value::ConsumerGroupTargetAssignmentMetadataValue;
 pub use consumer_protocol_assignment::ConsumerProtocolAssignment;
 pub use consumer_protocol_subscription::ConsumerProtocolSubscription;
 pub use control_record_type_schema::ControlRecordTypeSchema;
@@ -509,10 +529,20 @@ macro_rules! for_each_message {
             ApiVersionsRequest
             ApiVersionsResponse
             ConfigRecord
+            ConsumerGroupCurrentMemberAssignmentKey
+            ConsumerGroupCurrentMemberAssignmentValue
             ConsumerGroupDescribeRequest
             ConsumerGroupDescribeResponse
             ConsumerGroupHeartbeatRequest
             ConsumerGroupHeartbeatResponse
+            ConsumerGroupMemberMetadataKey
+            ConsumerGroupMemberMetadataValue
+            ConsumerGroupMetadataKey
+            ConsumerGroupMetadataValue
+            ConsumerGroupTargetAssignmentMemberKey
+            ConsumerGroupTargetAssignmentMemberValue
+            ConsumerGroupTargetAssignmentMetadataKey
+            ConsumerGroupTargetAssignmentMetadataValue
             ConsumerProtocolAssignment
             ConsumerProtocolSubscription
             ControlRecordTypeSchema
