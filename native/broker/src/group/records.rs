@@ -3,15 +3,15 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use bytes::Bytes;
-use dohle_protocol::{
-    Decoder, ErrorCode, Message, Uuid,
-    messages::{GroupMetadataKey, GroupMetadataValue, OffsetCommitKey, OffsetCommitValue},
-};
 use super::Committed;
 use crate::coordinator::{
     Clock, Entry,
     codec::{key, value},
+};
+use bytes::Bytes;
+use dohle_protocol::{
+    Decoder, ErrorCode, Message, Uuid,
+    messages::{GroupMetadataKey, GroupMetadataValue, OffsetCommitKey, OffsetCommitValue},
 };
 
 pub(super) use crate::coordinator::codec::read;

@@ -206,9 +206,13 @@ impl<'n> Writer<'n> {
     fn write(&self, index: i32, sequence: i32) -> Result<i64, ErrorCode> {
         let (name, partition) = (Arc::from("t"), partition(self.node, "t", index));
         let stamp = (self.producer.id, self.producer.epoch, sequence);
-        let appended = self.node.transactions.write(self.sender(), (&name, index, &partition), Adding::Implicit, self.node, || {
-            partition.log.lock().try_put(Append { stamp, transactional: true, ..Append::default() })
-        });
+        let appended = self.node.transactions.write(
+            self.sender(),
+            (&name, index, &partition),
+            Adding::Implicit,
+            self.node,
+            || partition.log.lock().try_put(Append { stamp, transactional: true, ..Append::default() }),
+        );
         appended.map(|appended| appended.base_offset)
     }
 
@@ -325,7 +329,8 @@ fn a_transactional_id_that_has_expired_is_forgotten_in_the_log_too() {
     drop(node);
     let mut options = BrokerOptions::new().with_log_dir("/logs");
     options.set("transactional.id.expiration.ms", "1").unwrap();
-    let later = |now_ms| Node::new(Arc::new(World { disk: disk.clone(), now_ms }), options.clone(), Vec::new()).ok().unwrap();
+    let later =
+        |now_ms| Node::new(Arc::new(World { disk: disk.clone(), now_ms }), options.clone(), Vec::new()).ok().unwrap();
     let seen = |node: &Node| node.transactions.with(node, "id", |known| known.map(|known| known.producer()));
     assert_eq!(seen(&later(1000)), Some(producer));
     assert_eq!(seen(&later(5000)), None);

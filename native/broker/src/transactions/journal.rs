@@ -56,7 +56,9 @@ impl Transactions {
             match records::read(&entry) {
                 Ok((id, Some(value))) => drop(known.insert(id, value)),
                 Ok((id, None)) => drop(known.remove(&id)),
-                Err(reason) => tracing::error!(reason, "a record of a transactional id cannot be read, and is passed over"),
+                Err(reason) => {
+                    tracing::error!(reason, "a record of a transactional id cannot be read, and is passed over")
+                }
             }
         };
         for index in 0..self.ledger.partitions() {

@@ -49,7 +49,9 @@ impl State {
     }
 
     pub(super) fn of_number(number: i8) -> Option<Self> {
-        [Self::Empty, Self::Ongoing, Self::CompleteCommit, Self::CompleteAbort].into_iter().find(|state| state.number() == number)
+        [Self::Empty, Self::Ongoing, Self::CompleteCommit, Self::CompleteAbort]
+            .into_iter()
+            .find(|state| state.number() == number)
     }
 
     /// Kafka's name.

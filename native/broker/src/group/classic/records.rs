@@ -10,7 +10,10 @@ use dohle_protocol::{
 use tokio::sync::oneshot;
 
 use super::{
-    super::{Clock, records::{self, Written}},
+    super::{
+        Clock,
+        records::{self, Written},
+    },
     Classic, JoinReply, Member, State, SyncReply,
 };
 

@@ -234,7 +234,8 @@ fn given(read: &[TopicPartitions], member_epoch: i32) -> Given {
         let epochs = topic.assignment_epochs.clone().unwrap_or_default();
         let epochs = epochs.into_iter().chain(std::iter::repeat(member_epoch));
         let topic_id = topic.topic_id;
-        let partitions: Vec<_> = topic.partitions.iter().zip(epochs).map(|(of, epoch)| ((topic_id, *of), epoch)).collect();
+        let partitions: Vec<_> =
+            topic.partitions.iter().zip(epochs).map(|(of, epoch)| ((topic_id, *of), epoch)).collect();
         partitions
     };
     read.iter().flat_map(of).collect()

@@ -8,8 +8,8 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::*;
 use crate::{
-    coordinator::Ledger,
     config::TopicConfig,
+    coordinator::Ledger,
     group::{
         Commit, Identity, JoinAsk, JoinReply, Offset, Policy, SyncAsk, SyncReply,
         consumer::{Beat, Member, Sight},
