@@ -67,6 +67,12 @@ fn response_head(frame: Bytes, version: i16) -> Result<(ResponseHeader, Decoder)
     Ok((header, d))
 }
 
+/// The message of a response frame (without its length).
+pub(crate) fn response_body(frame: Bytes, api: ApiKey, flexible: bool) -> Result<Bytes, DecodeError> {
+    let (_, mut d) = response_head(frame, response_header_version(api, flexible))?;
+    d.take("body", d.remaining())
+}
+
 /// The correlation id of a response frame (without its length).
 pub fn peek_correlation_id(frame: &Bytes) -> Result<i32, DecodeError> {
     match frame.first_chunk::<4>() {

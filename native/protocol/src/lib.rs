@@ -18,6 +18,7 @@ mod primitives;
 pub mod records;
 #[cfg(feature = "json")]
 pub mod reflect;
+pub mod schema;
 
 pub use api::ApiKey;
 pub use error::{DecodeError, DecodeErrorKind, EncodeError};

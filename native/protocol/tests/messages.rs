@@ -3,7 +3,8 @@
 
 use bytes::Bytes;
 use dohle_protocol::reflect::{Reflect, Sampler};
-use dohle_protocol::{Decoder, Encoder, Message, Request, for_each_message, for_each_request, json, messages};
+use dohle_protocol::schema::{Direction, Schemas};
+use dohle_protocol::{ApiKey, Decoder, Encoder, Message, Request, for_each_message, for_each_request, json, messages};
 use proptest::prelude::*;
 
 /// A check of one message in one version.
@@ -54,6 +55,38 @@ impl Check for Json {
         let text = json::to_json(&message, version).to_string();
         let read: M = json::from_json(&text.parse().unwrap(), version).unwrap_or_else(|e| panic!("{}: {e}", M::NAME));
         assert_eq!(read, message, "{} v{version} seed {seed}: {text}", M::NAME);
+    }
+}
+
+/// What is read and written by the schema as data is what generated code reads and writes.
+struct AsData;
+
+impl AsData {
+    fn check<M: Message + Reflect>(api: ApiKey, direction: Direction, seed: u64) {
+        let schemas = Schemas::default();
+        for version in M::MIN_VERSION..=M::MAX_VERSION {
+            let bytes = encode(&Sampler::new(seed ^ version as u64).message::<M>(version), version);
+            let read = schemas.decode(api, direction, version, bytes.clone());
+            let read = read.unwrap_or_else(|e| panic!("{} v{version} seed {seed}: {e}", M::NAME));
+            let written = schemas.encode(api, direction, version, &read).unwrap();
+            assert_eq!(written, bytes, "{} v{version} seed {seed}: {read:?}", M::NAME);
+            for end in (0..bytes.len()).step_by(1 + bytes.len() / 16) {
+                assert!(schemas.decode(api, direction, version, bytes.slice(..end)).is_err(), "{} v{version}", M::NAME);
+            }
+            let noise: Bytes = bytes.iter().map(|byte| byte ^ (seed >> (byte & 31)) as u8).collect();
+            let _ = schemas.decode(api, direction, version, noise);
+        }
+    }
+
+    fn all(seed: u64) {
+        macro_rules! all {
+            ($($name:ident)*) => {$(
+                let api = messages::$name::API_KEY;
+                Self::check::<messages::$name>(api, Direction::Request, seed);
+                Self::check::<<messages::$name as Request>::Response>(api, Direction::Response, seed);
+            )*};
+        }
+        for_each_request!(all);
     }
 }
 
@@ -116,6 +149,11 @@ proptest! {
     #[test]
     fn what_is_written_as_json_is_read_back(seed: u64) {
         for_every_version::<Json>(seed);
+    }
+
+    #[test]
+    fn schemas_as_data_read_and_write_what_generated_code_does(seed: u64) {
+        AsData::all(seed);
     }
 
     #[test]

@@ -5,3 +5,4 @@ pub(crate) mod errors;
 pub mod messages;
 #[cfg(feature = "json")]
 mod reflect;
+pub(crate) mod schemas;

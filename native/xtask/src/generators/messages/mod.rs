@@ -1,10 +1,12 @@
 //! `native/spec/messages` → `native/protocol/src/generated/messages`: one Rust module per message.
-//! The Rust text is `code.rs` and `codec.rs`, that of `Reflect` `reflect.rs`; which versions, structs and sizes there are is `model.rs`.
+//! The Rust text is `code.rs` and `codec.rs`, that of `Reflect` `reflect.rs`; schemas as data are `schema.rs`; which versions, structs
+//! and sizes there are is `model.rs`.
 
 mod code;
 mod codec;
 mod model;
 mod reflect;
+mod schema;
 
 use crate::generate::Output;
 use crate::import::snake_case;
@@ -20,6 +22,7 @@ pub fn run(root: &Path) -> Result<Vec<Output>> {
     let files = spec::load(root)?;
     let mut outputs = Vec::new();
     let mut messages: Vec<&Message> = Vec::new();
+    let mut schemas = Vec::new();
     for (file, found) in &files {
         for message in found {
             let model = model::Model::new(message).with_context(|| message.name.clone())?;
@@ -33,12 +36,16 @@ pub fn run(root: &Path) -> Result<Vec<Output>> {
                 format!("{FOLDER}/reflect/{module}.rs"),
                 head + &indented(&reflect::module(&model)),
             ));
+            if matches!(message.kind, Kind::Request | Kind::Response) {
+                schemas.push((message, schema::text(&model)));
+            }
             messages.push(message);
         }
     }
     outputs.push(Output::text(format!("{FOLDER}/messages/mod.rs"), index(&messages)));
     outputs.push(Output::text(format!("{FOLDER}/reflect/mod.rs"), reflect_index(&messages)));
     outputs.push(Output::text(format!("{FOLDER}/api_keys.rs"), api_keys(&messages)));
+    outputs.push(Output::text(format!("{FOLDER}/schemas.rs"), schema_table(&schemas)));
     Ok(outputs)
 }
 
@@ -133,6 +140,20 @@ fn reflect_index(messages: &[&Message]) -> String {
     names.sort();
     let modules: String = names.iter().map(|name| format!("mod {name};\n")).collect();
     format!("{HEAD}//! The fields of every message by name: see `crate::reflect`.\n\n{modules}")
+}
+
+fn schema_table(schemas: &[(&Message, String)]) -> String {
+    let mut out = String::from(HEAD);
+    out.push_str("//! Requests and responses as data: see `crate::schema`.\n\n");
+    out.push_str("/// Key, whether it is a request, lowest and highest version, structs.\n");
+    out.push_str("pub(crate) const SCHEMAS: &[(i16, bool, i16, i16, &str)] = &[\n");
+    for (message, text) in schemas {
+        let Some(key) = message.key else { continue };
+        let (request, versions) = (message.kind == Kind::Request, message.versions);
+        let _ = writeln!(out, "    ({key}, {request}, {}, {}, {text:?}),", versions.lowest, versions.highest);
+    }
+    out.push_str("];\n");
+    out
 }
 
 fn api_keys(messages: &[&Message]) -> String {

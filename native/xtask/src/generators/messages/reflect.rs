@@ -64,7 +64,7 @@ fn guarded(condition: &str, statement: &str) -> String {
 }
 
 /// `ThrottleTimeMs` → `throttleTimeMs`.
-fn camel_case(name: &str) -> String {
+pub fn camel_case(name: &str) -> String {
     let mut chars = name.chars();
     chars.next().map_or(String::new(), |first| first.to_lowercase().chain(chars).collect())
 }
