@@ -52,18 +52,20 @@ impl Broker {
             tracing::info!(name = endpoint.name, %address, "listening");
         }
         let folder = options.log_dir.clone().unwrap_or_default();
+        let file = options.record.clone().unwrap_or_default();
         let node = Arc::new(Node::new(world.clone(), options, open).map_err(|error| match error {
             NoNode::Wrong(wrong) => insecure(wrong),
             NoNode::LogDir(source) => BrokerError::LogDir { folder, source },
+            NoNode::Record(source) => BrokerError::Record { file, source },
         })?);
         let stopping = Arc::new(Stop::default());
         let stop = stopping.clone();
         let (alive, tasks) = mpsc::channel(1);
         for (listener, guard) in listeners {
-            let life = Life { stop: stop.clone(), _alive: alive.clone() };
+            let life = Life::new(stop.clone(), alive.clone());
             world.spawn(Box::pin(accept(node.clone(), listener, guard, life)));
         }
-        let life = Life { stop, _alive: alive };
+        let life = Life::new(stop, alive);
         node.groups.run(&node, life.clone());
         node.transactions.run(&node, life.clone());
         node.housekeeping.run(&node, &life);
@@ -129,13 +131,13 @@ impl Drop for Broker {
 
 /// Told once, to all. Not tokio's `watch`, which wakes those who wait in random order.
 #[derive(Default)]
-struct Stop {
+pub(crate) struct Stop {
     told: AtomicBool,
     waiting: Notify,
 }
 
 impl Stop {
-    fn stop(&self) {
+    pub fn stop(&self) {
         self.told.store(true, Ordering::SeqCst);
         self.waiting.notify_waiters();
     }
@@ -157,6 +159,11 @@ pub(crate) struct Life {
 }
 
 impl Life {
+    /// Told by `stop`; whoever has the other end of `alive` sees it end when the last life does.
+    pub fn new(stop: Arc<Stop>, alive: mpsc::Sender<Infallible>) -> Self {
+        Self { stop, _alive: alive }
+    }
+
     /// Runs `work` until its end or the broker's.
     pub async fn during<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {

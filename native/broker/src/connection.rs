@@ -22,6 +22,7 @@ use tokio::{
 use crate::{
     api::{self, Envelope, Outcome},
     node::Node,
+    recording::Tap,
     security::{Guard, Principal, Session, principal, session::Admission},
     world::{Accepted, Stream},
 };
@@ -184,23 +185,25 @@ async fn silence(stream: &mut dyn Stream) -> Result<(), End> {
     Ok(())
 }
 
-/// Cuts a stream into frames, and watches that something happens on it.
+/// Cuts a stream into frames, watches that something happens on it, and shows them to a recording if there is one.
 struct Frames {
     buffer: BytesMut,
     max: i32,
     /// Whether the client has yet to log in.
     stranger: bool,
     watch: Option<Watch>,
+    tap: Option<Tap>,
     /// Bytes read at once; more for a connection that says much.
     ahead: usize,
 }
 
 impl Frames {
-    fn new(node: &Node, session: &Session, deadline: Option<Instant>) -> Self {
+    fn new(node: &Node, session: &Arc<Session>, deadline: Option<Instant>) -> Self {
         let stranger = session.is_stranger();
         let max = if stranger { node.limits.strangers_request } else { node.options.max_request_bytes };
         let watch = node.limits.idle.map(|idle| Watch::new(idle, deadline.filter(|_| stranger)));
-        Self { buffer: BytesMut::new(), max, stranger, watch, ahead: READ_AHEAD_AT_FIRST }
+        let tap = node.recorder.as_ref().map(|recorder| recorder.connection(session));
+        Self { buffer: BytesMut::new(), max, stranger, watch, tap, ahead: READ_AHEAD_AT_FIRST }
     }
 
     /// A client that has logged in may say more, and take its time.
@@ -220,7 +223,11 @@ impl Frames {
             let needed = match self.length()? {
                 Some(length) if self.buffer.len() >= 4 + length => {
                     self.buffer.advance(4);
-                    return Ok(Some(self.buffer.split_to(length).freeze()));
+                    let frame = self.buffer.split_to(length).freeze();
+                    if let Some(tap) = &mut self.tap {
+                        tap.request(&frame);
+                    }
+                    return Ok(Some(frame));
                 }
                 Some(length) => 4 + length - self.buffer.len(),
                 None => self.ahead,
@@ -247,6 +254,9 @@ impl Frames {
     }
 
     async fn write(&mut self, stream: &mut dyn Stream, segments: Segments) -> Result<(), End> {
+        if let Some(tap) = &mut self.tap {
+            tap.response(&segments);
+        }
         let mut left: Vec<Bytes> = segments.0.into_iter().filter(|segment| !segment.is_empty()).collect();
         left.reverse();
         while !left.is_empty() {

@@ -15,6 +15,10 @@ use std::{
 pub trait Disk: Send + Sync + 'static {
     /// Opens a file to read and to write.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
+    /// Opens a file to read only. Default: as [`open`](Self::open).
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.open(path)
+    }
     /// Makes a file, or empties the one that is there.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
     /// Makes a folder and those above it; no error when it is there.
@@ -83,6 +87,10 @@ pub struct NoDisk;
 impl Disk for RealDisk {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         Ok(Arc::new(RealFile(fs::OpenOptions::new().read(true).write(true).open(path)?)))
+    }
+
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(RealFile(fs::File::open(path)?)))
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {

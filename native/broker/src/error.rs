@@ -44,6 +44,14 @@ pub enum BrokerError {
         /// Why.
         source: LogDirError,
     },
+    /// The file of a recording cannot be made.
+    #[error("record: {}: {source}", .file.display())]
+    Record {
+        /// The option `record`.
+        file: PathBuf,
+        /// The operating system's error.
+        source: io::Error,
+    },
     /// A property has a wrong name or value.
     #[error("{0}")]
     InvalidProperty(String),

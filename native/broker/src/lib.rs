@@ -38,6 +38,7 @@ mod log;
 mod node;
 mod options;
 mod quotas;
+pub mod recording;
 mod release;
 mod security;
 mod sessions;

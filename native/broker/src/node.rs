@@ -1,6 +1,7 @@
 //! The state of the one node, shared by its connections. No logic of its own: that is in the APIs.
 
 use std::{
+    io,
     net::SocketAddr,
     sync::{
         Arc,
@@ -24,6 +25,7 @@ use crate::{
     listeners::{self, Open},
     log::validate::Decompressors,
     quotas::Quotas,
+    recording::Recorder,
     security::{Wrong, authorizer::Authorizer, limits::Limits, sasl, tokens::Tokens},
     sessions::Sessions,
     storage::{Image, LogDirError, Storage},
@@ -55,6 +57,8 @@ pub(crate) struct Node {
     pub limits: Limits,
     pub quotas: Quotas,
     pub housekeeping: Arc<Housekeeping>,
+    /// None: nothing is recorded.
+    pub recorder: Option<Arc<Recorder>>,
     pub decompressors: Decompressors,
     pub connections: AtomicUsize,
     pub panics: AtomicUsize,
@@ -69,6 +73,7 @@ pub(crate) struct Node {
 pub(crate) enum NoNode {
     Wrong(Wrong),
     LogDir(LogDirError),
+    Record(io::Error),
 }
 
 impl From<Wrong> for NoNode {
@@ -102,6 +107,8 @@ impl Node {
         };
         let (topics, housekeeping) = (Arc::new(topics), Arc::<Housekeeping>::default());
         let ledger = |name| Ledger::new(name, world.clone(), configs.clone(), topics.clone(), housekeeping.clone());
+        let record = options.record.as_deref().map(|file| Recorder::create(&*world, file));
+        let recorder = record.transpose().map_err(NoNode::Record)?;
         let users = Users::default();
         for (name, mechanism, password) in sasl::scram_users(&options)? {
             users.set(&name, sasl::scram::number(mechanism), sasl::scram::credential(mechanism, password.expose()));
@@ -122,6 +129,7 @@ impl Node {
             tokens: Tokens::new(&options),
             limits: Limits::new(&options)?,
             quotas: Quotas::new(&options),
+            recorder,
             decompressors: Decompressors::default(),
             connections: AtomicUsize::new(0),
             panics: AtomicUsize::new(0),
@@ -162,6 +170,9 @@ impl Node {
 
     /// The broker stops: everything is written, and marked as whole.
     pub fn close(&self) {
+        if let Some(recorder) = &self.recorder {
+            recorder.close();
+        }
         if let Some(storage) = &self.storage {
             storage.close(&self.topics);
         }

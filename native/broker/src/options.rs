@@ -75,6 +75,9 @@ pub struct BrokerOptions {
     /// A folder to keep everything in, as Apache Kafka does (`log.dirs`, `log.dir`); made when it is not there. Default `None`:
     /// all is in memory, and gone when the broker stops.
     pub log_dir: Option<PathBuf>,
+    /// A file that every frame of every connection is recorded in, with its time; there must be none of that name. Default
+    /// `None`: nothing is recorded.
+    pub record: Option<PathBuf>,
     /// Other properties of the broker by Kafka's names, such as `log.retention.ms`, as [`set`](Self::set) puts them here.
     pub properties: BTreeMap<String, String>,
     /// Those of them that nobody is shown, such as `ssl.keystore.key`.
@@ -116,6 +119,7 @@ impl Default for BrokerOptions {
             node_id: 1,
             cluster_id: None,
             log_dir: None,
+            record: None,
             properties: BTreeMap::new(),
             secrets: BTreeMap::new(),
             tls: None,
@@ -153,6 +157,12 @@ impl BrokerOptions {
     /// Sets [`log_dir`](Self::log_dir).
     pub fn with_log_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.log_dir = Some(folder.into());
+        self
+    }
+
+    /// Sets [`record`](Self::record).
+    pub fn with_record(mut self, file: impl Into<PathBuf>) -> Self {
+        self.record = Some(file.into());
         self
     }
 

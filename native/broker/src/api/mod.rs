@@ -163,7 +163,7 @@ pub(crate) struct Entry {
     pub versions: (i16, i16),
     served_from: i16,
     run: fn(Envelope, Decoder) -> BoxFuture<'static, Outcome>,
-    refuse: fn(&Envelope, Decoder, ErrorCode) -> Result<Segments, String>,
+    refuse: fn(&RequestHeader, Decoder, ErrorCode) -> Result<Segments, String>,
 }
 
 /// Every API served, by key.
@@ -243,20 +243,26 @@ const fn entry<A: Api>() -> Entry {
 
 /// Refuses a request of a client that must say something else now.
 pub(crate) fn refuse(envelope: Envelope, body: Decoder, code: ErrorCode) -> Outcome {
-    let (key, version) = (envelope.header.api_key, envelope.header.api_version);
-    let why = format!("{} while the client is logging in", key.name());
-    let known = TABLE.iter().find(|entry| entry.key == key);
-    let known = known.filter(|entry| (entry.served_from..=entry.versions.1).contains(&version));
-    match known.map(|entry| (entry.refuse)(&envelope, body, code)) {
-        Some(Ok(segments)) => Outcome::Farewell(segments, why),
-        _ => Outcome::Close(why),
+    let why = format!("{} while the client is logging in", envelope.header.api_key.name());
+    match refusal(&envelope.header, body, code) {
+        Ok(segments) => Outcome::Farewell(segments, why),
+        Err(_) => Outcome::Close(why),
     }
 }
 
-fn refuse_one<A: Api>(envelope: &Envelope, mut body: Decoder, code: ErrorCode) -> Result<Segments, String> {
-    let version = envelope.header.api_version;
+/// The answer that says `code` everywhere; an error where this broker does not serve what is asked.
+pub(crate) fn refusal(header: &RequestHeader, body: Decoder, code: ErrorCode) -> Result<Segments, String> {
+    let (key, version) = (header.api_key, header.api_version);
+    let known = TABLE.iter().find(|entry| entry.key == key);
+    let known = known.filter(|entry| (entry.served_from..=entry.versions.1).contains(&version));
+    let entry = known.ok_or_else(|| format!("{} version {version} is not served", key.name()))?;
+    (entry.refuse)(header, body, code)
+}
+
+fn refuse_one<A: Api>(header: &RequestHeader, mut body: Decoder, code: ErrorCode) -> Result<Segments, String> {
+    let version = header.api_version;
     let request = A::Request::decode(&mut body, version).map_err(|error| error.to_string())?;
-    encode::<A>(version, envelope.header.correlation_id, &A::refuse_in(version, &request, code))
+    encode::<A>(version, header.correlation_id, &A::refuse_in(version, &request, code))
 }
 
 /// Serves one request.

@@ -14,6 +14,7 @@ usage: dohle-broker [options]
   -p, --port PORT           port to listen on, in plaintext, in place of the file's listeners (default: 9092; 0: a free one)
       --override KEY=VALUE  one setting; goes before the file's; may be repeated
       --log-dir DIR         keep everything in this folder, laid out as Kafka's (log.dirs)
+      --record FILE         record the session in a new file (docs/recording.md)
       --allow-non-loopback  listen where other machines can reach it
   -v, -vv                   log what happens, or every detail, to standard error
   -h, --help                this text
@@ -30,6 +31,7 @@ struct Command {
     port: Option<String>,
     overrides: Vec<(String, String)>,
     allow_non_loopback: bool,
+    record: Option<String>,
     verbosity: u8,
 }
 
@@ -70,6 +72,7 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Asked, String> {
         match name.as_str() {
             "-c" | "--config" => command.config = Some(value()?),
             "-p" | "--port" => command.port = Some(value()?),
+            "--record" => command.record = Some(value()?),
             "--override" => {
                 let pair = value()?;
                 let (key, value) = pair.split_once('=').ok_or(format!("--override {pair}: it must be KEY=VALUE"))?;
@@ -97,6 +100,7 @@ fn run(command: &Command) -> Result<(), String> {
     let mut options = BrokerOptions::new();
     options.port = 9092;
     options.allow_non_loopback = command.allow_non_loopback;
+    options.record = command.record.as_ref().map(Into::into);
     if let Some(path) = &command.config {
         let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
         let wrong = |error: dohle_broker::PropertiesError| {

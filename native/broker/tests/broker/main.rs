@@ -14,6 +14,7 @@ mod idempotence;
 mod listeners;
 mod produce;
 mod quotas;
+mod recording;
 mod releases;
 mod retention;
 mod security;
