@@ -100,17 +100,13 @@ impl Script {
         Ok(Segments(vec![out.freeze()]))
     }
 
-    /// The APIs and versions that were recorded.
+    /// What the recorded broker offered, up to the versions that were spoken. Nothing else is taken away: librdkafka infers from
+    /// APIs and lowest versions what a broker can do.
     fn offered(&self) -> Result<ApiVersionsResponse, String> {
         let mut offered = self.api_versions.clone().ok_or("no ApiVersions was recorded")?;
-        offered.api_keys.retain_mut(|of| {
-            // Whatever a client speaks is understood here.
-            let Some((lowest, highest)) = self.versions.get(&of.api_key).filter(|_| of.api_key != 18) else {
-                return of.api_key == 18;
-            };
-            (of.min_version, of.max_version) = (*lowest, *highest);
-            true
-        });
+        for of in offered.api_keys.iter_mut().filter(|of| of.api_key != ApiKey::API_VERSIONS.0) {
+            of.max_version = *self.versions.get(&of.api_key).unwrap_or(&of.max_version);
+        }
         Ok(offered)
     }
 

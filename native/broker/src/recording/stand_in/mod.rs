@@ -1,6 +1,6 @@
 //! Answers clients with what was recorded, in the place of the broker that was recorded.
 //!
-//! Which answer (`answers`): ApiVersions offers the APIs and versions that were recorded, so that clients speak those. Metadata and
+//! Which answer (`answers`): ApiVersions offers what was recorded, up to the versions that were spoken, so that clients speak those. Metadata and
 //! coordinators name this address, for every recorded node. Fetch and ListOffsets are answered from the recorded records (`log`),
 //! Produce with the recorded answers of its partition, one after the other. Everything else (`script`): the answers to requests that
 //! asked the same, in the recorded order, and the last one again from there on; what was never asked so takes those of its API

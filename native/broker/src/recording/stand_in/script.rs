@@ -38,8 +38,8 @@ pub(super) struct Script {
     pub schemas: Schemas,
     pub file: Mutex<Recording>,
     pub api_versions: Option<ApiVersionsResponse>,
-    /// The versions that were recorded, by API.
-    pub versions: BTreeMap<i16, (i16, i16)>,
+    /// The highest version that was recorded, by API.
+    pub versions: BTreeMap<i16, i16>,
     /// The last Metadata answer, without its topics.
     pub cluster: MetadataResponse,
     pub topics: BTreeMap<String, MetadataResponseTopic>,
@@ -117,8 +117,8 @@ impl Script {
     fn answered(&mut self, asked: Asked, response: &Bytes, place: u64) {
         let (api, version) = (asked.api, asked.version);
         let Some(body) = response_body(api, version, response) else { return };
-        let range = self.versions.entry(api.0).or_insert((version, version));
-        *range = (range.0.min(version), range.1.max(version));
+        let highest = self.versions.entry(api.0).or_insert(version);
+        *highest = version.max(*highest);
         match api {
             ApiKey::API_VERSIONS => self.api_versions = typed(body, version).or(self.api_versions.take()),
             ApiKey::METADATA => self.described(body, version),
