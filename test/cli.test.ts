@@ -95,7 +95,7 @@ describe('dohle broker', () => {
       [['broker', '--override', 'a'], 2, /--override a: it must be KEY=VALUE/],
       [['broker', '--override', 'ssl.cipher.suites=x'], 1, /not served here/],
       [['broker', '-c', join(folder, 'none')], 1, /ENOENT/],
-      [['brocker'], 2, /there is one command, broker/],
+      [['brocker'], 2, /the commands are broker, replay FILE and export FILE/],
     ] as const) {
       const result = await run([...args]).ended
       assert.equal(result.code, exit, result.stderr)

@@ -28,6 +28,16 @@ export type {
   FaultHits,
   FaultWhen,
 } from './generated/operations.ts'
+export {
+  type ExportReport,
+  exportRecording,
+  type ReplayDifference,
+  type ReplayOptions,
+  type ReplayReport,
+  replay,
+  StandIn,
+  type StandInOptions,
+} from './recording.ts'
 
 /** How a broker starts. */
 export type BrokerOptions = BrokerStart

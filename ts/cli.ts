@@ -1,30 +1,52 @@
 #!/usr/bin/env node
 /**
- * The command `dohle`: `npx dohle broker` runs an embedded broker until it is told to stop.
+ * The command `dohle`: `npx dohle broker` runs an embedded broker until it is told to stop; `replay` and `export` take what it has
+ * recorded.
  */
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { Broker, type BrokerOptions } from './broker.ts'
+import { Broker, type BrokerOptions, exportRecording, type ReplayDifference, replay, StandIn } from './broker.ts'
 
 const HELP = `A Kafka-compatible broker of one node. Without a log folder it is in memory, and what it holds is gone when it stops.
 
 usage: dohle broker [options]
+       dohle replay FILE --to HOST:PORT [options]
+       dohle replay FILE --serve PORT [options]
+       dohle export FILE --pcap OUT
+
+broker: runs one.
 
   -c, --config FILE         settings in the form of Kafka's server.properties
   -p, --port PORT           port to listen on, in plaintext, in place of the file's listeners (default: 9092; 0: a free one)
       --override KEY=VALUE  one setting; goes before the file's; may be repeated
       --log-dir DIR         keep everything in this folder, laid out as Kafka's (log.dirs)
+      --record FILE         record the session in a new file: every frame with its time, without passwords
       --allow-non-loopback  listen where other machines can reach it
-  -v, -vv                   log what happens, or every detail, to standard error
-  -h, --help                this text
-      --version             the version
 
 The first line on standard output is the address, once it can be connected to.
 SIGINT (Ctrl-C) and SIGTERM stop it.
+
+replay: sends the requests of a recording to a broker, and compares its answers with the recorded ones.
+Differences are on standard output. Exit code 0: there are none; 1: there are some, or it could not be done.
+
+      --to HOST:PORT        the broker, without TLS and log-in
+      --speed N             1: with the recorded times; 2: twice as fast; 0: as fast as the order allows (default)
+
+      --serve PORT          the other way round: answers clients with what was recorded, until it is stopped
+
+export: writes a recording in another format.
+
+      --pcap OUT            packets, for Wireshark and tshark
+
+  -v, -vv                   log what happens, or every detail, to standard error
+  -h, --help                this text
+      --version             the version
 `
 
 /** Wrong arguments: exit code 2. */
 class Usage extends Error {}
+
+type Values = ReturnType<typeof parse>['values']
 
 function parse(args: string[]) {
   try {
@@ -36,7 +58,12 @@ function parse(args: string[]) {
         port: { type: 'string', short: 'p' },
         override: { type: 'string', multiple: true },
         'log-dir': { type: 'string' },
+        record: { type: 'string' },
         'allow-non-loopback': { type: 'boolean' },
+        to: { type: 'string' },
+        serve: { type: 'string' },
+        speed: { type: 'string' },
+        pcap: { type: 'string' },
         verbose: { type: 'boolean', short: 'v', multiple: true },
         help: { type: 'boolean', short: 'h' },
         version: { type: 'boolean' },
@@ -47,32 +74,89 @@ function parse(args: string[]) {
   }
 }
 
-function optionsOf(values: ReturnType<typeof parse>['values']): BrokerOptions {
+function optionsOf(values: Values): BrokerOptions {
   const properties: Record<string, string> = {}
   for (const pair of values.override ?? []) {
     const at = pair.indexOf('=')
     if (at < 0) throw new Usage(`--override ${pair}: it must be KEY=VALUE`)
     properties[pair.slice(0, at).trim()] = pair.slice(at + 1).trim()
   }
-  const options: BrokerOptions = { properties, logToStderr: (['warn', 'info', 'debug'] as const)[verbosity(values)] }
+  const options: BrokerOptions = { properties, logToStderr: levelOf(values) }
   if (values.config !== undefined) options.serverProperties = readFileSync(values.config, 'utf8')
   if (values['log-dir'] !== undefined) options.logDir = values['log-dir']
   if (values['allow-non-loopback']) options.allowNonLoopback = true
+  if (values.record !== undefined) options.record = values.record
   if (values.port === undefined) {
     // What the file says about listeners goes before it.
     options.port = 9092
   } else {
-    const port = Number(values.port)
-    if (!/^\d+$/.test(values.port) || port > 65_535) throw new Usage(`--port ${values.port}: it must be 0 to 65535`)
     // The port that is asked for goes before the listeners of the file, and before what it says of them.
-    options.port = port
+    options.port = portOf('--port', values.port)
     properties.listeners = ''
     properties['advertised.listeners'] = ''
   }
   return options
 }
 
-const verbosity = (values: ReturnType<typeof parse>['values']) => Math.min(values.verbose?.length ?? 0, 2)
+function portOf(name: string, text: string): number {
+  if (!/^\d+$/.test(text) || Number(text) > 65_535) throw new Usage(`${name} ${text}: it must be 0 to 65535`)
+  return Number(text)
+}
+
+/** Ends with SIGINT or SIGTERM. */
+const stopped = () =>
+  new Promise<void>(resolve => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve())
+  })
+
+const levelOf = (values: Values) => (['warn', 'info', 'debug'] as const)[verbosity(values)]
+
+const verbosity = (values: Values) => Math.min(values.verbose?.length ?? 0, 2)
+
+async function runBroker(values: Values): Promise<void> {
+  // Before it starts: a signal that comes early is not lost.
+  const stop = stopped()
+  await using broker = await Broker.start(optionsOf(values))
+  if (verbosity(values) > 0) for (const notice of broker.notices) console.error(` INFO ${values.config}: ${notice}`)
+  process.stdout.write(`${broker.address}\n`)
+  await stop
+}
+
+function lineOf({ connection, atUs, request, what }: ReplayDifference): string {
+  if (connection === 0) return `${request}: ${what}\n`
+  return `${new Date(Number(atUs / 1000n)).toISOString()} connection ${connection}: ${request}: ${what}\n`
+}
+
+async function runStandIn(file: string, port: number, values: Values): Promise<void> {
+  const stop = stopped()
+  await using standIn = await StandIn.start(file, { port, logToStderr: levelOf(values) })
+  process.stdout.write(`${standIn.address}\n`)
+  await stop
+}
+
+async function runReplay(file: string, values: Values): Promise<void> {
+  if (values.serve !== undefined) return runStandIn(file, portOf('--serve', values.serve), values)
+  if (values.to === undefined)
+    throw new Usage('replay: --to HOST:PORT says which broker, or --serve PORT where clients come to')
+  const speed = Number(values.speed ?? 0)
+  if (!(speed >= 0)) throw new Usage(`--speed ${values.speed}: it must be 0 or more`)
+  const report = await replay(file, { to: values.to, speed, progress: true })
+  for (const difference of report.told) process.stdout.write(lineOf(difference))
+  const { requests, connections, compared, differences, leftOut } = report
+  if (report.torn) process.stderr.write('dohle: the recording ends in the middle of an entry, as after a crash\n')
+  process.stdout.write(
+    `${requests} requests on ${connections} connections, ${compared} answers compared: ${differences} differences` +
+      `${leftOut > 0 ? `; ${leftOut} requests with secrets left out` : ''}\n`,
+  )
+  process.exitCode = differences > 0 ? 1 : 0
+}
+
+async function runExport(file: string, values: Values): Promise<void> {
+  if (values.pcap === undefined) throw new Usage('export: --pcap OUT says what to write')
+  const { frames, connections, packets, torn } = await exportRecording(file, { pcap: values.pcap })
+  if (torn) process.stderr.write('dohle: the recording ends in the middle of an entry, as after a crash\n')
+  process.stdout.write(`${values.pcap}: ${frames} frames on ${connections} connections in ${packets} packets\n`)
+}
 
 async function main(): Promise<void> {
   const { values, positionals } = parse(process.argv.slice(2))
@@ -81,21 +165,16 @@ async function main(): Promise<void> {
     process.stdout.write(`dohle ${(JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version}\n`)
     return
   }
-  if (values.help || positionals.length === 0) {
+  const [command, file] = positionals
+  if (values.help || command === undefined) {
     process.stdout.write(HELP)
     return
   }
-  if (positionals.length !== 1 || positionals[0] !== 'broker') {
-    throw new Usage(`${positionals.join(' ')}: there is one command, broker`)
+  if (command === 'broker' && positionals.length === 1) return runBroker(values)
+  if ((command === 'replay' || command === 'export') && file !== undefined && positionals.length === 2) {
+    return command === 'replay' ? runReplay(file, values) : runExport(file, values)
   }
-  // Before it starts: a signal that comes early is not lost.
-  const stop = new Promise<void>(resolve => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve())
-  })
-  await using broker = await Broker.start(optionsOf(values))
-  if (verbosity(values) > 0) for (const notice of broker.notices) console.error(` INFO ${values.config}: ${notice}`)
-  process.stdout.write(`${broker.address}\n`)
-  await stop
+  throw new Usage(`${positionals.join(' ')}: the commands are broker, replay FILE and export FILE`)
 }
 
 main().catch((error: Error) => {

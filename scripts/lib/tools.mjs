@@ -16,6 +16,7 @@ const needed = [
   { name: 'go', args: ['version'], why: 'runs franz-go (https://go.dev)' },
   { name: 'kcat', args: ['-V'], why: 'reads and writes with librdkafka', installable: true },
   { name: 'valgrind', why: 'counts instructions, and watches the memory of C programs', installable: true },
+  { name: 'tshark', why: 'decodes recorded sessions that were exported', installable: true },
   { name: 'cc', why: 'compiles the examples in C (gcc or clang)' },
   { name: 'c++', why: 'compiles the examples in C++ (g++ or clang++)' },
   { name: 'pkg-config', why: 'tells C programs where the library is', installable: true },

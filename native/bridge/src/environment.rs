@@ -36,6 +36,9 @@ pub enum Resource {
     /// An embedded broker.
     #[cfg(feature = "broker")]
     Broker(Arc<dohle_broker::Broker>),
+    /// What answers in the place of a recorded broker.
+    #[cfg(feature = "broker")]
+    StandIn(Arc<dohle_broker::recording::stand_in::StandIn>),
 }
 
 impl Resource {

@@ -125,6 +125,10 @@ pub struct Start {
     ///
     /// Default: everybody may do everything, and there are no rules.
     pub authorization: Option<BrokerAuthorization>,
+    /// A file to record every frame of every connection in, with its time (docs/recording.md); there must be none of that name.
+    ///
+    /// Default: nothing is recorded.
+    pub record: Option<String>,
     /// Write the broker's log to the standard error of the process.
     ///
     /// Default: it is not written.
@@ -393,6 +397,7 @@ impl Start {
         options.log_dir = self.log_dir.map(Into::into).or(options.log_dir);
         options.tls = self.tls.map(Into::into);
         options.sasl = self.sasl.map(Into::into);
+        options.record = self.record.map(Into::into);
         options.authorization = self.authorization.map(Into::into);
         Ok((options, notices))
     }
@@ -431,6 +436,7 @@ fn failure(error: engine::BrokerError) -> Failure {
         | engine::BrokerError::NotLoopback { .. } => ("INVALID_CONFIG", Class::InvalidConfiguration),
         engine::BrokerError::Listen { .. } => ("CANNOT_LISTEN", Class::ApplicationRecoverable),
         engine::BrokerError::LogDir { .. } => ("CANNOT_USE_LOG_DIR", Class::ApplicationRecoverable),
+        engine::BrokerError::Record { .. } => ("FILE_UNUSABLE", Class::ApplicationRecoverable),
         _ => ("BROKER_UNREACHABLE", Class::ApplicationRecoverable),
     };
     Failure::new(code, class, error.to_string())

@@ -33,7 +33,11 @@ pub mod faults;
 pub mod names;
 pub mod partition;
 pub mod producer;
+#[cfg(feature = "broker")]
+pub mod recording;
 mod request;
+#[cfg(feature = "broker")]
+pub mod stand_in;
 pub mod statistics;
 pub mod testing;
 pub mod transactions;
@@ -258,6 +262,14 @@ operations! {
     Row::later::<broker::Start>(),
     #[cfg(feature = "broker")]
     Row::later::<broker::Stop>(),
+    #[cfg(feature = "broker")]
+    Row::later::<recording::Replay>(),
+    #[cfg(feature = "broker")]
+    Row::later::<recording::Export>(),
+    #[cfg(feature = "broker")]
+    Row::later::<stand_in::Start>(),
+    #[cfg(feature = "broker")]
+    Row::later::<stand_in::Stop>(),
     #[cfg(feature = "broker")]
     Row::now::<faults::AddFault>(),
     #[cfg(feature = "broker")]

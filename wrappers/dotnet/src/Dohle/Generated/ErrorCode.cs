@@ -291,6 +291,8 @@ namespace Dohle
         public const string CannotListen = "CANNOT_LISTEN";
         /// <summary>The embedded broker cannot use its log folder: another broker has it, it is of another cluster or node, or the disk fails; the message says which.</summary>
         public const string CannotUseLogDir = "CANNOT_USE_LOG_DIR";
+        /// <summary>A recording cannot be made, read or written; the message names the file and says why.</summary>
+        public const string FileUnusable = "FILE_UNUSABLE";
         /// <summary>What listens there does not speak Kafka, or speaks it through TLS.</summary>
         public const string NotKafka = "NOT_KAFKA";
         /// <summary>TLS could not be agreed upon: a certificate was refused, or the listener has no TLS; the message says which and what to do.</summary>
