@@ -488,6 +488,11 @@ export interface BrokerStart {
    */
   properties?: Record<string, string> | null | undefined
   /**
+   * A file to record every frame of every connection in, with its time (docs/recording.md); there must be none of that name.
+   * @defaultValue nothing is recorded
+   */
+  record?: string | null | undefined
+  /**
    * Bytes that a partition keeps before its oldest records go.
    * @defaultValue everything is kept
    */
@@ -1325,6 +1330,20 @@ export interface ExpireDelegationToken {
    * @defaultValue `defaultApiTimeoutMs` of the client
    */
   timeoutMs?: number | null | undefined
+}
+
+/** What was exported. */
+export interface ExportReport {
+  /** Connections. */
+  connections: number
+  /** Requests and responses. */
+  frames: number
+  /** Frames of which nothing is left without their secrets. */
+  leftOut: number
+  /** Packets. */
+  packets: number
+  /** The recording ended in the middle of an entry, as after a crash; what was there was exported. */
+  torn: boolean
 }
 
 /** What a fault rule does to a request. */
@@ -2410,6 +2429,32 @@ export interface ReadRecords {
   nextOffset: number
 }
 
+/** Writes a recorded session as packets (pcap), which Wireshark and tshark read. */
+export interface RecordingExport {
+  /** The recording. */
+  file: string
+  /** The file to write; one that is there is replaced. */
+  pcap: string
+}
+
+/** Sends the requests of a recorded session to a broker again, and compares its answers with the recorded ones. */
+export interface RecordingReplay {
+  /** The recording. */
+  file: string
+  /**
+   * Tell the standard error of the process every five seconds how far it is.
+   * @defaultValue false
+   */
+  progress?: boolean | null | undefined
+  /**
+   * 1 keeps the recorded times, 2 is twice as fast; 0 is as fast as the recorded order allows.
+   * @defaultValue 0
+   */
+  speed?: number | null | undefined
+  /** Host and port of the broker. */
+  to: string
+}
+
 /** Records to delete. */
 export interface RecordsBefore {
   /**
@@ -2479,6 +2524,36 @@ export interface RenewDelegationToken {
   timeoutMs?: number | null | undefined
 }
 
+/** An answer that is not the recorded one. */
+export interface ReplayDifference {
+  /** When the request was recorded, in microseconds since 1970. */
+  atUs: number
+  /** The recorded connection; 0: not of one connection. */
+  connection: number
+  /** API and version. */
+  request: string
+  /** What differs. */
+  what: string
+}
+
+/** What came of a replay. */
+export interface ReplayReport {
+  /** Answers compared. */
+  compared: number
+  /** Connections made. */
+  connections: number
+  /** Differences in all. */
+  differences: number
+  /** Requests that were not sent, as secrets were taken out of them. */
+  leftOut: number
+  /** Requests sent. */
+  requests: number
+  /** The first hundred of them. */
+  told: ReplayDifference[]
+  /** The recording ended in the middle of an entry, as after a crash; what was there was replayed. */
+  torn: boolean
+}
+
 /** A copy of a partition to move to another folder of its broker. */
 export interface ReplicaMove {
   /** The broker's node id. */
@@ -2511,6 +2586,14 @@ export interface RunningBroker {
   listeners: BrokerListener[]
   /** What `serverProperties` has that has no effect here. */
   notices: string[]
+}
+
+/** One that runs. */
+export interface RunningStandIn {
+  /** Host and port that it listens on. */
+  address: string
+  /** Its handle. */
+  handle: number
 }
 
 /** A change of how a user logs in. */
@@ -2607,6 +2690,25 @@ export type StallReason =
   | 'fetching'
   | 'failed'
   | (string & {})
+
+/** Starts to answer clients, on 127.0.0.1, with what was recorded. */
+export interface StandInStart {
+  /** The recording. */
+  file: string
+  /**
+   * Write what it cannot answer, and other things, to the standard error of the process.
+   * @defaultValue it is not written
+   */
+  logToStderr?: BrokerLogLevel | null | undefined
+  /**
+   * Port to listen on; 0 takes a free one.
+   * @defaultValue 0
+   */
+  port?: number | null | undefined
+}
+
+/** Stops it: closes its listener and all connections. */
+export type StandInStop = Record<string, never>
 
 /** A place in a partition to read from. */
 export type Start =
@@ -3032,6 +3134,10 @@ export interface Operations {
   'consumer.close': { request: ConsumerClose; response: void }
   'environment.startBroker': { request: BrokerStart; response: RunningBroker }
   'broker.stop': { request: BrokerStop; response: void }
+  'environment.replayRecording': { request: RecordingReplay; response: ReplayReport }
+  'environment.exportRecording': { request: RecordingExport; response: ExportReport }
+  'environment.startStandIn': { request: StandInStart; response: RunningStandIn }
+  'standIn.stop': { request: StandInStop; response: void }
   'broker.addFault': { request: BrokerAddFault; response: number }
   'broker.releaseFault': { request: BrokerReleaseFault; response: number }
   'broker.removeFault': { request: BrokerRemoveFault; response: boolean }
@@ -3268,6 +3374,7 @@ const encodeBrokerStart = exact({
   partitions: maybe(whole(-2147483648, 2147483647)),
   port: maybe(whole(0, 65535)),
   properties: maybe(map(text)),
+  record: maybe(text),
   retentionBytes: maybe(whole(0, 4294967295)),
   sasl: maybe(encodeBrokerSasl),
   serverProperties: maybe(text),
@@ -3675,6 +3782,16 @@ const encodeProducerCommitOffsets = object({
 const encodeProducerCommitTransaction = object({})
 const encodeProducerFlush = object({})
 const encodeProducerStatistics = object({})
+const encodeRecordingExport = exact({
+  file: text,
+  pcap: text,
+})
+const encodeRecordingReplay = exact({
+  file: text,
+  progress: maybe(flag),
+  speed: maybe(double),
+  to: text,
+})
 const encodeRemovedMember = exact({
   instanceId: maybe(text),
   memberId: maybe(text),
@@ -3700,6 +3817,12 @@ const encodeSetTls = exact({
   key: maybe(text),
   passphrase: maybe(text),
 })
+const encodeStandInStart = exact({
+  file: text,
+  logToStderr: maybe(encodeBrokerLogLevel),
+  port: maybe(whole(0, 65535)),
+})
+const encodeStandInStop = object({})
 const encodeTestAsk = object({
   deadlineMs: whole(0, 4294967295),
   of: whole(0, 4294967295),
@@ -3872,6 +3995,16 @@ function decodeQuotas(wire: unknown): Quotas {
 function decodeReadRecords(wire: unknown): ReadRecords {
   const value = wire as Wire<ReadRecords>
   return { ...value, highWatermark: decodeInt64(value.highWatermark), lastStable: decodeInt64(value.lastStable), logStart: decodeInt64(value.logStart), nextOffset: decodeInt64(value.nextOffset) } as never
+}
+
+function decodeReplayDifference(wire: unknown): ReplayDifference {
+  const value = wire as Wire<ReplayDifference>
+  return { ...value, atUs: decodeInt64(value.atUs) } as never
+}
+
+function decodeReplayReport(wire: unknown): ReplayReport {
+  const value = wire as Wire<ReplayReport>
+  return { ...value, told: mapWire(value.told, element => decodeReplayDifference(element)) } as never
 }
 
 function decodeShareGroupOffset(wire: unknown): ShareGroupOffset {
@@ -4280,6 +4413,22 @@ export const codecs: { readonly [Name in OperationName]: Codec<Name> } = {
   },
   'broker.stop': {
     encode: encoding(encodeBrokerStop),
+    decode: JSON.parse,
+  },
+  'environment.replayRecording': {
+    encode: encoding(encodeRecordingReplay),
+    decode: text => decodeReplayReport(JSON.parse(text)),
+  },
+  'environment.exportRecording': {
+    encode: encoding(encodeRecordingExport),
+    decode: JSON.parse,
+  },
+  'environment.startStandIn': {
+    encode: encoding(encodeStandInStart),
+    decode: JSON.parse,
+  },
+  'standIn.stop': {
+    encode: encoding(encodeStandInStop),
     decode: JSON.parse,
   },
   'broker.addFault': {

@@ -50,6 +50,7 @@ fn try_open(disk: &MemoryDisk) -> Result<Node, String> {
     Node::new(Arc::new(World { disk: disk.clone(), now_ms: 1000 }), options, Vec::new()).map_err(|error| match error {
         NoNode::LogDir(error) => error.to_string(),
         NoNode::Wrong((name, why)) => panic!("{name}: {why}"),
+        NoNode::Record(error) => panic!("{error}"),
     })
 }
 

@@ -249,6 +249,8 @@ namespace Dohle.Testing
         public int? Port { get; set; }
         /// <summary>Properties by the names that Kafka has for them in <c>server.properties</c>, such as <c>log.retention.ms</c> or <c>listeners</c>. Default: none.</summary>
         public IReadOnlyDictionary<string, string>? Properties { get; set; }
+        /// <summary>A file to record every frame of every connection in, with its time (docs/recording.md); there must be none of that name. Default: nothing is recorded.</summary>
+        public string? Record { get; set; }
         /// <summary>Bytes that a partition keeps before its oldest records go. Default: everything is kept.</summary>
         public long? RetentionBytes { get; set; }
         /// <summary>Users and how they log in: without <c>listeners</c> among the properties, everybody must. Default: nobody logs in.</summary>
@@ -280,6 +282,7 @@ namespace Dohle.Testing
             ("partitions", Partitions),
             ("port", Port),
             ("properties", Properties == null ? null : (object?)Json.Map(Properties, one => one)),
+            ("record", Record),
             ("retentionBytes", RetentionBytes),
             ("sasl", Sasl == null ? null : (object?)Sasl.ToJson()),
             ("serverProperties", ServerProperties),

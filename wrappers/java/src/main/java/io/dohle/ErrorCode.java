@@ -434,6 +434,7 @@ public final class ErrorCode {
 
     /** The embedded broker cannot use its log folder: another broker has it, it is of another cluster or node, or the disk fails; the message says which. */
     public static final String CANNOT_USE_LOG_DIR = "CANNOT_USE_LOG_DIR";
+
     /** A recording cannot be made, read or written; the message names the file and says why. */
     public static final String FILE_UNUSABLE = "FILE_UNUSABLE";
 
