@@ -124,7 +124,7 @@ async function runBroker(values: Values): Promise<void> {
 
 function lineOf({ connection, atUs, request, what }: ReplayDifference): string {
   if (connection === 0) return `${request}: ${what}\n`
-  return `${new Date(Number(atUs / 1000n)).toISOString()} connection ${connection}: ${request}: ${what}\n`
+  return `${new Date(atUs / 1000).toISOString()} connection ${connection}: ${request}: ${what}\n`
 }
 
 async function runStandIn(file: string, port: number, values: Values): Promise<void> {

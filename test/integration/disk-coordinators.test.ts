@@ -23,7 +23,9 @@ const transactional = '__transaction_state-16'
 let server: KafkaServer
 before(async () => {
   // As many partitions as Kafka has by itself.
-  server = await KafkaServer.start({ properties: { 'offsets.topic.num.partitions': 50, 'transaction.state.log.num.partitions': 50 } })
+  server = await KafkaServer.start({
+    properties: { 'offsets.topic.num.partitions': 50, 'transaction.state.log.num.partitions': 50 },
+  })
 })
 after(async () => {
   await server?.stop()
@@ -92,7 +94,11 @@ describe('coordinators in the log folder', () => {
     {
       await using broker = await Broker.start({ properties })
       await using kafka = new Kafka({ brokers: broker.address })
-      await using consumer = kafka.consumer({ groupId: 'modern', groupProtocol: 'consumer', autoOffsetReset: 'earliest' })
+      await using consumer = kafka.consumer({
+        groupId: 'modern',
+        groupProtocol: 'consumer',
+        autoOffsetReset: 'earliest',
+      })
       await consumer.subscribe('read')
       for await (const message of consumer) {
         message.done()
