@@ -18,7 +18,7 @@ const cli = new URL('../ts/cli.ts', import.meta.url).pathname
 async function session(brokers: string, topic = 'orders') {
   await using kafka = new Kafka({ brokers, clientId: 'recorded' })
   const admin = kafka.admin()
-  await admin.createTopics([{ topic, partitions: 2, configs: { 'retention.ms': '123456789' } }])
+  await admin.createTopics([{ topic, partitions: 2, replicationFactor: 1, configs: { 'retention.ms': '123456789' } }])
   const producer = kafka.producer()
   for (let n = 0; n < 5; n++) await producer.send({ topic, partition: n % 2, key: `k${n}`, value: `v${n}` })
   const transactional = kafka.producer({ transactionalId: 'tx' })
@@ -113,7 +113,7 @@ describe('a recorded session', () => {
       await using broker = await Broker.start({ sasl: { users }, record: file })
       await using kafka = new Kafka({
         brokers: broker.address,
-        sasl: { mechanism, username: 'alice', password: users[0]!.password },
+        sasl: { mechanism, username: 'alice', password: users[0]!.password, withoutTls: true },
       })
       await kafka.producer().send({ topic: 'secret', value: 'hello' })
       await kafka.close()

@@ -40,7 +40,7 @@ impl Script {
             }
             ApiKey::METADATA => said::<MetadataRequest>(header, &self.metadata(&read(header, body)?, local)),
             ApiKey::FIND_COORDINATOR => {
-                said::<FindCoordinatorRequest>(header, &self.coordinator(&read(header, body)?, local))
+                said::<FindCoordinatorRequest>(header, &self.coordinator(header.api_version, &read(header, body)?, local))
             }
             ApiKey::LIST_OFFSETS => said::<ListOffsetsRequest>(header, &self.offsets(&read(header, body)?)),
             ApiKey::FETCH => {
@@ -140,13 +140,21 @@ impl Script {
         MetadataResponse { brokers, topics, throttle_time_ms: 0, ..self.cluster.clone() }
     }
 
-    fn coordinator(&self, request: &FindCoordinatorRequest, local: SocketAddr) -> FindCoordinatorResponse {
+    fn coordinator(
+        &self,
+        version: i16,
+        request: &FindCoordinatorRequest,
+        local: SocketAddr,
+    ) -> FindCoordinatorResponse {
         let node_id = self.cluster.brokers.first().map_or(0, |broker| broker.node_id);
         let (host, port) = (local.ip().to_canonical().to_string(), i32::from(local.port()));
+        if version < 4 {
+            return FindCoordinatorResponse { node_id, host, port, ..Default::default() };
+        }
         let coordinator =
             |key: &String| Coordinator { key: key.clone(), node_id, host: host.clone(), port, ..Default::default() };
         let coordinators = request.coordinator_keys.iter().map(coordinator).collect();
-        FindCoordinatorResponse { node_id, host: host.clone(), port, coordinators, ..Default::default() }
+        FindCoordinatorResponse { coordinators, ..Default::default() }
     }
 
     fn offsets(&self, request: &ListOffsetsRequest) -> ListOffsetsResponse {
