@@ -210,8 +210,15 @@ describe('a recorded session', () => {
       assert.deepEqual(keys.sort(), asked.sort())
       const bad = 'tcp.checksum.status == "Bad" || ip.checksum.status == "Bad" || tcp.analysis.flags'
       assert.equal(await tshark('-Y', bad), '')
-      // Its dissector knows the versions of that time.
-      if (asVersion === '2.1') assert.equal(await tshark('-Y', '_ws.malformed'), '')
+      // The dissector of tshark 4.0 knows the versions of that time; but not that an older broker answers ApiVersions in version 0
+      // (KIP-511), nor what consumers have within JoinGroup and SyncGroup since then.
+      const malformed = (await tshark('-Y', '_ws.malformed')).split('\n').filter(Boolean)
+      const known = /Kafka (ApiVersions v4 Response|JoinGroup|SyncGroup) /
+      if (asVersion === '2.1')
+        assert.deepEqual(
+          malformed.filter(line => !known.test(line)),
+          [],
+        )
     })
   }
 })
