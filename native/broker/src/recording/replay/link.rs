@@ -16,12 +16,15 @@ use tokio::{
 use super::Asked;
 use crate::world::Stream;
 
+/// A connection, to read and to write.
+type Halves = (ReadHalf<Box<dyn Stream>>, WriteHalf<Box<dyn Stream>>);
+
 /// Longest answer that is taken.
 const MOST: usize = 1 << 30;
 
 #[derive(Default)]
 pub(super) struct Link {
-    stream: Option<(ReadHalf<Box<dyn Stream>>, WriteHalf<Box<dyn Stream>>)>,
+    stream: Option<Halves>,
     heard: BytesMut,
     /// Answers to requests that nobody has waited for yet.
     early: BTreeMap<i32, Bytes>,

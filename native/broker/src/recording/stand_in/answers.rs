@@ -39,9 +39,10 @@ impl Script {
                 said::<ApiVersionsRequest>(&RequestHeader { api_version: version, ..header.clone() }, &answer)
             }
             ApiKey::METADATA => said::<MetadataRequest>(header, &self.metadata(&read(header, body)?, local)),
-            ApiKey::FIND_COORDINATOR => {
-                said::<FindCoordinatorRequest>(header, &self.coordinator(header.api_version, &read(header, body)?, local))
-            }
+            ApiKey::FIND_COORDINATOR => said::<FindCoordinatorRequest>(
+                header,
+                &self.coordinator(header.api_version, &read(header, body)?, local),
+            ),
             ApiKey::LIST_OFFSETS => said::<ListOffsetsRequest>(header, &self.offsets(&read(header, body)?)),
             ApiKey::FETCH => {
                 let request: FetchRequest = read(header, body)?;
