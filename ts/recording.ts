@@ -5,8 +5,6 @@ import type { ExportReport, RecordingReplay, ReplayReport, StandInStart } from '
 import { bagOf } from './internal/arguments.ts'
 import { type Environment, theEnvironment } from './internal/environment.ts'
 
-export type { ExportReport, ReplayDifference, ReplayReport } from './generated/operations.ts'
-
 /** Which broker a recorded session is sent to, and how. */
 export type ReplayOptions = Omit<RecordingReplay, 'file'>
 

@@ -1,4 +1,4 @@
-//! Start, address, faults and stop of one embedded broker. What it answers lives in `api/`.
+//! Start, address, faults and stop of an embedded broker, and of each of its nodes. What it answers lives in `api/`.
 
 use std::{
     convert::Infallible,
@@ -13,64 +13,36 @@ use std::{
 use tokio::sync::{Mutex, Notify, mpsc};
 
 use crate::{
-    BrokerError, BrokerOptions, BrokerWorld, Faults, TokioWorld, connection,
+    BrokerError, BrokerOptions, BrokerWorld, Cluster, Faults, TokioWorld,
+    cluster::Shared,
+    connection,
     listeners::{self, Endpoint, Open},
     node::{NoNode, Node},
     security::Guard,
     world::{Accepted, Listener},
 };
 
-/// A running embedded broker. Dropping it stops it without waiting; [`stop`](Self::stop) waits.
+/// A running embedded broker: one node, or a [cluster](crate::Cluster) of several in this process
+/// ([`BrokerOptions::nodes`]). Dropping it stops it without waiting; [`stop`](Self::stop) waits.
 pub struct Broker {
-    address: SocketAddr,
-    node: Arc<Node>,
-    stopping: Arc<Stop>,
-    /// Ends when the last task has let go of its sender.
-    tasks: Mutex<mpsc::Receiver<Infallible>>,
-    /// Its log folder is as it shall be found.
-    closed: AtomicBool,
+    cluster: Cluster,
+    world: Arc<dyn BrokerWorld>,
+    first: Arc<Running>,
 }
 
 impl Broker {
     /// Starts a broker in a world of the caller's.
-    pub async fn start(world: Arc<dyn BrokerWorld>, mut options: BrokerOptions) -> Result<Self, BrokerError> {
-        options.settle();
-        options.check()?;
-        let wrong = |(name, why)| BrokerError::InvalidProperty(format!("{name}: {why}"));
-        let insecure = |(_, why)| BrokerError::InvalidProperty(why);
-        let mut open = Vec::new();
-        let mut listeners = Vec::new();
-        for endpoint in listeners::endpoints(&options).map_err(wrong)? {
-            let guard = Guard::new(&options, &endpoint).map_err(insecure)?;
-            for (address, listener) in listen(&*world, &endpoint, options.allow_non_loopback).await? {
-                open.push(Open { address, endpoint: endpoint.clone() });
-                listeners.push((listener, guard.clone()));
+    pub async fn start(world: Arc<dyn BrokerWorld>, options: BrokerOptions) -> Result<Self, BrokerError> {
+        let (first, nodes) = (options.node_id, options.nodes);
+        let cluster = Cluster::new(world.clone(), options)?;
+        for id in (first..).take(usize::try_from(nodes).unwrap_or(1)) {
+            if let Err(error) = cluster.start_node(world.clone(), id).await {
+                cluster.stop().await;
+                return Err(error);
             }
         }
-        let address = open[0].address;
-        for Open { address, endpoint } in &open {
-            tracing::info!(name = endpoint.name, %address, "listening");
-        }
-        let folder = options.log_dir.clone().unwrap_or_default();
-        let file = options.record.clone().unwrap_or_default();
-        let node = Arc::new(Node::new(world.clone(), options, open).map_err(|error| match error {
-            NoNode::Wrong(wrong) => insecure(wrong),
-            NoNode::LogDir(source) => BrokerError::LogDir { folder, source },
-            NoNode::Record(source) => BrokerError::Record { file, source },
-        })?);
-        let stopping = Arc::new(Stop::default());
-        let stop = stopping.clone();
-        let (alive, tasks) = mpsc::channel(1);
-        for (listener, guard) in listeners {
-            let life = Life::new(stop.clone(), alive.clone());
-            world.spawn(Box::pin(accept(node.clone(), listener, guard, life)));
-        }
-        let life = Life::new(stop, alive);
-        node.groups.run(&node, life.clone());
-        node.transactions.run(&node, life.clone());
-        node.housekeeping.run(&node, &life);
-        tracing::info!(%address, cluster_id = node.cluster_id, "embedded broker started");
-        Ok(Self { address, node, stopping, tasks: Mutex::new(tasks), closed: AtomicBool::new(false) })
+        let first = cluster.running(first)?;
+        Ok(Self { cluster, world, first })
     }
 
     /// Starts a broker in the real world (the caller's tokio runtime), as most tests want it.
@@ -78,44 +50,127 @@ impl Broker {
         Self::start(Arc::new(TokioWorld), options).await
     }
 
-    /// The address listened on, with the real port.
+    /// The address listened on, with the real port; of several nodes, that of the first one.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.first.address
     }
 
-    /// All addresses listened on, each with the name of its listener.
+    /// All addresses listened on, each with the name of its listener; of several nodes, those of the first one.
     pub fn addresses(&self) -> Vec<(String, SocketAddr)> {
-        self.node.addresses()
+        self.first.node.addresses()
     }
 
     /// The cluster's id, as clients see it.
     pub fn cluster_id(&self) -> &str {
-        &self.node.cluster_id
+        self.cluster.id()
     }
 
-    /// Connections open now.
+    /// Connections open now, to all nodes.
     pub fn connections(&self) -> usize {
-        self.node.connections.load(Ordering::Relaxed)
+        self.cluster.sum(|node| node.connections.load(Ordering::Relaxed))
     }
 
     /// Requests that made the broker panic: each is a bug of the broker's, closed its own connection and nothing else.
     pub fn panics(&self) -> usize {
-        self.node.panics.load(Ordering::Relaxed)
+        self.cluster.sum(|node| node.panics.load(Ordering::Relaxed))
     }
 
-    /// The fault rules; see [`Faults`].
+    /// The fault rules, which all nodes have in common; see [`Faults`].
     pub fn faults(&self) -> &Faults {
-        &self.node.faults
+        self.cluster.faults()
     }
 
-    /// Closes the listener and all connections, and waits until both are done. With a log folder, everything is then written and
+    /// The nodes, and what can be done to them.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Starts a node again that was stopped or killed, at the port that it had; or one more.
+    pub async fn start_node(&self, id: i32) -> Result<SocketAddr, BrokerError> {
+        self.cluster.start_node(self.world.clone(), id).await
+    }
+
+    /// Closes the listeners and all connections, and waits until all are done. With a log folder, everything is then written and
     /// marked as whole; a broker that is dropped without this looks through the ends of its logs when it starts again. A second
     /// call returns at once.
     pub async fn stop(&self) {
+        self.cluster.stop().await;
+    }
+}
+
+/// A node that runs.
+pub(crate) struct Running {
+    pub address: SocketAddr,
+    pub node: Arc<Node>,
+    /// Of its listeners.
+    pub ports: Vec<u16>,
+    stopping: Arc<Stop>,
+    /// Ends when the last task has let go of its sender.
+    tasks: Mutex<mpsc::Receiver<Infallible>>,
+    /// Its log folder is as it shall be found.
+    closed: AtomicBool,
+}
+
+impl Running {
+    /// Starts a node of a cluster; its options have its own id. Its listeners take these ports, if they are given.
+    pub async fn start(
+        cluster: Arc<Shared>,
+        world: Arc<dyn BrokerWorld>,
+        options: BrokerOptions,
+        ports: Option<Vec<u16>>,
+    ) -> Result<Self, BrokerError> {
+        let wrong = |(name, why)| BrokerError::InvalidProperty(format!("{name}: {why}"));
+        let insecure = |(_, why)| BrokerError::InvalidProperty(why);
+        let nth = u16::try_from(options.node_id.saturating_sub(cluster.options.node_id)).unwrap_or(0);
+        let (mut open, mut listeners) = (Vec::new(), Vec::new());
+        for (at, mut endpoint) in listeners::endpoints(&options).map_err(wrong)?.into_iter().enumerate() {
+            // Each node has ports of its own: those that are given are the first one's.
+            let own = |port: u16| if port == 0 { 0 } else { port.saturating_add(nth) };
+            endpoint.port =
+                ports.as_ref().and_then(|ports| ports.get(at).copied()).unwrap_or_else(|| own(endpoint.port));
+            endpoint.advertised_port = endpoint.advertised_port.map(own);
+            let guard = Guard::new(&options, &endpoint).map_err(insecure)?;
+            for (address, listener) in listen(&*world, &endpoint, options.allow_non_loopback).await? {
+                open.push(Open { address, endpoint: endpoint.clone() });
+                listeners.push((listener, guard.clone()));
+            }
+        }
+        let address = open[0].address;
+        let mut taken = open.clone();
+        taken.dedup_by(|b, a| a.endpoint.name == b.endpoint.name);
+        let ports = taken.iter().map(|of| of.address.port()).collect();
+        for Open { address, endpoint } in &open {
+            tracing::info!(node = options.node_id, name = endpoint.name, %address, "listening");
+        }
+        let node = Node::new(cluster, world.clone(), options.clone(), open).map_err(|error| error.told(&options))?;
+        let stopping = Arc::new(Stop::default());
+        let stop = stopping.clone();
+        let (alive, tasks) = mpsc::channel(1);
+        for (listener, guard) in listeners {
+            let life = Life::new(stop.clone(), alive.clone());
+            world.spawn(Box::pin(accept(node.clone(), listener, guard, life)));
+        }
+        node.run(&Life::new(stop, alive));
+        tracing::info!(%address, cluster_id = node.cluster_id(), node = options.node_id, "embedded broker started");
+        Ok(Self { address, node, ports, stopping, tasks: Mutex::new(tasks), closed: AtomicBool::new(false) })
+    }
+
+    /// Tells its tasks to end.
+    pub fn tell(&self) {
+        self.stopping.stop();
+    }
+
+    /// Waits until its tasks have ended.
+    pub async fn ended(&self) {
         self.stopping.stop();
         let mut tasks = self.tasks.lock().await;
         let nothing = tasks.recv().await;
         debug_assert!(nothing.is_none(), "nobody sends");
+    }
+
+    /// Ends it, and leaves its log folder as it shall be found.
+    pub async fn close(&self) {
+        self.ended().await;
         if !self.closed.swap(true, Ordering::SeqCst) {
             let node = self.node.clone();
             self.node.world.blocking(Box::new(move || node.close())).await;
@@ -123,9 +178,14 @@ impl Broker {
     }
 }
 
-impl Drop for Broker {
-    fn drop(&mut self) {
-        self.stopping.stop();
+impl NoNode {
+    /// For who started it.
+    pub fn told(self, options: &BrokerOptions) -> BrokerError {
+        match self {
+            Self::Wrong((_, why)) => BrokerError::InvalidProperty(why),
+            Self::LogDir(source) => BrokerError::LogDir { folder: options.log_dir.clone().unwrap_or_default(), source },
+            Self::Record(source) => BrokerError::Record { file: options.record.clone().unwrap_or_default(), source },
+        }
     }
 }
 

@@ -52,6 +52,30 @@ pub enum BrokerError {
         /// The operating system's error.
         source: io::Error,
     },
+    /// There is no such node, or it does not run.
+    #[error("node {id} does not run")]
+    NoNode {
+        /// The id that was given.
+        id: i32,
+    },
+    /// A node that runs cannot be started.
+    #[error("node {id} runs already")]
+    NodeRuns {
+        /// The id that was given.
+        id: i32,
+    },
+    /// A node cannot lead a partition.
+    #[error("node {to} cannot lead {topic}-{partition}: {why}")]
+    LeaderStays {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// The node.
+        to: i32,
+        /// Why.
+        why: &'static str,
+    },
     /// A property has a wrong name or value.
     #[error("{0}")]
     InvalidProperty(String),

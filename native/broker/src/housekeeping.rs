@@ -23,7 +23,7 @@ use crate::{
     config::broker::{enabled, number},
     log::{Need, Tools},
     node::Node,
-    topics::Partition,
+    partition::Replica,
 };
 
 /// The longest sleep while something will be due: the wall clock may be put forward, and the machine sleep.
@@ -185,8 +185,8 @@ async fn make_safe_for_ever(node: &Arc<Node>) {
         let interval = of_topics.chain([noted]).min().and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0).max(1);
         chore.rest_for(Duration::from_millis(interval)).await;
         chore.begin();
-        for partition in node.topics.all().into_iter().flat_map(|topic| topic.partitions()) {
-            make_safe(node, &partition).await;
+        for replica in node.replicas(|_| true) {
+            make_safe(node, &replica).await;
         }
         let of = node.clone();
         let note = move || {
@@ -199,8 +199,8 @@ async fn make_safe_for_ever(node: &Arc<Node>) {
 }
 
 /// Syncs without the log's lock.
-async fn make_safe(node: &Node, partition: &Partition) {
-    let flush = match partition.log.lock().due_flush() {
+async fn make_safe(node: &Node, replica: &Replica) {
+    let flush = match replica.log.lock().due_flush() {
         Ok(None) => return,
         Ok(Some(flush)) => flush,
         Err(error) => {
@@ -213,8 +213,8 @@ async fn make_safe(node: &Node, partition: &Partition) {
     node.world.blocking(Box::new(move || *told.lock() = Some(flush.run()))).await;
     let done = done.lock().take();
     match done {
-        Some(Ok(to)) => partition.log.lock().flushed(to),
-        Some(Err(error)) => partition.log.lock().flush_failed(error),
+        Some(Ok(to)) => replica.log.lock().flushed(to),
+        Some(Err(error)) => replica.log.lock().flush_failed(error),
         None => {}
     }
 }
@@ -231,9 +231,8 @@ async fn compact_for_ever(node: &Node) {
 /// Deletes what is too old or too much everywhere; answers when there is next something that is too old.
 fn retain(node: &Node) -> Option<i64> {
     let now_ms = node.world.wall_clock_ms();
-    let topics = node.topics.all().into_iter().filter(|topic| topic.config().retains());
-    let partitions = topics.flat_map(|topic| topic.partitions());
-    partitions.filter_map(|partition| partition.log.lock().retain(now_ms)).min()
+    let replicas = node.replicas(|topic| topic.config().retains()).into_iter();
+    replicas.filter_map(|replica| replica.log.lock().retain(now_ms)).min()
 }
 
 /// Compacts what is to be compacted; answers when time alone may bring about more.
@@ -241,25 +240,23 @@ async fn compact(node: &Node) -> Option<i64> {
     if !enabled(&node.options, "log.cleaner.enable") {
         return None;
     }
-    let compacted = node.topics.all().into_iter().filter(|topic| topic.config().compacted);
-    let partitions: Vec<Arc<Partition>> = compacted.flat_map(|topic| topic.partitions()).collect();
     let mut due = Vec::new();
-    for partition in partitions {
-        due.extend(compact_one(node, &partition).await);
+    for replica in node.replicas(|topic| topic.config().compacted) {
+        due.extend(compact_one(node, &replica).await);
     }
     due.into_iter().min()
 }
 
-async fn compact_one(node: &Node, partition: &Partition) -> Option<i64> {
+async fn compact_one(node: &Node, replica: &Replica) -> Option<i64> {
     let (decompressors, max_decompressed_bytes) = (&node.decompressors, node.options.max_decompressed_bytes);
     let tools = Tools { decompressors, max_decompressed_bytes };
     loop {
-        let need = partition.log.lock().compact(node.world.wall_clock_ms());
+        let need = replica.log.lock().compact(node.world.wall_clock_ms());
         let work = match need {
             Need::Later(due) => return due,
             Need::Now(work) => work,
         };
-        let replaced = work.run(&tools).await.map(|compacted| partition.log.lock().replace(compacted));
+        let replaced = work.run(&tools).await.map(|compacted| replica.log.lock().replace(compacted));
         match replaced {
             Ok(true) => {}
             // Retention was there meanwhile: at the next look, then.
@@ -279,6 +276,7 @@ mod tests {
     use super::*;
     use crate::{
         BrokerOptions, BrokerWorld,
+        cluster::Shared,
         world::{BoxFuture, Listener},
     };
 
@@ -305,10 +303,12 @@ mod tests {
         fn spawn(&self, _: BoxFuture<'static, ()>) {}
     }
 
-    fn node() -> Node {
+    fn node() -> Arc<Node> {
         let mut options = BrokerOptions::new();
         options.set("log.retention.check.interval.ms", "10000").unwrap();
-        Node::new(Arc::new(Paused(Instant::now())), options, Vec::new()).ok().unwrap()
+        let world = Arc::new(Paused(Instant::now()));
+        let cluster = Shared::new(world.clone(), options.clone()).ok().unwrap();
+        Node::new(cluster, world, options, Vec::new()).ok().unwrap()
     }
 
     /// When a chore works within `seconds` of its start, in seconds; it is touched at `touched`, and its interval is 10 s.

@@ -23,6 +23,7 @@
 mod acls;
 mod api;
 mod broker;
+mod cluster;
 pub mod collections;
 mod config;
 mod connection;
@@ -37,6 +38,7 @@ mod listeners;
 mod log;
 mod node;
 mod options;
+mod partition;
 mod quotas;
 pub mod recording;
 mod release;
@@ -51,6 +53,7 @@ mod words;
 pub mod world;
 
 pub use broker::Broker;
+pub use cluster::{Cluster, NodeState};
 pub use config::{PropertiesError, configuration_reference};
 pub use dohle_security::Secret;
 pub use error::BrokerError;

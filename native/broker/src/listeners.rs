@@ -166,11 +166,27 @@ fn family(host: &str) -> Option<bool> {
 /// Host and port for a client that reached us at `local`.
 pub(crate) fn told(open: &[Open], local: SocketAddr) -> (String, u16) {
     let ip = canonical(local.ip());
-    let exact = open.iter().find(|of| canonical(of.address.ip()) == ip && of.address.port() == local.port());
-    let any = || open.iter().find(|of| of.address.ip().is_unspecified() && of.address.port() == local.port());
-    let endpoint = exact.or_else(any).map(|of| &of.endpoint);
+    let endpoint = at(open, local).map(|of| &of.endpoint);
     let host = endpoint.and_then(|of| of.advertised_host.clone()).unwrap_or_else(|| ip.to_string());
     (host, endpoint.and_then(|of| of.advertised_port).unwrap_or(local.port()))
+}
+
+/// Host and port of another node's listener of the same name, for a client that reached us at `local`.
+pub(crate) fn told_of(other: &[Open], own: &[Open], local: SocketAddr) -> (String, u16) {
+    let came_to = at(own, local);
+    let same_name = |of: &&Open| came_to.is_none_or(|own| own.endpoint.name == of.endpoint.name);
+    let same_family = |of: &&Open| of.address.is_ipv4() == canonical(local.ip()).is_ipv4();
+    let all = || other.iter().filter(same_name);
+    let Some(of) = all().find(same_family).or_else(|| all().next()).or(other.first()) else { return told(own, local) };
+    // One that listens everywhere is found where the client has found us.
+    let ip = if of.address.ip().is_unspecified() { canonical(local.ip()) } else { canonical(of.address.ip()) };
+    told(other, SocketAddr::new(ip, of.address.port()))
+}
+
+fn at(open: &[Open], local: SocketAddr) -> Option<&Open> {
+    let ip = canonical(local.ip());
+    let exact = open.iter().find(|of| canonical(of.address.ip()) == ip && of.address.port() == local.port());
+    exact.or_else(|| open.iter().find(|of| of.address.ip().is_unspecified() && of.address.port() == local.port()))
 }
 
 fn canonical(address: IpAddr) -> IpAddr {

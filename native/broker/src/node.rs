@@ -1,34 +1,34 @@
-//! The state of the one node, shared by its connections. No logic of its own: that is in the APIs.
+//! The state of one node, shared by its connections. No logic of its own: that is in the APIs. What it has in common with the other
+//! nodes of its cluster is `cluster::Shared`.
 
 use std::{
     io,
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::AtomicUsize},
     time::Duration,
 };
 
-use dohle_protocol::Uuid;
-use parking_lot::Mutex;
-use tokio::time::Instant;
+use dohle_protocol::{ErrorCode, Uuid};
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     BrokerOptions, BrokerWorld, Faults,
     acls::Acls,
+    broker::Life,
+    cluster::{Inbox, Shared, Told},
     config::dynamic::Configs,
-    coordinator::{self, Clock, Ledger, internal},
+    coordinator::{Clock, Ledger, internal},
     features::Features,
     group::{Groups, Loading, Policy},
     housekeeping::Housekeeping,
-    listeners::{self, Open},
+    listeners::Open,
     log::validate::Decompressors,
+    partition::Replica,
     quotas::Quotas,
     recording::Recorder,
-    security::{Wrong, authorizer::Authorizer, limits::Limits, sasl, tokens::Tokens},
+    security::{Wrong, authorizer::Authorizer, limits::Limits, tokens::Tokens},
     sessions::Sessions,
-    storage::{Image, LogDirError, Storage},
+    storage::{LogDirError, Storage},
     topics::{Refusal, Topic, Topics},
     transactions::Transactions,
     users::Users,
@@ -37,36 +37,37 @@ use crate::{
 /// The node's state.
 pub(crate) struct Node {
     pub world: Arc<dyn BrokerWorld>,
+    pub cluster: Arc<Shared>,
     /// As the broker was started; what can change while it runs is in `configs`.
     pub options: BrokerOptions,
     pub configs: Arc<Configs>,
-    pub cluster_id: String,
     /// The log folder; none when everything is in memory.
     pub storage: Option<Arc<Storage>>,
     pub topics: Arc<Topics>,
     pub groups: Groups,
     pub transactions: Transactions,
     pub sessions: Sessions,
-    pub faults: Faults,
-    pub features: Features,
-    pub acls: Acls,
-    pub users: Users,
+    pub faults: Arc<Faults>,
+    pub features: Arc<Features>,
+    pub acls: Arc<Acls>,
+    pub users: Arc<Users>,
     /// None: everybody may do everything.
     pub authorizer: Option<Authorizer>,
-    pub tokens: Tokens,
+    pub tokens: Arc<Tokens>,
     pub limits: Limits,
-    pub quotas: Quotas,
+    pub quotas: Arc<Quotas>,
     pub housekeeping: Arc<Housekeeping>,
     /// None: nothing is recorded.
     pub recorder: Option<Arc<Recorder>>,
     pub decompressors: Decompressors,
     pub connections: AtomicUsize,
     pub panics: AtomicUsize,
+    /// What its copies of partitions are told by their leaders.
+    pub inbox: Arc<Inbox>,
+    /// Who coordinates what may be another now.
+    pub reelected: Notify,
     /// Where it listens.
     open: Vec<Open>,
-    next_producer_id: AtomicI64,
-    /// Behind the last one that is stored as given away.
-    producer_ids_end: Mutex<i64>,
 }
 
 /// Why there is no node.
@@ -82,90 +83,140 @@ impl From<Wrong> for NoNode {
     }
 }
 
-/// Producer ids that are stored as given away at once, as Kafka's controller gives them to its brokers.
-const PRODUCER_IDS: i64 = 1000;
-
 impl Node {
-    pub fn new(world: Arc<dyn BrokerWorld>, options: BrokerOptions, open: Vec<Open>) -> Result<Self, NoNode> {
-        let (storage, image) = open_storage(&world, &options).map_err(NoNode::LogDir)?.unzip();
-        let random = || base64(random_uuid(&*world));
-        let cluster_id = match &storage {
-            Some(storage) => storage.cluster_id().to_string(),
-            None => options.cluster_id.clone().unwrap_or_else(random),
-        };
-        // In memory: producers that outlive a restart of the broker must not meet their own ids again.
-        let first_producer_id = match &image {
-            Some(image) => image.next_producer_id,
-            None => (world.random_u64() >> 24) as i64 * 1000,
-        };
-        let image = image.unwrap_or_default();
-        let configs = Arc::new(Configs::with_stored(options.clone(), &image));
-        let topics = match &storage {
-            None => Topics::default(),
-            Some(storage) => Topics::open(storage.clone(), &image, &configs.now())
-                .map_err(|error| NoNode::LogDir(LogDirError::Io(error)))?,
-        };
-        let (topics, housekeeping) = (Arc::new(topics), Arc::<Housekeeping>::default());
-        let ledger = |name| Ledger::new(name, world.clone(), configs.clone(), topics.clone(), housekeeping.clone());
-        let record = options.record.as_deref().map(|file| Recorder::create(&*world, file));
-        let recorder = record.transpose().map_err(NoNode::Record)?;
-        let users = Users::default();
-        for (name, mechanism, password) in sasl::scram_users(&options)? {
-            users.set(&name, sasl::scram::number(mechanism), sasl::scram::credential(mechanism, password.expose()));
+    /// A node of a cluster; its options have its own id.
+    pub fn new(
+        cluster: Arc<Shared>,
+        world: Arc<dyn BrokerWorld>,
+        options: BrokerOptions,
+        open: Vec<Open>,
+    ) -> Result<Arc<Self>, NoNode> {
+        let configs = Arc::new(Configs::with_stored(options.clone(), &cluster.image));
+        let (topics, housekeeping) = (cluster.topics.clone(), Arc::<Housekeeping>::default());
+        let storage = cluster.storage.clone().filter(|storage| storage.node_id() == options.node_id);
+        let broken = |error| NoNode::LogDir(LogDirError::Io(error));
+        if topics.version() == 0 {
+            topics.load(&cluster.image, &configs.now()).map_err(broken)?;
         }
-        let node = Self {
-            cluster_id,
+        topics.open_replicas(options.node_id, storage.clone()).map_err(broken)?;
+        let of = (world.clone(), cluster.clone(), configs.clone(), housekeeping.clone());
+        let ledger = |name| Ledger::new(name, options.node_id, of.clone());
+        let node = Arc::new(Self {
             storage,
-            topics: topics.clone(),
+            topics,
             housekeeping: housekeeping.clone(),
             groups: Groups::new(Policy::of(&options), ledger(internal::OFFSETS)),
             transactions: Transactions::new(ledger(internal::TRANSACTIONS)),
             sessions: Sessions::default(),
-            faults: Faults::new(options.fault_seed),
-            features: Features::new(&options),
-            acls: Acls::default(),
-            users,
+            faults: cluster.faults.clone(),
+            features: cluster.features.clone(),
+            acls: cluster.acls.clone(),
+            users: cluster.users.clone(),
             authorizer: Authorizer::new(&options)?,
-            tokens: Tokens::new(&options),
+            tokens: cluster.tokens.clone(),
             limits: Limits::new(&options)?,
-            quotas: Quotas::new(&options),
-            recorder,
+            quotas: cluster.quotas.clone(),
+            recorder: cluster.recorder.clone(),
             decompressors: Decompressors::default(),
             connections: AtomicUsize::new(0),
             panics: AtomicUsize::new(0),
+            inbox: Arc::default(),
+            reelected: Notify::new(),
             open,
-            next_producer_id: AtomicI64::new(first_producer_id),
-            producer_ids_end: Mutex::new(first_producer_id),
             configs: configs.clone(),
-            world: world.clone(),
+            world,
+            cluster,
             options,
-        };
-        node.load();
+        });
+        node.cluster.register(&node);
+        let clock = Clock { now: Instant::now(), now_ms: node.world.wall_clock_ms() };
+        node.transactions.coordinate(&node, &clock);
+        if node.cluster.options.nodes == 1 {
+            node.transactions.abort_orphans(&node, clock.now_ms);
+        }
+        node.coordinate();
         Ok(node)
     }
 
-    /// Transactional ids and groups are what their partitions say.
-    pub fn load(&self) {
+    /// Starts its tasks.
+    pub fn run(self: &Arc<Self>, life: &Life) {
+        self.groups.run(self, life.clone());
+        self.transactions.run(self, life.clone());
+        self.housekeeping.run(self, life);
+        Inbox::run(self, life.clone());
+        if self.cluster.options.nodes > 1 {
+            Shared::watch(self, life.clone());
+        }
+        let (of, mut alive) = (self.clone(), life.clone());
+        self.world.spawn(Box::pin(async move {
+            alive.during(of.coordinate_for_ever()).await;
+        }));
+    }
+
+    async fn coordinate_for_ever(&self) {
+        loop {
+            self.reelected.notified().await;
+            self.coordinate();
+        }
+    }
+
+    /// Transactional ids and groups are those of the partitions that it leads, as their records say.
+    pub fn coordinate(&self) {
         let clock = Clock { now: Instant::now(), now_ms: self.world.wall_clock_ms() };
-        self.transactions.load(&self.topics, &clock);
-        self.transactions.abort_orphans(&self.topics, clock.now_ms);
+        self.transactions.coordinate(self, &clock);
         let session_timeout = millis(self.options.group_consumer_session_timeout_ms);
-        self.groups.load_all(&Loading { clock, session_timeout });
+        self.groups.coordinate(&Loading { clock, session_timeout });
         self.transactions.end_decided(self);
     }
 
+    /// The same when what was there is not any more: an internal topic was deleted.
+    pub fn coordinate_anew(&self) {
+        self.transactions.give_up();
+        self.groups.give_up();
+        self.coordinate();
+    }
+
+    /// The nodes of the cluster, as a client is told that has come to this one at `local`.
+    pub fn told(&self, local: SocketAddr) -> Vec<Told> {
+        self.cluster.told(&self.open, local)
+    }
+
+    /// The cluster's id, as clients see it.
+    pub fn cluster_id(&self) -> &str {
+        &self.cluster.cluster_id
+    }
+
     pub fn new_producer_id(&self) -> i64 {
-        let Some(storage) = &self.storage else { return self.next_producer_id.fetch_add(1, Ordering::Relaxed) };
-        let mut end = self.producer_ids_end.lock();
-        let id = self.next_producer_id.fetch_add(1, Ordering::Relaxed);
-        if id >= *end {
-            match storage.store_producer_ids(id + PRODUCER_IDS) {
-                Ok(()) => *end = id + PRODUCER_IDS,
-                // Nobody knows then which ids were given away: one by chance, far from those that are counted.
-                Err(_) => return (self.world.random_u64() >> 2) as i64 | 1 << 60,
-            }
+        self.cluster.new_producer_id()
+    }
+
+    /// The node's copy of a partition, if that leads.
+    pub fn leading(&self, topic: &str, index: i32) -> Result<Arc<Replica>, ErrorCode> {
+        let topic = self.topics.named(topic).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+        self.leading_of(&topic, index)
+    }
+
+    /// The same of a topic that is known.
+    pub fn leading_of(&self, topic: &Topic, index: i32) -> Result<Arc<Replica>, ErrorCode> {
+        let partition = topic.partition(index).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+        partition.led_by(self.options.node_id)
+    }
+
+    /// The node that coordinates a transactional id.
+    pub fn transactions_of(self: &Arc<Self>, transactional_id: &str) -> Result<Arc<Self>, ErrorCode> {
+        if self.transactions.is_here(transactional_id) {
+            return Ok(self.clone());
         }
-        id
+        let topic = self.topics.named(internal::TRANSACTIONS).ok_or(ErrorCode::INVALID_PRODUCER_ID_MAPPING)?;
+        let partition = topic.partition(self.transactions.partition_of(transactional_id));
+        let partition = partition.ok_or(ErrorCode::NOT_COORDINATOR)?;
+        self.cluster.leader_of(self.options.node_id, &partition).map(|(node, _)| node)
+    }
+
+    /// The node's copies of all partitions of these topics.
+    pub fn replicas(&self, which: impl Fn(&Topic) -> bool) -> Vec<Arc<Replica>> {
+        let topics = self.topics.all().into_iter().filter(|topic| which(topic));
+        topics.flat_map(|topic| topic.partitions()).filter_map(|of| of.replica(self.options.node_id)).collect()
     }
 
     /// The broker stops: everything is written, and marked as whole.
@@ -178,6 +229,11 @@ impl Node {
         }
     }
 
+    /// Where it listens.
+    pub fn open(&self) -> &[Open] {
+        &self.open
+    }
+
     /// The names of the listeners and where they are.
     pub fn addresses(&self) -> Vec<(String, SocketAddr)> {
         self.open.iter().map(|of| (of.endpoint.name.clone(), of.address)).collect()
@@ -188,26 +244,10 @@ impl Node {
         random_uuid(&*self.world)
     }
 
-    /// Host and port that a client who reached us at `local` is told.
-    pub fn endpoint(&self, local: SocketAddr) -> (String, i32) {
-        let (host, port) = listeners::told(&self.open, local);
-        (host, port.into())
-    }
-
     /// Creates a topic with the broker's defaults, as a request for its metadata does.
     pub fn auto_create(&self, name: &str) -> Result<Arc<Topic>, Refusal> {
-        coordinator::make(&*self.world, &self.configs, &self.topics, name)
+        self.configs.with(|options| self.cluster.make_topic(options, name))
     }
-}
-
-fn open_storage(
-    world: &Arc<dyn BrokerWorld>,
-    options: &BrokerOptions,
-) -> Result<Option<(Arc<Storage>, Image)>, LogDirError> {
-    let Some(folder) = &options.log_dir else { return Ok(None) };
-    let new_id = || random_uuid(&**world);
-    let (storage, image) = Storage::open(world, folder, options.node_id, options.cluster_id.as_deref(), new_id)?;
-    Ok(Some((Arc::new(storage), image)))
 }
 
 pub(crate) fn random_uuid(world: &dyn BrokerWorld) -> Uuid {

@@ -9,6 +9,9 @@ use crate::{
     security::options::{AuthorizationOptions, SaslOptions, TlsOptions},
 };
 
+/// Most nodes: a typo must not eat the machine.
+const MAX_NODES: i32 = 100;
+
 /// Options of an embedded broker. `Default` listens on a free port of 127.0.0.1.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -68,8 +71,12 @@ pub struct BrokerOptions {
     pub max_connections: usize,
     /// Decides which requests fault rules with a probability act on. Default 0: the same in every run.
     pub fault_seed: u64,
-    /// The node's id (`node.id`). Default 1.
+    /// The node's id (`node.id`); of several, the first one's: the others' follow. Default 1.
     pub node_id: i32,
+    /// Nodes of the cluster, all in this process, each with ports of its own: `port` is the first one's, the others' follow. Default 1.
+    pub nodes: i32,
+    /// Racks that nodes are in, in turn (`broker.rack`). Default: none.
+    pub racks: Vec<String>,
     /// The cluster's id. Default `None`: that of the log folder, or a random one.
     pub cluster_id: Option<String>,
     /// A folder to keep everything in, as Apache Kafka does (`log.dirs`, `log.dir`); made when it is not there. Default `None`:
@@ -117,6 +124,8 @@ impl Default for BrokerOptions {
             max_connections: 10_000,
             fault_seed: 0,
             node_id: 1,
+            nodes: 1,
+            racks: Vec::new(),
             cluster_id: None,
             log_dir: None,
             record: None,
@@ -151,6 +160,18 @@ impl BrokerOptions {
     /// Sets [`auto_create_topics`](Self::auto_create_topics).
     pub fn with_auto_create_topics(mut self, yes: bool) -> Self {
         self.auto_create_topics = yes;
+        self
+    }
+
+    /// Sets [`nodes`](Self::nodes).
+    pub fn with_nodes(mut self, nodes: i32) -> Self {
+        self.nodes = nodes;
+        self
+    }
+
+    /// Sets [`racks`](Self::racks).
+    pub fn with_racks(mut self, racks: impl IntoIterator<Item = String>) -> Self {
+        self.racks = racks.into_iter().collect();
         self
     }
 
@@ -233,6 +254,15 @@ impl BrokerOptions {
         if self.node_id < 0 {
             let value = self.node_id.to_string();
             return Err(BrokerError::InvalidOption { option: "node_id", value, expected: "is below 0" });
+        }
+        if !(1..=MAX_NODES).contains(&self.nodes) {
+            let value = self.nodes.to_string();
+            return Err(BrokerError::InvalidOption { option: "nodes", value, expected: "is not between 1 and 100" });
+        }
+        if self.nodes > 1 && self.log_dir.is_some() {
+            let (value, expected) =
+                (self.nodes.to_string(), "with a log folder: a cluster in this process is in memory");
+            return Err(BrokerError::InvalidOption { option: "nodes", value, expected });
         }
         if self.log_dir.as_ref().is_some_and(|folder| folder.as_os_str().is_empty()) {
             let expected = "is no folder: name one, or leave it out for a broker in memory";

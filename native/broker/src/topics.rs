@@ -1,6 +1,6 @@
-//! The topics of the broker: names, ids, configurations, partitions. No records: those are in `log`.
+//! The topics of a cluster: names, ids, configurations, partitions. No records: those are in `log`.
 //! Where there is a log folder, a change is stored there before it is made (`storage::Turn`), one after the other.
-//! Locks, in this order: the turn → `Topics::by` → `Topic::partitions` → `Topic::config` → `Partition::log`. None is held across
+//! Locks, in this order: the turn → `Topics::by` → `Topic::partitions` → `Topic::config` → those of partitions. None is held across
 //! an await, and waiters are woken with none held.
 
 use std::{
@@ -9,18 +9,20 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
 use dohle_protocol::{ErrorCode, Uuid};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 
 use crate::{
     BrokerOptions,
+    cluster::Standing,
     collections::Map,
     config::{TopicConfig, resource},
-    log::{Log, Waiters},
+    log::Log,
+    partition::{Partition, Replica},
     storage::{Image, Storage, Turn, refused},
 };
 
@@ -33,7 +35,11 @@ pub(crate) struct Topics {
     version: Arc<AtomicU64>,
     /// None: everything is in memory.
     storage: Option<Arc<Storage>>,
+    homes: Arc<Homes>,
 }
+
+/// Where nodes keep what they have of partitions; those that are not here, in memory.
+type Homes = RwLock<BTreeMap<i32, Arc<Storage>>>;
 
 #[derive(Default)]
 struct By {
@@ -52,22 +58,20 @@ pub(crate) struct Topic {
     /// Of all topics: counts what comes, goes and grows.
     version: Arc<AtomicU64>,
     storage: Option<Arc<Storage>>,
-}
-
-/// One partition: its log and who waits for it.
-pub(crate) struct Partition {
-    pub log: Mutex<Log>,
-    pub waiters: Arc<Waiters>,
-    deleted: AtomicBool,
+    homes: Arc<Homes>,
 }
 
 /// Why a topic is not created, with Kafka's code and a sentence.
 pub(crate) type Refusal = (ErrorCode, String);
 
 impl Topics {
-    /// Those that are in a log folder.
-    pub fn open(storage: Arc<Storage>, image: &Image, options: &BrokerOptions) -> io::Result<Self> {
-        let topics = Self { storage: Some(storage), ..Self::default() };
+    /// None yet.
+    pub fn new(storage: Option<Arc<Storage>>) -> Self {
+        Self { storage, ..Self::default() }
+    }
+
+    /// Those that are in a log folder; no node has anything of them yet.
+    pub fn load(&self, image: &Image, options: &BrokerOptions) -> io::Result<()> {
         for (id, topic) in &image.topics {
             let set = image.configs.get(&(resource::TOPIC, topic.name.clone())).cloned().unwrap_or_default();
             check_name(&topic.name).map_err(io::Error::other)?;
@@ -76,11 +80,32 @@ impl Topics {
                 TopicConfig::new(options, Vec::new())
             });
             let (id, config) = (Uuid(*id), config.map_err(io::Error::other)?);
-            let made = Topic::new(&topic.name, id, topic.partitions.max(1), config, &topics)
-                .map_err(|error| io::Error::new(error.kind(), format!("topic {}: {error}", topic.name)))?;
-            topics.insert(Arc::new(made));
+            let made = Topic::new(&topic.name, id, config, self);
+            let partitions = topic.standings().into_iter().map(|standing| Partition::new(standing, Vec::new()));
+            made.partitions.write().extend(partitions);
+            self.insert(Arc::new(made));
         }
-        Ok(topics)
+        Ok(())
+    }
+
+    /// A node has come: what it has of partitions is there from now on.
+    pub fn open_replicas(&self, node: i32, home: Option<Arc<Storage>>) -> io::Result<()> {
+        let in_files = home.is_some();
+        home.into_iter().for_each(|home| drop(self.homes.write().insert(node, home)));
+        for topic in self.all() {
+            for (index, partition) in (0..).zip(topic.partitions()) {
+                let mine = partition.standing().replicas.contains(&node);
+                // In memory it is still what it was.
+                if mine && (in_files || partition.replica(node).is_none()) {
+                    let replica = topic.make_replica(node, index);
+                    partition.put_replica(
+                        replica
+                            .map_err(|error| io::Error::new(error.kind(), format!("topic {}: {error}", topic.name)))?,
+                    );
+                }
+            }
+        }
+        Ok(())
     }
 
     pub fn named(&self, name: &str) -> Option<Arc<Topic>> {
@@ -120,14 +145,25 @@ impl Topics {
         Ok(())
     }
 
-    /// Creates a topic, or says why not.
-    pub fn create(&self, name: &str, id: Uuid, partitions: i32, config: TopicConfig) -> Result<Arc<Topic>, Refusal> {
+    /// Creates a topic with a partition for each of these, or says why not.
+    pub fn create(
+        &self,
+        name: &str,
+        id: Uuid,
+        standings: Vec<Standing>,
+        config: TopicConfig,
+    ) -> Result<Arc<Topic>, Refusal> {
         let mut turn = self.storage.as_ref().map(|storage| storage.turn());
+        let partitions = i32::try_from(standings.len()).unwrap_or(i32::MAX);
         self.check(name, partitions)?;
-        let topic = Topic::new(name, id, partitions, config, self);
-        let topic = topic.map_err(refused).and_then(|topic| self.store(turn.as_mut(), topic, partitions));
-        if let (Err(_), Some(storage)) = (&topic, &self.storage) {
-            let _ = storage.remove(name, id, 0..partitions);
+        let topic = Topic::new(name, id, config, self);
+        let made = topic.make(0, standings.clone()).map_err(refused);
+        let topic = made.and_then(|made| {
+            topic.partitions.write().extend(made);
+            self.store(turn.as_mut(), topic, &standings)
+        });
+        if topic.is_err() {
+            self.remove_files(name, id, 0..partitions);
         }
         let topic = topic?;
         match self.insert(topic.clone()) {
@@ -137,11 +173,20 @@ impl Topics {
         }
     }
 
-    fn store(&self, turn: Option<&mut Turn<'_>>, topic: Topic, partitions: i32) -> Result<Arc<Topic>, Refusal> {
+    fn store(&self, turn: Option<&mut Turn<'_>>, topic: Topic, standings: &[Standing]) -> Result<Arc<Topic>, Refusal> {
         if let Some(turn) = turn {
-            turn.topic(&topic.name, topic.id, partitions, &topic.config().set)?;
+            turn.topic(&topic.name, topic.id, standings, &topic.config().set)?;
         }
         Ok(Arc::new(topic))
+    }
+
+    fn remove_files(&self, name: &str, id: Uuid, partitions: std::ops::Range<i32>) {
+        for home in self.homes.read().values() {
+            if let Err(error) = home.remove(name, id, partitions.clone()) {
+                // It is gone from the metadata: what is left goes when the broker starts.
+                tracing::error!(%error, topic = name, "the folders of a deleted topic are not removed");
+            }
+        }
     }
 
     /// Puts a topic among the others, unless there is one of its name.
@@ -177,33 +222,44 @@ impl Topics {
             topic
         };
         for partition in topic.partitions() {
-            partition.deleted.store(true, Ordering::Release);
-            partition.log.lock().abandon();
-            partition.waiters.wake();
+            partition.delete();
         }
-        if let Some(storage) = &self.storage
-            && let Err(error) = storage.remove(name, topic.id, 0..topic.partition_count())
-        {
-            // It is gone from the metadata: what is left goes when the broker starts.
-            tracing::error!(%error, topic = name, "the folders of a deleted topic are not removed");
-        }
+        self.remove_files(name, topic.id, 0..topic.partition_count());
         Ok(topic)
     }
 }
 
 impl Topic {
-    fn new(name: &str, id: Uuid, partitions: i32, config: TopicConfig, of: &Topics) -> io::Result<Self> {
-        let (version, storage) = (of.version.clone(), of.storage.clone());
-        let (config, partitions) = (RwLock::new(Arc::new(config)), (0, partitions));
-        let topic = Self { name: name.into(), id, config, partitions: RwLock::default(), version, storage };
-        *topic.partitions.write() = topic.make(partitions.0, partitions.1)?;
-        Ok(topic)
+    /// Without partitions.
+    fn new(name: &str, id: Uuid, config: TopicConfig, of: &Topics) -> Self {
+        let (version, storage, homes) = (of.version.clone(), of.storage.clone(), of.homes.clone());
+        let (config, partitions) = (RwLock::new(Arc::new(config)), RwLock::default());
+        Self { name: name.into(), id, config, partitions, version, storage, homes }
     }
 
-    /// Partitions from one index to another.
-    fn make(&self, from: i32, to: i32) -> io::Result<Vec<Arc<Partition>>> {
+    /// Partitions from an index on.
+    fn make(&self, from: i32, standings: Vec<Standing>) -> io::Result<Vec<Arc<Partition>>> {
+        let make = |(index, standing): (i32, Standing)| {
+            let replicas = standing.replicas.iter().map(|node| self.make_replica(*node, index));
+            Ok(Partition::new(standing.clone(), replicas.collect::<io::Result<_>>()?))
+        };
+        (from..).zip(standings).map(make).collect()
+    }
+
+    /// What a node has of a partition; empty, if it had nothing.
+    pub fn make_replica(&self, node: i32, index: i32) -> io::Result<Arc<Replica>> {
         let config = self.config();
-        (from..to).map(|index| Partition::new(self, index, &config)).collect()
+        let seed = (u128::from_be_bytes(self.id.0) >> 64) as u64 ^ u64::from(index.cast_unsigned()) << 32;
+        let log = match self.homes.read().get(&node) {
+            None => Log::new(config, seed),
+            Some(home) => home.log(&self.name, self.id, index, &config, seed)?,
+        };
+        Ok(Replica::new(node, log))
+    }
+
+    /// What a node had of a partition goes.
+    pub fn remove_replica(&self, node: i32, index: i32) -> io::Result<()> {
+        self.homes.read().get(&node).map_or(Ok(()), |home| home.remove(&self.name, self.id, index..index + 1))
     }
 
     pub fn config(&self) -> Arc<TopicConfig> {
@@ -224,8 +280,8 @@ impl Topic {
         let config = Arc::new(config);
         *self.config.write() = config.clone();
         // Partitions that are added meanwhile read the configuration while they hold this lock, and so find it.
-        for partition in self.partitions.read().iter() {
-            partition.log.lock().set_config(config.clone());
+        for replica in self.partitions.read().iter().flat_map(|partition| partition.replicas()) {
+            replica.log.lock().set_config(config.clone());
         }
     }
 
@@ -241,18 +297,25 @@ impl Topic {
         self.partitions.read().len() as i32
     }
 
-    /// Adds partitions up to `count`.
-    pub fn grow(&self, count: i32) -> Result<(), Refusal> {
+    /// Adds a partition for each of these, up to `count`.
+    pub fn grow(&self, count: i32, standings: Vec<Standing>) -> Result<(), Refusal> {
         let mut turn = self.storage.as_ref().map(|storage| storage.turn());
         let mut partitions = self.partitions.write();
         let now = partitions.len() as i32;
         self.check_growth(now, count)?;
-        let made = self
-            .make(now, count)
-            .map_err(refused)
-            .and_then(|made| turn.as_mut().map_or(Ok(()), |turn| turn.partitions(self.id, now..count)).map(|()| made));
-        if let (Err(_), Some(storage)) = (&made, &self.storage) {
-            let _ = storage.remove(&self.name, self.id, now..count);
+        if standings.len() as i64 != i64::from(count - now) {
+            // Somebody else was faster.
+            return Err((ErrorCode::INVALID_PARTITIONS, format!("Topic already has {now} partition(s).")));
+        }
+        let stored = |made| match &mut turn {
+            None => Ok(made),
+            Some(turn) => turn.partitions(self.id, now, &standings).map(|()| made),
+        };
+        let made = self.make(now, standings.clone()).map_err(refused).and_then(stored);
+        if made.is_err() {
+            for home in self.homes.read().values() {
+                let _ = home.remove(&self.name, self.id, now..count);
+            }
         }
         partitions.extend(made?);
         self.version.fetch_add(1, Ordering::Release);
@@ -285,22 +348,6 @@ fn check_most(partitions: i32) -> Result<(), Refusal> {
     Err((ErrorCode::INVALID_PARTITIONS, reason))
 }
 
-impl Partition {
-    fn new(topic: &Topic, index: i32, config: &Arc<TopicConfig>) -> io::Result<Arc<Self>> {
-        let seed = (u128::from_be_bytes(topic.id.0) >> 64) as u64 ^ u64::from(index.cast_unsigned()) << 32;
-        let log = match &topic.storage {
-            None => Log::new(config.clone(), seed),
-            Some(storage) => storage.log(&topic.name, topic.id, index, config, seed)?,
-        };
-        Ok(Arc::new(Self { log: Mutex::new(log), waiters: Arc::default(), deleted: AtomicBool::new(false) }))
-    }
-
-    /// Its topic was deleted: whoever still holds it must let go.
-    pub fn deleted(&self) -> bool {
-        self.deleted.load(Ordering::Acquire)
-    }
-}
-
 /// The name in Kafka's metrics, if it is another one or could be that of another topic: '.' becomes '_' there, and so Kafka
 /// refuses topics that differ in nothing else.
 fn metric(name: &str) -> Option<String> {
@@ -330,7 +377,9 @@ mod tests {
     use super::*;
 
     fn create(topics: &Topics, name: &str, id: u8) -> Result<Arc<Topic>, Refusal> {
-        topics.create(name, Uuid([id; 16]), 2, TopicConfig::new(&BrokerOptions::default(), Vec::new()).unwrap())
+        let (standings, config) =
+            (vec![Standing::of_one(1); 2], TopicConfig::new(&BrokerOptions::default(), Vec::new()));
+        topics.create(name, Uuid([id; 16]), standings, config.unwrap())
     }
 
     #[test]

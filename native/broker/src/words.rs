@@ -1,5 +1,7 @@
 //! What Kafka says with its errors, where programs and people see it: clients show a broker's words, some of them match on them.
 
+use std::collections::BTreeSet;
+
 use dohle_protocol::ErrorCode;
 
 /// Kafka's sentence for an error that has nothing more to say than its number. For numbers that this broker does not answer
@@ -15,16 +17,16 @@ pub(crate) fn words(code: ErrorCode) -> String {
     .into()
 }
 
-/// What is wrong with the replicas that somebody assigns to a partition by hand, where `me` is the only broker.
-pub(crate) fn check_replicas(me: i32, replicas: &[i32]) -> Result<(), String> {
+/// What is wrong with the replicas that somebody assigns to a partition by hand, where these brokers are alive.
+pub(crate) fn check_replicas(alive: &BTreeSet<i32>, replicas: &[i32]) -> Result<(), String> {
     let refused = |what: String| Err(format!("The manual partition assignment includes {what}"));
     let mut sorted = replicas.to_vec();
     sorted.sort_unstable();
     for (at, id) in sorted.iter().enumerate() {
-        if *id != me {
+        if !alive.contains(id) {
             return refused(format!("broker {id}, but no such broker is registered."));
         }
-        if at > 0 {
+        if at > 0 && sorted[at - 1] == *id {
             return refused(format!("the broker {id} more than once."));
         }
     }
@@ -37,7 +39,7 @@ mod tests {
 
     #[test]
     fn the_first_thing_that_is_wrong_with_replicas_is_said_in_the_order_of_their_ids() {
-        let said = |replicas: &[i32]| check_replicas(2, replicas).err().unwrap_or_default();
+        let said = |replicas: &[i32]| check_replicas(&BTreeSet::from([2]), replicas).err().unwrap_or_default();
         assert_eq!(said(&[2]), "");
         assert_eq!(said(&[]), "The manual partition assignment includes an empty replica list.");
         let unknown =

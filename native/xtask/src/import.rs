@@ -251,7 +251,8 @@ fn field(json: &Value) -> Result<Field> {
 /// The default in one form, whether Kafka wrote it as string, number, bool or in hex. None when it is the type's own.
 fn default(json: &Value, ty: &Type) -> Result<Option<String>> {
     let value = match json.get("default") {
-        None => return Ok(None),
+        // Kafka's generator takes JSON's null, other than the text "null", for no default.
+        None | Some(Value::Null) => return Ok(None),
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
     };
@@ -298,6 +299,7 @@ mod tests {
         assert_eq!(read(serde_json::json!({"default": "0x7fffffff"}), "int32"), Some("2147483647".into()));
         assert_eq!(read(serde_json::json!({"default": -1}), "int32"), Some("-1".into()));
         assert_eq!(read(serde_json::json!({"default": false}), "bool"), None);
+        assert_eq!(read(serde_json::json!({"default": null}), "string"), None);
         assert_eq!(read(serde_json::json!({"default": "null"}), "string"), Some("null".into()));
     }
 }

@@ -7,7 +7,7 @@ use dohle_protocol::{
     messages::{AddOffsetsToTxnRequest, AddOffsetsToTxnResponse},
 };
 
-use super::{Api, Call, Reply, add_partitions_to_txn::fenced};
+use super::{Api, Call, Coordinated, Reply, add_partitions_to_txn::fenced};
 use crate::transactions::{Producer, Sender};
 
 pub(super) struct AddOffsetsToTxn;
@@ -24,6 +24,10 @@ impl Api for AddOffsetsToTxn {
         let done = call.node.transactions.add_group(sender, &request.group_id, &call.node);
         let code = done.err().map_or(ErrorCode::NONE, |code| fenced(code, call.version, 2));
         Reply::With(Self::refuse(&request, code))
+    }
+
+    fn coordinated(request: &AddOffsetsToTxnRequest) -> Vec<Coordinated> {
+        vec![Coordinated::TransactionalId(request.transactional_id.clone())]
     }
 
     fn refuse(_: &AddOffsetsToTxnRequest, code: ErrorCode) -> AddOffsetsToTxnResponse {

@@ -17,10 +17,10 @@ use dohle_protocol::{
     },
 };
 
-use super::{Api, Call, Reply};
+use super::{Api, Call, Coordinated, Reply};
 use crate::{
     node::Node,
-    topics::Partition,
+    partition::Partition,
     transactions::{Producer, Sender},
 };
 
@@ -45,6 +45,12 @@ impl Api for AddPartitionsToTxn {
         };
         let results_by_transaction = request.transactions.iter().map(result).collect();
         Reply::With(AddPartitionsToTxnResponse { results_by_transaction, ..Default::default() })
+    }
+
+    fn coordinated(request: &AddPartitionsToTxnRequest) -> Vec<Coordinated> {
+        let one = request.transactions.is_empty().then(|| request.v3_and_below_transactional_id.clone());
+        let several = request.transactions.iter().map(|asked| asked.transactional_id.clone());
+        several.chain(one).map(Coordinated::TransactionalId).collect()
     }
 
     fn refuse(request: &AddPartitionsToTxnRequest, code: ErrorCode) -> AddPartitionsToTxnResponse {

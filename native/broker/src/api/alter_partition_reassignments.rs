@@ -1,7 +1,7 @@
 //! AlterPartitionReassignments (key 45): moves partitions to other brokers.
 //!
-//! Behaviour: there is one broker, so a move to it is done already and one elsewhere is INVALID_REPLICA_ASSIGNMENT; there
-//! is never a move to stop (NO_REASSIGNMENT_IN_PROGRESS). Versions: 1 whether the number of replicas may change.
+//! Behaviour: a move begins at once and is over when all new copies are in sync; null stops it. Versions: 1 whether the number of
+//! replicas may change.
 
 use dohle_protocol::{
     ErrorCode,
@@ -12,11 +12,7 @@ use dohle_protocol::{
 };
 
 use super::{Api, Call, Reply};
-use crate::{
-    node::Node,
-    topics::Refusal,
-    words::{check_replicas, words},
-};
+use crate::{node::Node, topics::Refusal, words::words};
 
 pub(super) struct AlterPartitionReassignments;
 
@@ -25,10 +21,11 @@ impl Api for AlterPartitionReassignments {
     const VERSIONS: (i16, i16) = (0, 1);
 
     async fn handle(call: &Call, request: AlterPartitionReassignmentsRequest) -> Reply<Self> {
+        let resizing = request.allow_replication_factor_change;
         let checked = |topic: &str, partition: i32, replicas: Option<&[i32]>| {
             let mut refusal = None;
             let moved = call.plan.guard((topic, partition), || {
-                check(&call.node, topic, partition, replicas).map_err(|why| refusal.insert(why).0)
+                reassign(&call.node, topic, partition, replicas, resizing).map_err(|why| refusal.insert(why).0)
             });
             moved.map_err(|code| refusal.filter(|why| why.0 == code).unwrap_or((code, words(code))))
         };
@@ -48,18 +45,26 @@ impl Api for AlterPartitionReassignments {
     }
 }
 
-fn check(node: &Node, topic: &str, partition: i32, replicas: Option<&[i32]>) -> Result<(), Refusal> {
+fn reassign(node: &Node, topic: &str, partition: i32, replicas: Option<&[i32]>, resizing: bool) -> Result<(), Refusal> {
     let unknown = |what: String| (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, what);
     let found = node.topics.named(topic).ok_or_else(|| unknown(format!("Unable to find a topic named {topic}.")))?;
-    if found.partition(partition).is_none() {
+    let Some(of) = found.partition(partition) else {
         return Err(unknown(format!("Unable to find partition {topic}:{partition}.")));
+    };
+    if let Some(replicas) = replicas {
+        let refused = |reason: String| (ErrorCode::INVALID_REPLICA_ASSIGNMENT, reason);
+        node.cluster.check_replicas(replicas).map_err(refused)?;
+        let now = of.standing().target().len();
+        if !resizing && now != replicas.len() {
+            let reason = format!("The replication factor is changed from {now} to {}", replicas.len());
+            return Err((ErrorCode::INVALID_REPLICATION_FACTOR, reason));
+        }
     }
-    match replicas {
+    node.cluster.reassign(topic, partition, replicas).map_err(|code| match code {
         // Kafka leaves the words to the client.
-        None => Err((ErrorCode::NO_REASSIGNMENT_IN_PROGRESS, String::new())),
-        Some(replicas) => check_replicas(node.options.node_id, replicas)
-            .map_err(|reason| (ErrorCode::INVALID_REPLICA_ASSIGNMENT, reason)),
-    }
+        ErrorCode::NO_REASSIGNMENT_IN_PROGRESS => (code, String::new()),
+        code => (code, words(code)),
+    })
 }
 
 fn answer(

@@ -25,7 +25,11 @@ impl Api for AlterReplicaLogDirs {
         let here = directory(&call.node);
         let code = |path: &str, topic: &str, partition: i32| match call.node.topics.named(topic) {
             _ if path != here => ErrorCode::LOG_DIR_NOT_FOUND,
-            Some(topic) if topic.partition(partition).is_some() => ErrorCode::NONE,
+            Some(topic)
+                if topic.partition(partition).is_some_and(|of| of.replica(call.node.options.node_id).is_some()) =>
+            {
+                ErrorCode::NONE
+            }
             _ => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
         };
         Reply::With(answer(&request, code))

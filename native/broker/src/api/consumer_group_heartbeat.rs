@@ -14,7 +14,7 @@ use dohle_protocol::{
     },
 };
 
-use super::{Api, Call, Reply};
+use super::{Api, Call, Coordinated, Reply};
 use crate::{
     config::MAX_INT,
     group::consumer::{Assignor, Beat, LEAVES, Partitions, Sight},
@@ -42,6 +42,10 @@ impl Api for ConsumerGroupHeartbeat {
             error_message: Some(message),
             ..Default::default()
         }))
+    }
+
+    fn coordinated(request: &ConsumerGroupHeartbeatRequest) -> Vec<Coordinated> {
+        vec![Coordinated::Group(request.group_id.clone())]
     }
 
     fn refuse(_: &ConsumerGroupHeartbeatRequest, code: ErrorCode) -> ConsumerGroupHeartbeatResponse {

@@ -11,11 +11,7 @@ use dohle_protocol::{
 };
 
 use super::{Api, Call, Reply};
-use crate::{
-    node::Node,
-    topics::Refusal,
-    words::{check_replicas, words},
-};
+use crate::{node::Node, topics::Refusal, words::words};
 
 pub(super) struct CreatePartitions;
 
@@ -45,7 +41,6 @@ impl Api for CreatePartitions {
 fn grow(call: &Call, asked: &CreatePartitionsTopic, validate_only: bool) -> Result<(), Refusal> {
     let code = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
     let topic = call.node.topics.named(&asked.name).ok_or_else(|| (code, words(code)))?;
-    let me = call.node.options.node_id;
     topic.may_grow(asked.count)?;
     if let Some(assignments) = &asked.assignments {
         let refused = |reason: String| (ErrorCode::INVALID_REPLICA_ASSIGNMENT, reason);
@@ -57,10 +52,24 @@ fn grow(call: &Call, asked: &CreatePartitionsTopic, validate_only: bool) -> Resu
             )));
         }
         for assignment in assignments {
-            check_replicas(me, &assignment.broker_ids).map_err(refused)?;
+            call.node.cluster.check_replicas(&assignment.broker_ids).map_err(refused)?;
         }
     }
-    if validate_only { Ok(()) } else { topic.grow(asked.count) }
+    if validate_only {
+        return Ok(());
+    }
+    let cluster = &call.node.cluster;
+    let standings = match &asked.assignments {
+        Some(of) => cluster.standings_of(of.iter().map(|assignment| assignment.broker_ids.clone()).collect()),
+        None => {
+            // As many copies as the others have.
+            let copies = topic.partition(0).map_or(1, |partition| partition.standing().target().len());
+            cluster.standings(asked.count.saturating_sub(topic.partition_count()).max(0), copies)?
+        }
+    };
+    topic.grow(asked.count, standings)?;
+    cluster.begun(&topic);
+    Ok(())
 }
 
 fn answer(name: &str, refusal: Option<Refusal>) -> CreatePartitionsTopicResult {

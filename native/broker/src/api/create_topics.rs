@@ -1,7 +1,7 @@
 //! CreateTopics (key 19): creates topics, each for itself.
 //!
-//! Behaviour: −1 partitions or replicas mean the broker's default; there is one replica, more are refused; manual
-//! assignments may name this node only. Configurations are checked (`config`).
+//! Behaviour: −1 partitions or replicas mean the broker's default; there are no more replicas than nodes. Configurations are checked
+//! (`config`).
 //! Versions: 2 validate only · 4 default counts · 5 flexible, effective configurations in the answer · 7 topic id.
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -17,11 +17,11 @@ use dohle_protocol::{
 
 use super::{Api, Call, Reply};
 use crate::{
+    cluster::Standing,
     config::{TopicConfig, source, topic},
     node::Node,
     security::authorizer::{Operation, Resource},
     topics::Refusal,
-    words::check_replicas,
 };
 
 pub(super) struct CreateTopics;
@@ -74,11 +74,11 @@ fn partitions_in_all(request: &CreateTopicsRequest, default: i32) -> i64 {
 fn create(call: &Call, asked: &CreatableTopic, validate_only: bool) -> CreatableTopicResult {
     let created = call.plan.guard_saying((&asked.name, -1), || try_create(&call.node, asked, validate_only));
     match created {
-        Ok((topic_id, partitions, config)) => CreatableTopicResult {
+        Ok(Created { topic_id, partitions, copies, config }) => CreatableTopicResult {
             name: asked.name.clone(),
             topic_id,
             num_partitions: partitions,
-            replication_factor: 1,
+            replication_factor: copies,
             configs: Some(effective(&call.node, &config)),
             ..Default::default()
         }
@@ -102,8 +102,18 @@ impl Shown for CreatableTopicResult {
     }
 }
 
-fn try_create(node: &Node, asked: &CreatableTopic, validate_only: bool) -> Result<(Uuid, i32, TopicConfig), Refusal> {
-    let partitions = partitions(node, asked)?;
+/// What was created.
+struct Created {
+    topic_id: Uuid,
+    partitions: i32,
+    copies: i16,
+    config: TopicConfig,
+}
+
+fn try_create(node: &Node, asked: &CreatableTopic, validate_only: bool) -> Result<Created, Refusal> {
+    let standings = standings(node, asked)?;
+    let partitions = standings.len() as i32;
+    let copies = standings.first().map_or(0, |standing| standing.replicas.len() as i16);
     let mut set = BTreeMap::new();
     for config in &asked.configs {
         let missing =
@@ -115,40 +125,35 @@ fn try_create(node: &Node, asked: &CreatableTopic, validate_only: bool) -> Resul
     node.configs.with(|options| {
         let config = TopicConfig::new(options, set).map_err(|reason| (ErrorCode::INVALID_CONFIG, reason))?;
         if validate_only {
-            return Ok((Uuid::default(), partitions, config));
+            return Ok(Created { topic_id: Uuid::default(), partitions, copies, config });
         }
-        let topic = node.topics.create(&asked.name, node.random_uuid(), partitions, config.clone())?;
+        let topic = node.cluster.create(&asked.name, node.random_uuid(), standings, config.clone())?;
         tracing::debug!(topic = %topic.name, partitions, "topic created");
-        Ok((topic.id, partitions, config))
+        Ok(Created { topic_id: topic.id, partitions, copies, config })
     })
 }
 
-fn partitions(node: &Node, asked: &CreatableTopic) -> Result<i32, Refusal> {
+/// Where its partitions will be.
+fn standings(node: &Node, asked: &CreatableTopic) -> Result<Vec<Standing>, Refusal> {
     if !asked.assignments.is_empty() {
-        return assigned(node, asked);
+        return assigned(node, asked).map(|replicas| node.cluster.standings_of(replicas));
     }
-    match asked.replication_factor {
-        -1 | 1 => {}
-        ..=0 => {
+    let copies = match asked.replication_factor {
+        -1 => node.cluster.default_copies(),
+        factor @ 1.. => factor as usize,
+        _ => {
             let reason = "Replication factor must be larger than 0, or -1 to use the default value.";
             return Err((ErrorCode::INVALID_REPLICATION_FACTOR, reason.into()));
         }
-        more => {
-            let reason = format!(
-                "Unable to replicate the partition {more} time(s): The target replication factor of {more} cannot be \
-                 reached because only 1 broker(s) are registered or some brokers have all their log directories cordoned."
-            );
-            return Err((ErrorCode::INVALID_REPLICATION_FACTOR, reason));
-        }
-    }
-    match asked.num_partitions {
-        -1 => Ok(node.options.partitions),
-        count => Ok(count),
-    }
+    };
+    let partitions = if asked.num_partitions == -1 { node.options.partitions } else { asked.num_partitions };
+    // Kafka looks at the name, and at how many there are, before anything else that could be wrong with a topic.
+    node.topics.check(&asked.name, partitions)?;
+    node.cluster.standings(partitions, copies)
 }
 
-/// The number of partitions of a manual assignment.
-fn assigned(node: &Node, asked: &CreatableTopic) -> Result<i32, Refusal> {
+/// The replicas of a manual assignment.
+fn assigned(node: &Node, asked: &CreatableTopic) -> Result<Vec<Vec<i32>>, Refusal> {
     if asked.num_partitions != -1 || asked.replication_factor != -1 {
         let reason = "A manual partition assignment was specified, but numPartitions or replicationFactor was not -1.";
         return Err((ErrorCode::INVALID_REQUEST, reason.into()));
@@ -160,12 +165,14 @@ fn assigned(node: &Node, asked: &CreatableTopic) -> Result<i32, Refusal> {
         return Err(refused(format!("Found multiple manual partition assignments for partition {}", twice[0])));
     }
     for assignment in &asked.assignments {
-        check_replicas(node.options.node_id, &assignment.broker_ids).map_err(refused)?;
+        node.cluster.check_replicas(&assignment.broker_ids).map_err(refused)?;
     }
     if indexes.iter().enumerate().any(|(at, index)| *index != at as i32) {
         return Err(refused("partitions should be a consecutive 0-based integer sequence".into()));
     }
-    Ok(indexes.len() as i32)
+    let mut all: Vec<_> = asked.assignments.iter().collect();
+    all.sort_unstable_by_key(|assignment| assignment.partition_index);
+    Ok(all.into_iter().map(|assignment| assignment.broker_ids.clone()).collect())
 }
 
 fn refused(name: &str, (code, message): Refusal) -> CreatableTopicResult {

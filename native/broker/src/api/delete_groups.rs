@@ -7,7 +7,7 @@ use dohle_protocol::{
     messages::{DeleteGroupsRequest, DeleteGroupsResponse, delete_groups_response::DeletableGroupResult},
 };
 
-use super::{Api, Call, Reply};
+use super::{Api, Call, Coordinated, Reply};
 use crate::security::authorizer::{Operation, Resource};
 
 pub(super) struct DeleteGroups;
@@ -22,6 +22,10 @@ impl Api for DeleteGroups {
             answer(id, allowed.and_then(|()| call.node.groups.delete(id)).err())
         });
         Reply::With(DeleteGroupsResponse { results: results.collect(), ..Default::default() })
+    }
+
+    fn coordinated(request: &DeleteGroupsRequest) -> Vec<Coordinated> {
+        request.groups_names.iter().cloned().map(Coordinated::Group).collect()
     }
 
     fn refuse(request: &DeleteGroupsRequest, code: ErrorCode) -> DeleteGroupsResponse {

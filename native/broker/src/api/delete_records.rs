@@ -22,9 +22,11 @@ impl Api for DeleteRecords {
     async fn handle(call: &Call, request: DeleteRecordsRequest) -> Reply<Self> {
         let topics = answer(&request, |topic, partition, offset| {
             call.plan.guard((topic, partition), || {
-                let topic = call.node.topics.named(topic).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
-                let partition = topic.partition(partition).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
-                partition.log.lock().delete_before(offset)
+                let replica = call.node.leading(topic, partition)?;
+                let start = replica.leading()?.delete_before(offset);
+                // Followers delete it too.
+                replica.wake();
+                start
             })
         });
         // Where logs start is nowhere but in the checkpoints: who was told that records are gone shall not see them again.

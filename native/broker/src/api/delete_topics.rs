@@ -60,8 +60,8 @@ fn delete(call: &Call, state: &DeleteTopicState) -> Result<(), ErrorCode> {
     call.plan.guard((&name, -1), || {
         let topic = node.topics.delete(&name)?;
         match &*topic.name {
-            internal::OFFSETS | internal::TRANSACTIONS => node.load(),
-            name => node.groups.forget_topic(name),
+            internal::OFFSETS | internal::TRANSACTIONS => node.cluster.each_node(|node| node.coordinate_anew()),
+            name => node.cluster.each_node(|node| node.groups.forget_topic(name)),
         }
         tracing::debug!(topic = %topic.name, "topic deleted");
         Ok(())

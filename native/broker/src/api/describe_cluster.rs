@@ -1,4 +1,4 @@
-//! DescribeCluster (key 60): the node and the cluster's id.
+//! DescribeCluster (key 60): the nodes that are alive and the cluster's id.
 //!
 //! Behaviour: the controllers' endpoints (type 2) are not served here, as Kafka's brokers do not serve them.
 //! Versions: 0 flexible · 1 endpoint type · 2 fenced brokers.
@@ -9,6 +9,7 @@ use dohle_protocol::{
 };
 
 use super::{Api, Call, Reply, metadata};
+use crate::cluster::Told;
 
 pub(super) struct DescribeCluster;
 
@@ -21,12 +22,17 @@ impl Api for DescribeCluster {
             return Reply::With(Self::refuse(&request, ErrorCode::MISMATCHED_ENDPOINT_TYPE));
         }
         let node = &call.node;
-        let (host, port) = node.endpoint(call.session.local);
-        let broker = DescribeClusterBroker { broker_id: node.options.node_id, host, port, ..Default::default() };
+        let broker = |Told { id, host, port, rack }| DescribeClusterBroker {
+            broker_id: id,
+            host,
+            port,
+            rack,
+            ..Default::default()
+        };
         let mut response = DescribeClusterResponse {
-            cluster_id: node.cluster_id.clone(),
-            controller_id: node.options.node_id,
-            brokers: vec![broker],
+            cluster_id: node.cluster_id().into(),
+            controller_id: node.cluster.controller(),
+            brokers: node.told(call.session.local).into_iter().map(broker).collect(),
             ..Default::default()
         };
         if request.include_cluster_authorized_operations {

@@ -26,13 +26,21 @@ impl Api for DescribeLogDirs {
     const VERSIONS: (i16, i16) = (1, 5);
 
     async fn handle(call: &Call, request: DescribeLogDirsRequest) -> Reply<Self> {
-        let all = || call.node.topics.all().into_iter().map(|topic| describe(&topic, |_| true)).collect();
+        let all = || {
+            call.node
+                .topics
+                .all()
+                .into_iter()
+                .map(|topic| describe(&call.node, &topic, |_| true))
+                .filter(|topic| !topic.partitions.is_empty())
+                .collect()
+        };
         let topics = match request.topics {
             None => all(),
             Some(asked) => {
                 let known = asked.into_iter().filter_map(|asked| {
                     let topic = call.node.topics.named(&asked.topic)?;
-                    Some(describe(&topic, |index| asked.partitions.contains(&index)))
+                    Some(describe(&call.node, &topic, |index| asked.partitions.contains(&index)))
                 });
                 known.filter(|topic| !topic.partitions.is_empty()).collect()
             }
@@ -59,12 +67,12 @@ impl Api for DescribeLogDirs {
     }
 }
 
-fn describe(topic: &Topic, wanted: impl Fn(i32) -> bool) -> DescribeLogDirsTopic {
+fn describe(node: &Node, topic: &Topic, wanted: impl Fn(i32) -> bool) -> DescribeLogDirsTopic {
     let partitions = (0..).zip(topic.partitions()).filter(|(index, _)| wanted(*index));
-    let partitions = partitions.map(|(partition_index, partition)| DescribeLogDirsPartition {
-        partition_index,
-        partition_size: partition.log.lock().size() as i64,
-        ..Default::default()
+    let partitions = partitions.filter_map(|(partition_index, partition)| {
+        let replica = partition.replica(node.options.node_id)?;
+        let partition_size = replica.log.lock().size() as i64;
+        Some(DescribeLogDirsPartition { partition_index, partition_size, ..Default::default() })
     });
     DescribeLogDirsTopic { name: topic.name.to_string(), partitions: partitions.collect(), ..Default::default() }
 }

@@ -34,9 +34,8 @@ impl Api for DescribeProducers {
 }
 
 fn producers(call: &Call, topic: &str, index: i32) -> Result<Vec<ProducerState>, ErrorCode> {
-    let partition = call.node.topics.named(topic).and_then(|topic| topic.partition(index));
-    let partition = partition.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
-    let producers = partition.log.lock().producers(call.node.world.wall_clock_ms());
+    let replica = call.node.leading(topic, index)?;
+    let producers = replica.log.lock().producers(call.node.world.wall_clock_ms());
     let state = |(producer, open_since): (crate::log::ActiveProducer, Option<i64>)| ProducerState {
         producer_id: producer.id,
         producer_epoch: producer.epoch.into(),

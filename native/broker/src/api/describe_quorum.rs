@@ -23,7 +23,9 @@ impl Api for DescribeQuorum {
     const VERSIONS: (i16, i16) = (0, 2);
 
     async fn handle(call: &Call, request: DescribeQuorumRequest) -> Reply<Self> {
-        let (node_id, (host, port)) = (call.node.options.node_id, call.node.endpoint(call.session.local));
+        let node_id = call.node.cluster.controller();
+        let told = call.node.told(call.session.local).into_iter().find(|told| told.id == node_id);
+        let (host, port) = told.map(|told| (told.host, told.port)).unwrap_or_default();
         let now = call.node.world.wall_clock_ms();
         let partition = |topic: &str, index: i32| match (topic, index) {
             METADATA => PartitionData {

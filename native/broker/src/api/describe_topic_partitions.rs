@@ -19,7 +19,6 @@ use dohle_protocol::{
 use super::{Api, Call, Reply};
 use crate::{
     coordinator::internal,
-    log::LEADER_EPOCH,
     node::Node,
     security::authorizer::{Operation, Resource},
     topics::Topic,
@@ -89,16 +88,22 @@ impl Api for DescribeTopicPartitions {
 }
 
 fn describe(node: &Arc<Node>, topic: &Topic, range: std::ops::Range<i32>) -> DescribeTopicPartitionsResponseTopic {
-    let me = node.options.node_id;
-    let partition = |partition_index| DescribeTopicPartitionsResponsePartition {
-        partition_index,
-        leader_id: me,
-        leader_epoch: LEADER_EPOCH,
-        replica_nodes: vec![me],
-        isr_nodes: vec![me],
-        eligible_leader_replicas: Some(Vec::new()),
-        last_known_elr: Some(Vec::new()),
-        ..Default::default()
+    let alive = node.cluster.alive();
+    let partition = |partition_index| {
+        let standing = topic.partition(partition_index).map(|partition| partition.standing()).unwrap_or_default();
+        let leader = standing.leader.filter(|leader| alive.contains(leader));
+        DescribeTopicPartitionsResponsePartition {
+            error_code: leader.map_or(ErrorCode::LEADER_NOT_AVAILABLE, |_| ErrorCode::NONE).0,
+            partition_index,
+            leader_id: leader.unwrap_or(-1),
+            leader_epoch: standing.leader_epoch,
+            replica_nodes: standing.replicas.clone(),
+            isr_nodes: standing.in_sync.clone(),
+            offline_replicas: standing.replicas.iter().copied().filter(|node| !alive.contains(node)).collect(),
+            eligible_leader_replicas: Some(Vec::new()),
+            last_known_elr: Some(Vec::new()),
+            ..Default::default()
+        }
     };
     DescribeTopicPartitionsResponseTopic {
         name: Some(topic.name.to_string()),

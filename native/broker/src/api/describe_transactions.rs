@@ -29,10 +29,11 @@ impl Api for DescribeTransactions {
             if let Err(code) = call.needs(Operation::Describe, Resource::TransactionalId(id)) {
                 return unknown(id, code);
             }
-            let mut state = call.node.transactions.with(&call.node, id, |known| match known {
+            let state = call.node.transactions.with(&call.node, id, |known| match known {
                 None => unknown(id, ErrorCode::TRANSACTIONAL_ID_NOT_FOUND),
                 Some(transaction) => describe(id, transaction),
             });
+            let mut state = state.unwrap_or_else(|code| unknown(id, code));
             state.topics.retain(|of| call.may_see(Operation::Describe, Resource::Topic(&of.topic)));
             state
         };

@@ -1,18 +1,19 @@
 //! ElectLeaders (key 43): elects the preferred, or any, leaders of partitions.
 //!
-//! Behaviour: the one broker leads everything: ELECTION_NOT_NEEDED for a partition that is named; of all partitions (no
-//! topics) those that need none are left out, as Kafka does. Versions: 1 kinds of election · 2 flexible.
+//! Behaviour: ELECTION_NOT_NEEDED for a partition that is named and has such a leader; of all partitions (no topics) those that
+//! need none are left out, as Kafka does. Versions: 1 kinds of election · 2 flexible.
 
 use dohle_protocol::{
     ErrorCode,
     messages::{
         ElectLeadersRequest, ElectLeadersResponse,
+        elect_leaders_request::TopicPartitions,
         elect_leaders_response::{PartitionResult, ReplicaElectionResult},
     },
 };
 
 use super::{Api, Call, Reply};
-use crate::{node::Node, topics::Refusal, words::words};
+use crate::{cluster::Election, node::Node, topics::Topic, words::words};
 
 pub(super) struct ElectLeaders;
 
@@ -24,22 +25,37 @@ impl Api for ElectLeaders {
         if !matches!(request.election_type, 0 | 1) {
             return Reply::With(Self::refuse_in(call.version, &request, ErrorCode::INVALID_REQUEST));
         }
-        let elect = |topic: &str, index: i32| {
-            let there = call.node.topics.named(topic).is_some_and(|topic| topic.partition(index).is_some());
-            match call.plan.guard((topic, index), || Ok(())) {
-                Err(code) => (code, words(code)),
-                Ok(()) if there => {
-                    let code = ErrorCode::ELECTION_NOT_NEEDED;
-                    (code, words(code))
-                }
-                Ok(()) => (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, format!("No such partition as {topic}-{index}")),
+        let how = if request.election_type == 0 { Election::Preferred } else { Election::Unclean };
+        let elect = |topic: &str, index: i32| match call
+            .plan
+            .guard((topic, index), || call.node.cluster.elect(topic, index, how))
+        {
+            Ok(true) => (ErrorCode::NONE, None),
+            Ok(false) => (ErrorCode::ELECTION_NOT_NEEDED, Some(words(ErrorCode::ELECTION_NOT_NEEDED))),
+            Err(code @ ErrorCode::UNKNOWN_TOPIC_OR_PARTITION) => {
+                (code, Some(format!("No such partition as {topic}-{index}")))
             }
+            Err(code) => (code, Some(words(code))),
         };
-        Reply::With(answer(&request, elect))
+        if request.topic_partitions.is_some() {
+            return Reply::With(answer(&request, elect));
+        }
+        let all = |topic: std::sync::Arc<Topic>| TopicPartitions {
+            topic: topic.name.to_string(),
+            partitions: (0..topic.partition_count()).collect(),
+            ..Default::default()
+        };
+        let all = call.node.topics.all().into_iter().map(all).collect();
+        let mut answered = answer(&ElectLeadersRequest { topic_partitions: Some(all), ..request }, elect);
+        for topic in &mut answered.replica_election_results {
+            topic.partition_result.retain(|of| of.error_code != ErrorCode::ELECTION_NOT_NEEDED.0);
+        }
+        answered.replica_election_results.retain(|topic| !topic.partition_result.is_empty());
+        Reply::With(answered)
     }
 
     fn refuse(request: &ElectLeadersRequest, code: ErrorCode) -> ElectLeadersResponse {
-        ElectLeadersResponse { error_code: code.0, ..answer(request, |_, _| (code, words(code))) }
+        ElectLeadersResponse { error_code: code.0, ..answer(request, |_, _| (code, Some(words(code)))) }
     }
 
     fn refuse_in(version: i16, request: &ElectLeadersRequest, code: ErrorCode) -> ElectLeadersResponse {
@@ -54,7 +70,10 @@ impl Api for ElectLeaders {
     }
 }
 
-fn answer(request: &ElectLeadersRequest, mut elect: impl FnMut(&str, i32) -> Refusal) -> ElectLeadersResponse {
+fn answer(
+    request: &ElectLeadersRequest,
+    mut elect: impl FnMut(&str, i32) -> (ErrorCode, Option<String>),
+) -> ElectLeadersResponse {
     let mut replica_election_results = Vec::new();
     for topic in request.topic_partitions.iter().flatten() {
         let mut partition_result = Vec::new();
@@ -63,7 +82,7 @@ fn answer(request: &ElectLeadersRequest, mut elect: impl FnMut(&str, i32) -> Ref
             partition_result.push(PartitionResult {
                 partition_id: *index,
                 error_code: code.0,
-                error_message: Some(why),
+                error_message: why,
                 ..Default::default()
             });
         }

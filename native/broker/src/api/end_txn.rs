@@ -9,7 +9,7 @@ use dohle_protocol::{
     messages::{EndTxnRequest, EndTxnResponse},
 };
 
-use super::{Api, Call, Reply, add_partitions_to_txn::fenced};
+use super::{Api, Call, Coordinated, Reply, add_partitions_to_txn::fenced};
 use crate::transactions::{Producer, Sender};
 
 pub(super) struct EndTxn;
@@ -24,13 +24,17 @@ impl Api for EndTxn {
             producer: Producer { id: request.producer_id, epoch: request.producer_epoch },
         };
         let v2 = call.version >= 5;
-        Reply::With(match call.node.transactions.end(&call.node, sender, request.committed, v2) {
+        Reply::With(match call.node.transactions.end(&call.node, sender, request.committed, v2).await {
             Ok(Producer { id, epoch }) if v2 => {
                 EndTxnResponse { producer_id: id, producer_epoch: epoch, ..Default::default() }
             }
             Ok(_) => EndTxnResponse::default(),
             Err(code) => Self::refuse(&request, fenced(code, call.version, 2)),
         })
+    }
+
+    fn coordinated(request: &EndTxnRequest) -> Vec<Coordinated> {
+        vec![Coordinated::TransactionalId(request.transactional_id.clone())]
     }
 
     fn refuse(_: &EndTxnRequest, code: ErrorCode) -> EndTxnResponse {

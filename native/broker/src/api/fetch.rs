@@ -1,8 +1,9 @@
 //! Fetch (key 1): whole batches from an offset on, waiting for `min_bytes` at most `max_wait_ms`.
 //!
 //! Behaviour: a fetch in the middle of a batch answers the whole batch; the first batch may exceed every limit; a
-//! partition answers from one segment at a time; batches are never cut. With one replica the high watermark is the log's end; the
-//! last stable offset is where the first open transaction begins. A waiting fetch ends with its connection.
+//! partition answers from one segment at a time; batches are never cut. The last stable offset is where the first open transaction
+//! begins. A waiting fetch ends with its connection. From version 11 on followers serve it too (KIP-392), and a leader that selects
+//! by racks sends a consumer to the copy in its own. Brokers do not fetch so here: `cluster::follower`.
 //! Versions: 4 isolation level · 5 log start · 7 sessions (KIP-227) · 9 leader epochs (KIP-320) · 10 zstd · 11 rack ·
 //! 12 flexible, diverging epochs · 13 topic ids · 15 replica state · 16 node endpoints · 18 high watermark of followers.
 
@@ -14,7 +15,7 @@ use dohle_protocol::{
     messages::{
         FetchRequest, FetchResponse,
         fetch_request::{FetchPartition, FetchTopic},
-        fetch_response::{AbortedTransaction, FetchableTopicResponse, PartitionData},
+        fetch_response::{AbortedTransaction, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData},
     },
 };
 use tokio::{
@@ -24,11 +25,12 @@ use tokio::{
 
 use super::{Api, Call, Reply};
 use crate::{
+    config::broker,
     faults::Damage,
-    log::{Aborted, Isolation, LEADER_EPOCH, Slice, Waiter},
+    log::{Aborted, Isolation, Log, Slice, Waiter},
     node::Node,
+    partition::{Partition, Replica},
     sessions::{Context, Key, Tell, Told, TopicKey, Want},
-    topics::Partition,
 };
 
 pub(super) struct Fetch;
@@ -47,10 +49,18 @@ impl Api for Fetch {
         };
         let isolation = Isolation::of(request.isolation_level);
         let sources: Vec<Source> =
-            context.wants.iter().map(|(key, want)| source(call, key, *want, isolation)).collect();
+            context.wants.iter().map(|(key, want)| source(call, key, *want, isolation, &request.rack_id)).collect();
         wait(&request, &sources).await;
         let parts = read(&request, &context, &sources);
-        Reply::With(answer(&context, parts))
+        let mut response = answer(&context, parts, &sources);
+        if call.version < 12 {
+            // There is no place for it.
+            response.responses.iter_mut().flat_map(|of| &mut of.partitions).for_each(forget_leader);
+        }
+        if call.version >= 16 && response.responses.iter().flat_map(|of| &of.partitions).any(has_leader) {
+            response.node_endpoints = endpoints(call);
+        }
+        Reply::With(response)
     }
 
     fn refuse(request: &FetchRequest, code: ErrorCode) -> FetchResponse {
@@ -107,12 +117,17 @@ fn forgotten(request: &FetchRequest, version: i16) -> Vec<Key> {
 
 /// One partition of a fetch: where it is read, or why it is not.
 struct Source {
-    partition: Result<Arc<Partition>, ErrorCode>,
+    replica: Result<Arc<Replica>, ErrorCode>,
+    partition: Option<Arc<Partition>>,
     want: Want,
     isolation: Isolation,
+    /// Only the leader answers: the client does not know of others.
+    leader_only: bool,
+    /// Another copy that is nearer to the client.
+    nearer: Option<i32>,
 }
 
-fn source(call: &Call, key: &Key, want: Want, isolation: Isolation) -> Source {
+fn source(call: &Call, key: &Key, want: Want, isolation: Isolation, rack: &str) -> Source {
     let unknown = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
     let (topic, name) = match &key.0 {
         TopicKey::Name(name) => (call.node.topics.named(name), Some(name.clone())),
@@ -122,40 +137,76 @@ fn source(call: &Call, key: &Key, want: Want, isolation: Isolation) -> Source {
             (topic, name)
         }
     };
-    let partition = name.ok_or(ErrorCode::UNKNOWN_TOPIC_ID).and_then(|name| {
+    let (leader_only, me) = (call.version < 11, call.node.options.node_id);
+    let mut partition = None;
+    let replica = name.ok_or(ErrorCode::UNKNOWN_TOPIC_ID).and_then(|name| {
         call.plan.guard((&name, key.1), || {
-            let partition = topic.and_then(|topic| topic.partition(key.1)).ok_or(unknown)?;
-            check_epoch(want.leader_epoch).map(|()| partition)
+            let of = topic.and_then(|topic| topic.partition(key.1)).ok_or(unknown)?;
+            let of = partition.insert(of);
+            let replica = of.replica(me).ok_or(ErrorCode::NOT_LEADER_OR_FOLLOWER)?;
+            check(&replica.log.lock(), want.leader_epoch, leader_only)?;
+            Ok(replica)
         })
     });
-    Source { partition, want, isolation }
+    let nearer = partition.as_ref().filter(|_| replica.is_ok()).and_then(|of| nearer(call, of, rack));
+    Source { replica, partition, want, isolation, leader_only, nearer }
 }
 
-/// KIP-320: a client with an old view of the leader must look again; one with a newer view must wait for us.
-pub(super) fn check_epoch(leader_epoch: i32) -> Result<(), ErrorCode> {
-    match leader_epoch {
-        -1 | LEADER_EPOCH => Ok(()),
-        newer if newer > LEADER_EPOCH => Err(ErrorCode::UNKNOWN_LEADER_EPOCH),
-        _ => Err(ErrorCode::FENCED_LEADER_EPOCH),
-    }
+fn check(log: &Log, epoch: i32, leader_only: bool) -> Result<(), ErrorCode> {
+    if leader_only { log.check_leader(epoch) } else { log.check_epoch(epoch) }
 }
+
+/// The copy that a client reads from, if a leader sends it to another one.
+fn nearer(call: &Call, partition: &Partition, rack: &str) -> Option<i32> {
+    let selects = !rack.is_empty() && broker::text(&call.node.options, "replica.selector.class").ends_with(RACKS);
+    let standing = selects.then(|| partition.standing())?;
+    if standing.leader != Some(call.node.options.node_id) {
+        return None;
+    }
+    call.node.cluster.nearest(&standing, rack)
+}
+
+/// Kafka's selector by racks, without its package.
+const RACKS: &str = "RackAwareReplicaSelector";
 
 impl Source {
     /// Bytes ready to be read.
     fn available(&self) -> Result<u64, ErrorCode> {
-        let partition = self.open()?;
-        let available = partition.log.lock().available(self.want.offset, self.isolation)?;
+        if self.nearer.is_some() {
+            return Err(ErrorCode::NONE);
+        }
+        let replica = self.open()?;
+        let log = replica.log.lock();
+        check(&log, self.want.leader_epoch, self.leader_only)?;
+        let available = self.in_range(&log, log.available(self.want.offset, self.isolation))?;
         Ok(available.min(u64::try_from(self.want.max_bytes).unwrap_or(0)))
     }
 
     fn read(&self, max_bytes: usize, at_least_one: bool) -> Result<Slice, ErrorCode> {
         let max_bytes = max_bytes.min(usize::try_from(self.want.max_bytes).unwrap_or(0));
-        self.open()?.log.lock().read(self.want.offset, max_bytes, at_least_one, self.isolation)
+        let replica = self.open()?;
+        let log = replica.log.lock();
+        check(&log, self.want.leader_epoch, self.leader_only)?;
+        if self.nearer.is_some() {
+            return log.read(log.start_offset(), 0, false, self.isolation);
+        }
+        self.in_range(&log, log.read(self.want.offset, max_bytes, at_least_one, self.isolation))
     }
 
-    fn open(&self) -> Result<&Arc<Partition>, ErrorCode> {
-        let partition = self.partition.as_ref().map_err(|code| *code)?;
-        if partition.deleted() { Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION) } else { Ok(partition) }
+    /// What a follower has not yet is not out of range.
+    fn in_range<T>(&self, log: &Log, read: Result<T, ErrorCode>) -> Result<T, ErrorCode> {
+        match read {
+            Err(ErrorCode::OFFSET_OUT_OF_RANGE) if !log.leads() && self.want.offset > log.start_offset() => {
+                Err(ErrorCode::OFFSET_NOT_AVAILABLE)
+            }
+            read => read,
+        }
+    }
+
+    fn open(&self) -> Result<&Arc<Replica>, ErrorCode> {
+        let replica = self.replica.as_ref().map_err(|code| *code)?;
+        let deleted = self.partition.as_ref().is_none_or(|partition| partition.deleted());
+        if deleted { Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION) } else { Ok(replica) }
     }
 }
 
@@ -181,8 +232,8 @@ async fn wait(request: &FetchRequest, sources: &[Source]) {
     }
     let deadline = Instant::now() + wait;
     let woken = Arc::new(Notify::new());
-    let open = sources.iter().filter_map(|source| source.partition.as_ref().ok());
-    let _places: Vec<_> = open.map(|partition| Waiter::register(partition.waiters.clone(), woken.clone())).collect();
+    let open = sources.iter().filter_map(|source| source.replica.as_ref().ok());
+    let _places: Vec<_> = open.map(|replica| Waiter::register(replica.waiters.clone(), woken.clone())).collect();
     // Looked at again after registering: an append in between would otherwise be waited for in vain.
     while !enough(sources, request.min_bytes) {
         if timeout_at(deadline, woken.notified()).await.is_err() {
@@ -208,7 +259,8 @@ fn read(request: &FetchRequest, context: &Context, sources: &[Source]) -> Vec<(K
     parts.collect()
 }
 
-fn answer(context: &Context, mut parts: Vec<(Key, Part)>) -> FetchResponse {
+fn answer(context: &Context, mut parts: Vec<(Key, Part)>, sources: &[Source]) -> FetchResponse {
+    let of: crate::collections::Map<&Key, &Source> = context.wants.iter().map(|(key, _)| key).zip(sources).collect();
     context.retain(&mut parts, |part| match part {
         Err(_) => Tell { error: true, data: false, told: Told { high_watermark: -1, start_offset: -1 } },
         Ok(slice) => {
@@ -218,24 +270,27 @@ fn answer(context: &Context, mut parts: Vec<(Key, Part)>) -> FetchResponse {
     });
     let mut responses: Vec<FetchableTopicResponse> = Vec::new();
     let mut last: Option<TopicKey> = None;
-    for ((topic, partition), part) in parts {
+    for (key, part) in parts {
+        let source = of.get(&key).copied();
+        let (topic, partition) = key;
         if last.as_ref() != Some(&topic) {
             let (name, topic_id) = (topic.name().to_string(), topic.id());
             responses.push(FetchableTopicResponse { topic: name, topic_id, ..Default::default() });
             last = Some(topic);
         }
         if let Some(response) = responses.last_mut() {
-            response.partitions.push(partition_data(partition, part));
+            response.partitions.push(partition_data(partition, part, source));
         }
     }
     FetchResponse { session_id: context.session_id, responses, ..Default::default() }
 }
 
-fn partition_data(partition_index: i32, part: Part) -> PartitionData {
+fn partition_data(partition_index: i32, part: Part, source: Option<&Source>) -> PartitionData {
     match part {
         Err(code) => PartitionData {
             partition_index,
             error_code: code.0,
+            current_leader: source.and_then(|source| leader(code, source.partition.as_deref()?)).unwrap_or_default(),
             high_watermark: -1,
             records: Some(Bytes::new()),
             ..Default::default()
@@ -248,6 +303,7 @@ fn partition_data(partition_index: i32, part: Part) -> PartitionData {
             // Java's broker sends null unless it was asked for committed records only.
             aborted_transactions: slice.aborted.map(|aborted| aborted.into_iter().map(told).collect()),
             records: Some(slice.bytes),
+            preferred_read_replica: source.and_then(|source| source.nearer).unwrap_or(-1),
             ..Default::default()
         },
     }
@@ -256,4 +312,26 @@ fn partition_data(partition_index: i32, part: Part) -> PartitionData {
 fn told(aborted: Aborted) -> AbortedTransaction {
     let Aborted { producer_id, first_offset, .. } = aborted;
     AbortedTransaction { producer_id, first_offset, ..Default::default() }
+}
+
+/// Who leads, for a client that believed something else (KIP-951).
+fn leader(code: ErrorCode, partition: &Partition) -> Option<LeaderIdAndEpoch> {
+    let standing = partition.standing();
+    let wrong = matches!(code, ErrorCode::NOT_LEADER_OR_FOLLOWER | ErrorCode::FENCED_LEADER_EPOCH);
+    let leader_id = standing.leader.filter(|_| wrong)?;
+    Some(LeaderIdAndEpoch { leader_id, leader_epoch: standing.leader_epoch, ..Default::default() })
+}
+
+fn has_leader(part: &PartitionData) -> bool {
+    part.current_leader.leader_id >= 0
+}
+
+fn forget_leader(part: &mut PartitionData) {
+    part.current_leader = LeaderIdAndEpoch::default();
+}
+
+fn endpoints(call: &Call) -> Vec<NodeEndpoint> {
+    let told = call.node.told(call.session.local).into_iter();
+    told.map(|of| NodeEndpoint { node_id: of.id, host: of.host, port: of.port, rack: of.rack, ..Default::default() })
+        .collect()
 }

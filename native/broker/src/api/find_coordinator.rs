@@ -1,4 +1,4 @@
-//! FindCoordinator (key 10): who coordinates a group or a transaction: this node.
+//! FindCoordinator (key 10): who coordinates a group or a transaction: the node that leads its partition of the coordinators' topic.
 //!
 //! Behaviour: the first to ask makes the coordinators' topic, and is answered when it is there (Kafka answers
 //! COORDINATOR_NOT_AVAILABLE until then).
@@ -10,6 +10,7 @@ use dohle_protocol::{
 };
 
 use super::{Api, Call, Reply, permissions::FindCoordinator as _};
+use crate::{cluster::Told, coordinator::internal};
 
 pub(super) struct FindCoordinator;
 
@@ -28,12 +29,27 @@ impl Api for FindCoordinator {
         if made.is_err() {
             return Reply::With(Self::refuse_in(call.version, &request, ErrorCode::COORDINATOR_NOT_AVAILABLE));
         }
-        let ((host, port), node_id) = (call.node.endpoint(call.session.local), call.node.options.node_id);
+        let told = call.node.told(call.session.local);
+        let find = |key: &str| {
+            let (topic, index) = match request.key_type {
+                0 => (internal::OFFSETS, call.node.groups.partition_of(key)),
+                _ => (internal::TRANSACTIONS, call.node.transactions.partition_of(key)),
+            };
+            let id = call.node.cluster.coordinator(topic, index);
+            told.iter().find(|told| Some(told.id) == id).ok_or(ErrorCode::COORDINATOR_NOT_AVAILABLE)
+        };
         if call.version < 4 {
-            return Reply::With(FindCoordinatorResponse { node_id, host, port, ..Default::default() });
+            return Reply::With(match find(&request.key) {
+                Ok(&Told { id: node_id, ref host, port, .. }) => {
+                    FindCoordinatorResponse { node_id, host: host.clone(), port, ..Default::default() }
+                }
+                Err(code) => Self::refuse_in(call.version, &request, code),
+            });
         }
-        let coordinator = |key: &String| match request.key(call, key) {
-            Ok(()) => Coordinator { key: key.clone(), node_id, host: host.clone(), port, ..Default::default() },
+        let coordinator = |key: &String| match request.key(call, key).and_then(|()| find(key)) {
+            Ok(&Told { id: node_id, ref host, port, .. }) => {
+                Coordinator { key: key.clone(), node_id, host: host.clone(), port, ..Default::default() }
+            }
             Err(code) => refused(key, code),
         };
         let coordinators = request.coordinator_keys.iter().map(coordinator).collect();

@@ -10,7 +10,7 @@ use dohle_protocol::{
     messages::{InitProducerIdRequest, InitProducerIdResponse},
 };
 
-use super::{Api, Call, Reply};
+use super::{Api, Call, Coordinated, Reply};
 use crate::transactions::Producer;
 
 pub(super) struct InitProducerId;
@@ -29,6 +29,10 @@ impl Api for InitProducerId {
             }
             Err(code) => Self::refuse(&request, code),
         })
+    }
+
+    fn coordinated(request: &InitProducerIdRequest) -> Vec<Coordinated> {
+        request.transactional_id.iter().cloned().map(Coordinated::TransactionalId).collect()
     }
 
     fn refuse(_: &InitProducerIdRequest, code: ErrorCode) -> InitProducerIdResponse {

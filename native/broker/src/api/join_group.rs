@@ -12,7 +12,7 @@ use dohle_protocol::{
     messages::{JoinGroupRequest, JoinGroupResponse, join_group_response::JoinGroupResponseMember},
 };
 
-use super::{Api, Call, Reply};
+use super::{Api, Call, Coordinated, Reply};
 use crate::{
     group::{JoinAsk, JoinReply},
     node,
@@ -33,6 +33,10 @@ impl Api for JoinGroup {
         // The group was deleted, or the broker stops.
         let reply = reply.unwrap_or_else(|_| JoinReply::refused(&asked, ErrorCode::COORDINATOR_NOT_AVAILABLE));
         Reply::With(answer(call.version, reply))
+    }
+
+    fn coordinated(request: &JoinGroupRequest) -> Vec<Coordinated> {
+        vec![Coordinated::Group(request.group_id.clone())]
     }
 
     fn refuse(request: &JoinGroupRequest, code: ErrorCode) -> JoinGroupResponse {

@@ -8,7 +8,7 @@ use dohle_protocol::{
     messages::{LeaveGroupRequest, LeaveGroupResponse, leave_group_response::MemberResponse},
 };
 
-use super::{Api, Call, Reply};
+use super::{Api, Call, Coordinated, Reply};
 
 pub(super) struct LeaveGroup;
 
@@ -35,6 +35,10 @@ impl Api for LeaveGroup {
         };
         let members = members.into_iter().zip(left).map(member).collect();
         Reply::With(LeaveGroupResponse { members, ..Default::default() })
+    }
+
+    fn coordinated(request: &LeaveGroupRequest) -> Vec<Coordinated> {
+        vec![Coordinated::Group(request.group_id.clone())]
     }
 
     fn refuse(_: &LeaveGroupRequest, code: ErrorCode) -> LeaveGroupResponse {

@@ -30,7 +30,7 @@ impl Api for ListConfigResources {
         for kind in asked {
             let names = match *kind {
                 TOPIC => node.topics.all().iter().map(|topic| topic.name.to_string()).collect(),
-                BROKER | BROKER_LOGGER => vec![node.options.node_id.to_string()],
+                BROKER | BROKER_LOGGER => node.cluster.alive().iter().map(i32::to_string).collect(),
                 CLIENT_METRICS | GROUP => node.configs.named(*kind),
                 _ => return Reply::With(Self::refuse(&request, ErrorCode::UNSUPPORTED_VERSION)),
             };

@@ -15,17 +15,15 @@ use dohle_protocol::{
     records,
 };
 
-use super::{Api, Call, Reply, fetch::check_epoch};
-use crate::{
-    log::{Isolation, LEADER_EPOCH},
-    node::Node,
-    topics::Partition,
-};
+use super::{Api, Call, Reply};
+use crate::{log::Isolation, node::Node, partition::Replica};
 
 pub(super) struct ListOffsets;
 
 /// Offset and timestamp of what was found.
 type Found = Option<(i64, i64)>;
+/// The same, in the leader's epoch.
+type Answer = (Found, i32);
 
 impl Api for ListOffsets {
     type Request = ListOffsetsRequest;
@@ -61,35 +59,49 @@ impl Api for ListOffsets {
     }
 }
 
-fn find(call: &Call, topic: &str, asked: &ListOffsetsPartition, isolation: Isolation) -> Result<Found, ErrorCode> {
-    let topic = call.node.topics.named(topic).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
-    let partition = topic.partition(asked.partition_index).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
-    check_epoch(asked.current_leader_epoch)?;
-    let (start, end) = {
-        let log = partition.log.lock();
-        (log.start_offset(), log.end_for(isolation))
+fn find(call: &Call, topic: &str, asked: &ListOffsetsPartition, isolation: Isolation) -> Result<Answer, ErrorCode> {
+    let replica = call.node.leading(topic, asked.partition_index)?;
+    let (start, end, epoch) = {
+        let log = replica.log.lock();
+        log.check_leader(asked.current_leader_epoch)?;
+        if !log.knows_committed() && asked.timestamp != -2 {
+            // KIP-207; older clients ask again when there is no leader.
+            let known = call.version >= 5;
+            return Err(if known { ErrorCode::OFFSET_NOT_AVAILABLE } else { ErrorCode::LEADER_NOT_AVAILABLE });
+        }
+        (log.start_offset(), log.end_for(isolation), log.leader_epoch())
     };
+    let found = found(call, &replica, asked, (start, end))?;
+    Ok((found, epoch))
+}
+
+fn found(
+    call: &Call,
+    replica: &Replica,
+    asked: &ListOffsetsPartition,
+    (start, end): (i64, i64),
+) -> Result<Found, ErrorCode> {
     match asked.timestamp {
         -1 => Ok(Some((end, -1))),
         -2 => Ok(Some((start, -1))),
         -3 if call.version >= 7 => {
-            let max = partition.log.lock().max_timestamp();
-            max.map_or(Ok(None), |max| at_time(call, &partition, max))
+            let max = replica.log.lock().max_timestamp();
+            max.map_or(Ok(None), |max| at_time(call, replica, max))
         }
         -4 if call.version >= 8 => Ok(Some((start, -1))),
         -5 if call.version >= 9 => Ok(None),
         -6 if call.version >= 11 => Ok(None),
         ..0 => Err(ErrorCode::UNSUPPORTED_VERSION),
-        timestamp => Ok(at_time(call, &partition, timestamp)?.filter(|(offset, _)| *offset < end)),
+        timestamp => Ok(at_time(call, replica, timestamp)?.filter(|(offset, _)| *offset < end)),
     }
 }
 
 /// The first record of at least `timestamp`. The log is locked to find its batch, not to look into it.
-fn at_time(call: &Call, partition: &Partition, timestamp: i64) -> Result<Found, ErrorCode> {
-    let start = partition.log.lock().start_offset();
+fn at_time(call: &Call, replica: &Replica, timestamp: i64) -> Result<Found, ErrorCode> {
+    let start = replica.log.lock().start_offset();
     let mut from = start;
     loop {
-        let Some(bytes) = partition.log.lock().batch_at_time(timestamp, from)? else { return Ok(None) };
+        let Some(bytes) = replica.log.lock().batch_at_time(timestamp, from)? else { return Ok(None) };
         let Some(Ok(batch)) = records::batches(bytes).next() else { return Ok(None) };
         let max = call.node.options.max_decompressed_bytes;
         let Ok(plain) = call.node.decompressors.with(|one| batch.plain(one, max)) else { return Ok(None) };
@@ -101,13 +113,13 @@ fn at_time(call: &Call, partition: &Partition, timestamp: i64) -> Result<Found, 
     }
 }
 
-fn answer(version: i16, partition_index: i32, found: Result<Found, ErrorCode>) -> ListOffsetsPartitionResponse {
-    let (error_code, found) = match found {
+fn answer(version: i16, partition_index: i32, found: Result<Answer, ErrorCode>) -> ListOffsetsPartitionResponse {
+    let (error_code, (found, epoch)) = match found {
         Ok(found) => (0, found),
-        Err(code) => (code.0, None),
+        Err(code) => (code.0, (None, -1)),
     };
     // The epoch cannot be written in versions that lack it.
     let (offset, timestamp) = found.unwrap_or((-1, -1));
-    let leader_epoch = if version >= 4 && found.is_some() { LEADER_EPOCH } else { -1 };
+    let leader_epoch = if version >= 4 && found.is_some() { epoch } else { -1 };
     ListOffsetsPartitionResponse { partition_index, error_code, timestamp, offset, leader_epoch, ..Default::default() }
 }

@@ -1,9 +1,11 @@
-//! Metadata (key 3): the node, and topics with their partitions.
+//! Metadata (key 3): the nodes that are alive, and topics with their partitions.
 //!
 //! Behaviour: a topic that does not exist is created when broker and client allow it, and is there in the same answer
 //! (Kafka answers LEADER_NOT_AVAILABLE or UNKNOWN_TOPIC_OR_PARTITION first, and clients ask again).
 //! Versions: 0 no topics named means all · 1 null means all, none means none · 4 the client may forbid creation · 5 offline
 //! replicas · 7 leader epochs · 8 authorised operations · 9 flexible · 10 topic ids · 12 topics by id · 13 top-level error.
+
+use std::sync::Arc;
 
 use dohle_protocol::{
     ErrorCode,
@@ -16,9 +18,10 @@ use dohle_protocol::{
 
 use super::{Api, Call, Reply};
 use crate::{
+    cluster::Told,
     coordinator::internal,
-    log::LEADER_EPOCH,
     node::Node,
+    partition::Partition,
     security::authorizer::{Operation, Resource},
     topics::Topic,
 };
@@ -46,12 +49,17 @@ impl Api for Metadata {
                 topic.topic_authorized_operations = call.operations(Resource::Topic(name));
             }
         }
-        let (host, port) = node.endpoint(call.session.local);
-        let broker = MetadataResponseBroker { node_id: node.options.node_id, host, port, ..Default::default() };
+        let broker = |Told { id, host, port, rack }| MetadataResponseBroker {
+            node_id: id,
+            host,
+            port,
+            rack,
+            ..Default::default()
+        };
         let mut response = MetadataResponse {
-            brokers: vec![broker],
-            cluster_id: Some(node.cluster_id.clone()),
-            controller_id: node.options.node_id,
+            brokers: node.told(call.session.local).into_iter().map(broker).collect(),
+            cluster_id: Some(node.cluster_id().into()),
+            controller_id: node.cluster.controller(),
             topics,
             ..Default::default()
         };
@@ -125,20 +133,26 @@ fn look_up(call: &Call, asked: &MetadataRequestTopic, allow_creation: bool) -> M
 }
 
 fn describe(node: &Node, topic: &Topic) -> MetadataResponseTopic {
-    let me = node.options.node_id;
-    let partition = |partition_index| MetadataResponsePartition {
-        partition_index,
-        leader_id: me,
-        leader_epoch: LEADER_EPOCH,
-        replica_nodes: vec![me],
-        isr_nodes: vec![me],
-        ..Default::default()
+    let alive = node.cluster.alive();
+    let partition = |(partition_index, partition): (i32, Arc<Partition>)| {
+        let standing = partition.standing();
+        let leader = standing.leader.filter(|leader| alive.contains(leader));
+        MetadataResponsePartition {
+            error_code: leader.map_or(ErrorCode::LEADER_NOT_AVAILABLE, |_| ErrorCode::NONE).0,
+            partition_index,
+            leader_id: leader.unwrap_or(-1),
+            leader_epoch: standing.leader_epoch,
+            replica_nodes: standing.replicas.clone(),
+            isr_nodes: standing.in_sync.clone(),
+            offline_replicas: standing.replicas.iter().copied().filter(|node| !alive.contains(node)).collect(),
+            ..Default::default()
+        }
     };
     MetadataResponseTopic {
         name: Some(topic.name.to_string()),
         topic_id: topic.id,
         is_internal: internal::is_internal(&topic.name),
-        partitions: (0..topic.partition_count()).map(partition).collect(),
+        partitions: (0..).zip(topic.partitions()).map(partition).collect(),
         ..Default::default()
     }
 }

@@ -81,7 +81,7 @@ use crate::{
 /// One API of Kafka's.
 pub(crate) trait Api: Send + 'static {
     /// Its request.
-    type Request: Request<Response: Send> + Needs + Send + Sync;
+    type Request: Request<Response: Send> + Needs + Clone + Send + Sync;
     /// The versions told to clients, exactly as Kafka 4.3 tells them: clients infer features from them.
     const VERSIONS: (i16, i16);
     /// The lowest version that is really served, where that differs from what is told.
@@ -109,8 +109,28 @@ pub(crate) trait Api: Send + 'static {
         Vec::new()
     }
 
+    /// The groups and transactional ids of which a request has changed, or reads, something: it is answered when that is committed.
+    fn coordinated(_request: &Self::Request) -> Vec<Coordinated> {
+        Vec::new()
+    }
+
     /// Where a fault rule corrupts an answer best; without it, a byte of the encoded answer is changed.
     fn corrupt(_response: &mut ResponseOf<Self>, _damage: &mut Damage) {}
+}
+
+/// What a coordinator keeps in its log.
+pub(crate) enum Coordinated {
+    Group(String),
+    TransactionalId(String),
+}
+
+impl Coordinated {
+    async fn committed(&self, node: &Node) -> Result<(), ErrorCode> {
+        match self {
+            Self::Group(id) => node.groups.committed(id).await,
+            Self::TransactionalId(id) => node.transactions.committed(id).await,
+        }
+    }
 }
 
 /// The response type of an API.
@@ -320,6 +340,9 @@ async fn interrupted<A: Api>(
     allowed: Result<(), ErrorCode>,
 ) -> Result<Reply<A>, Cut> {
     let plan = &call.plan;
+    // With one node all that is written is committed.
+    let coordinated = if call.node.cluster.options.nodes > 1 { A::coordinated(&request) } else { Vec::new() };
+    let asked = (!coordinated.is_empty()).then(|| request.clone());
     plan.before().await?;
     let (before, after) = (plan.whole(When::Before), plan.whole(When::After));
     let refusal = before.or(after).map(|code| match A::unanswered(&request) {
@@ -335,7 +358,15 @@ async fn interrupted<A: Api>(
         },
         Some(_) => Reply::None,
     };
-    let reply = refusal.unwrap_or(served);
+    let mut reply = refusal.unwrap_or(served);
+    if let Some(asked) = asked {
+        for of in &coordinated {
+            if let Err(code) = of.committed(&call.node).await {
+                reply = Reply::With(A::refuse_in(call.version, &asked, code));
+                break;
+            }
+        }
+    }
     plan.after().await.map(|()| reply)
 }
 

@@ -16,7 +16,7 @@ use dohle_protocol::{
     },
 };
 
-use super::{Api, Call, Reply};
+use super::{Api, Call, Coordinated, Reply};
 use crate::{
     coordinator::Origin,
     group::{Commit, Committed, Identity, MAX_METADATA_BYTES, Offset},
@@ -57,6 +57,10 @@ impl Api for OffsetCommit {
             }
             Err(code) => Self::refuse(&request, code),
         })
+    }
+
+    fn coordinated(request: &OffsetCommitRequest) -> Vec<Coordinated> {
+        vec![Coordinated::Group(request.group_id.clone())]
     }
 
     fn refuse(request: &OffsetCommitRequest, code: ErrorCode) -> OffsetCommitResponse {

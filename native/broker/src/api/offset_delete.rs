@@ -12,7 +12,7 @@ use dohle_protocol::{
     },
 };
 
-use super::{Api, Call, Reply};
+use super::{Api, Call, Coordinated, Reply};
 use crate::{
     group::{Classic, Group, State},
     node::Node,
@@ -27,6 +27,10 @@ impl Api for OffsetDelete {
     async fn handle(call: &Call, request: OffsetDeleteRequest) -> Reply<Self> {
         let deleted = call.node.groups.delete_offsets(&request.group_id, |group| delete(call, group, &request));
         Reply::With(deleted.unwrap_or_else(|code| Self::refuse(&request, code)))
+    }
+
+    fn coordinated(request: &OffsetDeleteRequest) -> Vec<Coordinated> {
+        vec![Coordinated::Group(request.group_id.clone())]
     }
 
     fn refuse(_: &OffsetDeleteRequest, code: ErrorCode) -> OffsetDeleteResponse {

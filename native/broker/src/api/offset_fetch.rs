@@ -19,7 +19,7 @@ use dohle_protocol::{
     },
 };
 
-use super::{Api, Call, Reply};
+use super::{Api, Call, Coordinated, Reply};
 use crate::{
     group::{Committed, Group},
     node::Node,
@@ -43,6 +43,11 @@ impl Api for OffsetFetch {
             error_code: fetched.error_code,
             ..Default::default()
         })
+    }
+
+    fn coordinated(request: &OffsetFetchRequest) -> Vec<Coordinated> {
+        let one = request.groups.is_empty().then(|| request.group_id.clone());
+        request.groups.iter().map(|group| group.group_id.clone()).chain(one).map(Coordinated::Group).collect()
     }
 
     fn refuse(request: &OffsetFetchRequest, code: ErrorCode) -> OffsetFetchResponse {

@@ -1,4 +1,4 @@
-//! OffsetForLeaderEpoch (key 23): where a leader epoch ended. There is one epoch as long as there is one node; it ends where the log does.
+//! OffsetForLeaderEpoch (key 23): where a leader epoch ended; the present one ends where the log does.
 //!
 //! Versions: 2 the caller's epoch is checked · 3 replica id · 4 flexible.
 
@@ -11,7 +11,7 @@ use dohle_protocol::{
     },
 };
 
-use super::{Api, Call, Reply, fetch::check_epoch};
+use super::{Api, Call, Reply};
 use crate::node::Node;
 
 pub(super) struct OffsetForLeaderEpoch;
@@ -23,11 +23,10 @@ impl Api for OffsetForLeaderEpoch {
     async fn handle(call: &Call, request: OffsetForLeaderEpochRequest) -> Reply<Self> {
         let end = |topic: &str, asked: &OffsetForLeaderPartition| {
             call.plan.guard((topic, asked.partition), || {
-                let topic = call.node.topics.named(topic).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
-                let partition = topic.partition(asked.partition).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
-                check_epoch(asked.current_leader_epoch)?;
-                let end = partition.log.lock().end_of_epoch(asked.leader_epoch);
-                Ok(end.unwrap_or((-1, -1)))
+                let replica = call.node.leading(topic, asked.partition)?;
+                let log = replica.log.lock();
+                log.check_leader(asked.current_leader_epoch)?;
+                Ok(log.end_of_epoch(asked.leader_epoch).unwrap_or((-1, -1)))
             })
         };
         Reply::With(answer(&request, end))

@@ -8,7 +8,7 @@ use dohle_protocol::{
     messages::{SyncGroupRequest, SyncGroupResponse},
 };
 
-use super::{Api, Call, Reply};
+use super::{Api, Call, Coordinated, Reply};
 use crate::group::{Identity, SyncAsk, SyncReply};
 
 pub(super) struct SyncGroup;
@@ -33,6 +33,10 @@ impl Api for SyncGroup {
         };
         let reply = call.node.groups.sync(&request.group_id, ask, &call.node.topics).await;
         Reply::With(answer(reply.unwrap_or_else(|_| SyncReply::refused(ErrorCode::COORDINATOR_NOT_AVAILABLE))))
+    }
+
+    fn coordinated(request: &SyncGroupRequest) -> Vec<Coordinated> {
+        vec![Coordinated::Group(request.group_id.clone())]
     }
 
     fn refuse(_: &SyncGroupRequest, code: ErrorCode) -> SyncGroupResponse {

@@ -5,6 +5,8 @@
 //! Versions: 2 leader epoch · 3 flexible, the member (KIP-447) · 4 TRANSACTION_ABORTABLE · 5 transactions v2: the group
 //! need not be added before.
 
+use std::sync::Arc;
+
 use dohle_protocol::{
     ErrorCode, Uuid,
     messages::{
@@ -14,12 +16,12 @@ use dohle_protocol::{
     },
 };
 
-use super::{Api, Call, Reply, offset_commit::check};
+use super::{Api, Call, Coordinated, Reply, offset_commit::check};
 use crate::{
     coordinator::Origin,
     group::{Commit, Committed, Identity, Offset},
     node::Node,
-    transactions::{Adding, Producer, Sender},
+    transactions::{Adding, Producer, Sender, as_leaders_say},
 };
 
 pub(super) struct TxnOffsetCommit;
@@ -40,21 +42,33 @@ impl Api for TxnOffsetCommit {
         };
         let adding = if call.version >= 5 { Adding::Implicit } else { Adding::Before };
         let mut response = TxnOffsetCommitResponse::default();
-        let done = call.node.transactions.commit_offsets(sender, &request.group_id, adding, &call.node, || {
-            let partitions = named(&call.node, &request);
-            let from = Origin::Transaction { producer_id: request.producer_id, epoch: request.producer_epoch };
-            let commit = Commit { who: &who, partitions: &partitions, from, knows_epochs: true };
-            call.node.groups.commit(&request.group_id, &commit, || {
-                let mut offsets = Vec::new();
-                let topics = request.topics.iter().map(|topic| commit_topic(call, &mut offsets, topic));
-                response.topics = topics.collect();
-                offsets
+        let taken = take_in(call, sender, &request.group_id, adding).await;
+        let mut commit = |coordinator: &Arc<Node>, adding| {
+            coordinator.transactions.commit_offsets(sender, &request.group_id, adding, coordinator, || {
+                let partitions = named(&call.node, &request);
+                let from = Origin::Transaction { producer_id: request.producer_id, epoch: request.producer_epoch };
+                let commit = Commit { who: &who, partitions: &partitions, from, knows_epochs: true };
+                call.node.groups.commit(&request.group_id, &commit, || {
+                    let mut offsets = Vec::new();
+                    let topics = request.topics.iter().map(|topic| commit_topic(call, &mut offsets, topic));
+                    response.topics = topics.collect();
+                    offsets
+                })
             })
+        };
+        let done = taken.and_then(|(coordinator, adding)| commit(&coordinator, adding)).map_err(|code| match code {
+            // A group's coordinator says so of itself.
+            ErrorCode::NOT_ENOUGH_REPLICAS => ErrorCode::COORDINATOR_NOT_AVAILABLE,
+            code => code,
         });
         Reply::With(match done {
             Ok(()) => response,
             Err(code) => Self::refuse(&request, code),
         })
+    }
+
+    fn coordinated(request: &TxnOffsetCommitRequest) -> Vec<Coordinated> {
+        vec![Coordinated::Group(request.group_id.clone())]
     }
 
     fn refuse(request: &TxnOffsetCommitRequest, code: ErrorCode) -> TxnOffsetCommitResponse {
@@ -66,6 +80,22 @@ impl Api for TxnOffsetCommit {
         let topics = request.topics.iter();
         topics.flat_map(|topic| topic.partitions.iter().map(|p| (topic.name.clone(), p.partition_index))).collect()
     }
+}
+
+/// The node that coordinates the transaction. In a cluster the group is known to be in it before anything is written.
+async fn take_in(
+    call: &Call,
+    sender: Sender<'_>,
+    group_id: &str,
+    adding: Adding,
+) -> Result<(Arc<Node>, Adding), ErrorCode> {
+    let coordinator = call.node.transactions_of(sender.transactional_id).map_err(as_leaders_say)?;
+    if call.node.cluster.options.nodes == 1 || adding == Adding::Before {
+        return Ok((coordinator, adding));
+    }
+    coordinator.transactions.commit_offsets(sender, group_id, adding, &coordinator, || Ok(()))?;
+    coordinator.transactions.committed(sender.transactional_id).await.map_err(as_leaders_say)?;
+    Ok((coordinator, Adding::Before))
 }
 
 /// The partitions that exist of those committed.

@@ -41,9 +41,7 @@ impl Api for WriteTxnMarkers {
 }
 
 fn write(call: &Call, marker: &WritableTxnMarker, topic: &str, index: i32) -> Result<(), ErrorCode> {
-    let known = call.node.topics.named(topic);
-    let partition = known.and_then(|topic| topic.partition(index));
-    let partition = partition.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+    let replica = call.node.leading(topic, index)?;
     let marker = Marker {
         producer_id: marker.producer_id,
         epoch: marker.producer_epoch,
@@ -53,8 +51,8 @@ fn write(call: &Call, marker: &WritableTxnMarker, topic: &str, index: i32) -> Re
     if topic == internal::OFFSETS {
         return call.node.groups.end_transaction(index, &marker);
     }
-    let written = partition.log.lock().append_marker(&marker, call.node.world.wall_clock_ms());
-    partition.waiters.wake();
+    let written = replica.log.lock().append_marker(&marker, call.node.world.wall_clock_ms());
+    replica.wake();
     written
 }
 

@@ -70,6 +70,21 @@ impl Configs {
         configs
     }
 
+    /// Another node of the cluster has these: what is not one node's own is everybody's.
+    fn adopt(&self, other: &Self) {
+        let (everyone, others) = {
+            let state = other.state.read();
+            (state.everyone.clone(), state.others.clone())
+        };
+        let mut state = self.state.write();
+        let mut now = self.start.clone();
+        for (name, value) in everyone.iter().chain(&state.own) {
+            // It was checked where it was set.
+            let _ = broker::set(&mut now, name, value);
+        }
+        (state.everyone, state.others, state.now) = (everyone, others, Arc::new(now));
+    }
+
     /// The options of the broker as they hold now.
     pub fn now(&self) -> Arc<BrokerOptions> {
         self.state.read().now.clone()
@@ -124,18 +139,29 @@ pub(crate) fn change(
     if named.windows(2).any(|two| two[0] == two[1]) {
         return Err((ErrorCode::INVALID_REQUEST, "Error due to duplicate config keys".into()));
     }
-    alter(node, kind, name, check_only, |mut set, options| {
-        changes.iter().try_for_each(|change| change.apply(kind, options, &mut set))?;
-        Ok(set)
-    })?;
-    node.housekeeping.reconfigured();
-    Ok(())
+    everywhere(node, || {
+        alter(node, kind, name, check_only, |mut set, options| {
+            changes.iter().try_for_each(|change| change.apply(kind, options, &mut set))?;
+            Ok(set)
+        })
+    })
 }
 
 /// Puts these settings in the place of all that were there.
 pub(crate) fn replace(node: &Node, kind: i8, name: &str, set: Set, check_only: bool) -> Result<(), Refusal> {
-    alter(node, kind, name, check_only, |_, _| Ok(set))?;
-    node.housekeeping.reconfigured();
+    everywhere(node, || alter(node, kind, name, check_only, |_, _| Ok(set)))
+}
+
+/// Makes a change, which all nodes of the cluster then know.
+fn everywhere(node: &Node, change: impl FnOnce() -> Result<(), Refusal>) -> Result<(), Refusal> {
+    let _one_at_a_time = node.cluster.configuring.lock();
+    change()?;
+    node.cluster.each_node(|other| {
+        if other.options.node_id != node.options.node_id {
+            other.configs.adopt(&node.configs);
+        }
+        other.housekeeping.reconfigured();
+    });
     Ok(())
 }
 

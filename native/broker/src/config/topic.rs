@@ -29,6 +29,9 @@ pub(crate) struct TopicConfig {
     pub flush_ms: i64,
     /// How `cleanup.policy=compact` works.
     pub compaction: Compaction,
+    /// Copies that must have what is produced with acks −1.
+    pub min_in_sync: usize,
+    pub unclean_leader_election: bool,
     pub timestamp_before_max_ms: i64,
     pub timestamp_after_max_ms: i64,
     /// The broker's `producer.id.expiration.ms`.
@@ -88,6 +91,8 @@ impl TopicConfig {
                 max_lag_ms: number("max.compaction.lag.ms"),
                 delete_retention_ms: number("delete.retention.ms"),
             },
+            min_in_sync: usize::try_from(number("min.insync.replicas")).unwrap_or(1).max(1),
+            unclean_leader_election: value("unclean.leader.election.enable").trim().eq_ignore_ascii_case("true"),
             timestamp_before_max_ms: number("message.timestamp.before.max.ms"),
             timestamp_after_max_ms: number("message.timestamp.after.max.ms"),
             producer_expiration_ms: broker::number(options, "producer.id.expiration.ms"),

@@ -29,6 +29,20 @@ pub(crate) fn settings(topic: &str, options: &BrokerOptions) -> Option<(i32, Vec
     Some((i32::try_from(number(options, count)).unwrap_or(1).max(1), own.into_iter().chain(more).collect()))
 }
 
+/// Copies that an internal topic is made with, if there are so many nodes.
+pub(crate) fn copies(topic: &str, options: &BrokerOptions) -> Option<i64> {
+    match topic {
+        OFFSETS => Some(number(options, "offsets.topic.replication.factor")),
+        TRANSACTIONS => Some(number(options, "transaction.state.log.replication.factor")),
+        _ => None,
+    }
+}
+
+/// Of these, how many must have what is written.
+pub(crate) fn min_in_sync(topic: &str, options: &BrokerOptions) -> Option<i64> {
+    (topic == TRANSACTIONS).then(|| number(options, "transaction.state.log.min.isr"))
+}
+
 /// The partition that a group or a transactional id belongs to: Java's hash of its text, without a sign.
 pub(crate) fn partition_of(id: &str, partitions: i32) -> i32 {
     let hash = id.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(unit.into()));

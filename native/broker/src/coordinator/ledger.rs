@@ -2,7 +2,7 @@
 //! offsets, not what records mean. Driven by coordinators, which hold their own lock meanwhile: it is taken before those of
 //! configurations, topics and logs.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use dohle_protocol::{
@@ -14,25 +14,55 @@ use dohle_protocol::{
 use super::internal;
 use crate::{
     BrokerWorld,
-    config::{TopicConfig, dynamic::Configs},
+    cluster::Shared,
+    config::{broker::number, dynamic::Configs},
     housekeeping::Housekeeping,
-    log::{Batch, Isolation, Marker, ProducerStamp},
-    node::random_uuid,
-    topics::{Partition, Refusal, Topic, Topics},
+    log::{Batch, Isolation, Log, Marker, ProducerStamp},
+    node::millis,
+    partition::Replica,
+    topics::{Refusal, Topic, Topics},
 };
 
 const READ_BYTES: usize = 1 << 20;
 /// The largest batch that is read: as Kafka's, which are compressed at times.
 const LARGEST_BATCH: usize = 100 << 20;
 
-/// The topic of a coordinator.
+/// The topic of a coordinator, as one node has it.
 #[derive(Clone)]
 pub(crate) struct Ledger {
     name: &'static str,
+    node: i32,
     world: Arc<dyn BrokerWorld>,
+    cluster: Arc<Shared>,
     configs: Arc<Configs>,
-    topics: Arc<Topics>,
     housekeeping: Arc<Housekeeping>,
+}
+
+/// What must be committed before somebody may rely on it.
+#[derive(Clone)]
+pub(crate) struct Pending {
+    pub replica: Arc<Replica>,
+    pub epoch: i32,
+    pub end: i64,
+}
+
+impl Pending {
+    /// All that a leader's log has now.
+    pub fn all_of(replica: &Arc<Replica>, log: &Log) -> Self {
+        Self { replica: replica.clone(), epoch: log.leader_epoch(), end: log.end().0 }
+    }
+
+    /// Whether it is; an error when its leader is another one now.
+    pub fn is_done(&self) -> Result<bool, ErrorCode> {
+        let log = self.replica.log.lock();
+        log.check_leader(self.epoch).map_err(|_| ErrorCode::NOT_LEADER_OR_FOLLOWER)?;
+        Ok(log.high_watermark() >= self.end)
+    }
+
+    /// Waits until it is.
+    pub async fn done(&self, within: Duration) -> Result<(), ErrorCode> {
+        self.replica.committed(self.epoch, self.end, within).await
+    }
 }
 
 /// A record to write; without a value it says that what the key stands for is gone.
@@ -65,12 +95,10 @@ pub(crate) enum Found {
 impl Ledger {
     pub fn new(
         name: &'static str,
-        world: Arc<dyn BrokerWorld>,
-        configs: Arc<Configs>,
-        topics: Arc<Topics>,
-        housekeeping: Arc<Housekeeping>,
+        node: i32,
+        (world, cluster, configs, housekeeping): (Arc<dyn BrokerWorld>, Arc<Shared>, Arc<Configs>, Arc<Housekeeping>),
     ) -> Self {
-        Self { name, world, configs, topics, housekeeping }
+        Self { name, node, world, cluster, configs, housekeeping }
     }
 
     /// One in memory.
@@ -78,8 +106,13 @@ impl Ledger {
     pub fn of_a_test(partitions: i32) -> Self {
         let mut options = crate::BrokerOptions::default();
         options.set("offsets.topic.num.partitions", &partitions.to_string()).unwrap();
-        let configs = Configs::with_stored(options, &crate::storage::Image::default());
-        Self::new(internal::OFFSETS, Arc::new(crate::TokioWorld), Arc::new(configs), Arc::default(), Arc::default())
+        let world = Arc::new(crate::TokioWorld);
+        let cluster = Shared::new(world.clone(), options.clone()).ok().unwrap();
+        let config = crate::config::TopicConfig::new(&options, Vec::new()).unwrap();
+        let standings = vec![crate::cluster::Standing::of_one(options.node_id); partitions as usize];
+        cluster.topics.create(internal::OFFSETS, dohle_protocol::Uuid([9; 16]), standings, config).unwrap();
+        let configs = Arc::new(Configs::with_stored(options.clone(), &cluster.image));
+        Self::new(internal::OFFSETS, options.node_id, (world, cluster, configs, Arc::default()))
     }
 
     /// Where a partition ends.
@@ -99,12 +132,12 @@ impl Ledger {
     }
 
     pub fn topics(&self) -> &Topics {
-        &self.topics
+        &self.cluster.topics
     }
 
     /// How many partitions it has, or will have.
     pub fn partitions(&self) -> i32 {
-        match self.topics.named(self.name) {
+        match self.cluster.topics.named(self.name) {
             Some(topic) => topic.partition_count(),
             None => self.configs.with(|options| internal::settings(self.name, options)).map_or(1, |(count, _)| count),
         }
@@ -112,51 +145,89 @@ impl Ledger {
 
     /// The topic, which is made when there is none.
     pub fn topic(&self) -> Result<Arc<Topic>, Refusal> {
-        match self.topics.named(self.name) {
+        match self.cluster.topics.named(self.name) {
             Some(topic) => Ok(topic),
-            None => make(&*self.world, &self.configs, &self.topics, self.name)
+            None => self
+                .configs
+                .with(|options| self.cluster.make_topic(options, self.name))
                 // Lost the race against another creation: then it is there.
-                .or_else(|refusal| self.topics.named(self.name).ok_or(refusal)),
+                .or_else(|refusal| self.cluster.topics.named(self.name).ok_or(refusal)),
         }
     }
 
-    fn partition(&self, index: i32) -> Result<Arc<Partition>, ErrorCode> {
+    fn partition(&self, index: i32) -> Result<Arc<Replica>, ErrorCode> {
         let topic = self.topic().map_err(|(code, _)| code)?;
-        topic.partition(index).filter(|partition| !partition.deleted()).ok_or(ErrorCode::NOT_COORDINATOR)
+        topic
+            .partition(index)
+            .ok_or(ErrorCode::NOT_COORDINATOR)?
+            .led_by(self.node)
+            .map_err(|_| ErrorCode::NOT_COORDINATOR)
     }
 
-    /// Appends records, all or none; they are as safe then as the topic's settings say.
+    /// The leader epoch of a partition, if it is this node's. A broker alone has all, also before there is the topic.
+    pub fn epoch(&self, index: i32) -> Option<i32> {
+        match self.cluster.topics.named(self.name) {
+            Some(topic) => Some(topic.partition(index)?.led_by(self.node).ok()?.log.lock().leader_epoch()),
+            None => (self.cluster.options.nodes == 1).then_some(0),
+        }
+    }
+
+    /// All that a partition has now, which this node leads.
+    pub fn pending(&self, index: i32) -> Option<Pending> {
+        let replica = self.cluster.topics.named(self.name)?.partition(index)?.led_by(self.node).ok()?;
+        let log = replica.log.lock();
+        Some(Pending::all_of(&replica, &log))
+    }
+
+    /// Waits until all that a partition has now is committed. At once, if this node does not lead it.
+    pub async fn committed(&self, index: i32) -> Result<(), ErrorCode> {
+        let Some(pending) = self.pending(index) else { return Ok(()) };
+        let within = self.configs.with(|options| number(options, "offsets.commit.timeout.ms"));
+        pending.done(millis(i32::try_from(within).unwrap_or(i32::MAX))).await.map_err(|code| match code {
+            ErrorCode::REQUEST_TIMED_OUT => ErrorCode::COORDINATOR_NOT_AVAILABLE,
+            _ => ErrorCode::NOT_COORDINATOR,
+        })
+    }
+
+    /// Appends records, all or none; they are as safe then as the topic's settings say, and committed when all copies in sync have
+    /// them.
     pub fn append(&self, index: i32, entries: &[Entry], from: Origin) -> Result<(), ErrorCode> {
         if entries.is_empty() {
             return Ok(());
         }
         let now_ms = self.now_ms();
         let batch = batch(entries, from, now_ms)?;
-        let partition = self.partition(index)?;
-        let appended = partition.log.lock().append(&batch, now_ms);
-        partition.waiters.wake();
+        let replica = self.partition(index)?;
+        let least = self.topic().map_err(|(code, _)| code)?.config().min_in_sync;
+        let appended = {
+            let mut log = replica.log.lock();
+            match log.in_sync() >= least {
+                true => log.append(&batch, now_ms),
+                false => Err(ErrorCode::NOT_ENOUGH_REPLICAS),
+            }
+        };
+        replica.wake();
         self.housekeeping.touch();
         appended.map(drop)
     }
 
     /// Appends the end of a transaction.
     pub fn end(&self, index: i32, marker: &Marker) -> Result<(), ErrorCode> {
-        let partition = self.partition(index)?;
-        let appended = partition.log.lock().append_marker(marker, self.now_ms());
-        partition.waiters.wake();
+        let replica = self.partition(index)?;
+        let appended = replica.log.lock().append_marker(marker, self.now_ms());
+        replica.wake();
         self.housekeeping.touch();
         appended
     }
 
     /// Reads a partition from its beginning; nothing, if it was never made.
     pub fn read(&self, index: i32, mut take: impl FnMut(Found)) -> io::Result<()> {
-        let Some(partition) = self.topics.named(self.name).and_then(|topic| topic.partition(index)) else {
-            return Ok(());
-        };
-        let (mut offset, decompressor) = (partition.log.lock().start_offset(), &mut Decompressor::default());
+        let partition = self.cluster.topics.named(self.name).and_then(|topic| topic.partition(index));
+        let Some(replica) = partition.and_then(|partition| partition.replica(self.node)) else { return Ok(()) };
+        let (mut offset, decompressor) = (replica.log.lock().start_offset(), &mut Decompressor::default());
         let damaged = |error: records::RecordError| io::Error::new(io::ErrorKind::InvalidData, error);
         loop {
-            let slice = partition.log.lock().read(offset, READ_BYTES, true, Isolation::ReadUncommitted);
+            let slice = replica.log.lock().read(offset, READ_BYTES, true, Isolation::Uncommitted);
             let bytes = slice.map_err(|code| io::Error::other(code.text()))?.bytes;
             // Compaction may have left nothing at the end.
             if bytes.is_empty() {
@@ -188,20 +259,6 @@ impl Ledger {
             }
         }
     }
-}
-
-/// Makes an internal topic.
-pub(crate) fn make(
-    world: &dyn BrokerWorld,
-    configs: &Configs,
-    topics: &Topics,
-    name: &str,
-) -> Result<Arc<Topic>, Refusal> {
-    configs.with(|options| {
-        let (partitions, set) = internal::settings(name, options).unwrap_or((options.partitions, Vec::new()));
-        let config = TopicConfig::new(options, set).map_err(|reason| (ErrorCode::INVALID_CONFIG, reason))?;
-        topics.create(name, random_uuid(world), partitions, config)
-    })
 }
 
 fn batch(entries: &[Entry], from: Origin, now_ms: i64) -> Result<Batch, ErrorCode> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-pub(crate) use ledger::{Entry, Found, Ledger, Origin, make};
+pub(crate) use ledger::{Entry, Found, Ledger, Origin, Pending};
 
 /// A moment, by the timers' clock and by the wall's.
 #[derive(Clone, Copy)]

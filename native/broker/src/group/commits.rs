@@ -39,6 +39,7 @@ impl Groups {
     /// A transaction that committed offsets of groups of this partition ended.
     pub fn end_transaction(&self, index: i32, marker: &Marker) -> Result<(), ErrorCode> {
         let mut shard = self.shards.get(index as usize).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?.lock();
+        self.check(index, &shard)?;
         self.ledger.end(index, marker)?;
         let Shard { groups, .. } = &mut *shard;
         groups.values_mut().for_each(|group| group.offsets.end_transaction(marker.producer_id, marker.commit));

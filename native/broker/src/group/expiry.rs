@@ -71,7 +71,7 @@ mod tests {
 
     fn groups() -> Groups {
         let groups = Groups::new(Policy { upgrade: true, downgrade: true, max_size: 10 }, Ledger::of_a_test(50));
-        groups.load_all(&Loading { clock: Clock { now: Instant::now(), now_ms: 0 }, session_timeout: KEEP });
+        groups.coordinate(&Loading { clock: Clock { now: Instant::now(), now_ms: 0 }, session_timeout: KEEP });
         groups
     }
 

@@ -44,17 +44,8 @@ pub(super) enum Standing {
     #[default]
     Elsewhere,
     Loading,
-    Here,
-}
-
-impl Shard {
-    fn ready(&self) -> Result<(), ErrorCode> {
-        match self.standing {
-            Standing::Here => Ok(()),
-            Standing::Loading => Err(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS),
-            Standing::Elsewhere => Err(ErrorCode::NOT_COORDINATOR),
-        }
-    }
+    /// As they were loaded when the partition's leader epoch was this.
+    Here(i32),
 }
 
 impl Groups {
@@ -71,7 +62,7 @@ impl Groups {
 
     /// Whether a group is coordinated here now.
     pub fn ready(&self, group_id: &str) -> Result<(), ErrorCode> {
-        self.shard(self.partition_of(group_id)).ready()
+        self.open(group_id).map(drop)
     }
 
     /// Makes the topic, if there is none.
@@ -87,8 +78,22 @@ impl Groups {
     pub(super) fn open(&self, group_id: &str) -> Result<(i32, MutexGuard<'_, Shard>), ErrorCode> {
         let index = self.partition_of(group_id);
         let shard = self.shard(index);
-        shard.ready()?;
+        self.check(index, &shard)?;
         Ok((index, shard))
+    }
+
+    /// Whether a partition's groups are here, and are what its log says.
+    pub(super) fn check(&self, index: i32, shard: &Shard) -> Result<(), ErrorCode> {
+        match (self.ledger.epoch(index), shard.standing) {
+            (None, _) => Err(ErrorCode::NOT_COORDINATOR),
+            (Some(epoch), Standing::Here(loaded)) if loaded == epoch => Ok(()),
+            _ => Err(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS),
+        }
+    }
+
+    /// Waits until what was written of a group is committed.
+    pub async fn committed(&self, group_id: &str) -> Result<(), ErrorCode> {
+        self.ledger.committed(self.partition_of(group_id)).await
     }
 
     /// Starts the task that ends what is overdue.
@@ -299,8 +304,9 @@ impl Groups {
 
     /// Looks at all groups, by id.
     pub fn each(&self, mut look: impl FnMut(&str, &Group)) {
-        let shards: Vec<_> = self.shards.iter().map(Mutex::lock).collect();
-        let mut all: Vec<(&String, &Group)> = shards.iter().flat_map(|shard| &shard.groups).collect();
+        let shards: Vec<_> = (0..).zip(&self.shards).map(|(index, shard)| (index, shard.lock())).collect();
+        let shards: Vec<_> = shards.into_iter().filter(|(index, shard)| self.check(*index, shard).is_ok()).collect();
+        let mut all: Vec<(&String, &Group)> = shards.iter().flat_map(|(_, shard)| &shard.groups).collect();
         all.sort_unstable_by_key(|(id, _)| *id);
         all.into_iter().for_each(|(id, group)| look(id, group));
     }

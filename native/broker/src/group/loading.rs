@@ -31,17 +31,30 @@ struct Image {
 }
 
 impl Groups {
-    /// Loads all partitions.
-    pub fn load_all(&self, with: &Loading) {
-        for index in 0..self.shards.len() as i32 {
-            if let Err(error) = self.load(index, with) {
-                tracing::error!(%error, index, "the groups of a partition cannot be loaded");
+    /// Loads the partitions that this node has begun to lead, and gives up those that it leads no more.
+    pub fn coordinate(&self, with: &Loading) {
+        for (index, shard) in (0..).zip(&self.shards) {
+            let standing = shard.lock().standing;
+            match (self.ledger.epoch(index), standing) {
+                (Some(epoch), Standing::Here(loaded)) if loaded == epoch => {}
+                (None, Standing::Elsewhere) => {}
+                (None, _) => self.unload(index),
+                (Some(epoch), _) => {
+                    if let Err(error) = self.load(index, epoch, with) {
+                        tracing::error!(%error, index, "the groups of a partition cannot be loaded");
+                    }
+                }
             }
         }
     }
 
-    /// Loads the groups of a partition: meanwhile, and if that fails, nobody is served.
-    pub fn load(&self, index: i32, with: &Loading) -> io::Result<()> {
+    /// Gives all up.
+    pub fn give_up(&self) {
+        (0..self.shards.len() as i32).for_each(|index| self.unload(index));
+    }
+
+    /// Loads the groups of a partition in a leader epoch: meanwhile, and if that fails, nobody is served.
+    pub fn load(&self, index: i32, epoch: i32, with: &Loading) -> io::Result<()> {
         self.unload(index);
         let shard = self.shards.get(index as usize).ok_or(io::ErrorKind::NotFound)?;
         shard.lock().standing = Standing::Loading;
@@ -52,7 +65,7 @@ impl Groups {
             shard.standing = Standing::Elsewhere;
             return read;
         }
-        *shard = Shard { groups: image.into_groups(self.ledger.topics(), with), standing: Standing::Here };
+        *shard = Shard { groups: image.into_groups(self.ledger.topics(), with), standing: Standing::Here(epoch) };
         drop(shard);
         self.changed.notify_one();
         Ok(())

@@ -7,6 +7,7 @@ mod disk;
 mod on_disk;
 mod producers;
 mod reading;
+mod replication;
 mod retention;
 mod segment;
 #[cfg(test)]
@@ -30,6 +31,8 @@ pub(crate) use on_disk::Checkpoint;
 use on_disk::Files;
 use producers::Producers;
 pub(crate) use producers::{ActiveProducer, ProducerStamp};
+pub(crate) use replication::Feed;
+use replication::Part;
 use segment::Segment;
 pub(crate) use transactions::Aborted;
 use transactions::Transactions;
@@ -38,12 +41,12 @@ pub(crate) use waiters::{Waiter, Waiters};
 
 use crate::config::TopicConfig;
 
-/// A partition's log. The leader epoch is constant: one node is always the leader.
+/// One node's log of a partition.
 pub(crate) struct Log {
     start_offset: i64,
     /// The log's end.
     next_offset: i64,
-    /// What is committed ends here: with one replica, where the log does.
+    /// What is committed ends here: what all copies in sync have.
     high_watermark: i64,
     /// Never empty; the last one is written to.
     segments: VecDeque<Segment>,
@@ -53,6 +56,7 @@ pub(crate) struct Log {
     producers: Producers,
     transactions: Transactions,
     epochs: Epochs,
+    part: Part,
     /// None: it is in memory.
     files: Option<Files>,
     /// Up to where it is compacted.
@@ -60,9 +64,6 @@ pub(crate) struct Log {
     /// Counts deletions of segments: compaction works on what was there when it began.
     deletions: u64,
 }
-
-/// The leader epoch of every partition.
-pub(crate) const LEADER_EPOCH: i32 = 0;
 
 /// Where an append went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +95,8 @@ pub(crate) enum Isolation {
     ReadUncommitted,
     /// Those before the last stable offset.
     ReadCommitted,
+    /// All, whether they are committed or not: a follower, or a coordinator that reads what it wrote.
+    Uncommitted,
 }
 
 impl Isolation {
@@ -128,6 +131,7 @@ impl Log {
             producers,
             transactions: Transactions::default(),
             epochs: Epochs::default(),
+            part: Part::alone(),
             files: None,
             compacted_to: 0,
             deletions: 0,
@@ -142,6 +146,7 @@ impl Log {
 
     /// Appends a validated batch: checks the producer's state, gives offsets, frees what is beyond the bytes to keep.
     pub fn append(&mut self, batch: &Batch, now_ms: i64) -> Result<Appended, ErrorCode> {
+        self.check_leader(-1)?;
         let known = batch.producer.as_ref().map(|producer| self.producers.check(producer, now_ms)).transpose()?;
         if let Some((base_offset, append_time)) = known.flatten() {
             return Ok(Appended { base_offset, append_time, duplicate: true });
@@ -173,6 +178,7 @@ impl Log {
 
     /// Ends a producer's transaction in this partition.
     pub fn append_marker(&mut self, marker: &Marker, now_ms: i64) -> Result<(), ErrorCode> {
+        self.check_leader(-1)?;
         self.check_disk()?;
         self.producers.ended(marker, now_ms)?;
         let Marker { producer_id, epoch, commit, coordinator_epoch } = *marker;
@@ -212,21 +218,21 @@ impl Log {
 
     /// Writes a batch at the log's end; answers its offset.
     fn push(&mut self, batch: &Batch, now_ms: i64) -> Result<i64, ErrorCode> {
-        let base_offset = self.next_offset;
+        let (base_offset, epoch) = (self.next_offset, self.part.epoch());
         self.check_disk()?;
-        self.note_epoch(base_offset)?;
+        self.note_epoch(epoch, base_offset)?;
         let written = self
             .segment_for(batch, now_ms)
-            .and_then(|(segment, config)| segment.append(batch, base_offset, LEADER_EPOCH, now_ms, config));
+            .and_then(|(segment, config)| segment.append(batch, base_offset, epoch, now_ms, config));
         written.map_err(|error| self.failed(error))?;
         self.next_offset = base_offset + i64::from(batch.last_offset_delta) + 1;
         Ok(base_offset)
     }
 
-    /// After an append: what must be safe before it is acknowledged is made safe, and is committed then.
+    /// After an append: what must be safe before it is acknowledged is made safe, and is committed then if nobody else needs it.
     fn appended(&mut self) -> Result<(), ErrorCode> {
         self.flush_if_due()?;
-        self.high_watermark = self.next_offset;
+        self.advance();
         Ok(())
     }
 

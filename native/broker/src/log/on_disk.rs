@@ -7,8 +7,8 @@ use std::{cell::Cell, io, path::PathBuf, sync::Arc};
 use dohle_protocol::ErrorCode;
 
 use super::{
-    Aborted, LEADER_EPOCH, Log, Segment,
-    disk::{aborted, names, open, open::Known, rebuild::State, segment::Place, snapshot},
+    Aborted, Log, Segment,
+    disk::{aborted, epochs::Epochs, names, open, open::Known, rebuild::State, segment::Place, snapshot},
     segment,
 };
 use crate::{
@@ -105,11 +105,11 @@ impl Log {
         self.failed(error)
     }
 
-    /// The leader's epoch begins, if it is news.
-    pub(super) fn note_epoch(&mut self, offset: i64) -> Result<(), ErrorCode> {
-        if self.epochs.latest().is_none_or(|latest| latest < LEADER_EPOCH) {
+    /// A leader's epoch begins, if it is news.
+    pub(super) fn note_epoch(&mut self, epoch: i32, offset: i64) -> Result<(), ErrorCode> {
+        if self.epochs.latest().is_none_or(|latest| latest < epoch) {
             let mut epochs = self.epochs.clone();
-            epochs.assign(LEADER_EPOCH, offset);
+            epochs.assign(epoch, offset);
             if let Some(files) = &self.files {
                 epochs.write(&files.place).map_err(|error| self.failed(error))?;
             }
@@ -273,13 +273,22 @@ impl Log {
 
     /// Cuts the log's end, so that the next batch gets this offset, if it has as much (a follower whose leader has another history,
     /// KIP-101).
-    #[cfg_attr(not(test), expect(dead_code, reason = "followers come with the cluster"))]
     pub fn truncate_to(&mut self, offset: i64, now_ms: i64) -> Result<(), ErrorCode> {
         if offset >= self.next_offset {
             return Ok(());
         }
         self.check_disk()?;
         self.cut_to(offset.max(0), now_ms).map_err(|error| self.broken(error))
+    }
+
+    /// All that is known of what was before goes: the log begins at an offset.
+    pub(super) fn begun_at(&mut self, offset: i64) -> io::Result<()> {
+        self.epochs = Epochs::default();
+        self.producers.clear();
+        self.transactions.truncate_from(0);
+        let Some(files) = &mut self.files else { return Ok(()) };
+        (files.recovery_point, files.aborted) = (offset, 0);
+        self.epochs.write(&files.place)
     }
 
     fn cut_to(&mut self, offset: i64, now_ms: i64) -> io::Result<()> {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use dohle_protocol::ErrorCode;
 
-use super::{Isolation, LEADER_EPOCH, Log, Slice, disk::segment::Read};
+use super::{Isolation, Log, Slice, disk::segment::Read};
 
 impl Log {
     pub fn start_offset(&self) -> i64 {
@@ -26,6 +26,7 @@ impl Log {
         match isolation {
             Isolation::ReadUncommitted => self.high_watermark,
             Isolation::ReadCommitted => self.last_stable_offset(),
+            Isolation::Uncommitted => self.next_offset,
         }
     }
 
@@ -33,7 +34,7 @@ impl Log {
     pub fn end_of_epoch(&self, epoch: i32) -> Option<(i32, i64)> {
         match epoch {
             // Known as soon as there is a leader, and so also of an empty log.
-            LEADER_EPOCH => Some((epoch, self.next_offset)),
+            epoch if epoch == self.part.epoch() => Some((epoch, self.next_offset)),
             ..0 => None,
             _ => self.epochs.end_of(epoch, self.next_offset),
         }

@@ -42,7 +42,10 @@ impl Log {
         let last = self.segments.len() - 1;
         let old = self.segments.iter().enumerate();
         let nothing = |at: usize, segment: &Segment| at == last && segment.is_empty();
-        let count = old.take_while(|(at, segment)| !nothing(*at, segment) && goes(segment, *at == last)).count();
+        let end = |at: usize| self.segments.get(at + 1).map_or(self.next_offset, |next| next.base_offset);
+        // What is not committed stays.
+        let may_go = |at: usize, segment: &Segment| !nothing(at, segment) && end(at) <= self.high_watermark;
+        let count = old.take_while(|(at, segment)| may_go(*at, segment) && goes(segment, *at == last)).count();
         if count == 0 {
             return;
         }

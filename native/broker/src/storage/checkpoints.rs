@@ -35,11 +35,12 @@ pub(super) struct Checkpoints {
 
 impl Points {
     /// What is to be in the files now.
-    fn of(topics: &Topics) -> Self {
+    fn of((topics, node): (&Topics, i32)) -> Self {
         let mut points = Self::default();
         for topic in topics.all() {
             for (index, partition) in (0..).zip(topic.partitions()) {
-                let Some(checkpoint) = partition.log.lock().checkpoint() else { continue };
+                let replica = partition.replica(node);
+                let Some(checkpoint) = replica.and_then(|replica| replica.log.lock().checkpoint()) else { continue };
                 let Checkpoint { recovery_point, start_offset, high_watermark, compacted_to } = checkpoint;
                 let start_offset = Some(start_offset).filter(|offset| *offset > 0);
                 let all = [Some(recovery_point), start_offset, Some(high_watermark), compacted_to];
@@ -80,10 +81,10 @@ impl Checkpoints {
     }
 
     /// Writes them anew.
-    pub fn write(&self, disk: &dyn Disk, folder: &Path, topics: &Topics) -> io::Result<()> {
+    pub fn write(&self, disk: &dyn Disk, folder: &Path, of: (&Topics, i32)) -> io::Result<()> {
         loop {
             let begun = self.begun.load(Ordering::Acquire);
-            let points = Points::of(topics);
+            let points = Points::of(of);
             let mut written = self.written.lock();
             if self.begun.load(Ordering::Acquire) != begun {
                 continue;

@@ -28,6 +28,7 @@ pub(crate) use records::{Image, Record};
 
 use crate::{
     BrokerWorld,
+    cluster::Standing,
     disk::{Disk, replace},
     node::base64,
     topics::{Refusal, Topics},
@@ -120,6 +121,10 @@ impl Storage {
         Ok((storage, image))
     }
 
+    pub fn node_id(&self) -> i32 {
+        self.identity.node_id
+    }
+
     pub fn cluster_id(&self) -> &str {
         &self.identity.cluster_id
     }
@@ -159,7 +164,7 @@ impl Storage {
 
     /// Writes the checkpoints: what need not be read after a crash, and where logs start.
     pub fn checkpoint(&self, topics: &Topics) -> io::Result<()> {
-        self.checkpoints.write(&*self.disk, &self.folder, topics)
+        self.checkpoints.write(&*self.disk, &self.folder, (topics, self.identity.node_id))
     }
 
     /// The broker stops: what is safe is marked as such, if all of it is.
@@ -167,7 +172,8 @@ impl Storage {
         let mut closed = self.metadata.lock().close();
         for topic in topics.all() {
             for partition in topic.partitions() {
-                let one = partition.log.lock().close();
+                let Some(replica) = partition.replica(self.identity.node_id) else { continue };
+                let one = replica.log.lock().close();
                 if let Err(error) = &one {
                     tracing::error!(%error, topic = &*topic.name, "a log is not closed");
                 }
@@ -196,11 +202,11 @@ impl Turn<'_> {
         &mut self,
         name: &str,
         id: Uuid,
-        partitions: i32,
+        standings: &[Standing],
         set: &std::collections::BTreeMap<String, String>,
     ) -> Result<(), Refusal> {
         let mut all = records::topic(name, id, set);
-        all.extend(self.storage.partition_records(id, 0..partitions));
+        all.extend(self.storage.partition_records(id, 0, standings));
         self.append(&all)
     }
 }

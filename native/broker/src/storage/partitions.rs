@@ -10,12 +10,15 @@ use dohle_protocol::{
 
 use super::{Image, Record, Storage, Turn, identity};
 use crate::{
+    cluster::Standing,
     config::TopicConfig,
     log::{Checkpoint, Known, Log, Place},
     topics::Refusal,
 };
 
 const DELETED: &str = "-delete";
+/// Kafka's DirectoryId.UNASSIGNED.
+const UNASSIGNED: Uuid = Uuid(0_u128.to_be_bytes());
 /// Longest name of a file.
 const LONGEST_NAME: usize = 255;
 
@@ -95,22 +98,29 @@ impl Storage {
         Ok(())
     }
 
-    /// The records of partitions: there is one replica, here.
-    pub(super) fn partition_records(&self, topic_id: Uuid, partitions: Range<i32>) -> impl Iterator<Item = Record> {
-        let (me, directory) = (self.identity.node_id, self.identity.directory_id);
-        partitions.map(move |partition_id| {
+    /// The records of partitions.
+    pub(super) fn partition_records(&self, topic_id: Uuid, first: i32, standings: &[Standing]) -> Vec<Record> {
+        let directory = |node: &i32| match *node == self.identity.node_id {
+            true => self.identity.directory_id,
+            // Kafka's DirectoryId.UNASSIGNED: whatever folder that node has.
+            false => UNASSIGNED,
+        };
+        let record = |(partition_id, of): (i32, &Standing)| {
             Record::Partition(PartitionRecord {
                 partition_id,
                 topic_id,
-                replicas: vec![me],
-                isr: vec![me],
-                leader: me,
-                leader_epoch: 0,
-                partition_epoch: 0,
-                directories: vec![directory],
+                replicas: of.replicas.clone(),
+                isr: of.in_sync.clone(),
+                adding_replicas: of.adding.clone(),
+                removing_replicas: of.removing.clone(),
+                leader: of.leader.unwrap_or(-1),
+                leader_epoch: of.leader_epoch,
+                partition_epoch: of.epoch,
+                directories: of.replicas.iter().map(directory).collect(),
                 ..Default::default()
             })
-        })
+        };
+        (first..).zip(standings).map(record).collect()
     }
 }
 
@@ -126,8 +136,14 @@ fn is_deleted(name: &str) -> bool {
 
 impl Turn<'_> {
     /// Stores that a topic has got more partitions.
-    pub fn partitions(&mut self, id: Uuid, added: Range<i32>) -> Result<(), Refusal> {
-        let records: Vec<Record> = self.storage.partition_records(id, added).collect();
+    pub fn partitions(&mut self, id: Uuid, first: i32, added: &[Standing]) -> Result<(), Refusal> {
+        let records = self.storage.partition_records(id, first, added);
+        self.append(&records)
+    }
+
+    /// Stores who leads a partition, and who has it, from now on: a record of the partition as a whole says all of that.
+    pub fn standing(&mut self, id: Uuid, index: i32, new: &Standing) -> Result<(), Refusal> {
+        let records = self.storage.partition_records(id, index, std::slice::from_ref(new));
         self.append(&records)
     }
 

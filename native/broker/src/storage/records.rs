@@ -9,6 +9,8 @@ use dohle_protocol::{
     messages::{ConfigRecord, FeatureLevelRecord, PartitionRecord, ProducerIdsRecord, RemoveTopicRecord, TopicRecord},
 };
 
+use crate::cluster::Standing;
+
 const FRAME: u32 = 1;
 
 /// A record.
@@ -36,7 +38,15 @@ pub(crate) struct Image {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct TopicImage {
     pub name: String,
-    pub partitions: i32,
+    pub partitions: BTreeMap<i32, Standing>,
+}
+
+impl TopicImage {
+    /// Of its partitions, in their order.
+    pub fn standings(&self) -> Vec<Standing> {
+        let last = self.partitions.last_key_value().map_or(0, |(index, _)| *index);
+        (0..=last).map(|index| self.partitions.get(&index).cloned().unwrap_or_default()).collect()
+    }
 }
 
 /// Kafka's number of topics among the types of resources.
@@ -93,11 +103,11 @@ impl Image {
     pub fn apply(&mut self, record: &Record) {
         match record {
             Record::Topic(TopicRecord { name, topic_id, .. }) => {
-                self.topics.insert(topic_id.0, TopicImage { name: name.clone(), partitions: 0 });
+                self.topics.insert(topic_id.0, TopicImage { name: name.clone(), ..TopicImage::default() });
             }
             Record::Partition(record) => {
                 if let Some(topic) = self.topics.get_mut(&record.topic_id.0) {
-                    topic.partitions = topic.partitions.max(record.partition_id.saturating_add(1));
+                    topic.partitions.insert(record.partition_id, standing(record));
                 }
             }
             Record::Config(ConfigRecord { resource_type, resource_name, name, value, .. }) => {
@@ -121,6 +131,18 @@ impl Image {
             }
             Record::ProducerIds(record) => self.next_producer_id = self.next_producer_id.max(record.next_producer_id),
         }
+    }
+}
+
+fn standing(record: &PartitionRecord) -> Standing {
+    Standing {
+        replicas: record.replicas.clone(),
+        in_sync: record.isr.clone(),
+        leader: Some(record.leader).filter(|leader| *leader >= 0),
+        leader_epoch: record.leader_epoch,
+        epoch: record.partition_epoch,
+        adding: record.adding_replicas.clone(),
+        removing: record.removing_replicas.clone(),
     }
 }
 
@@ -169,7 +191,7 @@ mod tests {
             assert_eq!(read, *record);
             image.apply(&read);
         }
-        assert_eq!(image.topics[&id.0], TopicImage { name: "t".into(), partitions: 3 });
+        assert_eq!((&*image.topics[&id.0].name, image.topics[&id.0].standings().len()), ("t", 3));
         assert_eq!(image.configs[&(TOPIC, "t".to_string())], set(&[("b", "3")]));
         image.apply(&Record::RemoveTopic(RemoveTopicRecord { topic_id: id, ..Default::default() }));
         assert_eq!(image, Image::default());

@@ -7,11 +7,12 @@ use dohle_protocol::{ErrorCode, Uuid};
 use super::*;
 use crate::{
     BrokerOptions,
+    cluster::Shared,
     config::TopicConfig,
     disk::memory::MemoryDisk,
     log::{Isolation, tests::Append},
     node::{NoNode, Node},
-    topics::Partition,
+    partition::Replica,
     transactions::{Adding, Producer, Sender},
     world::{BoxFuture, BrokerWorld, Listener},
 };
@@ -45,9 +46,14 @@ impl BrokerWorld for World {
     }
 }
 
-fn try_open(disk: &MemoryDisk) -> Result<Node, String> {
-    let options = BrokerOptions::new().with_log_dir("/logs");
-    Node::new(Arc::new(World { disk: disk.clone(), now_ms: 1000 }), options, Vec::new()).map_err(|error| match error {
+fn start(disk: &MemoryDisk, now_ms: i64, options: BrokerOptions) -> Result<Arc<Node>, NoNode> {
+    let world = Arc::new(World { disk: disk.clone(), now_ms });
+    let cluster = Shared::new(world.clone(), options.clone())?;
+    Node::new(cluster, world, options, Vec::new())
+}
+
+fn try_open(disk: &MemoryDisk) -> Result<Arc<Node>, String> {
+    start(disk, 1000, BrokerOptions::new().with_log_dir("/logs")).map_err(|error| match error {
         NoNode::LogDir(error) => error.to_string(),
         NoNode::Wrong((name, why)) => panic!("{name}: {why}"),
         NoNode::Record(error) => panic!("{error}"),
@@ -55,17 +61,24 @@ fn try_open(disk: &MemoryDisk) -> Result<Node, String> {
 }
 
 /// The node as it starts after the one before it was killed.
-fn open(disk: &MemoryDisk) -> Node {
+fn open(disk: &MemoryDisk) -> Arc<Node> {
     try_open(&disk.copy()).unwrap()
 }
 
 fn create(node: &Node, name: &str, id: u8, partitions: i32) {
     let config = TopicConfig::new(&BrokerOptions::default(), [("retention.ms".to_string(), "-1".to_string())]).unwrap();
-    node.topics.create(name, Uuid([id; 16]), partitions, config).unwrap();
+    let standings = node.cluster.standings(partitions, 1).unwrap();
+    node.cluster.create(name, Uuid([id; 16]), standings, config).unwrap();
 }
 
-fn partition(node: &Node, topic: &str, index: i32) -> Arc<Partition> {
-    node.topics.named(topic).unwrap().partition(index).unwrap()
+fn partition(node: &Node, topic: &str, index: i32) -> Arc<Replica> {
+    node.leading(topic, index).unwrap()
+}
+
+fn grow(node: &Node, name: &str, count: i32) {
+    let topic = node.topics.named(name).unwrap();
+    let standings = node.cluster.standings(count - topic.partition_count(), 1).unwrap();
+    topic.grow(count, standings).unwrap();
 }
 
 fn put(node: &Node, topic: &str, index: i32, count: usize) {
@@ -96,13 +109,13 @@ fn what_a_deleted_topic_had_says_nothing_of_the_one_that_is_made_under_its_name(
     node.topics.delete("t").unwrap();
     create(&node, "t", 2, 1);
     put(&node, "t", 0, 50);
-    node.topics.named("t").unwrap().grow(2).unwrap();
+    grow(&node, "t", 2);
     put(&node, "t", 1, 50);
     assert_eq!(range(&open(&disk), "t", 0), (0, 50));
     assert_eq!(range(&open(&disk), "t", 1), (0, 50));
     let node = open(&disk);
     checkpoint(&node);
-    node.topics.named("t").unwrap().grow(3).unwrap();
+    grow(&node, "t", 3);
     put(&node, "t", 2, 1);
     assert_eq!(range(&node, "t", 2), (0, 1));
 }
@@ -205,20 +218,21 @@ impl<'n> Writer<'n> {
     }
 
     fn write(&self, index: i32, sequence: i32) -> Result<i64, ErrorCode> {
-        let (name, partition) = (Arc::from("t"), partition(self.node, "t", index));
+        let (name, replica) = (Arc::from("t"), partition(self.node, "t", index));
+        let partition = self.node.topics.named("t").unwrap().partition(index).unwrap();
         let stamp = (self.producer.id, self.producer.epoch, sequence);
         let appended = self.node.transactions.write(
             self.sender(),
             (&name, index, &partition),
             Adding::Implicit,
             self.node,
-            || partition.log.lock().try_put(Append { stamp, transactional: true, ..Append::default() }),
+            || replica.log.lock().try_put(Append { stamp, transactional: true, ..Append::default() }),
         );
         appended.map(|appended| appended.base_offset)
     }
 
     fn end(&self, commit: bool) -> Result<Producer, ErrorCode> {
-        self.node.transactions.end(self.node, self.sender(), commit, self.v2)
+        self.node.transactions.end_now(self.node, self.sender(), commit, self.v2)
     }
 
     fn next(&self) -> Producer {
@@ -330,9 +344,8 @@ fn a_transactional_id_that_has_expired_is_forgotten_in_the_log_too() {
     drop(node);
     let mut options = BrokerOptions::new().with_log_dir("/logs");
     options.set("transactional.id.expiration.ms", "1").unwrap();
-    let later =
-        |now_ms| Node::new(Arc::new(World { disk: disk.clone(), now_ms }), options.clone(), Vec::new()).ok().unwrap();
-    let seen = |node: &Node| node.transactions.with(node, "id", |known| known.map(|known| known.producer()));
+    let later = |now_ms| start(&disk, now_ms, options.clone()).ok().unwrap();
+    let seen = |node: &Node| node.transactions.with(node, "id", |known| known.map(|known| known.producer())).unwrap();
     assert_eq!(seen(&later(1000)), Some(producer));
     assert_eq!(seen(&later(5000)), None);
     assert_eq!(seen(&later(1000)), None, "it is not there any more");

@@ -52,10 +52,10 @@ pub(super) fn read(entry: &Entry) -> Result<(String, Option<TransactionLogValue>
 
 impl Transaction {
     fn record(&self) -> TransactionLogValue {
-        let (status, epoch, version) = match self.ending {
+        let (status, epoch, version) = match &self.ending {
             None => (self.state.number(), self.producer.epoch, 0),
             Some(Ending { commit, epoch, bump, .. }) => {
-                (if commit { PREPARE_COMMIT } else { PREPARE_ABORT }, epoch, if bump { V2 } else { 0 })
+                (if *commit { PREPARE_COMMIT } else { PREPARE_ABORT }, *epoch, if *bump { V2 } else { 0 })
             }
         };
         let mut topics = BTreeMap::<&str, Vec<i32>>::new();
@@ -87,7 +87,7 @@ impl Transaction {
     /// What a record says; nothing if it says that the id is gone.
     pub(super) fn from_record(read: &TransactionLogValue, topics: &Topics, clock: &Clock) -> Option<Self> {
         let bump = read.client_transaction_version >= V2;
-        let end = |commit| Ending { commit, epoch: read.producer_epoch, bump, retry_at: clock.now };
+        let end = |commit| Ending::new(commit, read.producer_epoch, bump, clock.now);
         let (state, ending) = match read.transaction_status {
             PREPARE_COMMIT => (State::Ongoing, Some(end(true))),
             PREPARE_ABORT => (State::Ongoing, Some(end(false))),

@@ -11,14 +11,18 @@ use dohle_protocol::ErrorCode;
 use tokio::time::Instant;
 
 use super::journal::Journal;
-use crate::{coordinator::internal, log::Marker, topics::Partition};
+use crate::{
+    coordinator::{Pending, internal},
+    log::Marker,
+    partition::Partition,
+};
 
 /// The last epoch a producer id is used in; the one behind is left for fencing.
 const LAST_EPOCH: i16 = i16::MAX - 1;
 /// After this a marker that the disk did not take is written again.
 const RETRY: Duration = Duration::from_secs(1);
-/// Of the markers' writer: there is one coordinator, and it never moves.
-const COORDINATOR_EPOCH: i32 = 0;
+/// After this it is looked whether the copies of what was written are there, if nobody has waited for them.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// A producer id and its epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +88,7 @@ pub(crate) struct Transaction {
 }
 
 /// The end of a transaction.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Ending {
     pub commit: bool,
     /// Of the markers.
@@ -93,6 +97,16 @@ pub(super) struct Ending {
     pub bump: bool,
     /// When it is tried again, unless somebody asks before.
     pub retry_at: Instant,
+    /// The decision, which nobody hears of before it is committed.
+    decided: Option<Pending>,
+    /// Markers that are written, and not committed yet.
+    marks: BTreeMap<(Arc<str>, i32), Pending>,
+}
+
+impl Ending {
+    pub fn new(commit: bool, epoch: i16, bump: bool, retry_at: Instant) -> Self {
+        Self { commit, epoch, bump, retry_at, decided: None, marks: BTreeMap::new() }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -274,7 +288,7 @@ impl Transaction {
             _ if v2 && !commit && !retried => {}
             _ => return Err(ErrorCode::INVALID_TXN_STATE),
         }
-        match self.ending {
+        match &self.ending {
             Some(ending) if ending.commit != commit => return Err(ErrorCode::INVALID_TXN_STATE),
             Some(_) => self.finish(journal)?,
             None => self.conclude(journal, commit, v2)?,
@@ -284,7 +298,7 @@ impl Transaction {
 
     /// Aborts the open transaction, and lets its producer do nothing more. One that is ending otherwise ends so.
     pub(super) fn abort_and_fence(&mut self, journal: Journal<'_>) -> Result<(), ErrorCode> {
-        match self.ending {
+        match &self.ending {
             Some(_) => self.finish(journal),
             None => self.conclude(journal, false, true),
         }
@@ -293,7 +307,7 @@ impl Transaction {
     fn conclude(&mut self, journal: Journal<'_>, commit: bool, bump: bool) -> Result<(), ErrorCode> {
         self.change(journal, |this| {
             let epoch = this.producer.epoch + i16::from(bump);
-            this.ending = Some(Ending { commit, epoch, bump, retry_at: Instant::now() });
+            this.ending = Some(Ending::new(commit, epoch, bump, Instant::now()));
             Ok(())
         })?;
         self.finish(journal)
@@ -307,27 +321,22 @@ impl Transaction {
         }
     }
 
-    /// Writes the markers that are missing, and then that it is over. An error when the disk does not take one of these: the end
+    /// What it waits for, to be over.
+    pub fn pending(&self) -> Option<Pending> {
+        let ending = self.ending.as_ref()?;
+        let decided = ending.decided.iter().filter(|decided| decided.is_done() == Ok(false));
+        decided.chain(ending.marks.values()).next().cloned()
+    }
+
+    /// Writes the markers that are missing, and, when they are committed, that it is over. An error as long as that is not so: the end
     /// stays as it was decided, and is tried again.
     fn finish(&mut self, journal: Journal<'_>) -> Result<(), ErrorCode> {
-        let Some(Ending { commit, epoch, bump, .. }) = self.ending else { return Ok(()) };
-        let (node, producer_id) = (journal.node, self.producer.id);
-        let marker = Marker { producer_id, epoch, commit, coordinator_epoch: COORDINATOR_EPOCH };
-        self.partitions.retain(|(topic, index), partition| {
-            if partition.deleted() {
-                return false;
-            }
-            let written = partition.log.lock().append_marker(&marker, node.world.wall_clock_ms());
-            partition.waiters.wake();
-            is_missing(written, topic, *index, producer_id)
-        });
-        self.offsets.retain(|index| {
-            is_missing(node.groups.end_transaction(*index, &marker), internal::OFFSETS, *index, producer_id)
-        });
-        node.housekeeping.touch();
-        let over = match self.partitions.is_empty() && self.offsets.is_empty() {
-            false => Err(ErrorCode::COORDINATOR_NOT_AVAILABLE),
-            true => self.change(journal, |this| {
+        let Some(mut ending) = self.ending.take() else { return Ok(()) };
+        let marked = self.mark(journal, &mut ending);
+        let (commit, bump) = (ending.commit, ending.bump);
+        self.ending = Some(ending);
+        let over = marked.and_then(|()| {
+            self.change(journal, |this| {
                 (this.started, this.ending) = (None, None);
                 this.state = if commit { State::CompleteCommit } else { State::CompleteAbort };
                 if bump {
@@ -335,21 +344,93 @@ impl Transaction {
                     this.producer = this.next(journal);
                 }
                 Ok(())
-            }),
-        };
-        if let (Err(_), Some(ending)) = (over, &mut self.ending) {
-            ending.retry_at = Instant::now() + RETRY;
+            })
+        });
+        if let (Err(_), pending, Some(ending)) = (over, self.pending(), &mut self.ending) {
+            ending.retry_at = Instant::now() + if pending.is_some() { LOOK } else { RETRY };
         }
         over
     }
+
+    /// Writes the markers, once the decision is committed. An error as long as one of them is not.
+    fn mark(&mut self, journal: Journal<'_>, ending: &mut Ending) -> Result<(), ErrorCode> {
+        if ending.decided.is_none() {
+            ending.decided = journal.pending();
+        }
+        if ending.decided.as_ref().map(Pending::is_done) != Some(Ok(true)) {
+            return Err(ErrorCode::COORDINATOR_NOT_AVAILABLE);
+        }
+        let (producer_id, coordinator_epoch) = (self.producer.id, journal.coordinator_epoch());
+        let marker = Marker { producer_id, epoch: ending.epoch, commit: ending.commit, coordinator_epoch };
+        let marks = &mut ending.marks;
+        self.partitions
+            .retain(|key, partition| !partition.deleted() && is_missing(journal, marks, key, partition, &marker));
+        self.offsets.retain(|index| {
+            let offsets = journal.node.topics.named(internal::OFFSETS);
+            let partition = offsets.as_ref().and_then(|topic| Some((topic.name.clone(), topic.partition(*index)?)));
+            partition.is_some_and(|(name, of)| is_missing(journal, marks, &(name, *index), &of, &marker))
+        });
+        journal.node.housekeeping.touch();
+        let over = self.partitions.is_empty() && self.offsets.is_empty();
+        if over { Ok(()) } else { Err(ErrorCode::COORDINATOR_NOT_AVAILABLE) }
+    }
 }
 
-/// Whether a marker has to be written again; any other refusal stays.
-fn is_missing(written: Result<(), ErrorCode>, topic: &str, index: i32, producer_id: i64) -> bool {
-    if let Err(code) = written {
-        tracing::warn!(topic, index, producer_id, %code, "a marker was refused");
+/// Writes a marker, unless it is there and its leader is the same; answers whether it is still to be waited for.
+fn is_missing(
+    journal: Journal<'_>,
+    marks: &mut BTreeMap<(Arc<str>, i32), Pending>,
+    key: &(Arc<str>, i32),
+    partition: &Partition,
+    marker: &Marker,
+) -> bool {
+    if let Some(Ok(done)) = marks.get(key).map(Pending::is_done) {
+        if done {
+            marks.remove(key);
+        }
+        return !done;
     }
-    written == Err(ErrorCode::KAFKA_STORAGE_ERROR)
+    match write(journal, key, partition, marker) {
+        Ok(pending) => {
+            let missing = pending.is_done() != Ok(true);
+            if missing {
+                marks.insert(key.clone(), pending);
+            }
+            missing
+        }
+        Err(code) => {
+            marks.remove(key);
+            tracing::warn!(topic = &*key.0, index = key.1, producer_id = marker.producer_id, %code, "a marker was refused");
+            // Any other refusal stays.
+            matches!(
+                code,
+                ErrorCode::KAFKA_STORAGE_ERROR
+                    | ErrorCode::NOT_LEADER_OR_FOLLOWER
+                    | ErrorCode::LEADER_NOT_AVAILABLE
+                    | ErrorCode::NOT_COORDINATOR
+                    | ErrorCode::COORDINATOR_LOAD_IN_PROGRESS
+            )
+        }
+    }
+}
+
+fn write(
+    journal: Journal<'_>,
+    (topic, index): &(Arc<str>, i32),
+    partition: &Partition,
+    marker: &Marker,
+) -> Result<Pending, ErrorCode> {
+    let (node, replica) = journal.node.cluster.leader_of(journal.node.options.node_id, partition)?;
+    if **topic == *internal::OFFSETS {
+        node.groups.end_transaction(*index, marker)?;
+    } else {
+        let written = replica.log.lock().append_marker(marker, journal.node.world.wall_clock_ms());
+        replica.wake();
+        node.housekeeping.touch();
+        written?;
+    }
+    let log = replica.log.lock();
+    Ok(Pending::all_of(&replica, &log))
 }
 
 fn duration(timeout_ms: i32) -> Duration {

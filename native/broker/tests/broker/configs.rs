@@ -294,7 +294,7 @@ async fn groups_and_subscriptions_keep_what_is_set_and_are_listed() {
 async fn a_start_with_an_unknown_or_wrong_property_fails_and_topics_may_be_undeletable() {
     let mut options = BrokerOptions::new();
     assert_eq!(options.set("no.such", "1").unwrap_err(), "Unknown broker config name: no.such");
-    assert!(options.set("default.replication.factor", "3").unwrap_err().contains("no more than 1"));
+    assert!(options.set("default.replication.factor", "0").unwrap_err().contains("at least 1"));
     let mut wrong = options.clone();
     wrong.properties.insert("log.retention.ms".into(), "x".into());
     assert!(Broker::start_default(wrong).await.err().unwrap().to_string().contains("Not a number of type LONG"));

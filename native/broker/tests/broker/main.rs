@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_types, reason = "these clients live outside the simulation")]
 
 mod admin;
+mod cluster;
 mod compaction;
 mod configs;
 mod consumer_groups;

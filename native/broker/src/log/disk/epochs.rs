@@ -1,6 +1,5 @@
 //! Where each leader epoch of a partition began (Kafka's LeaderEpochFileCache, KIP-101): `leader-epoch-checkpoint` has it on disk.
-//! A follower, or a reader after a change of leaders, finds with it where two logs part. Here there is one epoch as long as there is
-//! one node.
+//! A follower, or a reader after a change of leaders, finds with it where two logs part.
 
 use std::io;
 
@@ -43,6 +42,11 @@ impl Epochs {
             self.entries.push((epoch, offset));
         }
         news
+    }
+
+    /// Where an epoch began.
+    pub fn start_of(&self, epoch: i32) -> Option<i64> {
+        self.entries.iter().rev().find(|(known, _)| *known == epoch).map(|(_, start)| *start)
     }
 
     pub fn latest(&self) -> Option<i32> {

@@ -9,7 +9,7 @@ use dohle_protocol::{
 };
 
 use super::{
-    super::{Marker, producers::Producers, segment::Segment, transactions::Transactions},
+    super::{Aborted, Marker, producers::Producers, segment::Segment, transactions::Transactions},
     names,
     segment::Place,
     snapshot,
@@ -73,20 +73,22 @@ impl State<'_> {
         Ok(())
     }
 
-    fn replay_one(&mut self, batch: &RawBatch, written_ms: i64, aborted_from: i64) {
+    /// Takes in one batch; answers the transaction that was aborted with it. Markers before `aborted_from` are known.
+    pub fn replay_one(&mut self, batch: &RawBatch, written_ms: i64, aborted_from: i64) -> Option<Aborted> {
         let header = batch.header();
         // When it was written is not known: as long ago as its times say, or as its file does.
         let used_ms = header.max_timestamp.max(written_ms);
         if let Some(marker) = marker(batch) {
             self.producers.replay_marker(&marker, used_ms);
             let news = !marker.commit && header.base_offset >= aborted_from;
-            self.transactions.ended(marker.producer_id, header.base_offset, news);
+            return self.transactions.ended(marker.producer_id, header.base_offset, news);
         } else if !header.attributes.is_control() {
             self.producers.replay(&header, used_ms);
             if header.attributes.is_transactional() {
                 self.transactions.appended(header.producer_id, header.base_offset);
             }
         }
+        None
     }
 }
 

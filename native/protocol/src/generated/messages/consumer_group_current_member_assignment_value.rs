@@ -49,16 +49,27 @@ impl ConsumerGroupCurrentMemberAssignmentValue {
 }
 
 /// TopicPartitions: versions 0.
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TopicPartitions {
     /// `TopicId` (uuid), versions 0.
     pub topic_id: Uuid,
     /// `Partitions` ([]int32), versions 0.
     pub partitions: Vec<i32>,
-    /// `AssignmentEpochs` ([]int32), versions 0, may be null, tag 0, default null.
+    /// `AssignmentEpochs` ([]int32), versions 0, may be null, tag 0.
     pub assignment_epochs: Option<Vec<i32>>,
     /// Tagged fields that the schema does not know.
     pub unknown_tagged_fields: Vec<RawTaggedField>,
+}
+
+impl Default for TopicPartitions {
+    fn default() -> Self {
+        Self {
+            topic_id: Default::default(),
+            partitions: Default::default(),
+            assignment_epochs: Some(Default::default()),
+            unknown_tagged_fields: Vec::new(),
+        }
+    }
 }
 
 impl TopicPartitions {
@@ -68,7 +79,7 @@ impl TopicPartitions {
         for x in &self.partitions {
             e.i32(*x);
         }
-        let tag_0 = self.assignment_epochs.is_some();
+        let tag_0 = self.assignment_epochs.as_ref().is_none_or(|x| !x.is_empty());
         let mut tags = e.known_tags("TopicPartitions", &self.unknown_tagged_fields, usize::from(tag_0));
         if tag_0 {
             tags.field(0, |e| {

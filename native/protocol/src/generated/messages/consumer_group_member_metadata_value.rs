@@ -23,7 +23,7 @@ pub struct ConsumerGroupMemberMetadataValue {
     pub rebalance_timeout_ms: i32,
     /// `ServerAssignor` (string), versions 0, may be null.
     pub server_assignor: Option<String>,
-    /// `ClassicMemberMetadata` (ClassicMemberMetadata), versions 0, may be null, tag 0, default null.
+    /// `ClassicMemberMetadata` (ClassicMemberMetadata), versions 0, may be null, tag 0.
     pub classic_member_metadata: Option<ClassicMemberMetadata>,
     /// Tagged fields that the schema does not know.
     pub unknown_tagged_fields: Vec<RawTaggedField>,
@@ -40,7 +40,7 @@ impl Default for ConsumerGroupMemberMetadataValue {
             subscribed_topic_regex: Some(Default::default()),
             rebalance_timeout_ms: -1,
             server_assignor: Some(Default::default()),
-            classic_member_metadata: Default::default(),
+            classic_member_metadata: Some(Default::default()),
             unknown_tagged_fields: Vec::new(),
         }
     }
@@ -59,7 +59,7 @@ impl ConsumerGroupMemberMetadataValue {
         e.string_opt("ConsumerGroupMemberMetadataValue.subscribed_topic_regex", self.subscribed_topic_regex.as_deref(), true, true)?;
         e.i32(self.rebalance_timeout_ms);
         e.string_opt("ConsumerGroupMemberMetadataValue.server_assignor", self.server_assignor.as_deref(), true, true)?;
-        let tag_0 = self.classic_member_metadata.is_some();
+        let tag_0 = self.classic_member_metadata != Some(Default::default());
         let mut tags = e.known_tags("ConsumerGroupMemberMetadataValue", &self.unknown_tagged_fields, usize::from(tag_0));
         if tag_0 {
             tags.field(0, |e| {

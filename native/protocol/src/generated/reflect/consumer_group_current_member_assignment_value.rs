@@ -30,7 +30,7 @@ impl Reflect for TopicPartitions {
     fn reflect(&mut self, v: i16, visitor: &mut dyn Visitor) -> Result<(), ReflectError> {
         visitor.field(FieldFacts::in_place("topicId", false), self.topic_id.slot(), v)?;
         visitor.field(FieldFacts::in_place("partitions", false), self.partitions.slot(), v)?;
-        visitor.field(FieldFacts::tagged("assignmentEpochs", true, self.assignment_epochs.is_some()), self.assignment_epochs.slot(), v)?;
+        visitor.field(FieldFacts::tagged("assignmentEpochs", true, self.assignment_epochs.as_ref().is_none_or(|x| !x.is_empty())), self.assignment_epochs.slot(), v)?;
         visitor.unknown_tags(&mut self.unknown_tagged_fields, 1);
         Ok(())
     }

@@ -18,7 +18,7 @@ impl Reflect for ConsumerGroupMemberMetadataValue {
         visitor.field(FieldFacts::in_place("subscribedTopicRegex", true), self.subscribed_topic_regex.slot(), v)?;
         visitor.field(FieldFacts::in_place("rebalanceTimeoutMs", false), self.rebalance_timeout_ms.slot(), v)?;
         visitor.field(FieldFacts::in_place("serverAssignor", true), self.server_assignor.slot(), v)?;
-        visitor.field(FieldFacts::tagged("classicMemberMetadata", true, self.classic_member_metadata.is_some()), self.classic_member_metadata.slot(), v)?;
+        visitor.field(FieldFacts::tagged("classicMemberMetadata", true, self.classic_member_metadata != Some(Default::default())), self.classic_member_metadata.slot(), v)?;
         visitor.unknown_tags(&mut self.unknown_tagged_fields, 1);
         Ok(())
     }

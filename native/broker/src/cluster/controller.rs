@@ -1,0 +1,387 @@
+//! What the cluster's controller does: nodes come, beat, go and are missed; partitions get leaders, lose and gain copies in sync, and
+//! move (Kafka's ReplicationControlManager). One change at a time, under the lock of `Shared::members`, which is taken before those
+//! of the metadata's turn, of partitions and of logs, and never while one of these is held.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use dohle_protocol::ErrorCode;
+use tokio::time::{Instant, sleep};
+
+use super::{
+    Election, Link, Shared, Standing,
+    members::{Member, Members},
+};
+use crate::{
+    broker::Life,
+    config::broker::{enabled, number},
+    coordinator::internal,
+    node::Node,
+    partition::{Partition, Replica},
+    topics::{Refusal, Topic},
+};
+
+/// A partition and what it is of.
+#[derive(Clone)]
+pub(super) struct At {
+    pub topic: Arc<Topic>,
+    pub index: i32,
+    pub partition: Arc<Partition>,
+}
+
+impl Shared {
+    /// A node has started, perhaps again.
+    pub fn register(&self, node: &Arc<Node>) {
+        let (id, options) = (node.options.node_id, &node.options);
+        let rack = options.properties.get("broker.rack").cloned().filter(|rack| !rack.is_empty());
+        let mut members = self.members.lock();
+        // Whoever was there under this id before is not.
+        if let Some(member) = members.by_id.get_mut(&id) {
+            (member.alive, member.down) = (false, true);
+            self.came_or_went(&members, false);
+        }
+        members.by_id.insert(id, Member::new(Arc::downgrade(node), rack, node.open().to_vec(), node.inbox.clone()));
+        self.apply_all(&members, id);
+        self.came_or_went(&members, true);
+    }
+
+    /// A node stops of its own will: its partitions go to others, if there are any that can take them.
+    pub fn hand_over(&self, id: i32) {
+        let members = self.members.lock();
+        for at in self.partitions() {
+            let standing = at.partition.standing();
+            let new = standing.handed_over(id, |node| members.alive(node) && !is_down(&members, node));
+            self.change(&members, &at, new);
+        }
+    }
+
+    /// A node has ended: the controller knows, as it was told, or will find out.
+    pub fn ended(&self, id: i32, told: bool) {
+        let mut members = self.members.lock();
+        if let Some(member) = members.by_id.get_mut(&id) {
+            (member.down, member.node) = (true, Weak::new());
+            member.alive &= !told;
+        }
+        if told {
+            self.came_or_went(&members, false);
+        }
+    }
+
+    /// Starts the task that beats for a node, and sees to the copies in sync of what it leads.
+    pub fn watch(node: &Arc<Node>, mut life: Life) {
+        let (world, of) = (node.world.clone(), node.clone());
+        world.spawn(Box::pin(async move {
+            life.during(beat_for_ever(&of)).await;
+        }));
+    }
+
+    fn beat(&self, node: &Node, most: u32) {
+        let id = node.options.node_id;
+        let mut members = self.members.lock();
+        let (dead, back) = members.beat(id, most);
+        if dead.is_empty() && !back {
+            return;
+        }
+        for dead in &dead {
+            tracing::warn!(node = dead, by = id, "a node is silent, and taken for dead");
+        }
+        if back {
+            tracing::warn!(node = id, "a node that was taken for dead is back");
+            self.apply_all(&members, id);
+        }
+        self.came_or_went(&members, back);
+    }
+
+    /// Followers that have been behind for too long are not in sync any more.
+    fn drop_lagging(&self, node: &Node, most: Duration) {
+        let (me, now) = (node.options.node_id, Instant::now());
+        for at in self.partitions() {
+            let Ok(replica) = at.partition.led_by(me) else { continue };
+            let (lagging, epoch) = {
+                let log = replica.log.lock();
+                (log.lagging(now, most), log.leader_epoch())
+            };
+            if lagging.is_empty() {
+                continue;
+            }
+            let members = self.members.lock();
+            let standing = at.partition.standing();
+            if (standing.leader, standing.leader_epoch) == (Some(me), epoch) {
+                let left = standing.in_sync.iter().copied().filter(|node| !lagging.contains(node)).collect();
+                tracing::warn!(
+                    topic = &*at.topic.name,
+                    partition = at.index,
+                    ?lagging,
+                    "copies are behind, and not in sync"
+                );
+                self.change(&members, &at, standing.with_in_sync(left));
+            }
+        }
+    }
+
+    /// A follower has all that is committed.
+    pub fn joins_in_sync(&self, partition: &Arc<Partition>, node: i32, epoch: i32) {
+        let members = self.members.lock();
+        let standing = partition.standing();
+        let wanted = standing.leader_epoch == epoch && standing.replicas.contains(&node) && members.alive(node);
+        if !wanted || standing.in_sync.contains(&node) {
+            return;
+        }
+        let Some(at) = self.partitions().find(|at| Arc::ptr_eq(&at.partition, partition)) else { return };
+        let mut in_sync = standing.in_sync.clone();
+        in_sync.push(node);
+        // In the order of the replicas, as Kafka shows them.
+        in_sync.sort_by_key(|node| standing.replicas.iter().position(|of| of == node));
+        self.change(&members, &at, standing.with_in_sync(in_sync));
+        let arrived = at.partition.standing().arrived(|node| members.alive(node));
+        if arrived.is_some() {
+            self.change(&members, &at, arrived);
+        }
+    }
+
+    /// Elects a leader; answers whether it is another one.
+    pub fn elect(&self, topic: &str, index: i32, how: Election) -> Result<bool, ErrorCode> {
+        let members = self.members.lock();
+        let at = self.at(topic, index)?;
+        let alive = |node: i32| members.alive(node) && !is_down(&members, node);
+        let refused = match how {
+            Election::Preferred => ErrorCode::PREFERRED_LEADER_NOT_AVAILABLE,
+            Election::Unclean => ErrorCode::ELIGIBLE_LEADERS_NOT_AVAILABLE,
+        };
+        let new = at.partition.standing().elect(how, alive).map_err(|()| refused)?;
+        Ok(self.change(&members, &at, new))
+    }
+
+    /// Every partition is led by its first replica again, if that can.
+    fn rebalance(&self) {
+        for at in self.partitions() {
+            let _ = self.elect(&at.topic.name, at.index, Election::Preferred);
+        }
+    }
+
+    /// Lets a node lead a partition, which must be in sync.
+    pub fn move_leader(&self, topic: &str, index: i32, to: i32) -> Result<(), ErrorCode> {
+        let members = self.members.lock();
+        let at = self.at(topic, index)?;
+        let standing = at.partition.standing();
+        if standing.leader == Some(to) {
+            return Ok(());
+        }
+        let able = members.alive(to) && !is_down(&members, to);
+        let new = standing.led_by(to).filter(|_| able).ok_or(ErrorCode::ELIGIBLE_LEADERS_NOT_AVAILABLE)?;
+        self.change(&members, &at, Some(new));
+        Ok(())
+    }
+
+    /// Moves a partition to other nodes; none: stops a move.
+    pub fn reassign(&self, topic: &str, index: i32, to: Option<&[i32]>) -> Result<(), ErrorCode> {
+        let members = self.members.lock();
+        let at = self.at(topic, index)?;
+        let (standing, alive) = (at.partition.standing(), |node| members.alive(node));
+        let new = match to {
+            None => standing.moved_back(alive).ok_or(ErrorCode::NO_REASSIGNMENT_IN_PROGRESS)?,
+            Some(to) if !standing.is_moving() && standing.replicas == to => return Ok(()),
+            Some(to) => standing.moving_to(to),
+        };
+        for node in &new.replicas {
+            if at.partition.replica(*node).is_none() {
+                at.partition
+                    .put_replica(at.topic.make_replica(*node, at.index).map_err(|_| ErrorCode::KAFKA_STORAGE_ERROR)?);
+            }
+        }
+        self.change(&members, &at, Some(new));
+        let arrived = at.partition.standing().arrived(alive);
+        if arrived.is_some() {
+            self.change(&members, &at, arrived);
+        }
+        Ok(())
+    }
+
+    /// Replicas for new partitions: spread, or as somebody has assigned them.
+    pub fn standings(&self, partitions: i32, copies: usize) -> Result<Vec<Standing>, Refusal> {
+        let mut members = self.members.lock();
+        let too_few = |alive: usize| {
+            let reason = format!(
+                "Unable to replicate the partition {copies} time(s): The target replication factor of {copies} cannot be \
+                 reached because only {alive} broker(s) are registered or some brokers have all their log directories cordoned."
+            );
+            (ErrorCode::INVALID_REPLICATION_FACTOR, reason)
+        };
+        let alive = members.all_alive().filter(|(_, member)| !member.down).count();
+        let placed = members.place(partitions, copies).ok_or_else(|| too_few(alive))?;
+        Ok(placed.into_iter().map(|replicas| Standing::new(replicas, |node| members.alive(node))).collect())
+    }
+
+    /// The same for replicas that were assigned by hand.
+    pub fn standings_of(&self, assigned: Vec<Vec<i32>>) -> Vec<Standing> {
+        let members = self.members.lock();
+        assigned.into_iter().map(|replicas| Standing::new(replicas, |node| members.alive(node))).collect()
+    }
+
+    /// New partitions have begun.
+    pub fn begun(&self, topic: &Arc<Topic>) {
+        let members = self.members.lock();
+        for (index, partition) in (0..).zip(topic.partitions()) {
+            // Who has gone or come meanwhile.
+            let new = partition.standing().with_alive(|node| members.alive(node), false);
+            let at = At { topic: topic.clone(), index, partition };
+            if !self.change(&members, &at, new) {
+                self.apply(&members, &at, |_| true);
+            }
+        }
+        self.tell_coordinators(&members, &topic.name);
+    }
+
+    /// Nodes have come or gone: partitions that want another leader get one.
+    fn came_or_went(&self, members: &Members, came: bool) {
+        for at in self.partitions() {
+            let unclean = at.topic.config().unclean_leader_election;
+            let standing = at.partition.standing();
+            // Who comes joins those in sync by itself.
+            let new = match came && standing.leader.is_some_and(|leader| members.alive(leader)) {
+                true => None,
+                false => standing.with_alive(|node| members.alive(node), unclean),
+            };
+            self.change(members, &at, new);
+        }
+    }
+
+    /// Makes a change, and tells those whom it concerns; answers whether there was one.
+    fn change(&self, members: &Members, at: &At, new: Option<Standing>) -> bool {
+        let Some(new) = new else { return false };
+        if let Some(Err((code, _))) = self.storage.as_ref().map(|of| of.turn().standing(at.topic.id, at.index, &new)) {
+            tracing::error!(%code, "a change of a partition's leader or copies is not made: it cannot be stored");
+            return false;
+        }
+        tracing::debug!(topic = &*at.topic.name, partition = at.index, ?new, "a partition has changed");
+        at.partition.set_standing(new);
+        self.apply(members, at, |_| true);
+        self.tell_coordinators(members, &at.topic.name);
+        true
+    }
+
+    /// Tells one node all that it is to know.
+    fn apply_all(&self, members: &Members, id: i32) {
+        for at in self.partitions().filter(|at| at.partition.standing().replicas.contains(&id)) {
+            self.apply(members, &at, |node| node == id);
+        }
+        if let Some(member) = members.by_id.get(&id) {
+            member.inbox.retry();
+            member.node.upgrade().iter().for_each(|node| node.reelected.notify_one());
+        }
+    }
+
+    /// Gives the copies of a partition on running nodes their parts.
+    fn apply(&self, members: &Members, at: &At, told: impl Fn(i32) -> bool) {
+        let standing = at.partition.standing();
+        for replica in at.partition.replicas() {
+            if !standing.replicas.contains(&replica.node) {
+                at.partition.take_replica(replica.node);
+                replica.log.lock().follow(standing.leader_epoch);
+                replica.feed(Vec::new());
+                replica.wake();
+                self.remove_files(at, &replica);
+            }
+        }
+        let replicas: Vec<Arc<Replica>> =
+            at.partition.replicas().into_iter().filter(|replica| !is_down(members, replica.node)).collect();
+        for replica in replicas.iter().filter(|replica| told(replica.node) && Some(replica.node) != standing.leader) {
+            replica.log.lock().follow(standing.leader_epoch);
+            replica.feed(Vec::new());
+            replica.wake();
+        }
+        let Some(leader) = replicas.iter().find(|replica| Some(replica.node) == standing.leader) else { return };
+        let others = standing.replicas.iter().filter(|node| **node != leader.node);
+        let others: Vec<(i32, bool)> = others.map(|node| (*node, standing.in_sync.contains(node))).collect();
+        if let Err(code) = leader.log.lock().lead(standing.leader_epoch, &others, Instant::now()) {
+            tracing::error!(%code, topic = &*at.topic.name, partition = at.index, "a leader cannot note its epoch");
+        }
+        let links = replicas.iter().filter(|replica| replica.node != leader.node).filter_map(|follower| {
+            let inbox = &members.by_id.get(&follower.node)?.inbox;
+            Some(Link::new(&at.partition, leader, follower, inbox))
+        });
+        leader.feed(links.collect());
+        leader.wake();
+    }
+
+    fn remove_files(&self, at: &At, replica: &Replica) {
+        replica.log.lock().abandon();
+        if let Err(error) = at.topic.remove_replica(replica.node, at.index) {
+            tracing::error!(%error, topic = &*at.topic.name, partition = at.index, "the folder of a copy that has moved stays");
+        }
+    }
+
+    fn tell_coordinators(&self, members: &Members, topic: &str) {
+        if internal::is_internal(topic) {
+            for (_, member) in members.all_alive() {
+                member.node.upgrade().iter().for_each(|node| node.reelected.notify_one());
+            }
+        }
+    }
+
+    fn partitions(&self) -> impl Iterator<Item = At> {
+        let topics = self.topics.all().into_iter();
+        topics.flat_map(|topic| {
+            let partitions = (0..).zip(topic.partitions());
+            partitions.map(|(index, partition)| At { topic: topic.clone(), index, partition }).collect::<Vec<_>>()
+        })
+    }
+
+    fn at(&self, topic: &str, index: i32) -> Result<At, ErrorCode> {
+        let topic = self.topics.named(topic).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+        let partition = topic.partition(index).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+        Ok(At { topic, index, partition })
+    }
+
+    /// Two nodes do not reach each other from now on.
+    pub fn cut(&self, a: i32, b: i32) {
+        self.members.lock().cut.insert((a.min(b), a.max(b)));
+    }
+
+    /// They do again.
+    pub fn heal(&self, a: i32, b: i32) {
+        let mut members = self.members.lock();
+        members.cut.remove(&(a.min(b), a.max(b)));
+        members.by_id.values().for_each(|member| member.inbox.retry());
+    }
+
+    /// Whether a node reaches another one, which runs.
+    pub fn reach(&self, from: i32, to: i32) -> bool {
+        let members = self.members.lock();
+        members.connected(from, to) && !is_down(&members, to)
+    }
+
+    /// The ids of those that are alive.
+    pub fn alive(&self) -> BTreeSet<i32> {
+        self.members.lock().all_alive().map(|(id, _)| id).collect()
+    }
+}
+
+fn is_down(members: &Members, id: i32) -> bool {
+    members.by_id.get(&id).is_none_or(|member| member.down)
+}
+
+async fn beat_for_ever(node: &Node) {
+    let ms = |name: &str| u64::try_from(number(&node.options, name)).unwrap_or(0).max(1);
+    let (interval, session) = (ms("broker.heartbeat.interval.ms"), ms("broker.session.timeout.ms"));
+    let lag = Duration::from_millis(ms("replica.lag.time.max.ms"));
+    let most = u32::try_from(session.div_ceil(interval)).unwrap_or(u32::MAX).max(2);
+    let rebalances = enabled(&node.options, "auto.leader.rebalance.enable");
+    let imbalance = Duration::from_secs(ms("leader.imbalance.check.interval.seconds"));
+    let (mut looked, mut rebalanced) = (Instant::now(), Instant::now());
+    loop {
+        sleep(Duration::from_millis(interval)).await;
+        node.cluster.beat(node, most);
+        if rebalances && rebalanced.elapsed() >= imbalance {
+            rebalanced = Instant::now();
+            node.cluster.rebalance();
+        }
+        if looked.elapsed() >= lag / 2 {
+            looked = Instant::now();
+            node.cluster.drop_lagging(node, lag);
+        }
+    }
+}
