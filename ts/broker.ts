@@ -4,6 +4,8 @@
 import type {
   BrokerAddFault,
   BrokerListener,
+  BrokerNode,
+  BrokerPartition,
   BrokerStart,
   CallOptions,
   FaultHits,
@@ -19,6 +21,8 @@ export type {
   BrokerListener,
   BrokerLogLevel,
   BrokerMechanism,
+  BrokerNode,
+  BrokerPartition,
   BrokerSasl,
   BrokerTls,
   BrokerUser,
@@ -105,16 +109,88 @@ export class Faults {
 }
 
 /**
- * A Kafka-compatible broker of one node, in memory or in a folder (`logDir`). Not for production: what it holds in memory is gone
- * when it stops.
+ * The nodes of a broker that was started with `nodes`, and what can be done to them while clients are at work. Each has its own port,
+ * logs, connections and coordinators; copies of partitions follow their leaders as in Apache Kafka.
+ */
+export class Cluster {
+  readonly #environment: Environment
+  readonly #broker: number
+
+  /** @internal */
+  constructor(environment: Environment, broker: number) {
+    this.#environment = environment
+    this.#broker = broker
+  }
+
+  /** The nodes that were ever started, by id. */
+  nodes(): BrokerNode[] {
+    return this.#environment.invoke(this.#broker, 'broker.nodes', {})
+  }
+
+  /**
+   * Starts a node again that was stopped or killed, at the port that it had and with the logs that it had; without an id, one more.
+   * Resolves to host and port.
+   */
+  start(id?: number): Promise<string> {
+    const next = () => Math.max(...this.nodes().map(node => node.id)) + 1
+    return this.#environment.call(this.#broker, 'broker.startNode', { id: id ?? next() })
+  }
+
+  /** Stops a node as an operator does: its partitions go to others first. Resolves when it has ended. */
+  stop(id: number): Promise<void> {
+    return this.#environment.call(this.#broker, 'broker.stopNode', { id })
+  }
+
+  /**
+   * Kills a node: its connections break, and nobody is told. Others lead its partitions after `broker.session.timeout.ms` (2,000 ms
+   * here).
+   */
+  kill(id: number): void {
+    this.#environment.invoke(this.#broker, 'broker.killNode', { id })
+  }
+
+  /** Cuts two nodes off from each other: neither copies of partitions nor ends of transactions go between them. Clients reach both. */
+  cut(a: number, b: number): void {
+    this.#environment.invoke(this.#broker, 'broker.connectNodes', { a, b, connected: false })
+  }
+
+  /** Lets two nodes reach each other again. */
+  heal(a: number, b: number): void {
+    this.#environment.invoke(this.#broker, 'broker.connectNodes', { a, b, connected: true })
+  }
+
+  /** Who leads a partition, who has it, and who of these is in sync; undefined when there is no such partition. */
+  partition(topic: string, partition: number): BrokerPartition | undefined {
+    return this.#environment.invoke(this.#broker, 'broker.partition', { topic, partition }) ?? undefined
+  }
+
+  /** Lets a node lead a partition; its copy must be in sync. */
+  moveLeader(topic: string, partition: number, to: number): void {
+    this.#environment.invoke(this.#broker, 'broker.moveLeader', { topic, partition, to })
+  }
+}
+
+/**
+ * A Kafka-compatible broker of one node, in memory or in a folder (`logDir`), or of several (`nodes`), in memory. Not for production:
+ * what it holds in memory is gone when it stops.
  *
  * @example
  * await using broker = await Broker.start()
  * const kafka = new Kafka({ brokers: broker.address })
+ *
+ * @example
+ * // Three nodes; the leader of a partition dies while clients are at work.
+ * await using broker = await Broker.start({ nodes: 3 })
+ * const kafka = new Kafka({ brokers: broker.bootstrap })
+ * broker.cluster.kill(broker.cluster.partition('orders', 0).leader)
  */
 export class Broker implements AsyncDisposable {
-  /** Host and port that it listens on, as `brokers` takes them. */
+  /** Host and port that it listens on, as `brokers` takes them; of several nodes, the first one's. */
   readonly address: string
+  /** Hosts and ports of all nodes, as `brokers` takes them. */
+  readonly bootstrap: string
+  /** Its nodes. */
+  readonly cluster: Cluster
   /** What it does wrong on purpose. */
   readonly faults: Faults
   /** All that it listens on: names of listeners and addresses. */
@@ -129,6 +205,8 @@ export class Broker implements AsyncDisposable {
     this.#environment = environment
     this.#handle = running.handle
     this.address = running.address
+    this.bootstrap = running.bootstrap
+    this.cluster = new Cluster(environment, running.handle)
     this.listeners = running.listeners
     this.notices = running.notices
     this.faults = new Faults(environment, running.handle)

@@ -16,10 +16,10 @@ export async function until(what: string, so: () => boolean, boundMs = 240_000):
   }
 }
 
-/** A real Kafka: one broker or several. */
+/** A real Kafka, one broker or several, with its tools; or nodes of the embedded broker. */
 export interface Servers {
   readonly bootstrap: string
-  tool(name: string, args: string[]): Promise<string>
+  tool?(name: string, args: string[]): Promise<string>
 }
 
 /** Records that count up, sent to the partitions of one topic in turn, and read by a member of a group. */
@@ -153,11 +153,25 @@ export class UnderLoad {
     return lags.length < this.#partitions ? Number.POSITIVE_INFINITY : lags.reduce((a, b) => a + b, 0)
   }
 
+  /** How many records there are, as somebody else says: Kafka's own tool, if there is one. */
+  async #size(): Promise<number> {
+    let size = 0
+    if (this.#servers.tool) {
+      const args = ['--bootstrap-server', '@broker', '--topic', this.#topic]
+      const lines = await this.#servers.tool('GetOffsetShell', args)
+      for (const line of lines.trim().split('\n')) size += Number(line.split(':')[2])
+      return size
+    }
+    await using kafka = new Kafka({ brokers: this.#servers.bootstrap })
+    const offset = { kind: 'latest' as const }
+    const of = Array.from({ length: this.#partitions }, (_, partition) => ({ topic: this.#topic, partition, offset }))
+    for (const end of await kafka.admin().listOffsets(of)) size += Number(end.offset)
+    return size
+  }
+
   /** All records by `partition:offset`, in order, read by another client of ours without a group. */
   async #wholeLog(): Promise<Map<string, number>> {
-    const lines = await this.#servers.tool('GetOffsetShell', ['--bootstrap-server', '@broker', '--topic', this.#topic])
-    let left = 0
-    for (const line of lines.trim().split('\n')) left += Number(line.split(':')[2])
+    let left = await this.#size()
     const kafka = new Kafka({ brokers: this.#servers.bootstrap })
     const reader = kafka.consumer({ enableAutoCommit: false })
     const places = Array.from({ length: this.#partitions }, (_, partition) => ({ topic: this.#topic, partition }))

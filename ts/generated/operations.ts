@@ -300,6 +300,16 @@ export type BrokerClientAuth =
   /** They must show one. */
   | 'required'
 
+/** Cuts two nodes off from each other, or lets them reach each other again. */
+export interface BrokerConnectNodes {
+  /** The id of one. */
+  a: number
+  /** The id of the other. */
+  b: number
+  /** Whether they reach each other from now on. */
+  connected: boolean
+}
+
 /** A broker of the cluster. */
 export interface BrokerDescription {
   /** Whether the controller keeps it out: it is not up, or not yet. Never without `includeFencedBrokers`. */
@@ -317,6 +327,12 @@ export interface BrokerDescription {
 /** How often a fault rule matched and acted; also of one that was removed. */
 export interface BrokerFaultHits {
   /** The rule's id. */
+  id: number
+}
+
+/** Kills a node: its connections break, and nobody is told. */
+export interface BrokerKillNode {
+  /** Its id. */
   id: number
 }
 
@@ -357,6 +373,51 @@ export type BrokerMechanism =
   | 'SCRAM-SHA-512'
   /** A token (RFC 7628). */
   | 'OAUTHBEARER'
+
+/** Lets a node lead a partition; its copy must be in sync. */
+export interface BrokerMoveLeader {
+  /** The partition. */
+  partition: number
+  /** The id of the node. */
+  to: number
+  /** The topic. */
+  topic: string
+}
+
+/** A node of the embedded broker. */
+export interface BrokerNode {
+  /** Host and port that it listens on, or listened. */
+  address: string
+  /** The controller counts on it: clients are told of it. */
+  alive: boolean
+  /** Its id (`node.id`). */
+  id: number
+  /** Its rack (`broker.rack`). */
+  rack: string | null
+  /** It was started, and neither stopped nor killed since. */
+  running: boolean
+}
+
+/** The nodes that were ever started, by id. */
+export type BrokerNodes = Record<string, never>
+
+/** Who leads a partition, and who has it. */
+export interface BrokerPartition {
+  /** The ids of the nodes whose copies have all that is committed. */
+  inSync: number[]
+  /** The id of the node that leads it; none, when nobody can. */
+  leader: number | null
+  /** The ids of the nodes that have a copy; the first one should lead. */
+  replicas: number[]
+}
+
+/** Who leads a partition, and who has it; nothing, when there is no such partition. */
+export interface BrokerPartitionOf {
+  /** The partition. */
+  partition: number
+  /** The topic. */
+  topic: string
+}
 
 /** A release of Kafka. */
 export type BrokerRelease =
@@ -468,10 +529,15 @@ export interface BrokerStart {
    */
   maxMessageBytes?: number | null | undefined
   /**
-   * The node's id.
+   * The node's id; of several, the first one's: the others' follow.
    * @defaultValue 1
    */
   nodeId?: number | null | undefined
+  /**
+   * Nodes of the cluster, all in this process and in memory, each with a port of its own: `port` is the first one's, the others' follow.
+   * @defaultValue 1
+   */
+  nodes?: number | null | undefined
   /**
    * Partitions of a topic that is created without a number of them.
    * @defaultValue 1
@@ -487,6 +553,11 @@ export interface BrokerStart {
    * @defaultValue none
    */
   properties?: Record<string, string> | null | undefined
+  /**
+   * Racks that the nodes are in, in turn (`broker.rack`).
+   * @defaultValue none
+   */
+  racks?: string[] | null | undefined
   /**
    * A file to record every frame of every connection in, with its time (docs/recording.md); there must be none of that name.
    * @defaultValue nothing is recorded
@@ -522,6 +593,12 @@ export interface BrokerStart {
    * @defaultValue 2
    */
   transactionVersion?: number | null | undefined
+}
+
+/** Starts a node again that was stopped or killed, at the port that it had; or one more. Answers where it listens. */
+export interface BrokerStartNode {
+  /** Its id. */
+  id: number
 }
 
 /** A broker, and the client's connections to it. */
@@ -574,6 +651,12 @@ export interface BrokerStatistics {
 
 /** Stops the broker: closes its listener and all connections. What it held in memory is gone. */
 export type BrokerStop = Record<string, never>
+
+/** Stops a node as an operator does: its partitions go to others first. Waits until it has ended. */
+export interface BrokerStopNode {
+  /** Its id. */
+  id: number
+}
 
 /** A broker's certificate, and what it asks of its clients, in PEM. */
 export interface BrokerTls {
@@ -2580,6 +2663,8 @@ export interface ResourceConfigs {
 export interface RunningBroker {
   /** Host and port that it listens on; the first, where there are several. */
   address: string
+  /** Hosts and ports of all its nodes, as `brokers` takes them. */
+  bootstrap: string
   /** Its handle. */
   handle: number
   /** All that it listens on. */
@@ -3134,6 +3219,13 @@ export interface Operations {
   'consumer.close': { request: ConsumerClose; response: void }
   'environment.startBroker': { request: BrokerStart; response: RunningBroker }
   'broker.stop': { request: BrokerStop; response: void }
+  'broker.nodes': { request: BrokerNodes; response: BrokerNode[] }
+  'broker.startNode': { request: BrokerStartNode; response: string }
+  'broker.stopNode': { request: BrokerStopNode; response: void }
+  'broker.killNode': { request: BrokerKillNode; response: void }
+  'broker.connectNodes': { request: BrokerConnectNodes; response: void }
+  'broker.partition': { request: BrokerPartitionOf; response: BrokerPartition | null }
+  'broker.moveLeader': { request: BrokerMoveLeader; response: void }
   'environment.replayRecording': { request: RecordingReplay; response: ReplayReport }
   'environment.exportRecording': { request: RecordingExport; response: ExportReport }
   'environment.startStandIn': { request: StandInStart; response: RunningStandIn }
@@ -3327,11 +3419,29 @@ const encodeBrokerAuthorization = exact({
 })
 const encodeBrokerClearFaults = object({})
 const encodeBrokerClientAuth = oneOf('none', 'requested', 'required')
+const encodeBrokerConnectNodes = object({
+  a: whole(-2147483648, 2147483647),
+  b: whole(-2147483648, 2147483647),
+  connected: flag,
+})
 const encodeBrokerFaultHits = object({
   id: int64,
 })
+const encodeBrokerKillNode = object({
+  id: whole(-2147483648, 2147483647),
+})
 const encodeBrokerLogLevel = oneOf('warn', 'info', 'debug')
 const encodeBrokerMechanism = oneOf('PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512', 'OAUTHBEARER')
+const encodeBrokerMoveLeader = object({
+  partition: whole(-2147483648, 2147483647),
+  to: whole(-2147483648, 2147483647),
+  topic: text,
+})
+const encodeBrokerNodes = object({})
+const encodeBrokerPartitionOf = object({
+  partition: whole(-2147483648, 2147483647),
+  topic: text,
+})
 const encodeBrokerRelease = oneOf('2.1', '2.8', '3.9', '4.3')
 const encodeBrokerReleaseFault = object({
   id: int64,
@@ -3371,9 +3481,11 @@ const encodeBrokerStart = exact({
   logToStderr: maybe(encodeBrokerLogLevel),
   maxMessageBytes: maybe(whole(1, 2147483647)),
   nodeId: maybe(whole(0, 2147483647)),
+  nodes: maybe(whole(1, 100)),
   partitions: maybe(whole(-2147483648, 2147483647)),
   port: maybe(whole(0, 65535)),
   properties: maybe(map(text)),
+  racks: maybe(list(text)),
   record: maybe(text),
   retentionBytes: maybe(whole(0, 4294967295)),
   sasl: maybe(encodeBrokerSasl),
@@ -3382,7 +3494,13 @@ const encodeBrokerStart = exact({
   transactionMaxTimeoutMs: maybe(whole(1, 2147483647)),
   transactionVersion: maybe(whole(0, 2)),
 })
+const encodeBrokerStartNode = object({
+  id: whole(-2147483648, 2147483647),
+})
 const encodeBrokerStop = object({})
+const encodeBrokerStopNode = object({
+  id: whole(-2147483648, 2147483647),
+})
 const encodeClientClose = object({})
 const encodeClientMetrics = object({})
 const encodeClientStatistics = object({})
@@ -4413,6 +4531,34 @@ export const codecs: { readonly [Name in OperationName]: Codec<Name> } = {
   },
   'broker.stop': {
     encode: encoding(encodeBrokerStop),
+    decode: JSON.parse,
+  },
+  'broker.nodes': {
+    encode: encoding(encodeBrokerNodes),
+    decode: JSON.parse,
+  },
+  'broker.startNode': {
+    encode: encoding(encodeBrokerStartNode),
+    decode: JSON.parse,
+  },
+  'broker.stopNode': {
+    encode: encoding(encodeBrokerStopNode),
+    decode: JSON.parse,
+  },
+  'broker.killNode': {
+    encode: encoding(encodeBrokerKillNode),
+    decode: JSON.parse,
+  },
+  'broker.connectNodes': {
+    encode: encoding(encodeBrokerConnectNodes),
+    decode: JSON.parse,
+  },
+  'broker.partition': {
+    encode: encoding(encodeBrokerPartitionOf),
+    decode: JSON.parse,
+  },
+  'broker.moveLeader': {
+    encode: encoding(encodeBrokerMoveLeader),
     decode: JSON.parse,
   },
   'environment.replayRecording': {

@@ -96,11 +96,21 @@ pub struct Start {
     ///
     /// Default: 0, so that they are the same in every run.
     pub fault_seed: Option<u32>,
-    /// The node's id.
+    /// The node's id; of several, the first one's: the others' follow.
     ///
     /// Default: 1.
     #[schemars(range(min = 0))]
     pub node_id: Option<i32>,
+    /// Nodes of the cluster, all in this process and in memory, each with a port of its own: `port` is the first one's, the others'
+    /// follow.
+    ///
+    /// Default: 1.
+    #[schemars(range(min = 1, max = 100))]
+    pub nodes: Option<i32>,
+    /// Racks that the nodes are in, in turn (`broker.rack`).
+    ///
+    /// Default: none.
+    pub racks: Option<Vec<String>>,
     /// The cluster's id.
     ///
     /// Default: that of the folder, or a random one.
@@ -332,6 +342,8 @@ pub struct RunningBroker {
     pub handle: u32,
     /// Host and port that it listens on; the first, where there are several.
     pub address: String,
+    /// Hosts and ports of all its nodes, as `brokers` takes them.
+    pub bootstrap: String,
     /// All that it listens on.
     pub listeners: Vec<BrokerListener>,
     /// What `serverProperties` has that has no effect here.
@@ -393,6 +405,8 @@ impl Start {
         set(&mut options.as_version, self.as_version.map(Into::into));
         set(&mut options.fault_seed, self.fault_seed.map(u64::from));
         set(&mut options.node_id, self.node_id);
+        set(&mut options.nodes, self.nodes);
+        set(&mut options.racks, self.racks);
         options.cluster_id = self.cluster_id;
         options.log_dir = self.log_dir.map(Into::into).or(options.log_dir);
         options.tls = self.tls.map(Into::into);
@@ -422,20 +436,25 @@ impl Operation for Start {
         };
         let broker = started.map_err(failure)?;
         let address = broker.address().to_string();
+        let nodes = broker.cluster().nodes();
+        let bootstrap = nodes.iter().map(|node| node.address.to_string()).collect::<Vec<_>>().join(",");
         let listener = |(name, address): (String, SocketAddr)| BrokerListener { name, address: address.to_string() };
         let listeners = broker.addresses().into_iter().map(listener).collect();
         let handle = target.insert(Resource::Broker(Arc::new(broker)))?;
-        Ok(RunningBroker { handle, address, listeners, notices })
+        Ok(RunningBroker { handle, address, bootstrap, listeners, notices })
     }
 }
 
-fn failure(error: engine::BrokerError) -> Failure {
+pub(super) fn failure(error: engine::BrokerError) -> Failure {
     let (code, class) = match error {
         engine::BrokerError::InvalidOption { .. }
         | engine::BrokerError::InvalidProperty(_)
         | engine::BrokerError::NotLoopback { .. } => ("INVALID_CONFIG", Class::InvalidConfiguration),
         engine::BrokerError::Listen { .. } => ("CANNOT_LISTEN", Class::ApplicationRecoverable),
         engine::BrokerError::LogDir { .. } => ("CANNOT_USE_LOG_DIR", Class::ApplicationRecoverable),
+        engine::BrokerError::NoNode { .. }
+        | engine::BrokerError::NodeRuns { .. }
+        | engine::BrokerError::LeaderStays { .. } => ("INVALID_ARGUMENT", Class::InvalidConfiguration),
         engine::BrokerError::Record { .. } => ("FILE_UNUSABLE", Class::ApplicationRecoverable),
         _ => ("BROKER_UNREACHABLE", Class::ApplicationRecoverable),
     };

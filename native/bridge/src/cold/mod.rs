@@ -24,6 +24,8 @@ pub mod admin;
 #[cfg(feature = "broker")]
 pub mod broker;
 pub mod client;
+#[cfg(feature = "broker")]
+pub mod cluster;
 pub mod consumer;
 pub mod consumer_offsets;
 pub mod environment;
@@ -262,6 +264,20 @@ operations! {
     Row::later::<broker::Start>(),
     #[cfg(feature = "broker")]
     Row::later::<broker::Stop>(),
+    #[cfg(feature = "broker")]
+    Row::now::<cluster::Nodes>(),
+    #[cfg(feature = "broker")]
+    Row::later::<cluster::StartNode>(),
+    #[cfg(feature = "broker")]
+    Row::later::<cluster::StopNode>(),
+    #[cfg(feature = "broker")]
+    Row::now::<cluster::KillNode>(),
+    #[cfg(feature = "broker")]
+    Row::now::<cluster::ConnectNodes>(),
+    #[cfg(feature = "broker")]
+    Row::now::<cluster::PartitionOf>(),
+    #[cfg(feature = "broker")]
+    Row::now::<cluster::MoveLeader>(),
     #[cfg(feature = "broker")]
     Row::later::<recording::Replay>(),
     #[cfg(feature = "broker")]

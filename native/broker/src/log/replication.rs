@@ -358,6 +358,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn an_epoch_in_which_nothing_was_written_is_forgotten() {
+        let (mut one, mut two) = pair();
+        one.put(Append::default());
+        replicate(&mut one, &mut two, Instant::now());
+        two.lead(2, &[(1, false)], Instant::now()).unwrap();
+        // It dies before it has written anything.
+        one.lead(3, &[(2, false)], Instant::now()).unwrap();
+        two.follow(3);
+        one.put(Append::default());
+        assert_eq!(replicate(&mut one, &mut two, Instant::now()), 1);
+        assert_eq!((bytes(&one), one.end()), (bytes(&two), two.end()));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_follower_of_a_leader_that_has_deleted_more_than_it_has_begins_anew() {
         let (mut leader, mut follower) = pair();
         replicate(&mut leader, &mut follower, Instant::now());

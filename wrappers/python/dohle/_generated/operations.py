@@ -189,6 +189,56 @@ class BrokerLogDirs:
     )
 
 
+@_wire.crosses("BrokerNode")
+@dataclass
+class BrokerNode:
+    """A node of the embedded broker."""
+
+    id: int
+    """Its id (``node.id``)."""
+
+    address: str
+    """Host and port that it listens on, or listened."""
+
+    running: bool
+    """It was started, and neither stopped nor killed since."""
+
+    alive: bool
+    """The controller counts on it: clients are told of it."""
+
+    rack: str | None = field(default=None, kw_only=True)
+    """Its rack (``broker.rack``)."""
+
+    _members: ClassVar[tuple[_wire.Member, ...]] = (
+        ("id", "id", _wire.PLAIN),
+        ("address", "address", _wire.PLAIN),
+        ("running", "running", _wire.PLAIN),
+        ("alive", "alive", _wire.PLAIN),
+        ("rack", "rack", _wire.PLAIN),
+    )
+
+
+@_wire.crosses("BrokerPartition")
+@dataclass
+class BrokerPartition:
+    """Who leads a partition, and who has it."""
+
+    in_sync: list[int]
+    """The ids of the nodes whose copies have all that is committed."""
+
+    replicas: list[int]
+    """The ids of the nodes that have a copy; the first one should lead."""
+
+    leader: int | None = field(default=None, kw_only=True)
+    """The id of the node that leads it; none, when nobody can."""
+
+    _members: ClassVar[tuple[_wire.Member, ...]] = (
+        ("in_sync", "inSync", _wire.List(_wire.PLAIN)),
+        ("replicas", "replicas", _wire.List(_wire.PLAIN)),
+        ("leader", "leader", _wire.PLAIN),
+    )
+
+
 @_wire.crosses("ClusterDescription")
 @dataclass
 class ClusterDescription:
@@ -3599,6 +3649,89 @@ class AsyncAdminOperations(_wire.AsyncOperating):
 class BrokerOperations(_wire.Operating):
     """The operations of `EmbeddedBroker`."""
 
+    def nodes(self) -> list[BrokerNode]:
+        """The nodes that were ever started, by id."""
+        request: _wire.Request = ()
+        answer: list[BrokerNode] = self._at_once("broker.nodes", request, _wire.List(_wire.Object("BrokerNode")))
+        return answer
+
+    def start_node(self, id: int) -> str:
+        """Starts a node again that was stopped or killed, at the port that it had; or one more. Answers where it listens.
+
+        ``id``: Its id.
+        """
+        request: _wire.Request = (
+            ("id", id, _wire.PLAIN),
+        )
+        answer: str = self._operate("broker.startNode", request, _wire.PLAIN)
+        return answer
+
+    def stop_node(self, id: int) -> None:
+        """Stops a node as an operator does: its partitions go to others first. Waits until it has ended.
+
+        ``id``: Its id.
+        """
+        request: _wire.Request = (
+            ("id", id, _wire.PLAIN),
+        )
+        self._operate("broker.stopNode", request, _wire.PLAIN)
+
+    def kill_node(self, id: int) -> None:
+        """Kills a node: its connections break, and nobody is told.
+
+        ``id``: Its id.
+        """
+        request: _wire.Request = (
+            ("id", id, _wire.PLAIN),
+        )
+        self._at_once("broker.killNode", request, _wire.PLAIN)
+
+    def connect_nodes(self, a: int, b: int, connected: bool) -> None:
+        """Cuts two nodes off from each other, or lets them reach each other again.
+
+        ``a``: The id of one.
+
+        ``b``: The id of the other.
+
+        ``connected``: Whether they reach each other from now on.
+        """
+        request: _wire.Request = (
+            ("a", a, _wire.PLAIN),
+            ("b", b, _wire.PLAIN),
+            ("connected", connected, _wire.PLAIN),
+        )
+        self._at_once("broker.connectNodes", request, _wire.PLAIN)
+
+    def partition(self, topic: str, partition: int) -> BrokerPartition | None:
+        """Who leads a partition, and who has it; nothing, when there is no such partition.
+
+        ``topic``: The topic.
+
+        ``partition``: The partition.
+        """
+        request: _wire.Request = (
+            ("topic", topic, _wire.PLAIN),
+            ("partition", partition, _wire.PLAIN),
+        )
+        answer: BrokerPartition | None = self._at_once("broker.partition", request, _wire.Object("BrokerPartition"))
+        return answer
+
+    def move_leader(self, topic: str, partition: int, to: int) -> None:
+        """Lets a node lead a partition; its copy must be in sync.
+
+        ``topic``: The topic.
+
+        ``partition``: The partition.
+
+        ``to``: The id of the node.
+        """
+        request: _wire.Request = (
+            ("topic", topic, _wire.PLAIN),
+            ("partition", partition, _wire.PLAIN),
+            ("to", to, _wire.PLAIN),
+        )
+        self._at_once("broker.moveLeader", request, _wire.PLAIN)
+
     def add_fault(self, action: FaultAction, *, api: FaultApi | None = None, client_id: str | None = None, count: int | None = None, node: int | None = None, nth: int | None = None, partition: int | None = None, probability: float | None = None, topic: str | None = None, version: int | None = None) -> int:
         """Adds a fault rule. Conditions that are absent match everything.
 
@@ -3689,7 +3822,9 @@ __all__ = [
     "AsyncAdminOperations",
     "BrokerDescription",
     "BrokerLogDirs",
+    "BrokerNode",
     "BrokerOperations",
+    "BrokerPartition",
     "ClusterDescription",
     "ConfigChange",
     "ConfigChanges",

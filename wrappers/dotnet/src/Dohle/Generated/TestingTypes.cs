@@ -241,14 +241,18 @@ namespace Dohle.Testing
         public BrokerLogLevel? LogToStderr { get; set; }
         /// <summary>Largest record batch, in bytes. Default: 1048588, as Kafka's.</summary>
         public int? MaxMessageBytes { get; set; }
-        /// <summary>The node's id. Default: 1.</summary>
+        /// <summary>The node's id; of several, the first one's: the others' follow. Default: 1.</summary>
         public int? NodeId { get; set; }
+        /// <summary>Nodes of the cluster, all in this process and in memory, each with a port of its own: <c>port</c> is the first one's, the others' follow. Default: 1.</summary>
+        public int? Nodes { get; set; }
         /// <summary>Partitions of a topic that is created without a number of them. Default: 1.</summary>
         public int? Partitions { get; set; }
         /// <summary>Port to listen on; 0 takes a free one. Default: 0.</summary>
         public int? Port { get; set; }
         /// <summary>Properties by the names that Kafka has for them in <c>server.properties</c>, such as <c>log.retention.ms</c> or <c>listeners</c>. Default: none.</summary>
         public IReadOnlyDictionary<string, string>? Properties { get; set; }
+        /// <summary>Racks that the nodes are in, in turn (<c>broker.rack</c>). Default: none.</summary>
+        public IReadOnlyList<string>? Racks { get; set; }
         /// <summary>A file to record every frame of every connection in, with its time (docs/recording.md); there must be none of that name. Default: nothing is recorded.</summary>
         public string? Record { get; set; }
         /// <summary>Bytes that a partition keeps before its oldest records go. Default: everything is kept.</summary>
@@ -279,9 +283,11 @@ namespace Dohle.Testing
             ("logToStderr", LogToStderr == null ? null : (object?)LogToStderr.Value.Name),
             ("maxMessageBytes", MaxMessageBytes),
             ("nodeId", NodeId),
+            ("nodes", Nodes),
             ("partitions", Partitions),
             ("port", Port),
             ("properties", Properties == null ? null : (object?)Json.Map(Properties, one => one)),
+            ("racks", Racks),
             ("record", Record),
             ("retentionBytes", RetentionBytes),
             ("sasl", Sasl == null ? null : (object?)Sasl.ToJson()),
