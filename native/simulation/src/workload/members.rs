@@ -109,7 +109,10 @@ impl Member {
             match self.reading.consumer.next_chunk() {
                 Ok(Some(chunk)) if self.pen.is_some() => self.process_in_transaction(&chunk).await,
                 Ok(Some(chunk)) => self.process(&chunk).await,
-                Ok(None) => self.reading.news().await,
+                Ok(None) => {
+                    self.commit().await;
+                    self.reading.news().await;
+                }
                 Err(error) => {
                     self.reading.said(format!("{error}"));
                     if error.fatal() {
@@ -131,6 +134,10 @@ impl Member {
 
     /// Answers what is asked; what was finished by hand is committed before partitions go.
     async fn answer(&mut self) {
+        // They may come again, and are then somebody else's work up to where that is committed.
+        for place in self.reading.lost() {
+            self.finished.remove(&place);
+        }
         for question in self.reading.questions() {
             if matches!(question.what, Ask::Revoke(_)) {
                 self.commit().await;

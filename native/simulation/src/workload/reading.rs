@@ -33,6 +33,7 @@ pub struct Ear {
     host: &'static str,
     ready: Notify,
     questions: Mutex<Vec<Question>>,
+    lost: Mutex<Vec<Place>>,
 }
 
 impl Reading {
@@ -40,8 +41,8 @@ impl Reading {
         let reader = stage.number();
         let committed_only = options.isolation_level == IsolationLevel::ReadCommitted;
         stage.note(What::ReaderOpened { reader, host, group: options.group_id.is_some(), committed_only });
-        let (ready, questions) = (Notify::new(), Mutex::default());
-        let ear = Arc::new(Ear { stage: stage.clone(), reader, host, ready, questions });
+        let (ready, questions, lost) = (Notify::new(), Mutex::default(), Mutex::default());
+        let ear = Arc::new(Ear { stage: stage.clone(), reader, host, ready, questions, lost });
         let consumer = Consumer::new(client, options, ear.clone()).expect("the options are in order");
         Self { stage: stage.clone(), consumer, ear, reader, host }
     }
@@ -58,6 +59,11 @@ impl Reading {
     /// Questions that wait for an answer.
     pub fn questions(&self) -> Vec<Question> {
         std::mem::take(&mut *self.ear.questions.lock())
+    }
+
+    /// What was taken away since this was asked last.
+    pub fn lost(&self) -> Vec<Place> {
+        std::mem::take(&mut *self.ear.lost.lock())
     }
 
     /// Answers, and notes what that means.
@@ -135,7 +141,16 @@ impl ConsumerSink for Ear {
             ConsumerEvent::Joined { generation, partitions, .. } => {
                 What::Joined { reader, generation, places: places(&partitions) }
             }
-            ConsumerEvent::Lost(partitions) => What::Lost { reader, places: places(&partitions) },
+            // Also without an answer, when that was waited for too long: it is too late for one then.
+            ConsumerEvent::Revoked(gone) => {
+                self.questions.lock().retain(|asked| asked.what != Ask::Revoke(gone.clone()));
+                What::Revoked { reader, places: places(&gone) }
+            }
+            ConsumerEvent::Lost(gone) => {
+                self.questions.lock().clear();
+                self.lost.lock().extend(places(&gone));
+                What::Lost { reader, places: places(&gone) }
+            }
             other => What::Said { host: self.host, text: format!("reader {reader}: {other:?}") },
         });
     }
