@@ -36,15 +36,15 @@ async fn carry_out(stage: &Arc<Stage>, fault: Fault, length: Duration) {
         Fault::Partition { host, node, way, breaks } => {
             let node = host_of(node);
             match way {
-                Way::Both => turmoil::partition(host, &*node),
-                Way::Answers => turmoil::partition_oneway(&*node, host),
-                Way::Requests => turmoil::partition_oneway(host, &*node),
+                Way::Both => turmoil::partition(host, node),
+                Way::Answers => turmoil::partition_oneway(node, host),
+                Way::Requests => turmoil::partition_oneway(host, node),
             }
             sleep(length).await;
             match way {
-                Way::Both => turmoil::repair(host, &*node),
-                Way::Answers => turmoil::repair_oneway(&*node, host),
-                Way::Requests => turmoil::repair_oneway(host, &*node),
+                Way::Both => turmoil::repair(host, node),
+                Way::Answers => turmoil::repair_oneway(node, host),
+                Way::Requests => turmoil::repair_oneway(host, node),
             }
             if breaks {
                 break_connections(stage, host);
@@ -56,9 +56,9 @@ async fn carry_out(stage: &Arc<Stage>, fault: Fault, length: Duration) {
             turmoil::release(host, host_of(node));
         }
         Fault::SlowLink { host, node, latency } => {
-            stage.command(Command::Latency(host.to_owned(), host_of(node), latency));
+            stage.command(Command::Latency(host, host_of(node), latency));
             sleep(length).await;
-            stage.command(Command::Latency(host.to_owned(), host_of(node), LATENCY));
+            stage.command(Command::Latency(host, host_of(node), LATENCY));
         }
         Fault::Reset { host } => break_connections(stage, host),
         Fault::LostReplies { api, count } => {
@@ -92,10 +92,9 @@ async fn carry_out(stage: &Arc<Stage>, fault: Fault, length: Duration) {
             }
         }
         Fault::Kill { host } => {
-            stage.note(What::Killed { host });
-            stage.command(Command::Crash(host.to_owned()));
+            stage.command(Command::Crash(host));
             sleep(length).await;
-            stage.command(Command::Start(host.to_owned()));
+            stage.command(Command::Start(host));
         }
         Fault::Rejoin { host } => stage.ask_to_rejoin(host),
         Fault::SlowHandler { host } => stage.slow_down(host, length * 3),

@@ -79,7 +79,7 @@ pub enum What {
     /// A host has closed all that it had; this is left.
     Left { host: &'static str, tasks: usize, sockets: usize, buffered: usize, instances: usize },
     /// A task panicked.
-    Panicked { host: String, text: String },
+    Panicked { host: &'static str, text: String },
     /// Something was waited for in vain.
     Stuck { what: String },
     /// For the reader of the history.
@@ -101,6 +101,11 @@ impl Recorder {
     /// Something happens now.
     pub fn note(&self, what: What) {
         self.0.lock().push(Event { at: now(), what });
+    }
+
+    /// Something happened at a time that is known to who is on no host.
+    pub fn add(&self, at: Duration, what: What) {
+        self.0.lock().push(Event { at, what });
     }
 
     pub fn take(&self) -> Vec<Event> {

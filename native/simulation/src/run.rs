@@ -93,7 +93,8 @@ fn simulate(stage: &Arc<Stage>) -> Result<Log, String> {
         sim.host(host_of(node), move || {
             let stage = stage.clone();
             async move {
-                let world: Arc<dyn BrokerWorld> = stage.world(&host_of(node));
+                let _last = Burial(stage.clone(), host_of(node));
+                let world: Arc<dyn BrokerWorld> = stage.world(host_of(node));
                 stage.cluster.start_node(world, node).await?;
                 std::future::pending().await
             }
@@ -114,7 +115,11 @@ fn simulate(stage: &Arc<Stage>) -> Result<Log, String> {
     while !sim.step().map_err(|error| error.to_string())? {
         for command in stage.take_commands() {
             match command {
-                Command::Crash(host) => sim.crash(host),
+                Command::Crash(host) => {
+                    stage.recorder.add(sim.elapsed(), What::Killed { host });
+                    stage.world_of(host).iter().for_each(|world| world.crash());
+                    sim.crash(host);
+                }
                 Command::Start(host) => sim.bounce(host),
                 Command::Latency(a, b, longest) => sim.set_link_max_message_latency(a, b, longest),
             }
@@ -134,11 +139,21 @@ fn host<F: Future<Output = ()> + 'static>(
     sim.host(name, move || {
         let stage = stage.clone();
         async move {
+            let _last = Burial(stage.clone(), name);
             program(stage.clone()).await;
             stage.done(name);
             Ok(())
         }
     });
+}
+
+/// Is dropped last of all that a host has, in its name.
+struct Burial(Arc<Stage>, &'static str);
+
+impl Drop for Burial {
+    fn drop(&mut self) {
+        self.0.world_of(self.1).iter().for_each(|world| world.bury());
+    }
 }
 
 /// A run in which next to nothing happened proves nothing.

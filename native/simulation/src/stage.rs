@@ -37,10 +37,10 @@ pub enum Phase {
 /// What only the owner of the simulation can do; it is done between two ticks.
 #[derive(Clone, Debug)]
 pub enum Command {
-    Crash(String),
-    Start(String),
+    Crash(&'static str),
+    Start(&'static str),
     /// The longest that something takes between two hosts.
-    Latency(String, String, Duration),
+    Latency(&'static str, &'static str, Duration),
 }
 
 pub struct Stage {
@@ -56,14 +56,14 @@ pub struct Stage {
 
 struct Inside {
     phase: Phase,
-    worlds: BTreeMap<String, Arc<SimWorld>>,
+    worlds: BTreeMap<&'static str, Arc<SimWorld>>,
     /// Which life of each host this is.
-    lives: BTreeMap<String, u64>,
+    lives: BTreeMap<&'static str, u64>,
     done: BTreeSet<&'static str>,
     slow_until: BTreeMap<&'static str, Duration>,
     rejoins: BTreeSet<&'static str>,
     goal: Log,
-    panics: Vec<(String, String)>,
+    panics: Vec<(&'static str, String)>,
 }
 
 impl Stage {
@@ -114,15 +114,15 @@ impl Stage {
     }
 
     /// The world of a host that begins to live, or to live again.
-    pub fn world(&self, host: &str) -> Arc<SimWorld> {
+    pub fn world(&self, host: &'static str) -> Arc<SimWorld> {
         let mut inside = self.inside.lock();
-        let life = inside.lives.entry(host.to_owned()).or_default();
+        let life = inside.lives.entry(host).or_default();
         *life += 1;
         let world = SimWorld::new(host, self.seed.wrapping_mul(31).wrapping_add(*life), self.trace.clone());
         let world = Arc::new(world);
-        if let Some(before) = inside.worlds.insert(host.to_owned(), world.clone()) {
+        if let Some(before) = inside.worlds.insert(host, world.clone()) {
             let panics = before.alive().take_panics();
-            inside.panics.extend(panics.into_iter().map(|text| (host.to_owned(), text)));
+            inside.panics.extend(panics.into_iter().map(|text| (host, text)));
         }
         world
     }
@@ -133,11 +133,11 @@ impl Stage {
     }
 
     /// What tasks panicked with, on all hosts and in all their lives.
-    pub fn panics(&self) -> Vec<(String, String)> {
+    pub fn panics(&self) -> Vec<(&'static str, String)> {
         let mut inside = self.inside.lock();
         let mut panics = std::mem::take(&mut inside.panics);
         for (host, world) in &inside.worlds {
-            panics.extend(world.alive().take_panics().into_iter().map(|text| (host.clone(), text)));
+            panics.extend(world.alive().take_panics().into_iter().map(|text| (*host, text)));
         }
         panics
     }
@@ -212,6 +212,7 @@ impl Stage {
     }
 }
 
-pub fn host_of(node: i32) -> String {
-    format!("node-{node}")
+/// The host of a node.
+pub fn host_of(node: i32) -> &'static str {
+    ["node-1", "node-2", "node-3"][node as usize - 1]
 }

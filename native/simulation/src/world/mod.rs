@@ -7,10 +7,11 @@ pub(crate) mod alive;
 mod socket;
 mod trace;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use dohle_broker::BrokerWorld;
 use dohle_broker::world::{Accepted, Listener};
@@ -18,6 +19,7 @@ use dohle_client::World;
 use dohle_client::watch;
 use dohle_client::world::{Socket, SocketOptions};
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use turmoil::net::{TcpListener, TcpStream};
 
 pub use alive::{Alive, LeftBehind};
@@ -42,13 +44,27 @@ struct Host {
     alive: Arc<Alive>,
     /// Changes when all open connections of this host break.
     breaks: watch::Sender<u32>,
+    /// How many sockets there were.
+    sockets: AtomicU64,
+    /// The host is being killed.
+    crashes: AtomicBool,
+    /// Sockets of a host that was killed, by number, until they are buried.
+    dead: Mutex<BTreeMap<u64, TcpStream>>,
 }
 
 impl SimWorld {
     /// A host's; the name tells its randomness from that of others.
     pub fn new(host: &str, seed: u64, trace: Trace) -> Self {
         let salt = host.bytes().fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-        let host = Host { name: host.to_owned(), trace, alive: Arc::default(), breaks: watch::Sender::new(0) };
+        let host = Host {
+            name: host.to_owned(),
+            trace,
+            alive: Arc::default(),
+            breaks: watch::Sender::new(0),
+            sockets: AtomicU64::new(0),
+            crashes: AtomicBool::new(false),
+            dead: Mutex::default(),
+        };
         Self { host: Arc::new(host), random: AtomicU64::new(salt), middle: None }
     }
 
@@ -60,6 +76,18 @@ impl SimWorld {
     /// The connections of this host are reset, those that it opened and those that it took.
     pub fn break_connections(&self) {
         self.host.breaks.send_modify(|count| *count += 1);
+    }
+
+    /// The host will be killed now, by whoever has the simulation. Sockets that are dropped from now on end with
+    /// [`Self::bury`].
+    pub fn crash(&self) {
+        self.host.crashes.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends the sockets of the host that was killed. To be called in its name, when all of its tasks are gone.
+    pub fn bury(&self) {
+        let dead = std::mem::take(&mut *self.host.dead.lock());
+        dead.into_values().for_each(drop);
     }
 
     /// The tasks and sockets that live.

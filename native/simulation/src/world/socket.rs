@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use futures_util::FutureExt;
@@ -14,7 +15,9 @@ use super::Host;
 use super::alive::Counted;
 
 pub struct Traced {
-    stream: TcpStream,
+    /// There until this is dropped.
+    stream: Option<TcpStream>,
+    number: u64,
     host: Arc<Host>,
     broken: Fuse<BoxFuture<'static, ()>>,
     _alive: Counted,
@@ -28,8 +31,12 @@ impl Traced {
                 std::future::pending().await
             }
         });
-        let alive = host.alive.socket();
-        Self { stream, host, broken: broken.fuse(), _alive: alive }
+        let (alive, number) = (host.alive.socket(), host.sockets.fetch_add(1, Ordering::Relaxed));
+        Self { stream: Some(stream), number, host, broken: broken.fuse(), _alive: alive }
+    }
+
+    fn stream(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+        self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
     /// The error of a connection that broke. The reader is woken for it.
@@ -41,7 +48,8 @@ impl Traced {
     }
 
     fn moved(&self, did: &str, bytes: &[u8]) {
-        let port = self.stream.local_addr().map_or(0, |address| address.port());
+        let local = self.stream.as_ref().and_then(|stream| stream.local_addr().ok());
+        let port = local.map_or(0, |address| address.port());
         self.host.trace.moved(&self.host.name, did, port, bytes);
     }
 
@@ -50,11 +58,23 @@ impl Traced {
     }
 }
 
+impl Drop for Traced {
+    /// A runtime that is dropped drops its tasks in an order that depends on other simulations of the process, and each
+    /// socket's end takes a random time to its peer: then they end later, in the order in which they came.
+    fn drop(&mut self) {
+        if self.host.crashes.load(Ordering::Relaxed)
+            && let Some(stream) = self.stream.take()
+        {
+            self.host.dead.lock().insert(self.number, stream);
+        }
+    }
+}
+
 impl AsyncRead for Traced {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.check(cx)?;
         let before = buf.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let polled = self.stream()?.poll_read(cx, buf);
         match &polled {
             Poll::Ready(Ok(())) => self.moved("reads", &buf.filled()[before..]),
             Poll::Ready(Err(error)) => self.cannot("read", error),
@@ -67,7 +87,7 @@ impl AsyncRead for Traced {
 impl AsyncWrite for Traced {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.check(cx)?;
-        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        let polled = self.stream()?.poll_write(cx, buf);
         match &polled {
             Poll::Ready(Ok(n)) => self.moved("writes", &buf[..*n]),
             Poll::Ready(Err(error)) => self.cannot("write", error),
@@ -77,10 +97,10 @@ impl AsyncWrite for Traced {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        self.stream()?.poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        self.stream()?.poll_shutdown(cx)
     }
 }
