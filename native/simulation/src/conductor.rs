@@ -44,7 +44,13 @@ pub async fn run(stage: Arc<Stage>) -> Log {
         stage.cluster.stop_node(node).await;
         let Some(world) = stage.world_of(host_of(node)) else { continue };
         let left = world.alive().now();
-        stage.note(What::Left { host: host_of(node), tasks: left.tasks, sockets: left.sockets, buffered: 0, instances: 0 });
+        stage.note(What::Left {
+            host: host_of(node),
+            tasks: left.tasks,
+            sockets: left.sockets,
+            buffered: 0,
+            instances: 0,
+        });
     }
     log
 }

@@ -46,44 +46,119 @@ pub enum Outcome {
 
 /// Something that happened. Readers are numbered as writers are: one number per `Consumer` that is made.
 #[derive(Clone, Debug)]
+#[expect(dead_code, reason = "who and why is there to be printed")]
 pub enum What {
     /// A host of the application began to run.
-    Started { host: &'static str },
+    Started {
+        host: &'static str,
+    },
     /// It was killed.
-    Killed { host: &'static str },
+    Killed {
+        host: &'static str,
+    },
     /// A fault began.
-    Fault { kind: &'static str, detail: String },
+    Fault {
+        kind: &'static str,
+        detail: String,
+    },
     /// All faults are over.
     Calm,
-    WriterOpened { writer: u32, host: &'static str },
-    Sent { id: RecordId, transaction: Option<u32> },
-    Settled { id: RecordId, place: Place, offset: i64, persistence: Persistence, error: Option<String> },
-    TransactionEnded { writer: u32, transaction: u32, outcome: Outcome },
+    WriterOpened {
+        writer: u32,
+        host: &'static str,
+    },
+    Sent {
+        id: RecordId,
+        transaction: Option<u32>,
+    },
+    Settled {
+        id: RecordId,
+        place: Place,
+        offset: i64,
+        persistence: Persistence,
+        error: Option<String>,
+    },
+    TransactionEnded {
+        writer: u32,
+        transaction: u32,
+        outcome: Outcome,
+    },
     /// `group`: it is a member of the group.
-    ReaderOpened { reader: u32, host: &'static str, group: bool, committed_only: bool },
+    ReaderOpened {
+        reader: u32,
+        host: &'static str,
+        group: bool,
+        committed_only: bool,
+    },
     /// A new generation, with all that the reader has in it.
-    Joined { reader: u32, generation: i32, places: Vec<Place> },
-    Assigned { reader: u32, places: Vec<Place> },
+    Joined {
+        reader: u32,
+        generation: i32,
+        places: Vec<Place>,
+    },
+    Assigned {
+        reader: u32,
+        places: Vec<Place>,
+    },
     /// Given up after the handshake.
-    Revoked { reader: u32, places: Vec<Place> },
+    Revoked {
+        reader: u32,
+        places: Vec<Place>,
+    },
     /// Taken away without one.
-    Lost { reader: u32, places: Vec<Place> },
+    Lost {
+        reader: u32,
+        places: Vec<Place>,
+    },
     /// A record was yielded; `epoch` changes with the assignment and with each change of the position.
-    Polled { reader: u32, epoch: u32, place: Place, offset: i64, id: Option<RecordId> },
-    Finished { reader: u32, place: Place, offset: i64 },
+    Polled {
+        reader: u32,
+        epoch: u32,
+        place: Place,
+        offset: i64,
+        id: Option<RecordId>,
+    },
+    Finished {
+        reader: u32,
+        place: Place,
+        offset: i64,
+    },
     /// The coordinator has acknowledged a commit.
-    Committed { reader: u32, place: Place, offset: i64 },
+    Committed {
+        reader: u32,
+        place: Place,
+        offset: i64,
+    },
     /// What the group has committed, as an outsider was told.
-    Observed { place: Place, offset: i64 },
-    ReaderClosed { reader: u32 },
+    Observed {
+        place: Place,
+        offset: i64,
+    },
+    ReaderClosed {
+        reader: u32,
+    },
     /// A host has closed all that it had; this is left.
-    Left { host: &'static str, tasks: usize, sockets: usize, buffered: usize, instances: usize },
+    Left {
+        host: &'static str,
+        tasks: usize,
+        sockets: usize,
+        buffered: usize,
+        instances: usize,
+    },
     /// A task panicked.
-    Panicked { host: &'static str, text: String },
+    Panicked {
+        host: &'static str,
+        text: String,
+    },
     /// Something was waited for in vain.
-    Stuck { what: String },
+    Stuck {
+        what: String,
+    },
     /// For the reader of the history.
-    Said { host: &'static str, text: String },
+    Said {
+        host: &'static str,
+        text: String,
+    },
 }
 
 /// An event and its virtual time.

@@ -20,6 +20,5 @@ mod workload;
 pub mod world;
 
 pub use checker::{Kind, Violation};
-pub use history::{Event, Evidence};
 pub use run::{Report, run};
 pub use summary::Summary;

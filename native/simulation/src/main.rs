@@ -134,8 +134,8 @@ fn work(options: &Options, progress: &Mutex<Progress>) {
 fn told_of(report: &Report, options: &Options, differs: bool) -> String {
     let mut text = String::new();
     if options.trace {
-        for event in &report.evidence.history {
-            let _ = writeln!(text, "{:>10.3} {:?}", event.at.as_secs_f64(), event.what);
+        for line in report.history() {
+            let _ = writeln!(text, "{line}");
         }
     }
     for line in &report.trace {

@@ -35,12 +35,18 @@ pub struct Report {
     pub violations: Vec<Violation>,
     /// What there was.
     pub summary: Summary,
-    /// What happened, for those who print it or change it.
-    pub evidence: Evidence,
+    pub(crate) evidence: Evidence,
     /// A number that two runs share only when all that happened in them was the same.
     pub digest: u64,
     /// With a full trace: all that went over the network.
     pub trace: Vec<String>,
+}
+
+impl Report {
+    /// What happened, a line for each event.
+    pub fn history(&self) -> impl Iterator<Item = String> {
+        self.evidence.history.iter().map(|event| format!("{:>10.3} {:?}", event.at.as_secs_f64(), event.what))
+    }
 }
 
 /// Runs one seed. `full_trace`: keeps a line for everything that goes over the network.
@@ -100,12 +106,12 @@ fn simulate(stage: &Arc<Stage>) -> Result<Log, String> {
             }
         });
     }
-    host(&mut sim, stage, WRITERS, |stage| writers::run(stage));
-    host(&mut sim, stage, TELLER, |stage| teller::run(stage));
+    host(&mut sim, stage, WRITERS, writers::run);
+    host(&mut sim, stage, TELLER, teller::run);
     for member in MEMBERS {
         host(&mut sim, stage, member, move |stage| members::run(stage, member));
     }
-    host(&mut sim, stage, VERIFIER, |stage| verifier::run(stage));
+    host(&mut sim, stage, VERIFIER, verifier::run);
     let (found, conducting) = (Rc::new(RefCell::new(None)), stage.clone());
     let result = found.clone();
     sim.client(CONDUCTOR, async move {

@@ -92,14 +92,21 @@ fn overlapping(facts: &Facts<'_>) -> Vec<String> {
                     let others = of_place.iter().filter(|(_, came)| since.is_some_and(|since| since < **came));
                     let others: Vec<_> = others.collect();
                     if !others.is_empty() {
-                        wrong.push(format!("{place:?} was reader {reader}'s until {:?}, and {others:?} had it", event.at));
+                        wrong.push(format!(
+                            "{place:?} was reader {reader}'s until {:?}, and {others:?} had it",
+                            event.at
+                        ));
                     }
                 }
             }
             What::Lost { reader, places } => {
-                places.iter().for_each(|place| drop(owners.entry(*place).or_default().remove(reader)));
+                for place in places {
+                    owners.entry(*place).or_default().remove(reader);
+                }
             }
-            What::ReaderClosed { reader } => owners.values_mut().for_each(|of_place| drop(of_place.remove(reader))),
+            What::ReaderClosed { reader } => {
+                owners.values_mut().for_each(|of_place| of_place.retain(|other, _| other != reader));
+            }
             What::Killed { host } => {
                 let is_there = |reader: &u32| facts.readers.get(reader).is_none_or(|about| about.host != *host);
                 owners.values_mut().for_each(|of_place| of_place.retain(|reader, _| is_there(reader)));

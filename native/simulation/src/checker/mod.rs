@@ -75,10 +75,13 @@ impl fmt::Display for Violation {
     }
 }
 
+/// Says what of one kind is wrong.
+type Finder = fn(&Facts<'_>) -> Vec<String>;
+
 /// All that is wrong.
 pub fn check(evidence: &Evidence) -> Vec<Violation> {
     let facts = Facts::of(evidence);
-    let all: &[(Kind, fn(&Facts<'_>) -> Vec<String>)] = &[
+    let all: [(Kind, Finder); 18] = [
         (Kind::LostWrite, writes::lost),
         (Kind::Duplicate, writes::duplicates),
         (Kind::PhantomWrite, writes::phantoms),
@@ -98,14 +101,16 @@ pub fn check(evidence: &Evidence) -> Vec<Violation> {
         (Kind::Panic, ends::panics),
         (Kind::Stuck, ends::stuck),
     ];
-    let found = all.iter().flat_map(|(kind, of)| of(&facts).into_iter().map(|detail| Violation { kind: *kind, detail }));
+    let found = all.into_iter().flat_map(|(kind, find)| {
+        let found = find(&facts).into_iter();
+        found.map(move |detail| Violation { kind, detail })
+    });
     found.collect()
 }
 
 /// A record that was yielded.
 #[derive(Clone, Copy, Debug)]
 struct Poll {
-    at: Duration,
     reader: u32,
     epoch: u32,
     place: Place,
@@ -198,7 +203,7 @@ impl<'a> Facts<'a> {
             }
             What::Polled { reader, epoch, place, offset, id } => {
                 let (reader, epoch, place, offset, id) = (*reader, *epoch, *place, *offset, *id);
-                self.polls.push(Poll { at, reader, epoch, place, offset, id });
+                self.polls.push(Poll { reader, epoch, place, offset, id });
             }
             _ => {}
         }

@@ -42,8 +42,10 @@ pub(super) fn skips(facts: &Facts<'_>) -> Vec<String> {
 
 pub(super) fn nonmonotonic(facts: &Facts<'_>) -> Vec<String> {
     let back = in_turn(facts).filter(|(before, poll)| poll.offset <= before.offset);
-    back.map(|(before, poll)| format!("reader {} got {} after {} of {:?}", poll.reader, poll.offset, before.offset, poll.place))
-        .collect()
+    back.map(|(before, poll)| {
+        format!("reader {} got {} after {} of {:?}", poll.reader, poll.offset, before.offset, poll.place)
+    })
+    .collect()
 }
 
 pub(super) fn aborted(facts: &Facts<'_>) -> Vec<String> {
@@ -62,16 +64,24 @@ pub(super) fn aborted(facts: &Facts<'_>) -> Vec<String> {
 pub(super) fn unseen(facts: &Facts<'_>) -> Vec<String> {
     let seen: BTreeSet<(u32, Place, i64)> =
         facts.polls.iter().map(|poll| (poll.reader, poll.place, poll.offset)).collect();
-    let finished: BTreeSet<(Place, i64)> = facts.evidence.history.iter().filter_map(|event| match &event.what {
-        What::Finished { place, offset, .. } => Some((*place, *offset)),
-        _ => None,
-    }).collect();
+    let finished: BTreeSet<(Place, i64)> = facts
+        .evidence
+        .history
+        .iter()
+        .filter_map(|event| match &event.what {
+            What::Finished { place, offset, .. } => Some((*place, *offset)),
+            _ => None,
+        })
+        .collect();
     let mut wrong = Vec::new();
     for (place, found) in &facts.evidence.log {
         for (reader, about) in facts.readers.iter().filter(|(_, about)| !about.group) {
             let mut visible = facts.visible(*place, 0..found.end, about.committed_only);
             if let Some(missed) = visible.find(|entry| !seen.contains(&(*reader, *place, entry.offset))) {
-                wrong.push(format!("reader {reader} never got {} of {place:?}, which ends at {}", missed.offset, found.end));
+                wrong.push(format!(
+                    "reader {reader} never got {} of {place:?}, which ends at {}",
+                    missed.offset, found.end
+                ));
             }
         }
         if place.topic == crate::stage::ORDERS {
@@ -91,12 +101,16 @@ pub(super) fn after_revoke(facts: &Facts<'_>) -> Vec<String> {
         match &event.what {
             What::Assigned { reader, places } => owned.extend(places.iter().map(|place| (*reader, *place))),
             What::Revoked { reader, places } | What::Lost { reader, places } => {
-                places.iter().for_each(|place| drop(owned.remove(&(*reader, *place))));
+                owned.retain(|(other, place)| other != reader || !places.contains(place));
             }
             What::Polled { reader, place, offset, .. }
-                if facts.readers.get(reader).is_some_and(|about| about.group) && !owned.contains(&(*reader, *place)) =>
+                if facts.readers.get(reader).is_some_and(|about| about.group)
+                    && !owned.contains(&(*reader, *place)) =>
             {
-                wrong.push(format!("reader {reader} got {offset} of {place:?} at {:?}, which it did not have", event.at));
+                wrong.push(format!(
+                    "reader {reader} got {offset} of {place:?} at {:?}, which it did not have",
+                    event.at
+                ));
             }
             _ => {}
         }

@@ -23,12 +23,16 @@ pub(super) fn lost(facts: &Facts<'_>) -> Vec<String> {
     }
     for poll in &facts.polls {
         if poll.id.is_some_and(|id| !facts.found.contains_key(&id)) {
-            wrong.push(format!("reader {} got {:?} at {} of {:?}, which is gone", poll.reader, poll.id, poll.offset, poll.place));
+            wrong.push(format!(
+                "reader {} got {:?} at {} of {:?}, which is gone",
+                poll.reader, poll.id, poll.offset, poll.place
+            ));
         }
     }
     let made = made_of_orders(facts);
     let missing = processed(facts).into_iter().filter(|source| !made.contains_key(source));
-    wrong.extend(missing.map(|(place, offset)| format!("{place:?} {offset} was committed, and nothing was made of it")));
+    wrong
+        .extend(missing.map(|(place, offset)| format!("{place:?} {offset} was committed, and nothing was made of it")));
     wrong
 }
 
@@ -75,7 +79,10 @@ pub(super) fn inconsistent_offsets(facts: &Facts<'_>) -> Vec<String> {
             wrong.push(format!("{id:?} was acknowledged at {offset} of {place:?}, and is at {there:?}"));
         }
         if let Some(other) = taken.insert((settled.place, settled.offset), id).filter(|other| *other != id) {
-            wrong.push(format!("{other:?} and {id:?} were both acknowledged at {} of {:?}", settled.offset, settled.place));
+            wrong.push(format!(
+                "{other:?} and {id:?} were both acknowledged at {} of {:?}",
+                settled.offset, settled.place
+            ));
         }
     }
     for poll in &facts.polls {
@@ -146,6 +153,7 @@ fn processed(facts: &Facts<'_>) -> Vec<(Place, i64)> {
         return Vec::new();
     }
     let committed = super::group::last_observed(facts).into_iter();
-    let below = committed.flat_map(|(place, end)| facts.visible(place, 0..end, true).map(move |entry| (place, entry.offset)));
+    let below =
+        committed.flat_map(|(place, end)| facts.visible(place, 0..end, true).map(move |entry| (place, entry.offset)));
     below.collect()
 }

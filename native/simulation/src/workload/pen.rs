@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dohle_client::Client;
-use dohle_client::producer::{Delivery, DeliverySink, Placed, Producer, ProducerOptions};
+use dohle_client::producer::{Delivery, DeliverySink, Producer, ProducerOptions};
 use dohle_protocol::records::{Headers, RecordRef};
 use parking_lot::Mutex;
 
@@ -24,7 +24,14 @@ pub struct Pen {
 
 struct Sink {
     stage: Arc<Stage>,
-    placed: Mutex<BTreeMap<(u32, u32), (RecordId, &'static str)>>,
+    /// By group and index, as deliveries name them.
+    placed: Mutex<BTreeMap<(u32, u32), Sent>>,
+}
+
+#[derive(Clone, Copy)]
+struct Sent {
+    id: RecordId,
+    topic: &'static str,
 }
 
 impl Pen {
@@ -75,8 +82,8 @@ impl Pen {
             headers: Headers::None,
         };
         let topic = self.producer.topic(to.0).expect("a topic's name");
-        let Ok(Placed { group, index }) = self.producer.append(topic, to.1.ok(), &record) else { return false };
-        self.sink.placed.lock().insert((group, index), (id, to.0));
+        let Ok(placed) = self.producer.append(topic, to.1.ok(), &record) else { return false };
+        self.sink.placed.lock().insert((placed.group, placed.index), Sent { id, topic: to.0 });
         self.stage.note(What::Sent { id, transaction });
         self.producer.poke();
         self.sent += 1;
@@ -94,7 +101,7 @@ impl DeliverySink for Sink {
     fn delivered(&self, delivery: Delivery) {
         for k in 0..delivery.count {
             let placed = self.placed.lock().get(&(delivery.group, delivery.first_index + k)).copied();
-            let Some((id, topic)) = placed else {
+            let Some(Sent { id, topic }) = placed else {
                 let what = format!("the fate of a record that nobody sent: {delivery:?}");
                 self.stage.note(What::Stuck { what });
                 continue;
@@ -111,4 +118,3 @@ impl DeliverySink for Sink {
 
     fn space_available(&self) {}
 }
-

@@ -61,7 +61,13 @@ async fn transaction(stage: &Stage, pen: &mut Pen, world: &SimWorld) -> Result<(
 }
 
 /// Commits or aborts, and notes how that ended; an error when the producer is of no use any more.
-pub async fn end(stage: &Stage, host: &'static str, pen: &Pen, transaction: u32, commit: bool) -> Result<Outcome, Error> {
+pub async fn end(
+    stage: &Stage,
+    host: &'static str,
+    pen: &Pen,
+    transaction: u32,
+    commit: bool,
+) -> Result<Outcome, Error> {
     let ended = match commit {
         true => pen.producer().commit_transaction().await,
         false => pen.producer().abort_transaction().await,

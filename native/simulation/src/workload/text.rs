@@ -6,7 +6,8 @@ use crate::world::hash;
 
 /// The value of a record.
 pub fn write(id: RecordId, source: Option<(Place, i64)>, padding: usize) -> String {
-    let (topic, partition, offset) = source.map_or(("-", -1, -1), |(place, offset)| (place.topic, place.partition, offset));
+    let (topic, partition, offset) =
+        source.map_or(("-", -1, -1), |(place, offset)| (place.topic, place.partition, offset));
     let text = format!("{} {} {topic} {partition} {offset} {:.<padding$}", id.writer, id.n, "");
     format!("{text} {:016x}", hash(0, text.as_bytes()))
 }
