@@ -7,10 +7,9 @@ use dohle_client::Client;
 use dohle_client::admin::{Admin, NewTopic};
 use tokio::time::sleep;
 
-use crate::cluster::NODES;
 use crate::faults;
 use crate::history::{Log, What, now};
-use crate::plan::{LENGTH, MEMBERS, TELLER, VERIFIER, WRITERS};
+use crate::plan::{LENGTH, MEMBERS, NODES, TELLER, VERIFIER, WRITERS};
 use crate::stage::{GROUP, LOOK, Phase, Stage, TOPICS, host_of};
 use crate::workload::{audit, teller, writers};
 
@@ -41,7 +40,9 @@ pub async fn run(stage: Arc<Stage>) -> Log {
     let log = goal(&stage, &client).await;
     stage.leave(CONDUCTOR, &world, client, 0).await;
     for node in NODES {
-        stage.cluster.stop_node(node).await;
+        if let Err(error) = stage.cluster.stop_node(node).await {
+            stage.note(What::Stuck { what: format!("{}: {error}", host_of(node)) });
+        }
         let Some(world) = stage.world_of(host_of(node)) else { continue };
         let left = world.alive().now();
         stage.note(What::Left {

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dohle_broker::{Action, Rule, When};
+use dohle_broker::{Action, BrokerError, Rule, When};
 use tokio::time::sleep;
 
+use crate::conductor::CONDUCTOR;
 use crate::history::{What, now};
 use crate::plan::{FAULTS, Fault, Planned, Way};
 use crate::stage::{Command, Stage, TOPICS, host_of};
@@ -62,19 +63,19 @@ async fn carry_out(stage: &Arc<Stage>, fault: Fault, length: Duration) {
         }
         Fault::Reset { host } => break_connections(stage, host),
         Fault::LostReplies { api, count } => {
-            let Some(faults) = stage.cluster.faults() else { return };
+            let faults = stage.cluster.faults();
             let rule = faults.add(Rule::new(Action::Close { when: When::After }).api(api.0).count(count));
             sleep(length).await;
             faults.remove(rule);
         }
         Fault::CrashNode { node } => {
-            stage.cluster.kill_node(node);
+            said(stage, stage.cluster.kill_node(node));
             stage.command(Command::Crash(host_of(node)));
             sleep(length).await;
             stage.command(Command::Start(host_of(node)));
         }
         Fault::RestartNode { node } => {
-            stage.cluster.stop_node(node).await;
+            said(stage, stage.cluster.stop_node(node).await);
             stage.command(Command::Crash(host_of(node)));
             sleep(length).await;
             stage.command(Command::Start(host_of(node)));
@@ -86,9 +87,7 @@ async fn carry_out(stage: &Arc<Stage>, fault: Fault, length: Duration) {
         }
         Fault::MoveLeader { partition, to } => {
             for (topic, _) in TOPICS {
-                if let Err(error) = stage.cluster.move_leader(topic, partition, to) {
-                    stage.note(What::Said { host: "faults", text: format!("{topic}-{partition}: {error}") });
-                }
+                said(stage, stage.cluster.move_leader(topic, partition, to));
             }
         }
         Fault::Kill { host } => {
@@ -98,6 +97,13 @@ async fn carry_out(stage: &Arc<Stage>, fault: Fault, length: Duration) {
         }
         Fault::Rejoin { host } => stage.ask_to_rejoin(host),
         Fault::SlowHandler { host } => stage.slow_down(host, length * 3),
+    }
+}
+
+/// What cannot be done is no fault of anybody's: a leader stays where nobody else can lead.
+fn said(stage: &Stage, done: Result<(), BrokerError>) {
+    if let Err(error) = done {
+        stage.note(What::Said { host: CONDUCTOR, text: error.to_string() });
     }
 }
 

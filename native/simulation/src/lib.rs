@@ -8,7 +8,6 @@
 #![forbid(unsafe_code)]
 
 mod checker;
-mod cluster;
 mod conductor;
 mod faults;
 mod history;

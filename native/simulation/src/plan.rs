@@ -8,7 +8,6 @@ use std::time::Duration;
 use dohle_protocol::ApiKey;
 use dohle_protocol::compress::Compression;
 
-use crate::cluster::NODES;
 use crate::world::mixed;
 
 /// Seeded choices.
@@ -122,6 +121,8 @@ pub struct Planned {
     pub length: Duration,
 }
 
+/// The nodes of the cluster.
+pub const NODES: [i32; 3] = [1, 2, 3];
 pub const WRITERS: &str = "writers";
 pub const TELLER: &str = "teller";
 pub const MEMBERS: [&str; 3] = ["member-a", "member-b", "member-c"];
@@ -161,7 +162,7 @@ impl Plan {
             linger: dice.of(&[None, None, Some(Duration::from_millis(20))]),
             rows: [
                 row(&mut dice, 2..5, 100..3_000, network),
-                if NODES.len() > 1 { row(&mut dice, 1..4, 500..6_000, node) } else { Vec::new() },
+                row(&mut dice, 1..4, 500..6_000, node),
                 row(&mut dice, 1..4, 500..5_000, application),
             ],
         }

@@ -6,22 +6,24 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dohle_broker::{BrokerOptions, BrokerWorld};
+use dohle_broker::{BrokerOptions, BrokerWorld, Cluster};
 
 use crate::checker::{self, Kind, Violation};
-use crate::cluster::{Cluster, NODES};
 use crate::conductor::{self, CONDUCTOR};
 use crate::faults::LATENCY;
 use crate::history::{Event, Evidence, Log, What};
-use crate::plan::{Commits, LENGTH, MEMBERS, Plan, TELLER, VERIFIER, WRITERS};
+use crate::plan::{Commits, LENGTH, MEMBERS, NODES, Plan, TELLER, VERIFIER, WRITERS};
 use crate::stage::{Command, PORT, Stage, host_of};
 use crate::summary::Summary;
 use crate::workload::{members, teller, verifier, writers};
-use crate::world::{Trace, alive};
+use crate::world::{SimWorld, Trace, alive};
 
 const TICK: Duration = Duration::from_millis(5);
 /// After this a run is given up.
 const LIMIT: Duration = Duration::from_secs(600);
+
+/// Of the brokers: who is silent is missed soon.
+const PROPERTIES: [(&str, &str); 2] = [("broker.heartbeat.interval.ms", "300"), ("broker.session.timeout.ms", "1500")];
 
 /// What a run must have had at the least, or it has tested nothing.
 const ACKNOWLEDGED: u64 = 500;
@@ -55,12 +57,16 @@ pub fn run(seed: u64, full_trace: bool) -> Report {
     let plan = Plan::of(seed);
     let mut options = BrokerOptions::default();
     options.host = "0.0.0.0".to_owned();
-    options.port = PORT;
+    options.port = PORT as u16;
     options.allow_non_loopback = true;
     options.group_consumer_heartbeat_interval_ms = 500;
     options.group_consumer_session_timeout_ms = 6_000;
     options.fault_seed = seed;
-    let cluster = Cluster::new(options).expect("the options are in order");
+    for (name, value) in PROPERTIES {
+        options.set(name, value).expect("a property of brokers");
+    }
+    let world = Arc::new(SimWorld::new("controller", seed, trace.clone()));
+    let cluster = Cluster::new(world, options).expect("the options are in order");
     let stage = Stage::new(seed, plan.clone(), cluster, trace.clone());
     let ended = std::panic::catch_unwind(AssertUnwindSafe(|| simulate(&stage)));
     let mut history = stage.recorder.take();

@@ -10,17 +10,18 @@ use dohle_client::statistics::Reader;
 use dohle_client::{Client, World};
 use parking_lot::Mutex;
 
-use crate::cluster::{Cluster, NODES};
 use crate::history::{Log, Place, Recorder, What, now};
-use crate::plan::Plan;
+use crate::plan::{NODES, Plan};
 use crate::world::{LeftBehind, SimWorld, Trace};
+use dohle_broker::Cluster;
 
 /// What is read by the group, and what it makes of it when it works in transactions.
 pub const ORDERS: &str = "orders";
 pub const INVOICES: &str = "invoices";
 pub const TOPICS: [(&str, i32); 2] = [(ORDERS, 6), (INVOICES, 3)];
 pub const GROUP: &str = "billing";
-pub const PORT: u16 = 9092;
+/// The first node's; the others take those behind it.
+pub const PORT: i32 = 9092;
 /// How often a host looks whether something has come about that nobody tells it.
 pub const LOOK: Duration = Duration::from_millis(50);
 
@@ -183,7 +184,7 @@ impl Stage {
     pub fn client(&self, world: &Arc<SimWorld>) -> Client {
         let world: Arc<dyn World> = world.clone();
         let options = ClientOptions {
-            bootstrap_servers: NODES.map(|node| format!("{}:{PORT}", host_of(node))).to_vec(),
+            bootstrap_servers: NODES.map(|node| format!("{}:{}", host_of(node), PORT + node - 1)).to_vec(),
             request_timeout: Duration::from_millis(1_500),
             default_api_timeout: Duration::from_secs(20),
             socket_connection_setup_timeout: Duration::from_millis(400),
