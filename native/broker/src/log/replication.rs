@@ -358,6 +358,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_leader_that_wrote_nothing_follows_one_that_never_heard_of_its_epoch() {
+        let (mut one, mut two) = pair();
+        one.put(Append::default());
+        replicate(&mut one, &mut two, Instant::now());
+        two.lead(2, &[(1, false)], Instant::now()).unwrap();
+        one.lead(3, &[(2, false)], Instant::now()).unwrap();
+        two.follow(3);
+        assert_eq!(two.end(), (1, Some(2)));
+        assert_eq!(replicate(&mut one, &mut two, Instant::now()), 1, "cut once, not for ever");
+        assert_eq!(two.end(), (1, Some(1)));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_follower_of_a_leader_that_has_deleted_more_than_it_has_begins_anew() {
         let (mut leader, mut follower) = pair();
         replicate(&mut leader, &mut follower, Instant::now());
