@@ -18,6 +18,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("dohle-node", &["dohle-bridge"]),
     ("dohle-bench", &["dohle-protocol", "dohle-client"]),
     ("dohle-micro", &["dohle-protocol"]),
+    ("dohle-simulation", &["dohle-protocol", "dohle-client", "dohle-broker"]),
     ("dohle-ffi", &["dohle-bridge"]),
     ("dohle-python", &["dohle-bridge"]),
     ("dohle-java", &["dohle-bridge"]),
@@ -26,7 +27,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 
 /// What tests may use beyond that: the engine and the broker are each other's counterpart.
 const ALLOWED_IN_TESTS: &[(&str, &[&str])] =
-    &[("dohle-client", &["dohle-broker"]), ("dohle-broker", &["dohle-client"])];
+    &[("dohle-client", &["dohle-broker", "dohle-simulation"]), ("dohle-broker", &["dohle-client"])];
 
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 

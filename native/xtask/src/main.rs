@@ -8,15 +8,16 @@ mod generators;
 mod import;
 mod spec;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 const USAGE: &str = "usage: xtask <task>
   codegen [--verify]   write all generated files, or fail when one is stale
   codegen <generator>  write only one generator's files: messages, errors, options, header, operations
   import-schemas       read Kafka's message schemas from its published jars into native/spec/messages
-  dependencies         check which crates ours depend on: direction, licences, sources, bans";
+  dependencies         check which crates ours depend on: direction, licences, sources, bans
+  simulate [options]   run seeds of the simulation; --help tells more";
 
 fn main() -> ExitCode {
     match run() {
@@ -40,8 +41,18 @@ fn run() -> Result<()> {
         }
         ["import-schemas"] => import::run(&root),
         ["dependencies"] => dependencies::check(&root.join("native")),
+        ["simulate", options @ ..] => simulate(&root.join("native"), options),
         _ => bail!(USAGE),
     }
+}
+
+/// Builds the simulation and runs it. It is no dependency of this program, which writes code that it is made of.
+fn simulate(native: &Path, options: &[&str]) -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let simulation = ["run", "--locked", "--quiet", "--release", "-p", "dohle-simulation", "--"];
+    let status = Command::new(cargo).args(simulation).args(options).current_dir(native).status()?;
+    ensure!(status.success(), "the simulation failed");
+    Ok(())
 }
 
 /// Asked for when it runs: a program that was built in one clone may run in another that has the same target folder.

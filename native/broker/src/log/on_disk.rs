@@ -275,10 +275,20 @@ impl Log {
     /// KIP-101).
     pub fn truncate_to(&mut self, offset: i64, now_ms: i64) -> Result<(), ErrorCode> {
         if offset >= self.next_offset {
-            return Ok(());
+            return self.forget_empty_epochs();
         }
         self.check_disk()?;
         self.cut_to(offset.max(0), now_ms).map_err(|error| self.broken(error))
+    }
+
+    /// A leader that wrote nothing in its epoch has that at its end, where the next one knows of none: it would part from there
+    /// for ever (as in Kafka's UnifiedLog.truncateTo).
+    fn forget_empty_epochs(&mut self) -> Result<(), ErrorCode> {
+        if self.epochs.truncate_from(self.next_offset) {
+            let written = self.files.as_ref().map_or(Ok(()), |files| self.epochs.write(&files.place));
+            written.map_err(|error| self.broken(error))?;
+        }
+        Ok(())
     }
 
     /// All that is known of what was before goes: the log begins at an offset.

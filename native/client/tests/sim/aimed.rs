@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use dohle_client::world::Socket;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -134,6 +135,14 @@ pub struct Aimed<S> {
     inward: Vec<u8>,
     /// Per request without a response: whether it is the one.
     due: VecDeque<bool>,
+}
+
+impl Aimed<Box<dyn Socket>> {
+    /// What puts sockets behind such a proxy.
+    pub fn on(aim: &Arc<Aim>) -> impl Fn(Box<dyn Socket>) -> Box<dyn Socket> + Send + Sync + use<> {
+        let aim = aim.clone();
+        move |socket| Box::new(Self::new(socket, aim.clone()))
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Aimed<S> {

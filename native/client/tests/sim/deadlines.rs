@@ -10,11 +10,11 @@ use dohle_client::generated::options::{ClientOptions, ProducerOptions};
 use dohle_client::producer::{AppendError, Persistence, Producer};
 use dohle_protocol::records::{Headers, RecordRef};
 use dohle_protocol::{ApiKey, ErrorCode};
+use dohle_simulation::world::{SimWorld, Trace};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::network::{client_options, host_faulty_broker, run_to_the_end, simulation_of};
 use super::produce::{Sink, TOPIC};
-use super::world::{SimWorld, Trace};
 
 const LIMIT: Duration = Duration::from_secs(10);
 /// Records that came within a moment expire as one, and a timer may be late.

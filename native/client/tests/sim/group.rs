@@ -12,12 +12,12 @@ use dohle_client::generated::options::{ConsumerOptions, ProducerOptions};
 use dohle_client::producer::Producer;
 use dohle_client::{Client, World};
 use dohle_protocol::records::{Headers, RecordRef};
+use dohle_simulation::world::{SimWorld, Trace};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::network::{Cut, client_options, cut_the_network, host_broker, run_to_the_end, simulation};
 use super::produce::Sink;
-use super::world::{SimWorld, Trace};
 
 const TOPIC: &str = "orders";
 const GROUP: &str = "billing";

@@ -15,14 +15,14 @@ use dohle_client::generated::options::{ClientOptions, ConsumerOptions, ProducerO
 use dohle_client::producer::{AppendError, Delivery, Placed, Producer};
 use dohle_client::{Client, World};
 use dohle_protocol::records::{Headers, RecordRef};
+use dohle_simulation::world::{SimWorld, Trace};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
-use super::mischief::Mischief;
+use super::mischief::{Hostile, Mischief};
 use super::network::{client_options, host_broker, run_to_the_end, simulation};
 use super::produce::Sink;
-use super::world::{SimWorld, Trace};
 
 const TOPIC: &str = "orders";
 const PARTITIONS: i32 = 3;
@@ -87,7 +87,7 @@ pub fn run(seed: u64) -> Tally {
     let mischief = Arc::new(Mischief::new(seed, gap));
     let (tracing, counted) = (trace.clone(), tally.clone());
     sim.client("client", async move {
-        let world = SimWorld::new("client", seed, tracing.clone()).with_mischief(mischief.clone());
+        let world = SimWorld::new("client", seed, tracing.clone()).behind(Hostile::on(&mischief));
         let mut scene = Scene::new(Arc::new(world), mischief, tracing, seed);
         scene.play().await;
         *counted.lock() += scene.tally;

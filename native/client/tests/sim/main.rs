@@ -14,7 +14,6 @@ mod network;
 mod produce;
 mod reading;
 mod sweep;
-mod world;
 
 /// `SIM_SEED` alone, else the first `SIM_SEEDS` or `count` seeds.
 fn seeds(count: u64) -> Vec<u64> {

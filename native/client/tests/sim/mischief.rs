@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use dohle_client::world::Socket;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -104,6 +105,14 @@ pub struct Hostile<S> {
     inward: Vec<u8>,
     /// Taken from the writer, not sent yet.
     outward: Vec<u8>,
+}
+
+impl Hostile<Box<dyn Socket>> {
+    /// What puts sockets behind such a network.
+    pub fn on(mischief: &Arc<Mischief>) -> impl Fn(Box<dyn Socket>) -> Box<dyn Socket> + Send + Sync + use<> {
+        let mischief = mischief.clone();
+        move |socket| Box::new(Self::new(socket, mischief.clone()))
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Hostile<S> {

@@ -6,8 +6,7 @@ use std::time::Duration;
 use dohle_broker::{Broker, BrokerOptions, Faults};
 use dohle_client::World;
 use dohle_client::generated::options::ClientOptions;
-
-use super::world::{SimWorld, Trace};
+use dohle_simulation::world::{SimWorld, Trace};
 
 const PORT: u16 = 9092;
 

@@ -12,11 +12,11 @@ use dohle_protocol::compress::Decompressor;
 use dohle_protocol::messages::FetchRequest;
 use dohle_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use dohle_protocol::records::{Headers, RecordRef, batches};
+use dohle_simulation::world::{SimWorld, Trace};
 use parking_lot::Mutex;
 
 use super::network::{Cut, client_options, cut_the_network, host_broker, run_to_the_end, simulation};
 use super::reading;
-use super::world::{SimWorld, Trace};
 
 pub const TOPIC: &str = "orders";
 const PARTITIONS: i32 = 3;

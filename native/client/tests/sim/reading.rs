@@ -7,9 +7,8 @@ use dohle_client::Client;
 use dohle_client::consumer::{
     Assignment, Consumer, ConsumerEvent, ConsumerOptions, ConsumerSink, INDEX_WORDS, Question, StartAt, TopicPartition,
 };
+use dohle_simulation::world::Trace;
 use tokio::sync::Notify;
-
-use super::world::Trace;
 
 struct Sink {
     ready: Notify,

@@ -19,16 +19,16 @@ use dohle_client::generated::options::{ClientOptions, ProducerOptions};
 use dohle_client::producer::{AppendError, Persistence, Producer};
 use dohle_client::{Client, Error};
 use dohle_protocol::records::{Headers, RecordRef, batches};
+use dohle_simulation::world::{SimWorld, Trace};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::aimed::{Aim, Deed, Shot, Way};
+use super::aimed::{Aim, Aimed, Deed, Shot, Way};
 use super::allocations::Watch;
 use super::hostile::{count_panics, panics};
 use super::network::{client_options, host_broker, run_to_the_end, simulation_of};
 use super::produce::{self, Sink, TOPIC};
-use super::world::{SimWorld, Trace};
 
 const PRODUCE: i16 = 0;
 const FETCH: i16 = 1;
@@ -144,7 +144,7 @@ struct Sent {
 impl Bench {
     async fn new(exchange: Exchange, trace: Trace) -> Self {
         let aim = Arc::new(Aim::new(if exchange == Exchange::Produce { PRODUCE } else { FETCH }));
-        let world = Arc::new(SimWorld::new("client", 1, trace.clone()).with_aim(aim.clone()));
+        let world = Arc::new(SimWorld::new("client", 1, trace.clone()).behind(Aimed::on(&aim)));
         let mut bench = Self { exchange, world, aim, trace, sent: Vec::new() };
         if exchange == Exchange::Fetch {
             bench.produce(true).await.unwrap();

@@ -1,0 +1,81 @@
+//! What there was in a run, or in many: the totals that are printed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::AddAssign;
+use std::time::Duration;
+
+use dohle_client::producer::Persistence;
+
+use crate::history::{Evidence, Outcome, What};
+
+/// Totals of one run, or of several.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Runs.
+    pub runs: u64,
+    /// Virtual time.
+    pub virtual_time: Duration,
+    /// Records that were acknowledged.
+    pub acknowledged: u64,
+    /// Records that failed.
+    pub failed: u64,
+    /// Records that readers got.
+    pub polled: u64,
+    /// Transactions that were committed.
+    pub committed: u64,
+    /// Transactions that were aborted, or of which nobody was told how they ended.
+    pub aborted: u64,
+    /// New generations of the group, one for each member in it.
+    pub joined: u64,
+    /// Faults, by kind.
+    pub faults: BTreeMap<&'static str, u64>,
+}
+
+impl Summary {
+    pub(crate) fn of(evidence: &Evidence) -> Self {
+        let virtual_time = evidence.history.last().map_or(Duration::ZERO, |event| event.at);
+        let mut summary = Self { runs: 1, virtual_time, ..Self::default() };
+        for event in &evidence.history {
+            match &event.what {
+                What::Settled { persistence: Persistence::Persisted, error: None, .. } => summary.acknowledged += 1,
+                What::Settled { .. } => summary.failed += 1,
+                What::Polled { .. } => summary.polled += 1,
+                What::Joined { .. } => summary.joined += 1,
+                What::TransactionEnded { outcome: Outcome::Committed, .. } => summary.committed += 1,
+                What::TransactionEnded { .. } => summary.aborted += 1,
+                What::Fault { kind, .. } => *summary.faults.entry(kind).or_default() += 1,
+                _ => {}
+            }
+        }
+        summary
+    }
+}
+
+impl AddAssign for Summary {
+    fn add_assign(&mut self, other: Self) {
+        self.runs += other.runs;
+        self.virtual_time += other.virtual_time;
+        self.acknowledged += other.acknowledged;
+        self.failed += other.failed;
+        self.polled += other.polled;
+        self.committed += other.committed;
+        self.aborted += other.aborted;
+        self.joined += other.joined;
+        for (kind, count) in other.faults {
+            *self.faults.entry(kind).or_default() += count;
+        }
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let faults: u64 = self.faults.values().sum();
+        writeln!(f, "{} seeds, {} s of virtual time", self.runs, self.virtual_time.as_secs())?;
+        writeln!(f, "{} records acknowledged, {} failed, {} polled", self.acknowledged, self.failed, self.polled)?;
+        writeln!(f, "{} transactions committed, {} aborted", self.committed, self.aborted)?;
+        writeln!(f, "{} times a member joined a new generation", self.joined)?;
+        let each: Vec<String> = self.faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        write!(f, "{faults} faults: {}", each.join(", "))
+    }
+}
