@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { Broker, type BrokerOptions, exportRecording, type ReplayDifference, replay, StandIn } from './broker.ts'
 
-const HELP = `A Kafka-compatible broker of one node. Without a log folder it is in memory, and what it holds is gone when it stops.
+const HELP = `A Kafka-compatible broker. Without a log folder it is in memory, and what it holds is gone when it stops.
 
 usage: dohle broker [options]
        dohle replay FILE --to HOST:PORT [options]
@@ -20,10 +20,11 @@ broker: runs one.
   -p, --port PORT           port to listen on, in plaintext, in place of the file's listeners (default: 9092; 0: a free one)
       --override KEY=VALUE  one setting; goes before the file's; may be repeated
       --log-dir DIR         keep everything in this folder, laid out as Kafka's (log.dirs)
+      --nodes N             so many nodes, in memory, at the port and those behind it (default: 1)
       --record FILE         record the session in a new file: every frame with its time, without passwords
       --allow-non-loopback  listen where other machines can reach it
 
-The first line on standard output is the address, once it can be connected to.
+The first line on standard output is the address, once it can be connected to; of several nodes, all addresses.
 SIGINT (Ctrl-C) and SIGTERM stop it.
 
 replay: sends the requests of a recording to a broker, and compares its answers with the recorded ones.
@@ -58,6 +59,7 @@ function parse(args: string[]) {
         port: { type: 'string', short: 'p' },
         override: { type: 'string', multiple: true },
         'log-dir': { type: 'string' },
+        nodes: { type: 'string' },
         record: { type: 'string' },
         'allow-non-loopback': { type: 'boolean' },
         to: { type: 'string' },
@@ -85,6 +87,10 @@ function optionsOf(values: Values): BrokerOptions {
   if (values.config !== undefined) options.serverProperties = readFileSync(values.config, 'utf8')
   if (values['log-dir'] !== undefined) options.logDir = values['log-dir']
   if (values['allow-non-loopback']) options.allowNonLoopback = true
+  if (values.nodes !== undefined) {
+    if (!/^\d+$/.test(values.nodes)) throw new Usage(`--nodes ${values.nodes}: it must be a number`)
+    options.nodes = Number(values.nodes)
+  }
   if (values.record !== undefined) options.record = values.record
   if (values.port === undefined) {
     // What the file says about listeners goes before it.
@@ -118,7 +124,7 @@ async function runBroker(values: Values): Promise<void> {
   const stop = stopped()
   await using broker = await Broker.start(optionsOf(values))
   if (verbosity(values) > 0) for (const notice of broker.notices) console.error(` INFO ${values.config}: ${notice}`)
-  process.stdout.write(`${broker.address}\n`)
+  process.stdout.write(`${broker.bootstrap}\n`)
   await stop
 }
 

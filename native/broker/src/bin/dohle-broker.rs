@@ -6,7 +6,7 @@ use dohle_broker::{Broker, BrokerOptions, stderr_log};
 use tracing::Level;
 
 const HELP: &str = "\
-A Kafka-compatible broker of one node. Without a log folder it is in memory, and what it holds is gone when it stops.
+A Kafka-compatible broker. Without a log folder it is in memory, and what it holds is gone when it stops.
 
 usage: dohle-broker [options]
 
@@ -14,13 +14,14 @@ usage: dohle-broker [options]
   -p, --port PORT           port to listen on, in plaintext, in place of the file's listeners (default: 9092; 0: a free one)
       --override KEY=VALUE  one setting; goes before the file's; may be repeated
       --log-dir DIR         keep everything in this folder, laid out as Kafka's (log.dirs)
+      --nodes N             so many nodes, in memory, at the port and those behind it (default: 1)
       --record FILE         record the session in a new file (docs/recording.md)
       --allow-non-loopback  listen where other machines can reach it
   -v, -vv                   log what happens, or every detail, to standard error
   -h, --help                this text
       --version             the version
 
-The first line on standard output is the address, once it can be connected to.
+The first line on standard output is the address, once it can be connected to; of several nodes, all addresses.
 SIGINT (Ctrl-C) and SIGTERM stop it.
 ";
 
@@ -32,6 +33,7 @@ struct Command {
     overrides: Vec<(String, String)>,
     allow_non_loopback: bool,
     record: Option<String>,
+    nodes: Option<String>,
     verbosity: u8,
 }
 
@@ -73,6 +75,7 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Asked, String> {
             "-c" | "--config" => command.config = Some(value()?),
             "-p" | "--port" => command.port = Some(value()?),
             "--record" => command.record = Some(value()?),
+            "--nodes" => command.nodes = Some(value()?),
             "--override" => {
                 let pair = value()?;
                 let (key, value) = pair.split_once('=').ok_or(format!("--override {pair}: it must be KEY=VALUE"))?;
@@ -101,6 +104,9 @@ fn run(command: &Command) -> Result<(), String> {
     options.port = 9092;
     options.allow_non_loopback = command.allow_non_loopback;
     options.record = command.record.as_ref().map(Into::into);
+    if let Some(nodes) = &command.nodes {
+        options.nodes = nodes.parse().map_err(|_| format!("--nodes {nodes}: it must be a number"))?;
+    }
     if let Some(path) = &command.config {
         let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
         let wrong = |error: dohle_broker::PropertiesError| {
