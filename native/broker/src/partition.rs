@@ -52,7 +52,13 @@ impl Partition {
     pub fn delete(&self) {
         self.deleted.store(true, Ordering::Release);
         for replica in self.replicas() {
-            replica.log.lock().abandon();
+            {
+                let mut log = replica.log.lock();
+                log.abandon();
+                // Who waits for copies need not wait on.
+                let epoch = log.leader_epoch();
+                log.follow(epoch);
+            }
             replica.wake();
             replica.feed(Vec::new());
         }

@@ -240,8 +240,13 @@ impl Topic {
     /// Partitions from an index on.
     fn make(&self, from: i32, standings: Vec<Standing>) -> io::Result<Vec<Arc<Partition>>> {
         let make = |(index, standing): (i32, Standing)| {
-            let replicas = standing.replicas.iter().map(|node| self.make_replica(*node, index));
-            Ok(Partition::new(standing.clone(), replicas.collect::<io::Result<_>>()?))
+            let replicas: Vec<Arc<Replica>> =
+                standing.replicas.iter().map(|node| self.make_replica(*node, index)).collect::<io::Result<_>>()?;
+            // Nobody leads but the leader, before the controller tells them all.
+            for replica in replicas.iter().filter(|replica| Some(replica.node) != standing.leader) {
+                replica.log.lock().follow(standing.leader_epoch);
+            }
+            Ok(Partition::new(standing, replicas))
         };
         (from..).zip(standings).map(make).collect()
     }

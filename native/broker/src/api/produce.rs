@@ -266,7 +266,7 @@ fn try_append(call: &Call, asking: &Asking<'_>, topic: &Topic, data: PartitionPr
     let append = || {
         let mut log = replica.log.lock();
         log.check_leader(-1)?;
-        if asking.all && log.in_sync() < config.min_in_sync {
+        if asking.all && log.in_sync() < log.least_in_sync() {
             return Err(ErrorCode::NOT_ENOUGH_REPLICAS);
         }
         let appended = log.append(&batch, now_ms)?;

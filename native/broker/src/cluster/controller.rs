@@ -63,6 +63,7 @@ impl Shared {
         let mut members = self.members.lock();
         if let Some(member) = members.by_id.get_mut(&id) {
             (member.down, member.node) = (true, Weak::new());
+            member.inbox.clear();
             member.alive &= !told;
         }
         if told {
@@ -188,8 +189,9 @@ impl Shared {
         };
         for node in &new.replicas {
             if at.partition.replica(*node).is_none() {
-                at.partition
-                    .put_replica(at.topic.make_replica(*node, at.index).map_err(|_| ErrorCode::KAFKA_STORAGE_ERROR)?);
+                let replica = at.topic.make_replica(*node, at.index).map_err(|_| ErrorCode::KAFKA_STORAGE_ERROR)?;
+                replica.log.lock().follow(standing.leader_epoch);
+                at.partition.put_replica(replica);
             }
         }
         self.change(&members, &at, Some(new));

@@ -135,6 +135,12 @@ impl Link {
 }
 
 impl Inbox {
+    /// Its node has ended: nobody takes anything over.
+    pub fn clear(&self) {
+        self.links.lock().clear();
+        self.stalled.lock().clear();
+    }
+
     /// What was cut is tried again.
     pub fn retry(&self) {
         for link in std::mem::take(&mut *self.stalled.lock()) {

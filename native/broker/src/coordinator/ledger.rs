@@ -198,10 +198,9 @@ impl Ledger {
         let now_ms = self.now_ms();
         let batch = batch(entries, from, now_ms)?;
         let replica = self.partition(index)?;
-        let least = self.topic().map_err(|(code, _)| code)?.config().min_in_sync;
         let appended = {
             let mut log = replica.log.lock();
-            match log.in_sync() >= least {
+            match log.in_sync() >= log.least_in_sync() {
                 true => log.append(&batch, now_ms),
                 false => Err(ErrorCode::NOT_ENOUGH_REPLICAS),
             }

@@ -63,6 +63,11 @@ impl Log {
         1 + self.part.followers.values().filter(|follower| follower.in_sync).count()
     }
 
+    /// How many must be, for anything to be committed: `min.insync.replicas`, or all that there are.
+    pub fn least_in_sync(&self) -> usize {
+        self.config.min_in_sync.min(1 + self.part.followers.len())
+    }
+
     /// The leader epoch that it knows.
     pub fn leader_epoch(&self) -> i32 {
         self.part.epoch
@@ -119,6 +124,10 @@ impl Log {
     /// What is committed, is what all in sync have. Answers whether that is more than before.
     pub(super) fn advance(&mut self) -> bool {
         if !self.part.leads {
+            return false;
+        }
+        // KIP-966: too few copies commit nothing.
+        if self.in_sync() < self.least_in_sync() {
             return false;
         }
         let in_sync = self.part.followers.values().filter(|follower| follower.in_sync);
@@ -326,6 +335,19 @@ mod tests {
         assert_eq!(leader.high_watermark(), 3, "it is alone now");
         assert!(!leader.acknowledge(2, 2, Instant::now()).caught_up);
         assert!(leader.acknowledge(2, 3, Instant::now()).caught_up, "it may be in sync again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn too_few_copies_commit_nothing() {
+        let mut leader = log(&[("min.insync.replicas", "2")]);
+        leader.put(Append::default());
+        assert_eq!(leader.high_watermark(), 1, "there is no other one that could have it");
+        leader.lead(1, &[(2, false), (3, false)], Instant::now()).unwrap();
+        leader.put(Append::default());
+        assert_eq!((leader.high_watermark(), leader.in_sync(), leader.least_in_sync()), (1, 1, 2));
+        leader.acknowledge(2, 2, Instant::now());
+        leader.lead(1, &[(2, true), (3, false)], Instant::now()).unwrap();
+        assert_eq!(leader.high_watermark(), 2);
     }
 
     #[tokio::test(start_paused = true)]
