@@ -1,7 +1,7 @@
 //! Runs seeds of the simulation on all cores, says what there was, and for each seed that failed how to run it again.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)] // around the simulations, not in them
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -20,8 +20,12 @@ const USAGE: &str = "cargo run -p xtask -- simulate [options]
   --help        this
 Engine and a broker of three nodes in a simulated network and simulated time: each seed is one run, with its own faults.";
 
+const AGAIN: &str = "cargo run -p xtask -- simulate";
+
 /// How often progress is told.
 const PROGRESS: Duration = Duration::from_secs(5);
+/// A run takes less than a second; what takes so long makes no step of virtual time any more.
+const ENDLESS: Duration = Duration::from_secs(120);
 
 struct Options {
     seeds: std::ops::Range<u64>,
@@ -37,7 +41,8 @@ struct Progress {
     total: Summary,
     cpu: Duration,
     failed: Vec<u64>,
-    told: Instant,
+    /// What runs now, and since when.
+    running: BTreeMap<u64, Instant>,
 }
 
 fn main() -> ExitCode {
@@ -85,10 +90,17 @@ fn cores() -> usize {
 fn simulate(options: &Options) -> ExitCode {
     let begun = Instant::now();
     let (total, cpu, failed) = (Summary::default(), Duration::ZERO, Vec::new());
-    let progress = Mutex::new(Progress { left: options.seeds.clone().collect(), total, cpu, failed, told: begun });
+    let (left, running) = (options.seeds.clone().collect(), BTreeMap::new());
+    let progress = Mutex::new(Progress { left, total, cpu, failed, running });
     std::thread::scope(|scope| {
-        for _ in 0..options.threads {
-            scope.spawn(|| work(options, &progress));
+        let workers: Vec<_> = (0..options.threads).map(|_| scope.spawn(|| work(options, &progress))).collect();
+        let mut told = Instant::now();
+        while workers.iter().any(|worker| !worker.is_finished()) {
+            std::thread::sleep(Duration::from_millis(20));
+            if told.elapsed() > PROGRESS {
+                told = Instant::now();
+                tell(options, &progress.lock().expect("no thread panics with it"));
+            }
         }
     });
     let Ok(Progress { total, cpu, mut failed, .. }) = progress.into_inner() else { return ExitCode::FAILURE };
@@ -109,6 +121,7 @@ fn work(options: &Options, progress: &Mutex<Progress>) {
     loop {
         let next = progress.lock().expect("no thread panics with it").left.pop_front();
         let Some(seed) = next else { return };
+        progress.lock().expect("no thread panics with it").running.insert(seed, Instant::now());
         let begun = cpu_time();
         let report = dohle_simulation::run(seed, options.wire);
         let again = options.twice.then(|| dohle_simulation::run(seed, options.wire));
@@ -117,16 +130,23 @@ fn work(options: &Options, progress: &Mutex<Progress>) {
         let told = told_of(&report, options, differs);
         let mut progress = progress.lock().expect("no thread panics with it");
         print!("{told}");
+        progress.running.remove(&seed);
         if differs || !report.violations.is_empty() {
             progress.failed.push(seed);
         }
         progress.total += report.summary;
         progress.cpu += spent;
-        if progress.told.elapsed() > PROGRESS {
-            progress.told = Instant::now();
-            let (done, failed) = (progress.total.runs, progress.failed.len());
-            eprintln!("{done} of {} seeds, {failed} failed", options.seeds.end - options.seeds.start);
-        }
+    }
+}
+
+/// Says how far it is, and gives up on what does not end.
+fn tell(options: &Options, progress: &Progress) {
+    let (done, failed) = (progress.total.runs, progress.failed.len());
+    eprintln!("{done} of {} seeds, {failed} failed", options.seeds.end - options.seeds.start);
+    if let Some((seed, _)) = progress.running.iter().find(|(_, since)| since.elapsed() > ENDLESS) {
+        println!("seed {seed}: no end after {} s: a task that never waits", ENDLESS.as_secs());
+        println!("again: {AGAIN} --seed {seed}");
+        std::process::exit(1);
     }
 }
 
@@ -148,7 +168,7 @@ fn told_of(report: &Report, options: &Options, differs: bool) -> String {
         let _ = writeln!(text, "seed {}: two runs of it differ", report.seed);
     }
     if differs || !report.violations.is_empty() {
-        let _ = writeln!(text, "again: cargo run -p xtask -- simulate --seed {} --trace", report.seed);
+        let _ = writeln!(text, "again: {AGAIN} --seed {} --trace", report.seed);
     }
     text
 }

@@ -58,6 +58,7 @@ pub fn run(seed: u64, full_trace: bool) -> Report {
     let mut options = BrokerOptions::default();
     options.host = "0.0.0.0".to_owned();
     options.port = PORT as u16;
+    options.nodes = NODES.len() as i32;
     options.allow_non_loopback = true;
     options.group_consumer_heartbeat_interval_ms = 500;
     options.group_consumer_session_timeout_ms = 6_000;
