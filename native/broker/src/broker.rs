@@ -123,12 +123,26 @@ impl Running {
         let insecure = |(_, why)| BrokerError::InvalidProperty(why);
         let nth = u16::try_from(options.node_id.saturating_sub(cluster.options.node_id)).unwrap_or(0);
         let (mut open, mut listeners) = (Vec::new(), Vec::new());
-        for (at, mut endpoint) in listeners::endpoints(&options).map_err(wrong)?.into_iter().enumerate() {
-            // Each node has ports of its own: those that are given are the first one's.
-            let own = |port: u16| if port == 0 { 0 } else { port.saturating_add(nth) };
-            endpoint.port =
-                ports.as_ref().and_then(|ports| ports.get(at).copied()).unwrap_or_else(|| own(endpoint.port));
-            endpoint.advertised_port = endpoint.advertised_port.map(own);
+        let endpoints = listeners::endpoints(&options).map_err(wrong)?;
+        let given = || endpoints.iter().map(|of| of.port).filter(|port| *port != 0);
+        // Each node has ports of its own: those that are given are the first one's, the next node's are behind them.
+        let stride = given().max().unwrap_or(0) - given().min().unwrap_or(0) + 1;
+        let own = |port: u16| match port {
+            0 => Ok(0),
+            _ => {
+                nth.checked_mul(stride).and_then(|behind| port.checked_add(behind)).ok_or(BrokerError::InvalidOption {
+                    option: "port",
+                    value: port.to_string(),
+                    expected: "leaves no ports behind it for all nodes",
+                })
+            }
+        };
+        for (at, mut endpoint) in endpoints.into_iter().enumerate() {
+            endpoint.port = match ports.as_ref().and_then(|ports| ports.get(at)) {
+                Some(port) => *port,
+                None => own(endpoint.port)?,
+            };
+            endpoint.advertised_port = endpoint.advertised_port.map(own).transpose()?;
             let guard = Guard::new(&options, &endpoint).map_err(insecure)?;
             for (address, listener) in listen(&*world, &endpoint, options.allow_non_loopback).await? {
                 open.push(Open { address, endpoint: endpoint.clone() });

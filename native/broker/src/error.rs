@@ -58,6 +58,11 @@ pub enum BrokerError {
         /// The id that was given.
         id: i32,
     },
+    /// It was started as a broker of one node, and stays that.
+    #[error(
+        "nodes: this broker was started with one node, which lives as long as it does; start it with more to stop and start them"
+    )]
+    OneNode,
     /// A node that runs cannot be started.
     #[error("node {id} runs already")]
     NodeRuns {

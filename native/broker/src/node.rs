@@ -91,7 +91,7 @@ impl Node {
         options: BrokerOptions,
         open: Vec<Open>,
     ) -> Result<Arc<Self>, NoNode> {
-        let configs = Arc::new(Configs::with_stored(options.clone(), &cluster.image));
+        let configs = cluster.configs_of(&options);
         let (topics, housekeeping) = (cluster.topics.clone(), Arc::<Housekeeping>::default());
         let storage = cluster.storage.clone().filter(|storage| storage.node_id() == options.node_id);
         let broken = |error| NoNode::LogDir(LogDirError::Io(error));
@@ -221,9 +221,6 @@ impl Node {
 
     /// The broker stops: everything is written, and marked as whole.
     pub fn close(&self) {
-        if let Some(recorder) = &self.recorder {
-            recorder.close();
-        }
         if let Some(storage) = &self.storage {
             storage.close(&self.topics);
         }

@@ -259,6 +259,10 @@ impl BrokerOptions {
             let value = self.nodes.to_string();
             return Err(BrokerError::InvalidOption { option: "nodes", value, expected: "is not between 1 and 100" });
         }
+        if self.node_id.checked_add(self.nodes).is_none() {
+            let (value, expected) = (self.node_id.to_string(), "is too large: the ids of the other nodes follow it");
+            return Err(BrokerError::InvalidOption { option: "node_id", value, expected });
+        }
         if self.nodes > 1 && self.log_dir.is_some() {
             let (value, expected) =
                 (self.nodes.to_string(), "with a log folder: a cluster in this process is in memory");

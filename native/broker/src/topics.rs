@@ -287,6 +287,8 @@ impl Topic {
         // Partitions that are added meanwhile read the configuration while they hold this lock, and so find it.
         for replica in self.partitions.read().iter().flat_map(|partition| partition.replicas()) {
             replica.log.lock().set_config(config.clone());
+            // More may be committed, with other copies that must have it.
+            replica.wake();
         }
     }
 

@@ -155,7 +155,7 @@ fn five_thousand_partitions_are_written_and_read_and_cost_as_little_as_they_hold
         let watch = Watch::begin();
         let (_here, mut client) = Here::with_topic().await;
         let each = watch.peak() / PARTITIONS as usize;
-        assert!(each < 1_152, "{each} bytes for a partition that is empty");
+        assert!(each < 1_280, "{each} bytes for a partition that is empty");
         let topic = MetadataRequestTopic { name: Some("t".into()), ..Default::default() };
         let metadata = client.ask(12, &MetadataRequest { topics: Some(vec![topic]), ..Default::default() }).await;
         assert_eq!(metadata.topics[0].partitions.len(), PARTITIONS as usize);

@@ -452,7 +452,8 @@ pub(super) fn failure(error: engine::BrokerError) -> Failure {
         | engine::BrokerError::NotLoopback { .. } => ("INVALID_CONFIG", Class::InvalidConfiguration),
         engine::BrokerError::Listen { .. } => ("CANNOT_LISTEN", Class::ApplicationRecoverable),
         engine::BrokerError::LogDir { .. } => ("CANNOT_USE_LOG_DIR", Class::ApplicationRecoverable),
-        engine::BrokerError::NoNode { .. }
+        engine::BrokerError::OneNode
+        | engine::BrokerError::NoNode { .. }
         | engine::BrokerError::NodeRuns { .. }
         | engine::BrokerError::LeaderStays { .. } => ("INVALID_ARGUMENT", Class::InvalidConfiguration),
         engine::BrokerError::Record { .. } => ("FILE_UNUSABLE", Class::ApplicationRecoverable),

@@ -24,7 +24,12 @@ impl Api for DeleteRecords {
             call.plan.guard((topic, partition), || {
                 let replica = call.node.leading(topic, partition)?;
                 let start = replica.leading()?.delete_before(offset);
-                // Followers delete it too.
+                // So do those that may lead next, before it is answered, and the others.
+                if let (Ok(start), Some(of)) =
+                    (start, call.node.topics.named(topic).and_then(|of| of.partition(partition)))
+                {
+                    call.node.cluster.begins_at(&of, &replica, start);
+                }
                 replica.wake();
                 start
             })

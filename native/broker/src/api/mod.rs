@@ -125,10 +125,18 @@ pub(crate) enum Coordinated {
 }
 
 impl Coordinated {
-    async fn committed(&self, node: &Node) -> Result<(), ErrorCode> {
+    async fn committed(&self, node: &Node, since: Option<i32>) -> Result<(), ErrorCode> {
         match self {
-            Self::Group(id) => node.groups.committed(id).await,
-            Self::TransactionalId(id) => node.transactions.committed(id).await,
+            Self::Group(id) => node.groups.committed(id, since).await,
+            Self::TransactionalId(id) => node.transactions.committed(id, since).await,
+        }
+    }
+
+    /// The leader epoch in which it is the node's; none, if it is not.
+    fn epoch(&self, node: &Node) -> Option<i32> {
+        match self {
+            Self::Group(id) => node.groups.epoch(id),
+            Self::TransactionalId(id) => node.transactions.epoch(id),
         }
     }
 }
@@ -342,6 +350,7 @@ async fn interrupted<A: Api>(
     let plan = &call.plan;
     // With one node all that is written is committed.
     let coordinated = if call.node.cluster.options.nodes > 1 { A::coordinated(&request) } else { Vec::new() };
+    let since: Vec<Option<i32>> = coordinated.iter().map(|of| of.epoch(&call.node)).collect();
     let asked = (!coordinated.is_empty()).then(|| request.clone());
     plan.before().await?;
     let (before, after) = (plan.whole(When::Before), plan.whole(When::After));
@@ -360,8 +369,8 @@ async fn interrupted<A: Api>(
     };
     let mut reply = refusal.unwrap_or(served);
     if let Some(asked) = asked {
-        for of in &coordinated {
-            if let Err(code) = of.committed(&call.node).await {
+        for (of, since) in coordinated.iter().zip(since) {
+            if let Err(code) = of.committed(&call.node, since).await {
                 reply = Reply::With(A::refuse_in(call.version, &asked, code));
                 break;
             }

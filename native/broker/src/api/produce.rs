@@ -130,6 +130,7 @@ async fn take_in(call: &Call, request: &ProduceRequest) -> Option<ErrorCode> {
         request.transactional_id.as_deref().filter(|_| call.version >= 12 && call.node.cluster.options.nodes > 1)?;
     let taken = async {
         let coordinator = call.node.transactions_of(id)?;
+        let since = coordinator.transactions.epoch(id);
         for topic in &request.topic_data {
             let Some(known) = find(&call.node, call.version, topic) else { continue };
             for data in &topic.partition_data {
@@ -142,7 +143,7 @@ async fn take_in(call: &Call, request: &ProduceRequest) -> Option<ErrorCode> {
                 coordinator.transactions.take_in(sender, (&known.name, data.index, &partition), &coordinator)?;
             }
         }
-        coordinator.transactions.committed(id).await
+        coordinator.transactions.committed(id, since).await
     };
     taken.await.err().map(as_leaders_say)
 }

@@ -93,8 +93,9 @@ async fn take_in(
     if call.node.cluster.options.nodes == 1 || adding == Adding::Before {
         return Ok((coordinator, adding));
     }
+    let since = coordinator.transactions.epoch(sender.transactional_id);
     coordinator.transactions.commit_offsets(sender, group_id, adding, &coordinator, || Ok(()))?;
-    coordinator.transactions.committed(sender.transactional_id).await.map_err(as_leaders_say)?;
+    coordinator.transactions.committed(sender.transactional_id, since).await.map_err(as_leaders_say)?;
     Ok((coordinator, Adding::Before))
 }
 

@@ -1,7 +1,6 @@
 //! UnregisterBroker (key 64): forgets a broker that is gone.
 //!
-//! Behaviour: no broker but this one was ever registered, and this one is not gone; Kafka would forget it all the same, and
-//! have none. Versions: 0.
+//! Behaviour: one that is alive is not gone; Kafka would forget it all the same. Versions: 0.
 
 use dohle_protocol::{
     ErrorCode,
@@ -16,7 +15,10 @@ impl Api for UnregisterBroker {
     type Request = UnregisterBrokerRequest;
     const VERSIONS: (i16, i16) = (0, 0);
 
-    async fn handle(_: &Call, request: UnregisterBrokerRequest) -> Reply<Self> {
+    async fn handle(call: &Call, request: UnregisterBrokerRequest) -> Reply<Self> {
+        if call.node.cluster.forget(request.broker_id) {
+            return Reply::With(Self::refuse(&request, ErrorCode::NONE));
+        }
         let error_message = Some(format!("Broker ID {} is not currently registered", request.broker_id));
         Reply::With(UnregisterBrokerResponse {
             error_message,

@@ -132,6 +132,11 @@ impl Shared {
             return;
         }
         let Some(at) = self.partitions().find(|at| Arc::ptr_eq(&at.partition, partition)) else { return };
+        let leader = standing.leader.and_then(|leader| partition.replica(leader));
+        // More may have been committed since it said where it is.
+        if !leader.is_some_and(|leader| leader.log.lock().admit(node, epoch)) {
+            return;
+        }
         let mut in_sync = standing.in_sync.clone();
         in_sync.push(node);
         // In the order of the replicas, as Kafka shows them.
@@ -183,7 +188,8 @@ impl Shared {
         let at = self.at(topic, index)?;
         let (standing, alive) = (at.partition.standing(), |node| members.alive(node));
         let new = match to {
-            None => standing.moved_back(alive).ok_or(ErrorCode::NO_REASSIGNMENT_IN_PROGRESS)?,
+            None if !standing.is_moving() => return Err(ErrorCode::NO_REASSIGNMENT_IN_PROGRESS),
+            None => standing.moved_back(alive).ok_or(ErrorCode::INVALID_REPLICA_ASSIGNMENT)?,
             Some(to) if !standing.is_moving() && standing.replicas == to => return Ok(()),
             Some(to) => standing.moving_to(to),
         };
@@ -278,6 +284,9 @@ impl Shared {
 
     /// Gives the copies of a partition on running nodes their parts.
     fn apply(&self, members: &Members, at: &At, told: impl Fn(i32) -> bool) {
+        if at.partition.deleted() {
+            return;
+        }
         let standing = at.partition.standing();
         for replica in at.partition.replicas() {
             if !standing.replicas.contains(&replica.node) {
@@ -307,6 +316,10 @@ impl Shared {
         });
         leader.feed(links.collect());
         leader.wake();
+        if at.partition.deleted() {
+            // Meanwhile.
+            at.partition.delete();
+        }
     }
 
     fn remove_files(&self, at: &At, replica: &Replica) {
@@ -336,6 +349,32 @@ impl Shared {
         let topic = self.topics.named(topic).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
         let partition = topic.partition(index).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
         Ok(At { topic, index, partition })
+    }
+
+    /// A node that is dead is forgotten; answers whether it was there and dead.
+    pub fn forget(&self, id: i32) -> bool {
+        let mut members = self.members.lock();
+        let dead = members.by_id.get(&id).is_some_and(|member| !member.alive);
+        if dead {
+            members.by_id.remove(&id);
+        }
+        dead
+    }
+
+    /// Settings have changed: a partition that nobody leads may be led by one that has not all, now.
+    pub fn reconfigured(&self) {
+        self.came_or_went(&self.members.lock(), false);
+    }
+
+    /// A leader's log begins elsewhere: so do those in sync, whoever leads next.
+    pub fn begins_at(&self, partition: &Partition, leader: &Replica, start_offset: i64) {
+        let (standing, committed) = (partition.standing(), leader.log.lock().high_watermark());
+        for replica in partition.replicas() {
+            let follows = replica.node != leader.node && standing.in_sync.contains(&replica.node);
+            if follows && self.reach(leader.node, replica.node) {
+                replica.log.lock().learn(start_offset, committed);
+            }
+        }
     }
 
     /// Two nodes do not reach each other from now on.

@@ -77,6 +77,11 @@ impl Link {
         }
     }
 
+    fn reaches(&self, shared: &Shared) -> bool {
+        let ends = self.leader.upgrade().zip(self.follower.upgrade());
+        ends.is_some_and(|(leader, follower)| shared.reach(follower.node, leader.node))
+    }
+
     /// Takes over what comes next.
     fn step(&self, shared: &Shared, now_ms: i64) -> Result<Step, ErrorCode> {
         let (Some(leader), Some(follower)) = (self.leader.upgrade(), self.follower.upgrade()) else {
@@ -180,7 +185,18 @@ fn follow(node: &Node, link: &Arc<Link>) {
         match link.step(&node.cluster, node.world.wall_clock_ms()) {
             Ok(Step::On) => {}
             Ok(Step::Done) => return node.housekeeping.touch(),
-            Ok(Step::Cut) => return node.inbox.stalled.lock().push(link.clone()),
+            Ok(Step::Cut) => {
+                let mut stalled = node.inbox.stalled.lock();
+                if !stalled.iter().any(|known| Arc::ptr_eq(known, link)) {
+                    stalled.push(link.clone());
+                }
+                drop(stalled);
+                if link.reaches(&node.cluster) {
+                    // They have come together again meanwhile.
+                    node.inbox.retry();
+                }
+                return;
+            }
             Err(code) => {
                 // It is out of sync then, until it is told of something new.
                 tracing::error!(%code, node = node.options.node_id, "a copy of a partition cannot follow its leader");

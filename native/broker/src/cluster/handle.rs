@@ -63,7 +63,11 @@ impl Cluster {
         if before.as_ref().is_some_and(|before| before.up) {
             return Err(BrokerError::NodeRuns { id });
         }
-        if id < self.0.shared.options.node_id {
+        let first = self.0.shared.options.node_id;
+        if self.0.shared.options.nodes == 1 && (id != first || before.is_some()) {
+            return Err(BrokerError::OneNode);
+        }
+        if id < first {
             return Err(BrokerError::NoNode { id });
         }
         if let Some(before) = &before {
@@ -89,6 +93,7 @@ impl Cluster {
     /// Stops a node as an operator does: its partitions go to others first, its clients are told to look for them. Waits until it has
     /// ended.
     pub async fn stop_node(&self, id: i32) -> Result<(), BrokerError> {
+        let _one_at_a_time = self.0.starting.lock().await;
         let running = self.take(id)?;
         self.0.shared.hand_over(id);
         running.close().await;
@@ -105,6 +110,9 @@ impl Cluster {
     }
 
     fn take(&self, id: i32) -> Result<Arc<Running>, BrokerError> {
+        if self.0.shared.options.nodes == 1 {
+            return Err(BrokerError::OneNode);
+        }
         let mut nodes = self.0.nodes.lock();
         let slot = nodes.get_mut(&id).filter(|slot| slot.up).ok_or(BrokerError::NoNode { id })?;
         slot.up = false;
@@ -186,6 +194,7 @@ impl Cluster {
             running.close().await;
             self.0.shared.ended(running.node.options.node_id, false);
         }
+        self.0.shared.recorder.iter().for_each(|recorder| recorder.close());
     }
 }
 

@@ -10,6 +10,7 @@ mod members;
 mod standing;
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{
         Arc,
@@ -28,7 +29,7 @@ pub(crate) use standing::{Election, Standing};
 use crate::{
     BrokerOptions, BrokerWorld, Faults,
     acls::Acls,
-    config::{TopicConfig, broker::number},
+    config::{TopicConfig, broker::number, dynamic::Configs},
     coordinator::internal,
     features::Features,
     listeners::{self, Open},
@@ -61,8 +62,8 @@ pub(crate) struct Shared {
     pub quotas: Arc<Quotas>,
     /// None: nothing is recorded.
     pub recorder: Option<Arc<Recorder>>,
-    /// Held while configurations change, which every node has.
-    pub configuring: Mutex<()>,
+    /// The configurations of all nodes that ever were, by id. Held while they change.
+    pub configs: Mutex<BTreeMap<i32, Arc<Configs>>>,
     members: Mutex<Members>,
     next_producer_id: AtomicI64,
     /// Behind the last one that is stored as given away.
@@ -112,7 +113,7 @@ impl Shared {
             tokens: Arc::new(Tokens::new(&options)),
             quotas: Arc::new(Quotas::new(&options)),
             recorder: record.transpose().map_err(NoNode::Record)?,
-            configuring: Mutex::default(),
+            configs: Mutex::default(),
             members: Mutex::default(),
             next_producer_id: AtomicI64::new(first_producer_id),
             producer_ids_end: Mutex::new(first_producer_id),
@@ -135,6 +136,18 @@ impl Shared {
         id
     }
 
+    /// What a node is configured with, as it was when it was last there; what holds for all, holds for a new one.
+    pub fn configs_of(&self, options: &BrokerOptions) -> Arc<Configs> {
+        let mut all = self.configs.lock();
+        if let Some(configs) = all.get(&options.node_id) {
+            return configs.clone();
+        }
+        let configs = Arc::new(Configs::with_stored(options.clone(), &self.image));
+        all.values().next().into_iter().for_each(|other| configs.adopt(other));
+        all.insert(options.node_id, configs.clone());
+        configs
+    }
+
     /// Copies of a partition when nobody says how many.
     pub fn default_copies(&self) -> usize {
         let given = match number(&self.options, "default.replication.factor") {
@@ -146,7 +159,8 @@ impl Shared {
 
     /// So many copies, or as many as there are nodes.
     fn at_most(&self, copies: i64) -> usize {
-        usize::try_from(copies).unwrap_or(1).min(self.alive().len()).max(1)
+        let running = self.members.lock().all_alive().filter(|(_, member)| !member.down).count();
+        usize::try_from(copies).unwrap_or(1).min(running).max(1)
     }
 
     /// Creates a topic.

@@ -17,6 +17,8 @@ pub(crate) struct Standing {
     /// While the partition moves: where to, and whom it leaves.
     pub adding: Vec<i32>,
     pub removing: Vec<i32>,
+    /// Of those that it leaves: where an earlier move was going, which this one has replaced.
+    pub passing: Vec<i32>,
 }
 
 /// What is asked when a leader is to be elected.
@@ -116,11 +118,13 @@ impl Standing {
 
     /// On its way to other replicas.
     pub fn moving_to(&self, target: &[i32]) -> Self {
+        // Those of a move that is under way stay until this one has arrived, too.
         let (replicas, before) = (target.to_vec(), self.settled_replicas());
-        let removing: Vec<i32> = before.iter().copied().filter(|node| !target.contains(node)).collect();
+        let removing: Vec<i32> = self.replicas.iter().copied().filter(|node| !target.contains(node)).collect();
         let adding: Vec<i32> = target.iter().copied().filter(|node| !before.contains(node)).collect();
+        let passing: Vec<i32> = removing.iter().copied().filter(|node| !before.contains(node)).collect();
         let replicas = replicas.into_iter().chain(removing.iter().copied()).collect();
-        Self { replicas, adding, removing, ..self.changed() }
+        Self { replicas, adding, removing, passing, ..self.changed() }
     }
 
     /// Whether it is on its way.
@@ -130,7 +134,8 @@ impl Standing {
 
     /// Where it was before it began to move.
     fn settled_replicas(&self) -> Vec<i32> {
-        self.replicas.iter().copied().filter(|node| !self.adding.contains(node)).collect()
+        let all = self.replicas.iter().copied();
+        all.filter(|node| !self.adding.contains(node) && !self.passing.contains(node)).collect()
     }
 
     /// Where it moves to.
@@ -138,9 +143,11 @@ impl Standing {
         self.replicas.iter().copied().filter(|node| !self.removing.contains(node)).collect()
     }
 
-    /// Back to where it was; none when it does not move.
+    /// Back to where it was; none when none of those that were there has all that is committed.
     pub fn moved_back(&self, alive: impl Fn(i32) -> bool) -> Option<Self> {
-        self.is_moving().then(|| self.with_replicas(self.settled_replicas(), alive))
+        let before = self.settled_replicas();
+        let has_all = before.iter().any(|node| self.in_sync.contains(node));
+        has_all.then(|| self.with_replicas(before, alive))
     }
 
     /// Arrived, when all that it moves to are in sync.
@@ -151,11 +158,9 @@ impl Standing {
     }
 
     fn with_replicas(&self, replicas: Vec<i32>, alive: impl Fn(i32) -> bool) -> Self {
-        let mut in_sync: Vec<i32> = self.in_sync.iter().copied().filter(|node| replicas.contains(node)).collect();
-        if in_sync.is_empty() {
-            in_sync = replicas.clone();
-        }
-        let new = Self { replicas, in_sync, adding: Vec::new(), removing: Vec::new(), ..self.changed() };
+        let in_sync = self.in_sync.iter().copied().filter(|node| replicas.contains(node)).collect();
+        let (adding, removing, passing) = Default::default();
+        let new = Self { replicas, in_sync, adding, removing, passing, ..self.changed() };
         match new.leader.is_some_and(|leader| new.replicas.contains(&leader)) {
             true => new,
             false => Self { epoch: new.epoch, ..new.leading(new.heir(&alive)) },
@@ -241,5 +246,24 @@ mod tests {
         let there = moving.with_in_sync(vec![1, 2, 3]).unwrap().arrived(alive(&[1, 2, 3])).unwrap();
         assert_eq!((&*there.replicas, &*there.in_sync, there.leader), (&[2, 3][..], &[2, 3][..], Some(2)));
         assert_eq!((there.leader_epoch, there.is_moving()), (1, false));
+    }
+
+    #[test]
+    fn a_move_that_replaces_another_keeps_all_until_it_arrives() {
+        let first = of(&[1, 2], &[1, 2], Some(1)).moving_to(&[3, 2]);
+        let led = Standing { leader: Some(3), ..first.with_in_sync(vec![2, 3]).unwrap() };
+        let second = led.moving_to(&[4, 2]);
+        assert_eq!((&*second.replicas, &*second.adding), (&[4, 2, 3, 1][..], &[4][..]), "its leader has a copy");
+        assert_eq!(second.moved_back(alive(&[1, 2, 3, 4])).unwrap().replicas, [2, 1]);
+        let there = second.with_in_sync(vec![2, 3, 4]).unwrap().arrived(alive(&[1, 2, 3, 4])).unwrap();
+        assert_eq!((&*there.replicas, there.leader), (&[4, 2][..], Some(4)));
+    }
+
+    #[test]
+    fn a_move_is_not_stopped_when_only_those_it_goes_to_have_all() {
+        let moving = of(&[1], &[1], Some(1)).moving_to(&[2]);
+        let only = Standing { in_sync: vec![2], leader: Some(2), ..moving.clone() };
+        assert_eq!(only.moved_back(alive(&[1, 2])), None);
+        assert!(moving.moved_back(alive(&[1, 2])).is_some());
     }
 }

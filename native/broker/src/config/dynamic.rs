@@ -71,7 +71,7 @@ impl Configs {
     }
 
     /// Another node of the cluster has these: what is not one node's own is everybody's.
-    fn adopt(&self, other: &Self) {
+    pub fn adopt(&self, other: &Self) {
         let (everyone, others) = {
             let state = other.state.read();
             (state.everyone.clone(), state.others.clone())
@@ -154,14 +154,16 @@ pub(crate) fn replace(node: &Node, kind: i8, name: &str, set: Set, check_only: b
 
 /// Makes a change, which all nodes of the cluster then know.
 fn everywhere(node: &Node, change: impl FnOnce() -> Result<(), Refusal>) -> Result<(), Refusal> {
-    let _one_at_a_time = node.cluster.configuring.lock();
+    let all = node.cluster.configs.lock();
     change()?;
-    node.cluster.each_node(|other| {
-        if other.options.node_id != node.options.node_id {
-            other.configs.adopt(&node.configs);
+    for (id, configs) in all.iter() {
+        if *id != node.options.node_id {
+            configs.adopt(&node.configs);
         }
-        other.housekeeping.reconfigured();
-    });
+    }
+    drop(all);
+    node.cluster.each_node(|other| other.housekeeping.reconfigured());
+    node.cluster.reconfigured();
     Ok(())
 }
 

@@ -179,9 +179,10 @@ impl Ledger {
         Some(Pending::all_of(&replica, &log))
     }
 
-    /// Waits until all that a partition has now is committed. At once, if this node does not lead it.
-    pub async fn committed(&self, index: i32) -> Result<(), ErrorCode> {
-        let Some(pending) = self.pending(index) else { return Ok(()) };
+    /// Waits until all that a partition has now is committed, if this node has led it since this epoch.
+    pub async fn committed(&self, index: i32, since: Option<i32>) -> Result<(), ErrorCode> {
+        let pending = self.pending(index).filter(|pending| Some(pending.epoch) == since);
+        let pending = pending.ok_or(ErrorCode::NOT_COORDINATOR)?;
         let within = self.configs.with(|options| number(options, "offsets.commit.timeout.ms"));
         pending.done(millis(i32::try_from(within).unwrap_or(i32::MAX))).await.map_err(|code| match code {
             ErrorCode::REQUEST_TIMED_OUT => ErrorCode::COORDINATOR_NOT_AVAILABLE,

@@ -91,9 +91,14 @@ impl Groups {
         }
     }
 
-    /// Waits until what was written of a group is committed.
-    pub async fn committed(&self, group_id: &str) -> Result<(), ErrorCode> {
-        self.ledger.committed(self.partition_of(group_id)).await
+    /// Waits until what was written of a group is committed, if it was coordinated here since this epoch.
+    pub async fn committed(&self, group_id: &str, since: Option<i32>) -> Result<(), ErrorCode> {
+        self.ledger.committed(self.partition_of(group_id), since).await
+    }
+
+    /// The leader epoch in which this node coordinates a group, if it does.
+    pub fn epoch(&self, group_id: &str) -> Option<i32> {
+        self.ledger.epoch(self.partition_of(group_id))
     }
 
     /// Starts the task that ends what is overdue.

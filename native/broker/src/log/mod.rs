@@ -142,6 +142,7 @@ impl Log {
     pub fn set_config(&mut self, config: Arc<TopicConfig>) {
         self.producers.expiration_ms = config.producer_expiration_ms;
         self.config = config;
+        self.advance();
     }
 
     /// Appends a validated batch: checks the producer's state, gives offsets, frees what is beyond the bytes to keep.

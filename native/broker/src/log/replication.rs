@@ -157,6 +157,19 @@ impl Log {
         Progress { committed, caught_up: !in_sync && end >= self.high_watermark.max(epoch_start) }
     }
 
+    /// A follower is in sync from now on, if it still has all that is committed: nothing is without it from here on.
+    pub fn admit(&mut self, node: i32, epoch: i32) -> bool {
+        let least = self.high_watermark.max(self.epochs.start_of(epoch).unwrap_or(0));
+        let leads = self.part.leads && self.part.epoch == epoch;
+        match self.part.followers.get_mut(&node).filter(|follower| leads && follower.end >= least) {
+            Some(follower) => {
+                follower.in_sync = true;
+                true
+            }
+            None => false,
+        }
+    }
+
     /// The followers in sync that had not all that there was for so long.
     pub fn lagging(&self, now: Instant, most: Duration) -> Vec<i32> {
         let behind = |follower: &Follower| {
@@ -177,10 +190,16 @@ impl Log {
         if offset > self.next_offset {
             return Ok(Feed::Diverged { epoch: self.part.epoch, end: self.next_offset });
         }
-        if offset < self.start_offset {
-            return Ok(Feed::Behind { start_offset: self.start_offset });
+        // The log may begin within a batch.
+        let from = offset.max(self.start_offset);
+        let slice = self.read(from, max_bytes, true, super::Isolation::Uncommitted)?;
+        if offset < from {
+            let first = records::batches(slice.bytes.clone()).next().and_then(Result::ok);
+            let first = first.map_or(from, |batch| batch.header().base_offset.min(from));
+            if offset < first {
+                return Ok(Feed::Behind { start_offset: first });
+            }
         }
-        let slice = self.read(offset, max_bytes, true, super::Isolation::Uncommitted)?;
         let (start_offset, high_watermark) = (self.start_offset, self.high_watermark);
         Ok(Feed::Batches { bytes: slice.bytes, start_offset, high_watermark })
     }
@@ -335,6 +354,12 @@ mod tests {
         assert_eq!(leader.high_watermark(), 3, "it is alone now");
         assert!(!leader.acknowledge(2, 2, Instant::now()).caught_up);
         assert!(leader.acknowledge(2, 3, Instant::now()).caught_up, "it may be in sync again");
+        leader.put(Append::default());
+        assert!(!leader.admit(2, 1), "one more was committed meanwhile");
+        leader.acknowledge(2, 4, Instant::now());
+        assert!(leader.admit(2, 1) && !leader.admit(2, 0));
+        leader.put(Append::default());
+        assert_eq!(leader.high_watermark(), 4, "it counts at once");
     }
 
     #[tokio::test(start_paused = true)]
@@ -402,6 +427,20 @@ mod tests {
         replicate(&mut leader, &mut follower, Instant::now());
         assert_eq!((follower.start_offset(), follower.end().0, follower.high_watermark()), (3, 5, 5));
         assert_eq!(bytes(&leader)[..8], 3_i64.to_be_bytes());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_follower_begins_anew_with_the_whole_batch_in_which_the_leader_begins() {
+        let (mut leader, mut follower) = pair();
+        leader.lead(1, &[(2, false)], Instant::now()).unwrap();
+        leader.put(Append::default());
+        leader.put(Append { records: &[("a", None), ("b", None), ("c", None)], ..Append::default() });
+        leader.delete_before(2).unwrap();
+        replicate(&mut leader, &mut follower, Instant::now());
+        assert_eq!((follower.start_offset(), follower.end().0, follower.high_watermark()), (2, 4, 4));
+        leader.put(Append::default());
+        replicate(&mut leader, &mut follower, Instant::now());
+        assert_eq!((follower.end().0, bytes(&leader)), (5, bytes(&follower)));
     }
 
     #[tokio::test(start_paused = true)]

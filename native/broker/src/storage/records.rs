@@ -143,6 +143,7 @@ fn standing(record: &PartitionRecord) -> Standing {
         epoch: record.partition_epoch,
         adding: record.adding_replicas.clone(),
         removing: record.removing_replicas.clone(),
+        passing: Vec::new(),
     }
 }
 

@@ -80,9 +80,14 @@ impl Transactions {
         self.ledger.epoch(self.partition_of(transactional_id)).is_some()
     }
 
-    /// Waits until what was written of an id is committed.
-    pub async fn committed(&self, transactional_id: &str) -> Result<(), ErrorCode> {
-        self.ledger.committed(self.partition_of(transactional_id)).await
+    /// Waits until what was written of an id is committed, if it was coordinated here since this epoch.
+    pub async fn committed(&self, transactional_id: &str, since: Option<i32>) -> Result<(), ErrorCode> {
+        self.ledger.committed(self.partition_of(transactional_id), since).await
+    }
+
+    /// The leader epoch in which this node coordinates an id, if it does.
+    pub fn epoch(&self, transactional_id: &str) -> Option<i32> {
+        self.ledger.epoch(self.partition_of(transactional_id))
     }
 
     /// The ids, if that one is coordinated here.

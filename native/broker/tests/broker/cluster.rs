@@ -7,11 +7,14 @@ use dohle_broker::{Broker, BrokerOptions};
 use dohle_protocol::{
     ErrorCode,
     messages::{
-        AlterPartitionReassignmentsRequest, ElectLeadersRequest, FindCoordinatorRequest,
-        ListPartitionReassignmentsRequest, MetadataRequest, MetadataResponse, OffsetCommitRequest, OffsetFetchRequest,
-        OffsetForLeaderEpochRequest, ProduceResponse,
+        AlterPartitionReassignmentsRequest, DeleteTopicsRequest, DescribeConfigsRequest, ElectLeadersRequest,
+        FindCoordinatorRequest, IncrementalAlterConfigsRequest, ListPartitionReassignmentsRequest, MetadataRequest,
+        MetadataResponse, OffsetCommitRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceResponse,
         alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic},
+        delete_topics_request::DeleteTopicState,
+        describe_configs_request::DescribeConfigsResource,
         elect_leaders_request::TopicPartitions,
+        incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig},
         metadata_response::MetadataResponsePartition,
         offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
         offset_fetch_request::OffsetFetchRequestGroup,
@@ -348,7 +351,67 @@ async fn a_consumer_is_sent_to_the_copy_in_its_own_rack() {
 }
 
 #[tokio::test]
+async fn a_topic_that_is_deleted_keeps_nobody_waiting() {
+    let broker = three(&[("replica.lag.time.max.ms", "600000")]).await;
+    to(&broker, 1).await.create_topic("t", 1, &[]).await;
+    let leader = broker.cluster().leader("t", 0).unwrap();
+    let other = (1..=3).find(|node| *node != leader).unwrap();
+    broker.cluster().cut(leader, other);
+    let mut producer = to(&broker, leader).await;
+    let request = dohle_protocol::messages::ProduceRequest {
+        timeout_ms: 600_000,
+        ..produce_request("t", 0, batch(["waits for a copy"]))
+    };
+    producer.send(12, &request).await;
+    until("it is written", async || {
+        let mut connection = to(&broker, leader).await;
+        connection.offset_at("t", -1).await == (0, -1) && connection.metadata("t").await.1 == 1
+    })
+    .await;
+    let topics = vec![DeleteTopicState { name: Some("t".into()), ..Default::default() }];
+    to(&broker, other).await.ask(6, &DeleteTopicsRequest { topics, ..Default::default() }).await;
+    assert!(producer.frame().await.is_some(), "it is answered");
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_set_is_set_on_a_node_that_comes_back_or_comes() {
+    let broker = three(&[]).await;
+    let mut one = to(&broker, 1).await;
+    one.create_topic("t", 1, &[]).await;
+    let config =
+        AlterableConfig { name: "log.retention.ms".into(), value: Some("123456".into()), ..Default::default() };
+    let resources = vec![AlterConfigsResource { resource_type: 4, configs: vec![config], ..Default::default() }];
+    let changed = one.ask(1, &IncrementalAlterConfigsRequest { resources, ..Default::default() }).await;
+    assert_eq!(changed.responses[0].error_code, 0);
+    broker.cluster().kill_node(2).unwrap();
+    broker.start_node(2).await.unwrap();
+    broker.start_node(4).await.unwrap();
+    for node in [1, 2, 4] {
+        let asked = DescribeConfigsResource { resource_type: 4, resource_name: node.to_string(), ..Default::default() };
+        let request = DescribeConfigsRequest { resources: vec![asked], ..Default::default() };
+        let told = to(&broker, node).await.ask(4, &request).await.results.remove(0);
+        let of = told.configs.iter().find(|config| config.name == "log.retention.ms").unwrap();
+        assert_eq!(of.value.as_deref(), Some("123456"), "node {node}");
+    }
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn a_broker_of_one_node_stays_that() {
+    let broker = Broker::start_default(BrokerOptions::new()).await.unwrap();
+    assert!(broker.start_node(2).await.is_err());
+    assert!(broker.cluster().kill_node(1).is_err() && broker.cluster().stop_node(1).await.is_err());
+    broker.stop().await;
+}
+
+#[tokio::test]
 async fn a_cluster_must_be_one() {
+    let mut large = BrokerOptions::new().with_nodes(3);
+    large.node_id = i32::MAX - 1;
+    assert!(Broker::start_default(large).await.err().unwrap().to_string().contains("node_id"));
+    let high = BrokerOptions::new().with_nodes(3).with_address("127.0.0.1", 65_534);
+    assert!(Broker::start_default(high).await.err().unwrap().to_string().contains("port"));
     for nodes in [0, -1, 101] {
         assert!(Broker::start_default(BrokerOptions::new().with_nodes(nodes)).await.is_err());
     }
