@@ -1,5 +1,6 @@
 // `npm run test:long`: what takes too long for every change. More seeds, more kills, a group whose members are killed, a log of 10 GB, a search for leaks, in each language too, the table of behaviour under valgrind, a soak.
-//   --seeds N     seeds per simulation (default 500)
+//   --seeds N     seeds per simulation of the client's tests (default 500)
+//   --simulations N  seeds of engine and three nodes together (default 5000)
 //   --kills N     kill -9 of a real broker under load (default 10)
 //   --program-kills N  kill -9 of the exactly-once example (default 50)
 //   --rounds N    how often each of three real brokers is killed under load (default 5)
@@ -24,6 +25,7 @@ async function main() {
   const { values } = parseArgs({
     options: {
       seeds: option('500'),
+      simulations: option('5000'),
       kills: option('10'),
       'program-kills': option('50'),
       rounds: option('5'),
@@ -34,8 +36,9 @@ async function main() {
   report(missing, say)
   if (missing.length > 0) throw new Error('these tests leave nothing out')
   await build(say)
-  say(`simulations with ${values.seeds} seeds`)
+  say(`simulations with ${values.seeds} seeds, and with ${values.simulations} of three nodes`)
   process.env.SIM_SEEDS = values.seeds
+  process.env.SIMULATE_SEEDS = values.simulations
   process.env.ORACLE_ROUNDS = '100'
   process.env.FUZZ_SESSIONS = values.seeds
   const rust = await cargoTests(['--workspace', '--', '--include-ignored'])

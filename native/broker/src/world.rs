@@ -11,7 +11,10 @@ use std::{
     sync::Arc,
 };
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::Instant,
+};
 use tracing::instrument::WithSubscriber;
 
 use crate::disk::{Disk, NoDisk, RealDisk};
@@ -31,6 +34,11 @@ pub trait BrokerWorld: Send + Sync + 'static {
     fn resolve<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>>;
     /// Milliseconds since 1970.
     fn wall_clock_ms(&self) -> i64;
+    /// Now, by the clock of this node's timers, whoever asks: nodes of one cluster call each other, and in a simulation each has a
+    /// clock of its own. Default: the one clock of the process.
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
     /// 64 random bits (identifiers, not secrets).
     fn random_u64(&self) -> u64;
     /// Runs a task to its end on the process's runtime.
@@ -131,6 +139,10 @@ impl<W: BrokerWorld> Logged<W> {
 }
 
 impl<W: BrokerWorld> BrokerWorld for Logged<W> {
+    fn now(&self) -> Instant {
+        self.world.now()
+    }
+
     fn listen(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Listener>>> {
         self.world.listen(address)
     }

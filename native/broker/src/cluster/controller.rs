@@ -307,7 +307,7 @@ impl Shared {
         let Some(leader) = replicas.iter().find(|replica| Some(replica.node) == standing.leader) else { return };
         let others = standing.replicas.iter().filter(|node| **node != leader.node);
         let others: Vec<(i32, bool)> = others.map(|node| (*node, standing.in_sync.contains(node))).collect();
-        if let Err(code) = leader.log.lock().lead(standing.leader_epoch, &others, Instant::now()) {
+        if let Err(code) = leader.log.lock().lead(standing.leader_epoch, &others, members.now_of(leader.node)) {
             tracing::error!(%code, topic = &*at.topic.name, partition = at.index, "a leader cannot note its epoch");
         }
         let links = replicas.iter().filter(|replica| replica.node != leader.node).filter_map(|follower| {

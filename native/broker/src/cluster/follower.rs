@@ -9,7 +9,7 @@ use std::sync::{
 
 use dohle_protocol::ErrorCode;
 use parking_lot::Mutex;
-use tokio::{sync::Notify, time::Instant};
+use tokio::sync::Notify;
 
 use super::Shared;
 use crate::{
@@ -97,6 +97,7 @@ impl Link {
             }
             log.end()
         };
+        let now = shared.members.lock().now_of(leader.node);
         let (progress, feed) = {
             let mut log = leader.log.lock();
             if log.check_leader(self.epoch).is_err() {
@@ -105,7 +106,7 @@ impl Link {
             let feed = log.feed(end, last_epoch, BYTES)?;
             let progress = match &feed {
                 // Only what is the leader's too counts.
-                Feed::Batches { .. } => log.acknowledge(follower.node, end, Instant::now()),
+                Feed::Batches { .. } => log.acknowledge(follower.node, end, now),
                 _ => Default::default(),
             };
             (progress, feed)

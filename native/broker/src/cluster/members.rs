@@ -7,6 +7,8 @@ use std::{
     sync::{Arc, Weak},
 };
 
+use tokio::time::Instant;
+
 use super::Inbox;
 use crate::{listeners::Open, node::Node};
 
@@ -53,6 +55,11 @@ impl Members {
     /// A node, if it runs.
     pub fn running(&self, id: i32) -> Option<Arc<Node>> {
         self.by_id.get(&id).filter(|member| !member.down)?.node.upgrade()
+    }
+
+    /// Now, as a node has it.
+    pub fn now_of(&self, id: i32) -> Instant {
+        self.running(id).map_or_else(Instant::now, |node| node.world.now())
     }
 
     /// Whether two nodes reach each other.

@@ -246,7 +246,7 @@ impl Transaction {
             this.offsets.extend(offsets);
             if this.state != State::Ongoing {
                 this.state = State::Ongoing;
-                this.started = Some(Started { at: Instant::now(), wall_clock_ms: this.touched_ms });
+                this.started = Some(Started { at: journal.node.world.now(), wall_clock_ms: this.touched_ms });
             }
             Ok(())
         })?;
@@ -307,7 +307,7 @@ impl Transaction {
     fn conclude(&mut self, journal: Journal<'_>, commit: bool, bump: bool) -> Result<(), ErrorCode> {
         self.change(journal, |this| {
             let epoch = this.producer.epoch + i16::from(bump);
-            this.ending = Some(Ending::new(commit, epoch, bump, Instant::now()));
+            this.ending = Some(Ending::new(commit, epoch, bump, journal.node.world.now()));
             Ok(())
         })?;
         self.finish(journal)
@@ -347,7 +347,7 @@ impl Transaction {
             })
         });
         if let (Err(_), pending, Some(ending)) = (over, self.pending(), &mut self.ending) {
-            ending.retry_at = Instant::now() + if pending.is_some() { LOOK } else { RETRY };
+            ending.retry_at = journal.node.world.now() + if pending.is_some() { LOOK } else { RETRY };
         }
         over
     }

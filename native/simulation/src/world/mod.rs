@@ -12,6 +12,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use dohle_broker::BrokerWorld;
 use dohle_broker::world::{Accepted, Listener};
@@ -20,6 +21,7 @@ use dohle_client::watch;
 use dohle_client::world::{Socket, SocketOptions};
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 use turmoil::net::{TcpListener, TcpStream};
 
 pub use alive::{Alive, LeftBehind};
@@ -35,6 +37,8 @@ pub struct SimWorld {
     host: Arc<Host>,
     random: AtomicU64,
     middle: Option<Arc<Middle>>,
+    /// When it was made, by the clock of the host, and by that of all.
+    begun: (Instant, Duration),
 }
 
 /// What all sockets of a host share.
@@ -65,7 +69,8 @@ impl SimWorld {
             crashes: AtomicBool::new(false),
             dead: Mutex::default(),
         };
-        Self { host: Arc::new(host), random: AtomicU64::new(salt), middle: None }
+        let begun = (Instant::now(), turmoil::sim_elapsed().unwrap_or_default());
+        Self { host: Arc::new(host), random: AtomicU64::new(salt), middle: None, begun }
     }
 
     /// The connections that this host opens go through something that changes what it carries.
@@ -152,6 +157,12 @@ impl World for SimWorld {
 }
 
 impl BrokerWorld for SimWorld {
+    /// Each host has a clock of its own, which begins anew when it starts again: those of other hosts want to know this one's.
+    fn now(&self) -> Instant {
+        let (begun, at) = self.begun;
+        begun + turmoil::sim_elapsed().unwrap_or_default().saturating_sub(at)
+    }
+
     fn listen(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Listener>>> {
         Box::pin(async move {
             let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await?;
