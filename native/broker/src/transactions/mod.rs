@@ -270,8 +270,10 @@ impl Transactions {
         loop {
             let (ended, pending) = self.try_end(node, sender, commit, v2);
             let Some(pending) = pending.filter(|_| ended.is_err() && Instant::now() < until) else { return ended };
-            // When it fails, another leads: then there is another marker to write.
-            let _ = pending.done(until.duration_since(Instant::now())).await;
+            if pending.done(until.duration_since(Instant::now())).await.is_err() {
+                // Another leads: there is another marker to write, when it can be.
+                sleep(AGAIN).await;
+            }
         }
     }
 

@@ -184,6 +184,18 @@ impl Decoder {
         self.object(field, read).map(Some)
     }
 
+    /// The same in a tagged field, where the byte is a varint: 0 is none.
+    pub fn object_opt_tagged<T>(
+        &mut self,
+        field: &'static str,
+        read: impl FnOnce(&mut Decoder) -> Result<T>,
+    ) -> Result<Option<T>> {
+        if self.varint(field)? == 0 {
+            return Ok(None);
+        }
+        self.object(field, read).map(Some)
+    }
+
     /// Reads the tagged fields at the end of a struct. `known` reads a field into its place and says whether it knew
     /// the tag; the others are returned. A field must fill its size exactly.
     #[inline]

@@ -240,6 +240,12 @@ impl Encoder {
         Ok(value.as_ref())
     }
 
+    /// The same in a tagged field, where the byte is a varint: 0 is none.
+    pub fn object_opt_tagged<'a, T>(&mut self, value: &'a Option<T>) -> Option<&'a T> {
+        self.varint(value.is_some().into());
+        value.as_ref()
+    }
+
     /// Ends a struct that has no known tagged fields.
     pub fn tags(
         &mut self,

@@ -72,7 +72,11 @@ fn decode_one(
         Kind::String => d.string_opt(name, flexible, nullable)?.map_or(Value::Null, Value::String),
         Kind::Bytes => d.bytes_opt(name, flexible, nullable)?.map_or(Value::Null, Value::Bytes),
         Kind::Struct(place) => {
-            let read = d.object_opt(name, nullable, |d| decode(schema, place, d, version, flexible))?;
+            let inner = |d: &mut Decoder| decode(schema, place, d, version, flexible);
+            let read = match nullable && field.tag.is_some() {
+                true => d.object_opt_tagged(name, inner)?,
+                false => d.object_opt(name, nullable, inner)?,
+            };
             read.map_or(Value::Null, Value::Struct)
         }
     })
@@ -163,7 +167,10 @@ fn encode_one(
         Kind::Struct(place) => {
             let inner = if let Some(Value::Struct(inner)) = value { Some(inner) } else { None };
             if nullable {
-                e.i8(if inner.is_some() { 1 } else { -1 });
+                match field.tag {
+                    Some(_) => e.varint(inner.is_some().into()),
+                    None => e.i8(if inner.is_some() { 1 } else { -1 }),
+                }
                 return inner.map_or(Ok(()), |inner| encode(schema, place, e, inner, version, flexible));
             }
             let empty = Struct::default();

@@ -63,7 +63,7 @@ impl ConsumerGroupMemberMetadataValue {
         let mut tags = e.known_tags("ConsumerGroupMemberMetadataValue", &self.unknown_tagged_fields, usize::from(tag_0));
         if tag_0 {
             tags.field(0, |e| {
-                if let Some(x) = e.object_opt("ConsumerGroupMemberMetadataValue.classic_member_metadata", &self.classic_member_metadata, true)? {
+                if let Some(x) = e.object_opt_tagged(&self.classic_member_metadata) {
                     x.write(e, v)?;
                 }
                 Ok(())
@@ -84,7 +84,7 @@ impl ConsumerGroupMemberMetadataValue {
         x.server_assignor = d.string_opt("server_assignor", true, true)?;
         let unknown = d.tags(|d, tag| {
             match tag {
-                0 => x.classic_member_metadata = d.object_opt("classic_member_metadata", true, |d| ClassicMemberMetadata::read(d, v))?,
+                0 => x.classic_member_metadata = d.object_opt_tagged("classic_member_metadata", |d| ClassicMemberMetadata::read(d, v))?,
                 _ => return Ok(false),
             }
             Ok(true)

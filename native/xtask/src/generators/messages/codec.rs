@@ -90,6 +90,9 @@ fn write_statement(field: &FieldModel, label: &str, flex: &str, nullable: &str) 
             write_element(&field.field.ty, label, &name, flex)
         }
         (Type::Plain(plain), _) => format!("e.{}({name});", plain_type(*plain).to_lowercase()),
+        (Type::Struct(_), true) if field.field.tag.is_some() => {
+            format!("if let Some(x) = e.object_opt_tagged(&{name}) {{\nx.write(e, v)?;\n}}")
+        }
         (Type::Struct(_), true) => {
             format!("if let Some(x) = e.object_opt({label}, &{name}, {nullable})? {{\nx.write(e, v)?;\n}}")
         }
@@ -137,6 +140,9 @@ fn read_value(field: &FieldModel, flex: &str, nullable: &str) -> String {
     match (&field.field.ty, field.optional) {
         (Type::Plain(Plain::String), true) => format!("d.string_opt({label}, {flex}, {nullable})?"),
         (Type::Plain(Plain::Bytes | Plain::Records), true) => format!("d.bytes_opt({label}, {flex}, {nullable})?"),
+        (Type::Struct(name), true) if field.field.tag.is_some() => {
+            format!("d.object_opt_tagged({label}, |d| {name}::read(d, v))?")
+        }
         (Type::Struct(name), true) => format!("d.object_opt({label}, {nullable}, |d| {name}::read(d, v))?"),
         (Type::Struct(name), false) => format!("d.object({label}, |d| {name}::read(d, v))?"),
         (Type::Array(element), true) => {
