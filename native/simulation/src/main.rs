@@ -24,7 +24,8 @@ const AGAIN: &str = "cargo run -p xtask -- simulate";
 
 /// How often progress is told.
 const PROGRESS: Duration = Duration::from_secs(5);
-/// A run takes less than a second; what takes so long makes no step of virtual time any more.
+/// A run takes less than a second of a processor. One that has not ended when the whole program has had so much for each of its
+/// threads makes no step of virtual time any more, however slow the machine is.
 const ENDLESS: Duration = Duration::from_secs(120);
 
 struct Options {
@@ -41,8 +42,8 @@ struct Progress {
     total: Summary,
     cpu: Duration,
     failed: Vec<u64>,
-    /// What runs now, and since when.
-    running: BTreeMap<u64, Instant>,
+    /// What runs now, and how much time all threads had had when it began.
+    running: BTreeMap<u64, Duration>,
 }
 
 fn main() -> ExitCode {
@@ -121,7 +122,7 @@ fn work(options: &Options, progress: &Mutex<Progress>) {
     loop {
         let next = progress.lock().expect("no thread panics with it").left.pop_front();
         let Some(seed) = next else { return };
-        progress.lock().expect("no thread panics with it").running.insert(seed, Instant::now());
+        progress.lock().expect("no thread panics with it").running.insert(seed, cpu_time_of_all());
         let begun = cpu_time();
         let report = dohle_simulation::run(seed, options.wire);
         let again = options.twice.then(|| dohle_simulation::run(seed, options.wire));
@@ -143,8 +144,9 @@ fn work(options: &Options, progress: &Mutex<Progress>) {
 fn tell(options: &Options, progress: &Progress) {
     let (done, failed) = (progress.total.runs, progress.failed.len());
     eprintln!("{done} of {} seeds, {failed} failed", options.seeds.end - options.seeds.start);
-    if let Some((seed, _)) = progress.running.iter().find(|(_, since)| since.elapsed() > ENDLESS) {
-        println!("seed {seed}: no end after {} s: a task that never waits", ENDLESS.as_secs());
+    let (now, most) = (cpu_time_of_all(), ENDLESS * options.threads as u32);
+    if let Some((seed, _)) = progress.running.iter().find(|(_, since)| now.saturating_sub(**since) > most) {
+        println!("seed {seed} has no end: a task that never waits");
         println!("again: {AGAIN} --seed {seed}");
         std::process::exit(1);
     }
@@ -176,7 +178,18 @@ fn told_of(report: &Report, options: &Options, differs: bool) -> String {
 /// Time that this thread has had of a processor.
 #[cfg(unix)]
 fn cpu_time() -> Duration {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    clock(rustix::time::ClockId::ThreadCPUTime)
+}
+
+/// Time that all threads have had of processors.
+#[cfg(unix)]
+fn cpu_time_of_all() -> Duration {
+    clock(rustix::time::ClockId::ProcessCPUTime)
+}
+
+#[cfg(unix)]
+fn clock(id: rustix::time::ClockId) -> Duration {
+    let now = rustix::time::clock_gettime(id);
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
@@ -185,4 +198,9 @@ fn cpu_time() -> Duration {
 fn cpu_time() -> Duration {
     static BEGUN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
     BEGUN.get_or_init(Instant::now).elapsed()
+}
+
+#[cfg(not(unix))]
+fn cpu_time_of_all() -> Duration {
+    cpu_time()
 }
