@@ -52,11 +52,7 @@ impl Api for Fetch {
             context.wants.iter().map(|(key, want)| source(call, key, *want, isolation, &request.rack_id)).collect();
         wait(&request, &sources).await;
         let parts = read(&request, &context, &sources);
-        let mut response = answer(&context, parts, &sources);
-        if call.version < 12 {
-            // There is no place for it.
-            response.responses.iter_mut().flat_map(|of| &mut of.partitions).for_each(forget_leader);
-        }
+        let mut response = answer(call.version, &context, parts);
         if call.version >= 16 && response.responses.iter().flat_map(|of| &of.partitions).any(has_leader) {
             response.node_endpoints = endpoints(call);
         }
@@ -143,9 +139,8 @@ fn source(call: &Call, key: &Key, want: Want, isolation: Isolation, rack: &str) 
         call.plan.guard((&name, key.1), || {
             let of = topic.and_then(|topic| topic.partition(key.1)).ok_or(unknown)?;
             let of = partition.insert(of);
-            let replica = of.replica(me).ok_or(ErrorCode::NOT_LEADER_OR_FOLLOWER)?;
-            check(&replica.log.lock(), want.leader_epoch, leader_only)?;
-            Ok(replica)
+            // Whether it may answer is asked where it is read.
+            of.replica(me).ok_or(ErrorCode::NOT_LEADER_OR_FOLLOWER)
         })
     });
     let nearer = partition.as_ref().filter(|_| replica.is_ok()).and_then(|of| nearer(call, of, rack));
@@ -243,9 +238,9 @@ async fn wait(request: &FetchRequest, sources: &[Source]) {
 }
 
 /// A partition's part of the answer: an error, or batches.
-type Part = Result<Slice, ErrorCode>;
+type Part<'s> = (Result<Slice, ErrorCode>, &'s Source);
 
-fn read(request: &FetchRequest, context: &Context, sources: &[Source]) -> Vec<(Key, Part)> {
+fn read<'s>(request: &FetchRequest, context: &Context, sources: &'s [Source]) -> Vec<(Key, Part<'s>)> {
     let mut left = usize::try_from(request.max_bytes).unwrap_or(0);
     let mut nothing_yet = true;
     let parts = context.wants.iter().zip(sources).map(|((key, _), source)| {
@@ -254,15 +249,17 @@ fn read(request: &FetchRequest, context: &Context, sources: &[Source]) -> Vec<(K
             left = left.saturating_sub(slice.bytes.len());
             nothing_yet &= slice.bytes.is_empty();
         }
-        (key.clone(), part)
+        (key.clone(), (part, source))
     });
     parts.collect()
 }
 
-fn answer(context: &Context, mut parts: Vec<(Key, Part)>, sources: &[Source]) -> FetchResponse {
-    let of: crate::collections::Map<&Key, &Source> = context.wants.iter().map(|(key, _)| key).zip(sources).collect();
-    context.retain(&mut parts, |part| match part {
-        Err(_) => Tell { error: true, data: false, told: Told { high_watermark: -1, start_offset: -1 } },
+fn answer(version: i16, context: &Context, mut parts: Vec<(Key, Part<'_>)>) -> FetchResponse {
+    let nobody_knows = Told { high_watermark: -1, start_offset: -1 };
+    context.retain(&mut parts, |(read, source)| match read {
+        Err(_) => Tell { error: true, data: false, told: nobody_knows },
+        // Told each time, until the client goes there.
+        Ok(_) if source.nearer.is_some() => Tell { error: true, data: false, told: nobody_knows },
         Ok(slice) => {
             let told = Told { high_watermark: slice.high_watermark, start_offset: slice.start_offset };
             Tell { error: false, data: !slice.bytes.is_empty(), told }
@@ -270,27 +267,25 @@ fn answer(context: &Context, mut parts: Vec<(Key, Part)>, sources: &[Source]) ->
     });
     let mut responses: Vec<FetchableTopicResponse> = Vec::new();
     let mut last: Option<TopicKey> = None;
-    for (key, part) in parts {
-        let source = of.get(&key).copied();
-        let (topic, partition) = key;
+    for ((topic, partition), part) in parts {
         if last.as_ref() != Some(&topic) {
             let (name, topic_id) = (topic.name().to_string(), topic.id());
             responses.push(FetchableTopicResponse { topic: name, topic_id, ..Default::default() });
             last = Some(topic);
         }
         if let Some(response) = responses.last_mut() {
-            response.partitions.push(partition_data(partition, part, source));
+            response.partitions.push(partition_data(version, partition, part));
         }
     }
     FetchResponse { session_id: context.session_id, responses, ..Default::default() }
 }
 
-fn partition_data(partition_index: i32, part: Part, source: Option<&Source>) -> PartitionData {
-    match part {
+fn partition_data(version: i16, partition_index: i32, (read, source): Part<'_>) -> PartitionData {
+    match read {
         Err(code) => PartitionData {
             partition_index,
             error_code: code.0,
-            current_leader: source.and_then(|source| leader(code, source.partition.as_deref()?)).unwrap_or_default(),
+            current_leader: leader(version, code, source.partition.as_deref()).unwrap_or_default(),
             high_watermark: -1,
             records: Some(Bytes::new()),
             ..Default::default()
@@ -303,7 +298,7 @@ fn partition_data(partition_index: i32, part: Part, source: Option<&Source>) -> 
             // Java's broker sends null unless it was asked for committed records only.
             aborted_transactions: slice.aborted.map(|aborted| aborted.into_iter().map(told).collect()),
             records: Some(slice.bytes),
-            preferred_read_replica: source.and_then(|source| source.nearer).unwrap_or(-1),
+            preferred_read_replica: source.nearer.unwrap_or(-1),
             ..Default::default()
         },
     }
@@ -314,20 +309,15 @@ fn told(aborted: Aborted) -> AbortedTransaction {
     AbortedTransaction { producer_id, first_offset, ..Default::default() }
 }
 
-/// Who leads, for a client that believed something else (KIP-951).
-fn leader(code: ErrorCode, partition: &Partition) -> Option<LeaderIdAndEpoch> {
-    let standing = partition.standing();
+/// Who leads, for a client that believed something else (KIP-951; before version 12 there is no place for it).
+fn leader(version: i16, code: ErrorCode, partition: Option<&Partition>) -> Option<LeaderIdAndEpoch> {
     let wrong = matches!(code, ErrorCode::NOT_LEADER_OR_FOLLOWER | ErrorCode::FENCED_LEADER_EPOCH);
-    let leader_id = standing.leader.filter(|_| wrong)?;
-    Some(LeaderIdAndEpoch { leader_id, leader_epoch: standing.leader_epoch, ..Default::default() })
+    let standing = partition.filter(|_| wrong && version >= 12)?.standing();
+    Some(LeaderIdAndEpoch { leader_id: standing.leader?, leader_epoch: standing.leader_epoch, ..Default::default() })
 }
 
 fn has_leader(part: &PartitionData) -> bool {
     part.current_leader.leader_id >= 0
-}
-
-fn forget_leader(part: &mut PartitionData) {
-    part.current_leader = LeaderIdAndEpoch::default();
 }
 
 fn endpoints(call: &Call) -> Vec<NodeEndpoint> {

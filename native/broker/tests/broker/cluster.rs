@@ -345,6 +345,18 @@ async fn a_consumer_is_sent_to_the_copy_in_its_own_rack() {
     let asked = dohle_protocol::messages::FetchRequest { rack_id, max_wait_ms: 60_000, ..fetch_request("t", 0, 0) };
     let part = connection.ask(12, &asked).await.part();
     assert_eq!((part.preferred_read_replica, part.records.map_or(0, |bytes| bytes.len())), (near, 0));
+    // In a session too, each time.
+    let mut session = dohle_protocol::messages::FetchRequest { session_epoch: 0, ..asked.clone() };
+    for epoch in 1..3 {
+        let answer = connection.ask(12, &session).await;
+        session = dohle_protocol::messages::FetchRequest {
+            session_id: answer.session_id,
+            session_epoch: epoch,
+            topics: Vec::new(),
+            ..asked.clone()
+        };
+        assert_eq!(answer.part().preferred_read_replica, near);
+    }
     let part = to(&broker, near).await.ask(12, &asked).await.part();
     assert_eq!((part.preferred_read_replica, offsets(part.records)), (-1, vec![0]));
     broker.stop().await;
