@@ -10,7 +10,7 @@
 use std::{sync::Arc, time::Duration};
 
 use dohle_protocol::{
-    ErrorCode,
+    ErrorCode, Uuid,
     messages::{
         ProduceRequest, ProduceResponse,
         produce_request::{PartitionProduceData, TopicProduceData},
@@ -104,11 +104,11 @@ impl Api for Produce {
 }
 
 fn find(node: &Node, version: i16, topic: &TopicProduceData) -> Option<Arc<Topic>> {
-    if version >= 13 && !topic.topic_id.is_zero() {
-        node.topics.with_id(topic.topic_id)
-    } else {
-        node.topics.named(&topic.name)
-    }
+    named(node, version, &topic.name, topic.topic_id)
+}
+
+fn named(node: &Node, version: i16, name: &str, id: Uuid) -> Option<Arc<Topic>> {
+    if version >= 13 && !id.is_zero() { node.topics.with_id(id) } else { node.topics.named(name) }
 }
 
 /// What is asked of all partitions.
@@ -164,12 +164,12 @@ async fn wait(pending: Vec<Waiting>, response: &mut ProduceResponse, within: Dur
 fn tell_leaders(call: &Call, response: &mut ProduceResponse) {
     let mut any = false;
     for topic in &mut response.responses {
-        let asked = TopicProduceData { name: topic.name.clone(), topic_id: topic.topic_id, ..Default::default() };
+        let (name, id) = (&topic.name, topic.topic_id);
         for part in &mut topic.partition_responses {
             if part.error_code != ErrorCode::NOT_LEADER_OR_FOLLOWER.0 {
                 continue;
             }
-            let partition = find(&call.node, call.version, &asked).and_then(|topic| topic.partition(part.index));
+            let partition = named(&call.node, call.version, name, id).and_then(|topic| topic.partition(part.index));
             let Some(standing) = partition.map(|partition| partition.standing()) else { continue };
             if let Some(leader_id) = standing.leader {
                 let leader_epoch = standing.leader_epoch;
@@ -203,7 +203,7 @@ fn produce_to_topic(
             Some(topic) => append(call, asking, topic, data),
         };
         let done = done.map(|done| {
-            if let Some(pending) = done.pending.filter(|pending| asking.all && pending.is_done() != Ok(true)) {
+            if let Some(pending) = done.pending {
                 wait(partition_responses.len(), pending);
             }
             (done.appended, done.start_offset)
@@ -218,6 +218,7 @@ fn produce_to_topic(
 struct Done {
     appended: Appended,
     start_offset: i64,
+    /// What it is answered after.
     pending: Option<Pending>,
 }
 
@@ -267,11 +268,12 @@ fn try_append(call: &Call, asking: &Asking<'_>, topic: &Topic, data: PartitionPr
     let append = || {
         let mut log = replica.log.lock();
         log.check_leader(-1)?;
-        if asking.all && log.in_sync() < log.least_in_sync() {
-            return Err(ErrorCode::NOT_ENOUGH_REPLICAS);
+        if asking.all {
+            log.check_copies()?;
         }
         let appended = log.append(&batch, now_ms)?;
-        let pending = asking.all.then(|| Pending::all_of(&replica, &log));
+        let waits = asking.all && log.high_watermark() < log.end().0;
+        let pending = waits.then(|| Pending::all_of(&replica, &log));
         Ok(Done { appended, start_offset: log.start_offset(), pending })
     };
     let done = match &batch.producer {

@@ -53,7 +53,7 @@ impl Shared {
         let members = self.members.lock();
         for at in self.partitions() {
             let standing = at.partition.standing();
-            let new = standing.handed_over(id, |node| members.alive(node) && !is_down(&members, node));
+            let new = standing.handed_over(id, |node| members.able(node));
             self.change(&members, &at, new);
         }
     }
@@ -142,22 +142,19 @@ impl Shared {
         // In the order of the replicas, as Kafka shows them.
         in_sync.sort_by_key(|node| standing.replicas.iter().position(|of| of == node));
         self.change(&members, &at, standing.with_in_sync(in_sync));
-        let arrived = at.partition.standing().arrived(|node| members.alive(node));
-        if arrived.is_some() {
-            self.change(&members, &at, arrived);
-        }
+        self.change(&members, &at, at.partition.standing().arrived(|node| members.alive(node)));
     }
 
     /// Elects a leader; answers whether it is another one.
     pub fn elect(&self, topic: &str, index: i32, how: Election) -> Result<bool, ErrorCode> {
         let members = self.members.lock();
         let at = self.at(topic, index)?;
-        let alive = |node: i32| members.alive(node) && !is_down(&members, node);
+        let able = |node| members.able(node);
         let refused = match how {
             Election::Preferred => ErrorCode::PREFERRED_LEADER_NOT_AVAILABLE,
             Election::Unclean => ErrorCode::ELIGIBLE_LEADERS_NOT_AVAILABLE,
         };
-        let new = at.partition.standing().elect(how, alive).map_err(|()| refused)?;
+        let new = at.partition.standing().elect(how, able).map_err(|()| refused)?;
         Ok(self.change(&members, &at, new))
     }
 
@@ -176,8 +173,7 @@ impl Shared {
         if standing.leader == Some(to) {
             return Ok(());
         }
-        let able = members.alive(to) && !is_down(&members, to);
-        let new = standing.led_by(to).filter(|_| able).ok_or(ErrorCode::ELIGIBLE_LEADERS_NOT_AVAILABLE)?;
+        let new = standing.led_by(to).filter(|_| members.able(to)).ok_or(ErrorCode::ELIGIBLE_LEADERS_NOT_AVAILABLE)?;
         self.change(&members, &at, Some(new));
         Ok(())
     }
@@ -201,10 +197,7 @@ impl Shared {
             }
         }
         self.change(&members, &at, Some(new));
-        let arrived = at.partition.standing().arrived(alive);
-        if arrived.is_some() {
-            self.change(&members, &at, arrived);
-        }
+        self.change(&members, &at, at.partition.standing().arrived(alive));
         Ok(())
     }
 
@@ -218,7 +211,7 @@ impl Shared {
             );
             (ErrorCode::INVALID_REPLICATION_FACTOR, reason)
         };
-        let alive = members.all_alive().filter(|(_, member)| !member.down).count();
+        let alive = members.all_able().count();
         let placed = members.place(partitions, copies).ok_or_else(|| too_few(alive))?;
         Ok(placed.into_iter().map(|replicas| Standing::new(replicas, |node| members.alive(node))).collect())
     }
@@ -298,7 +291,7 @@ impl Shared {
             }
         }
         let replicas: Vec<Arc<Replica>> =
-            at.partition.replicas().into_iter().filter(|replica| !is_down(members, replica.node)).collect();
+            at.partition.replicas().into_iter().filter(|replica| !members.is_down(replica.node)).collect();
         for replica in replicas.iter().filter(|replica| told(replica.node) && Some(replica.node) != standing.leader) {
             replica.log.lock().follow(standing.leader_epoch);
             replica.feed(Vec::new());
@@ -392,17 +385,13 @@ impl Shared {
     /// Whether a node reaches another one, which runs.
     pub fn reach(&self, from: i32, to: i32) -> bool {
         let members = self.members.lock();
-        members.connected(from, to) && !is_down(&members, to)
+        members.connected(from, to) && !members.is_down(to)
     }
 
     /// The ids of those that are alive.
     pub fn alive(&self) -> BTreeSet<i32> {
         self.members.lock().all_alive().map(|(id, _)| id).collect()
     }
-}
-
-fn is_down(members: &Members, id: i32) -> bool {
-    members.by_id.get(&id).is_none_or(|member| member.down)
 }
 
 async fn beat_for_ever(node: &Node) {

@@ -47,6 +47,21 @@ impl Members {
         self.by_id.get(&id).is_some_and(|member| member.alive)
     }
 
+    /// It has ended, or never was, whatever the controller believes.
+    pub fn is_down(&self, id: i32) -> bool {
+        self.by_id.get(&id).is_none_or(|member| member.down)
+    }
+
+    /// It can take something on.
+    pub fn able(&self, id: i32) -> bool {
+        self.alive(id) && !self.is_down(id)
+    }
+
+    /// Those that can, by id.
+    pub fn all_able(&self) -> impl Iterator<Item = (i32, &Member)> {
+        self.all_alive().filter(|(_, member)| !member.down)
+    }
+
     /// Those that are alive, by id.
     pub fn all_alive(&self) -> impl Iterator<Item = (i32, &Member)> {
         self.by_id.iter().filter(|(_, member)| member.alive).map(|(id, member)| (*id, member))
@@ -102,7 +117,7 @@ impl Members {
     /// The living, in an order in which neighbours are of different racks.
     fn striped(&self) -> Vec<i32> {
         let mut racks = BTreeMap::<Option<&str>, Vec<i32>>::new();
-        for (id, member) in self.all_alive().filter(|(_, member)| !member.down) {
+        for (id, member) in self.all_able() {
             racks.entry(member.rack.as_deref()).or_default().push(id);
         }
         let most = racks.values().map(Vec::len).max().unwrap_or(0);

@@ -150,16 +150,15 @@ impl Shared {
 
     /// Copies of a partition when nobody says how many.
     pub fn default_copies(&self) -> usize {
-        let given = match number(&self.options, "default.replication.factor") {
-            1.. => return number(&self.options, "default.replication.factor") as usize,
-            _ => COPIES,
-        };
-        self.at_most(given)
+        match number(&self.options, "default.replication.factor") {
+            given @ 1.. => given as usize,
+            _ => self.at_most(COPIES),
+        }
     }
 
     /// So many copies, or as many as there are nodes.
     fn at_most(&self, copies: i64) -> usize {
-        let running = self.members.lock().all_alive().filter(|(_, member)| !member.down).count();
+        let running = self.members.lock().all_able().count();
         usize::try_from(copies).unwrap_or(1).min(running).max(1)
     }
 
@@ -227,12 +226,7 @@ impl Shared {
     /// A copy in sync in the rack of a client, other than the leader's (KIP-392).
     pub fn nearest(&self, standing: &Standing, rack: &str) -> Option<i32> {
         let members = self.members.lock();
-        let near = |node: &i32| {
-            members
-                .by_id
-                .get(node)
-                .is_some_and(|member| member.alive && !member.down && member.rack.as_deref() == Some(rack))
-        };
+        let near = |node: &i32| members.able(*node) && members.by_id[node].rack.as_deref() == Some(rack);
         let leader = standing.leader.filter(|leader| !near(leader));
         leader.and_then(|_| standing.in_sync.iter().copied().find(near))
     }

@@ -201,10 +201,7 @@ impl Ledger {
         let replica = self.partition(index)?;
         let appended = {
             let mut log = replica.log.lock();
-            match log.in_sync() >= log.least_in_sync() {
-                true => log.append(&batch, now_ms),
-                false => Err(ErrorCode::NOT_ENOUGH_REPLICAS),
-            }
+            log.check_copies().and_then(|()| log.append(&batch, now_ms))
         };
         replica.wake();
         self.housekeeping.touch();

@@ -63,6 +63,11 @@ impl Log {
         1 + self.part.followers.values().filter(|follower| follower.in_sync).count()
     }
 
+    /// Whether what is written now can be committed.
+    pub fn check_copies(&self) -> Result<(), ErrorCode> {
+        if self.in_sync() < self.least_in_sync() { Err(ErrorCode::NOT_ENOUGH_REPLICAS) } else { Ok(()) }
+    }
+
     /// How many must be, for anything to be committed: `min.insync.replicas`, or all that there are.
     pub fn least_in_sync(&self) -> usize {
         self.config.min_in_sync.min(1 + self.part.followers.len())
@@ -127,7 +132,7 @@ impl Log {
             return false;
         }
         // KIP-966: too few copies commit nothing.
-        if self.in_sync() < self.least_in_sync() {
+        if self.check_copies().is_err() {
             return false;
         }
         let in_sync = self.part.followers.values().filter(|follower| follower.in_sync);
