@@ -65,6 +65,10 @@ impl Home {
 
     /// Writes the checkpoints: what need not be read after a crash, what is committed, and where logs start.
     pub fn checkpoint(&self, topics: &Topics) -> io::Result<()> {
+        if self.folder.is_released() {
+            // Somebody may have it again.
+            return Ok(());
+        }
         self.checkpoints.write(self.disk(), self.path(), (topics, self.folder.identity.node_id))
     }
 
