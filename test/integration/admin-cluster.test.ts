@@ -100,9 +100,11 @@ describe('admin operations on three brokers', () => {
     assert.deepEqual(await admin.listPartitionReassignments(), [])
 
     await cluster.restart(third)
+    // Those of the test before too: all partitions are asked to elect.
+    const topics = (await admin.listTopics()).map(of => of.topic)
     await eventually(
-      () => partition(topic),
-      of => of?.inSync.length === 2,
+      async () => (await admin.describeTopics(topics)).flatMap(of => of.partitions),
+      all => all.every(of => of.inSync.length === of.replicas.length),
     )
     await admin.electLeaders('preferred')
     await eventually(
