@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{Mutex, Notify, mpsc};
+use tokio::sync::{Mutex, mpsc};
 
 use crate::{
     BrokerError, BrokerOptions, BrokerWorld, Cluster, Faults, TokioWorld,
@@ -19,6 +19,7 @@ use crate::{
     listeners::{self, Endpoint, Open},
     node::{NoNode, Node},
     security::Guard,
+    tasks::{Life, Stop},
     world::{Accepted, Listener},
 };
 
@@ -199,51 +200,6 @@ impl NoNode {
             Self::Wrong((_, why)) => BrokerError::InvalidProperty(why),
             Self::LogDir(source) => BrokerError::LogDir { folder: options.log_dir.clone().unwrap_or_default(), source },
             Self::Record(source) => BrokerError::Record { file: options.record.clone().unwrap_or_default(), source },
-        }
-    }
-}
-
-/// Told once, to all. Not tokio's `watch`, which wakes those who wait in random order.
-#[derive(Default)]
-pub(crate) struct Stop {
-    told: AtomicBool,
-    waiting: Notify,
-}
-
-impl Stop {
-    pub fn stop(&self) {
-        self.told.store(true, Ordering::SeqCst);
-        self.waiting.notify_waiters();
-    }
-
-    async fn stopped(&self) {
-        // Made before looking: it gets what is told from here on.
-        let told = self.waiting.notified();
-        if !self.told.load(Ordering::SeqCst) {
-            told.await;
-        }
-    }
-}
-
-/// What every task of the broker holds: it is told when to stop, and tells when it has.
-#[derive(Clone)]
-pub(crate) struct Life {
-    stop: Arc<Stop>,
-    _alive: mpsc::Sender<Infallible>,
-}
-
-impl Life {
-    /// Told by `stop`; whoever has the other end of `alive` sees it end when the last life does.
-    pub fn new(stop: Arc<Stop>, alive: mpsc::Sender<Infallible>) -> Self {
-        Self { stop, _alive: alive }
-    }
-
-    /// Runs `work` until its end or the broker's.
-    pub async fn during<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
-        tokio::select! {
-            biased;
-            () = self.stop.stopped() => None,
-            done = work => Some(done),
         }
     }
 }

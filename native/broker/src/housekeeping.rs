@@ -13,17 +13,14 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep_until},
-};
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{
-    broker::Life,
     config::broker::{enabled, number},
     log::{Need, Tools},
     node::Node,
     partition::Replica,
+    tasks::{Life, due},
 };
 
 /// The longest sleep while something will be due: the wall clock may be put forward, and the machine sleep.
@@ -50,23 +47,11 @@ struct Chore {
 impl Housekeeping {
     /// Starts the tasks.
     pub fn run(&self, node: &Arc<Node>, life: &Life) {
-        let (of, mut alive) = (node.clone(), life.clone());
-        node.world.spawn(Box::pin(async move {
-            alive.during(retain_for_ever(&of)).await;
-        }));
-        let (of, mut alive) = (node.clone(), life.clone());
-        node.world.spawn(Box::pin(async move {
-            alive.during(compact_for_ever(&of)).await;
-        }));
-        let (of, mut alive) = (node.clone(), life.clone());
-        node.world.spawn(Box::pin(async move {
-            alive.during(expire_offsets_for_ever(&of)).await;
-        }));
+        life.run(node, |node| async move { retain_for_ever(&node).await });
+        life.run(node, |node| async move { compact_for_ever(&node).await });
+        life.run(node, |node| async move { expire_offsets_for_ever(&node).await });
         if node.home.is_some() {
-            let (of, mut alive) = (node.clone(), life.clone());
-            node.world.spawn(Box::pin(async move {
-                alive.during(make_safe_for_ever(&of)).await;
-            }));
+            life.run(node, |node| async move { make_safe_for_ever(&node).await });
         }
     }
 
@@ -113,10 +98,8 @@ impl Chore {
         let soonest = Instant::now() + interval;
         loop {
             let next = self.touched.load(Ordering::Acquire).then_some(soonest);
-            tokio::select! {
-                biased;
-                () = self.changed.notified() => {}
-                () = at(next) => return,
+            if due(next, &self.changed).await {
+                return;
             }
         }
     }
@@ -136,20 +119,10 @@ impl Chore {
                 true => Some(soonest),
                 false => due_ms.map(until_due),
             };
-            tokio::select! {
-                biased;
-                () = self.changed.notified() => {}
-                () = at(next) => return,
+            if due(next, &self.changed).await {
+                return;
             }
         }
-    }
-}
-
-/// Waits until then; for ever when there is no such time.
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => std::future::pending().await,
     }
 }
 
@@ -324,10 +297,10 @@ mod tests {
         };
         let touch = async {
             for second in touched {
-                sleep_until(start + Duration::from_secs(*second)).await;
+                tokio::time::sleep_until(start + Duration::from_secs(*second)).await;
                 chore.touch();
             }
-            sleep_until(start + Duration::from_secs(seconds)).await;
+            tokio::time::sleep_until(start + Duration::from_secs(seconds)).await;
         };
         tokio::select! {
             biased;

@@ -46,6 +46,7 @@ mod security;
 mod sessions;
 mod stderr_log;
 mod storage;
+mod tasks;
 mod topics;
 mod transactions;
 mod users;

@@ -14,7 +14,6 @@ use tokio::{sync::Notify, time::Instant};
 use crate::{
     BrokerOptions, BrokerWorld, Faults,
     acls::Acls,
-    broker::Life,
     cluster::{Inbox, Shared, Told},
     config::dynamic::Configs,
     coordinator::{Clock, Ledger, internal},
@@ -29,6 +28,7 @@ use crate::{
     security::{Wrong, authorizer::Authorizer, limits::Limits, tokens::Tokens},
     sessions::Sessions,
     storage::{Home, LogDirError},
+    tasks::Life,
     topics::{Refusal, Topic, Topics},
     transactions::Transactions,
     users::Users,
@@ -139,17 +139,14 @@ impl Node {
 
     /// Starts its tasks.
     pub fn run(self: &Arc<Self>, life: &Life) {
-        self.groups.run(self, life.clone());
-        self.transactions.run(self, life.clone());
+        self.groups.run(self, life);
+        self.transactions.run(self, life);
         self.housekeeping.run(self, life);
-        Inbox::run(self, life.clone());
+        Inbox::run(self, life);
         if !self.cluster.options.is_alone() {
-            Shared::watch(self, life.clone());
+            Shared::watch(self, life);
         }
-        let (of, mut alive) = (self.clone(), life.clone());
-        self.world.spawn(Box::pin(async move {
-            alive.during(of.coordinate_for_ever()).await;
-        }));
+        life.run(self, |node| async move { node.coordinate_for_ever().await });
     }
 
     async fn coordinate_for_ever(&self) {

@@ -16,11 +16,11 @@ use super::{
     members::{Member, Members},
 };
 use crate::{
-    broker::Life,
     config::broker::{enabled, number},
     coordinator::internal,
     node::Node,
     partition::{Partition, Replica},
+    tasks::Life,
     topics::{Refusal, Topic},
 };
 
@@ -74,11 +74,8 @@ impl Shared {
     }
 
     /// Starts the task that beats for a node, and sees to the copies in sync of what it leads.
-    pub fn watch(node: &Arc<Node>, mut life: Life) {
-        let (world, of) = (node.world.clone(), node.clone());
-        world.spawn(Box::pin(async move {
-            life.during(beat_for_ever(&of)).await;
-        }));
+    pub fn watch(node: &Arc<Node>, life: &Life) {
+        life.run(node, |node| async move { beat_for_ever(&node).await });
     }
 
     fn beat(&self, node: &Node, most: u32) {

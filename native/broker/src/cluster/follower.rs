@@ -13,10 +13,10 @@ use tokio::sync::Notify;
 
 use super::Shared;
 use crate::{
-    broker::Life,
     log::Feed,
     node::Node,
     partition::{Partition, Replica},
+    tasks::Life,
 };
 
 /// Bytes taken over at once (`replica.fetch.max.bytes`).
@@ -155,11 +155,8 @@ impl Inbox {
     }
 
     /// Starts the task that follows.
-    pub fn run(node: &Arc<Node>, mut life: Life) {
-        let (world, of) = (node.world.clone(), node.clone());
-        world.spawn(Box::pin(async move {
-            life.during(follow_for_ever(&of)).await;
-        }));
+    pub fn run(node: &Arc<Node>, life: &Life) {
+        life.run(node, |node| async move { follow_for_ever(&node).await });
     }
 }
 

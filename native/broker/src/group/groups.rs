@@ -7,7 +7,7 @@ use dohle_protocol::ErrorCode;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::{
     sync::{Notify, oneshot},
-    time::{Instant, sleep_until},
+    time::Instant,
 };
 
 use super::{
@@ -15,9 +15,9 @@ use super::{
     consumer::{Beat, Consumer, Told},
 };
 use crate::{
-    broker::Life,
     coordinator::{Ledger, internal},
     node::Node,
+    tasks::{Life, due},
     topics::{Refusal, Topics},
 };
 
@@ -102,26 +102,16 @@ impl Groups {
     }
 
     /// Starts the task that ends what is overdue.
-    pub fn run(&self, node: &Arc<Node>, mut life: Life) {
-        let world = node.world.clone();
-        let node = node.clone();
-        world.spawn(Box::pin(async move {
-            life.during(node.groups.time(&node)).await;
-        }));
+    pub fn run(&self, node: &Arc<Node>, life: &Life) {
+        life.run(node, |node| async move { node.groups.time(&node).await });
     }
 
     async fn time(&self, node: &Node) {
         loop {
-            // The permit of a change made from here on is kept by `Notify` until it is waited for.
             let next_of = |shard: &Mutex<Shard>| shard.lock().groups.values().filter_map(Group::next_deadline).min();
             let next = self.shards.iter().filter_map(next_of).min();
-            match next {
-                None => self.changed.notified().await,
-                Some(deadline) => tokio::select! {
-                    biased;
-                    () = self.changed.notified() => continue,
-                    () = sleep_until(deadline) => {}
-                },
+            if !due(next, &self.changed).await {
+                continue;
             }
             let now = Instant::now();
             for (index, shard) in (0..).zip(&self.shards) {

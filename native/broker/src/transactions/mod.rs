@@ -16,15 +16,15 @@ use dohle_protocol::ErrorCode;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::{
     sync::Notify,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep},
 };
 
 use crate::{
-    broker::Life,
     config::broker::number,
     coordinator::{Ledger, Pending, internal},
     node::{Node, millis},
     partition::Partition,
+    tasks::{Life, due},
 };
 use journal::Journal;
 pub(crate) use state::{Producer, Transaction};
@@ -106,26 +106,14 @@ impl Transactions {
     }
 
     /// Starts the task that aborts what is overdue.
-    pub fn run(&self, node: &Arc<Node>, mut life: Life) {
-        let world = node.world.clone();
-        let node = node.clone();
-        world.spawn(Box::pin(async move {
-            life.during(node.transactions.time(&node)).await;
-        }));
+    pub fn run(&self, node: &Arc<Node>, life: &Life) {
+        life.run(node, |node| async move { node.transactions.time(&node).await });
     }
 
     async fn time(&self, node: &Node) {
         loop {
             let next = self.all.lock().by_id.values().filter_map(Transaction::deadline).min();
-            match next {
-                None => self.changed.notified().await,
-                Some(deadline) => tokio::select! {
-                    biased;
-                    () = self.changed.notified() => continue,
-                    () = sleep_until(deadline) => {}
-                },
-            }
-            if self.end_due(node).is_err() {
+            if due(next, &self.changed).await && self.end_due(node).is_err() {
                 // What fails is tried again, but not at once.
                 sleep(AGAIN).await;
             }

@@ -23,7 +23,7 @@ use tokio::{
 use super::{Recording, RecordingError};
 use crate::{
     BrokerWorld, api,
-    broker::{Life, Stop},
+    tasks::{Life, Stop},
     world::{Accepted, Listener, Stream},
 };
 use script::Script;
