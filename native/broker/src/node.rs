@@ -97,7 +97,7 @@ impl Node {
         let home_in = |storage: &Arc<_>| Home::open(&world, storage, options.node_id, is_known).map(Arc::new);
         let home = cluster.storage.as_ref().map(home_in).transpose().map_err(NoNode::LogDir)?;
         let broken = |error| NoNode::LogDir(LogDirError::Io(error));
-        topics.open_replicas(options.node_id, home.clone()).map_err(broken)?;
+        let lost = topics.open_replicas(options.node_id, home.as_ref()).map_err(broken)?;
         let of = (world.clone(), cluster.clone(), configs.clone(), housekeeping.clone());
         let ledger = |name| Ledger::new(name, options.node_id, of.clone());
         let node = Arc::new(Self {
@@ -127,7 +127,7 @@ impl Node {
             cluster,
             options,
         });
-        node.cluster.register(&node);
+        node.cluster.register(&node, &lost);
         let clock = Clock { now: Instant::now(), now_ms: node.world.wall_clock_ms() };
         node.transactions.coordinate(&node, &clock);
         if node.cluster.options.is_alone() {

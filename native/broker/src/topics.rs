@@ -88,19 +88,28 @@ impl Topics {
         Ok(())
     }
 
-    /// A node has come: what it has of partitions is there from now on.
-    pub fn open_replicas(&self, node: i32, home: Option<Arc<Home>>) -> io::Result<()> {
-        let in_files = home.is_some();
-        home.into_iter().for_each(|home| drop(self.homes.write().insert(node, home)));
+    /// A node has come: what it has of partitions is there from now on. Answers those whose folders it had, and has no more.
+    pub fn open_replicas(&self, node: i32, home: Option<&Arc<Home>>) -> io::Result<Vec<Arc<Partition>>> {
+        home.into_iter().for_each(|home| drop(self.homes.write().insert(node, home.clone())));
+        let mut lost = Vec::new();
         for topic in self.all() {
             for (index, partition) in (0..).zip(topic.partitions()) {
                 let (standing, before) = (partition.standing(), partition.replica(node));
                 // In memory it is still what it was.
-                if !standing.replicas.contains(&node) || before.is_some() && !in_files {
+                if !standing.replicas.contains(&node) || before.is_some() && home.is_none() {
                     continue;
                 }
                 // Whoever still has it writes nothing more.
                 before.iter().for_each(|before| before.log.lock().abandon());
+                if home.is_some_and(|home| !home.has(&topic.name, topic.id, index)) {
+                    tracing::error!(
+                        node,
+                        topic = &*topic.name,
+                        index,
+                        "the folder of a partition is gone: it begins empty"
+                    );
+                    lost.push(partition.clone());
+                }
                 let replica = topic.make_replica(node, index);
                 let replica =
                     replica.map_err(|error| io::Error::new(error.kind(), format!("topic {}: {error}", topic.name)))?;
@@ -109,7 +118,7 @@ impl Topics {
                 partition.put_replica(replica);
             }
         }
-        Ok(())
+        Ok(lost)
     }
 
     pub fn named(&self, name: &str) -> Option<Arc<Topic>> {

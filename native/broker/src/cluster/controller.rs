@@ -33,19 +33,23 @@ pub(super) struct At {
 }
 
 impl Shared {
-    /// A node has started, perhaps again.
-    pub fn register(&self, node: &Arc<Node>) {
+    /// A node has started, perhaps again, without what it has lost.
+    pub fn register(&self, node: &Arc<Node>, lost: &[Arc<Partition>]) {
         let (id, options) = (node.options.node_id, &node.options);
         let rack = options.properties.get("broker.rack").cloned().filter(|rack| !rack.is_empty());
         let mut members = self.members.lock();
-        let is_new = node.home.as_ref().is_some_and(|home| home.is_new());
-        let goes_on = members.by_id.get(&id).is_some_and(|member| member.expected && !is_new);
+        let goes_on = members.by_id.get(&id).is_some_and(|member| member.expected);
         if !goes_on {
             // Whoever was there under this id before is not.
             members.by_id.remove(&id);
             self.came_or_went(&members, false);
         }
         members.by_id.insert(id, Member::new(Arc::downgrade(node), rack, node.open().to_vec(), node.inbox.clone()));
+        let is_lost = |at: &At| lost.iter().any(|lost| Arc::ptr_eq(lost, &at.partition));
+        // An empty copy is none that is in sync: others that follow it would lose all.
+        self.change_all(&members, |at, standing| {
+            standing.handed_over(id, |node| members.alive(node)).filter(|_| is_lost(at))
+        });
         if goes_on && !self.options.is_alone() {
             // It may have told more as committed than it knows of now.
             self.change_all(&members, |_, standing| standing.led_by(id).filter(|_| standing.leader == Some(id)));

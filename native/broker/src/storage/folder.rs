@@ -26,8 +26,6 @@ pub(super) struct Folder {
     pub disk: Arc<dyn Disk>,
     pub path: PathBuf,
     pub identity: Identity,
-    /// It was nobody's before: nothing is in it.
-    pub new: bool,
     /// Held until it is closed, or gone.
     lock: Mutex<Option<Box<dyn Send + Sync>>>,
 }
@@ -58,8 +56,8 @@ impl Folder {
             _ => LogDirError::Io(error),
         })?;
         let lock = disk.lock(&path.join(LOCK)).map_err(LogDirError::Io)?.ok_or(LogDirError::InUse)?;
-        let (identity, new) = identify(&*disk, path, holds, node_id, cluster_id, new_id)?;
-        Ok(Self { disk, path: path.to_path_buf(), identity, new, lock: Mutex::new(Some(lock)) })
+        let identity = identify(&*disk, path, holds, node_id, cluster_id, new_id)?;
+        Ok(Self { disk, path: path.to_path_buf(), identity, lock: Mutex::new(Some(lock)) })
     }
 
     /// It is free for others; nothing is opened in it any more.
@@ -77,7 +75,7 @@ impl Folder {
     }
 }
 
-/// Whose the folder is, and whether that is new: it is ours, if it was nobody's.
+/// Whose the folder is; ours, if it was nobody's.
 fn identify(
     disk: &dyn Disk,
     folder: &Path,
@@ -85,7 +83,7 @@ fn identify(
     node_id: i32,
     cluster_id: Option<&str>,
     new_id: impl Fn() -> Uuid,
-) -> Result<(Identity, bool), LogDirError> {
+) -> Result<Identity, LogDirError> {
     let found = identity::read(disk, folder)?;
     let (partition, node) = (a_partition(disk, folder)?, a_node(disk, folder)?);
     match (holds, &partition, &node) {
@@ -101,7 +99,7 @@ fn identify(
         let cluster_id = cluster_id.map_or_else(|| base64(new_id()), str::to_string);
         let new = Identity { cluster_id, node_id, directory_id: new_id() };
         identity::write(disk, folder, &new)?;
-        return Ok((new, true));
+        return Ok(new);
     };
     if found.node_id != node_id {
         return Err(LogDirError::OtherNode { found: found.node_id, given: node_id });
@@ -111,7 +109,7 @@ fn identify(
     }
     match cluster_id.filter(|given| *given != found.cluster_id) {
         Some(given) => Err(LogDirError::OtherCluster { found: found.cluster_id, given: given.into() }),
-        None => Ok((found, false)),
+        None => Ok(found),
     }
 }
 

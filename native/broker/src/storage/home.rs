@@ -46,11 +46,6 @@ impl Home {
         Ok(home)
     }
 
-    /// Nothing was ever in it.
-    pub fn is_new(&self) -> bool {
-        self.folder.new
-    }
-
     pub fn path(&self) -> &Path {
         &self.folder.path
     }

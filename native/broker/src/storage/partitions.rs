@@ -23,6 +23,11 @@ const UNASSIGNED: Uuid = Uuid(0_u128.to_be_bytes());
 const LONGEST_NAME: usize = 255;
 
 impl Home {
+    /// Whether it has something of a partition.
+    pub fn has(&self, topic: &str, id: Uuid, index: i32) -> bool {
+        identity::topic_of(self.disk(), &self.join(&format!("{topic}-{index}"))).is_ok_and(|found| found == Some(id))
+    }
+
     /// Opens the log of a partition, which is made when there is none.
     pub fn log(&self, topic: &str, id: Uuid, index: i32, config: &Arc<TopicConfig>, seed: u64) -> io::Result<Log> {
         if self.folder.is_released() {

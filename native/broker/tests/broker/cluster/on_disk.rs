@@ -150,6 +150,14 @@ async fn a_node_that_has_lost_its_folder_takes_all_from_the_others() {
     in_sync(&broker, &replicas).await;
     assert_ne!(broker.cluster().leader("t", 0), Some(replicas[0]), "it had nothing");
     have(&broker, 0..11).await;
+    // Or only of a partition.
+    broker.cluster().move_leader("t", 0, replicas[0]).unwrap();
+    broker.stop().await;
+    fs::remove_dir_all(folder.0.join(format!("node-{}/t-0", replicas[0]))).unwrap();
+    let broker = start(&folder).await;
+    in_sync(&broker, &replicas).await;
+    assert_ne!(broker.cluster().leader("t", 0), Some(replicas[0]), "it had nothing of it");
+    have(&broker, 0..11).await;
     broker.stop().await;
 }
 
