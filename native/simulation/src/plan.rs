@@ -146,6 +146,10 @@ pub struct Plan {
     pub compression: Compression,
     pub linger: Option<Duration>,
     pub rows: [Vec<Planned>; 3],
+    /// Nodes keep their logs on disks, which forget what was not synced when their node is killed.
+    pub on_disks: bool,
+    /// How long partitions write to one segment.
+    pub roll: Option<Duration>,
 }
 
 impl Plan {
@@ -165,6 +169,9 @@ impl Plan {
                 row(&mut dice, 1..4, 500..6_000, node),
                 row(&mut dice, 1..4, 500..5_000, application),
             ],
+            // Clusters have no log folder yet.
+            on_disks: false,
+            roll: dice.of(&[None, Some(Duration::from_secs(3))]),
         }
     }
 }
