@@ -6,6 +6,7 @@
 
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import {
   closeSync,
   existsSync,
@@ -64,11 +65,28 @@ export function javaArgs(lib, main, args = [], heap = '256m', jvm = [], classes 
 
 /** `count` TCP ports of the loopback interface that are free now. */
 export async function freePorts(count = 1) {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'))
-  await Promise.all(servers.map(server => new Promise(done => server.once('listening', done))))
+  const servers = await Promise.all(Array.from({ length: count }, () => listening(0)))
   const ports = servers.map(server => server.address().port)
   await Promise.all(servers.map(server => new Promise(done => server.close(done))))
   return ports
+}
+
+/** The first of `count` ports in a row that are free now. */
+export async function freeRow(count) {
+  for (;;) {
+    const [first] = await freePorts()
+    const row = Array.from({ length: count }, (_, nth) => listening(first + nth))
+    const tried = await Promise.allSettled(row)
+    const servers = tried.flatMap(({ value }) => (value ? [value] : []))
+    await Promise.all(servers.map(server => new Promise(done => server.close(done))))
+    if (servers.length === count) return first
+  }
+}
+
+async function listening(port) {
+  const server = createServer().listen({ port, host: '127.0.0.1' })
+  await once(server, 'listening')
+  return server
 }
 
 /** A running broker. It ends with this process at the latest, unless it was started `detached`. */

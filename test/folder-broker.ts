@@ -11,13 +11,15 @@ export interface FolderBrokerOptions {
   readonly folder: string
   /** 0 takes a free one, and keeps to it. */
   readonly port?: number
+  /** How many, at the port and those behind it: default 1. */
+  readonly nodes?: number
   /** Properties by Kafka's names. */
   readonly settings?: Record<string, string>
 }
 
 /** A broker that keeps all in a folder. */
 export class FolderBroker {
-  /** Where it answers, also after it was started again. */
+  /** Where it answers, also after it was started again; of several nodes, where each does. */
   address = ''
   readonly #options: FolderBrokerOptions
   #child: ChildProcessByStdio<null, Readable, null> | undefined
@@ -33,6 +35,11 @@ export class FolderBroker {
     return broker
   }
 
+  /** The port of the first node; 0 before it was started. */
+  get port(): number {
+    return Number.parseInt(this.address.split(':')[1] ?? '0', 10)
+  }
+
   /** The process. */
   get pid(): number {
     return this.#child?.pid ?? 0
@@ -40,10 +47,21 @@ export class FolderBroker {
 
   /** Starts it again, at its address. */
   async start(): Promise<void> {
-    const { folder, settings = {} } = this.#options
-    const port = this.address.split(':')[1] ?? this.#options.port ?? 0
+    const { folder, nodes = 1, settings = {} } = this.#options
+    const port = this.port || (this.#options.port ?? 0)
     const overrides = Object.entries(settings).flatMap(([name, value]) => ['--override', `${name}=${value}`])
-    const command = ['--import', 'tsx', `${root}/ts/cli.ts`, 'broker', '--port', `${port}`, '--log-dir', folder]
+    const command = [
+      '--import',
+      'tsx',
+      `${root}/ts/cli.ts`,
+      'broker',
+      '--port',
+      `${port}`,
+      '--log-dir',
+      folder,
+      '--nodes',
+      `${nodes}`,
+    ]
     const child = spawn(process.execPath, [...command, ...overrides], {
       stdio: ['ignore', 'pipe', 'inherit'],
       cwd: root,

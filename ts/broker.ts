@@ -171,7 +171,7 @@ export class Cluster {
 }
 
 /**
- * A Kafka-compatible broker of one node, in memory or in a folder (`logDir`), or of several (`nodes`), in memory. Not for production:
+ * A Kafka-compatible broker of one node or of several (`nodes`), in memory or in a folder (`logDir`). Not for production:
  * what it holds in memory is gone when it stops.
  *
  * @example

@@ -20,7 +20,7 @@ broker: runs one.
   -p, --port PORT           port to listen on, in plaintext, in place of the file's listeners (default: 9092; 0: a free one)
       --override KEY=VALUE  one setting; goes before the file's; may be repeated
       --log-dir DIR         keep everything in this folder, laid out as Kafka's (log.dirs)
-      --nodes N             so many nodes, in memory, at the port and those behind it (default: 1)
+      --nodes N             so many nodes, at the port and those behind it (default: 1)
       --record FILE         record the session in a new file: every frame with its time, without passwords
       --allow-non-loopback  listen where other machines can reach it
 

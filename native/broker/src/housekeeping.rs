@@ -62,7 +62,7 @@ impl Housekeeping {
         node.world.spawn(Box::pin(async move {
             alive.during(expire_offsets_for_ever(&of)).await;
         }));
-        if node.storage.is_some() {
+        if node.home.is_some() {
             let (of, mut alive) = (node.clone(), life.clone());
             node.world.spawn(Box::pin(async move {
                 alive.during(make_safe_for_ever(&of)).await;
@@ -190,7 +190,7 @@ async fn make_safe_for_ever(node: &Arc<Node>) {
         }
         let of = node.clone();
         let note = move || {
-            if let Some(Err(error)) = of.storage.as_ref().map(|storage| storage.checkpoint(&of.topics)) {
+            if let Some(Err(error)) = of.home.as_ref().map(|home| home.checkpoint(&of.topics)) {
                 tracing::error!(%error, "the checkpoints are not written");
             }
         };

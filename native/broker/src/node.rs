@@ -28,7 +28,7 @@ use crate::{
     recording::Recorder,
     security::{Wrong, authorizer::Authorizer, limits::Limits, tokens::Tokens},
     sessions::Sessions,
-    storage::{LogDirError, Storage},
+    storage::{Home, LogDirError},
     topics::{Refusal, Topic, Topics},
     transactions::Transactions,
     users::Users,
@@ -41,8 +41,8 @@ pub(crate) struct Node {
     /// As the broker was started; what can change while it runs is in `configs`.
     pub options: BrokerOptions,
     pub configs: Arc<Configs>,
-    /// The log folder; none when everything is in memory.
-    pub storage: Option<Arc<Storage>>,
+    /// Its part of the log folder; none when everything is in memory.
+    pub home: Option<Arc<Home>>,
     pub topics: Arc<Topics>,
     pub groups: Groups,
     pub transactions: Transactions,
@@ -93,16 +93,15 @@ impl Node {
     ) -> Result<Arc<Self>, NoNode> {
         let configs = cluster.configs_of(&options);
         let (topics, housekeeping) = (cluster.topics.clone(), Arc::<Housekeeping>::default());
-        let storage = cluster.storage.clone().filter(|storage| storage.node_id() == options.node_id);
+        let is_known = |topic: &str| topics.named(topic).is_some();
+        let home_in = |storage: &Arc<_>| Home::open(&world, storage, options.node_id, is_known).map(Arc::new);
+        let home = cluster.storage.as_ref().map(home_in).transpose().map_err(NoNode::LogDir)?;
         let broken = |error| NoNode::LogDir(LogDirError::Io(error));
-        if topics.version() == 0 {
-            topics.load(&cluster.image, &configs.now()).map_err(broken)?;
-        }
-        topics.open_replicas(options.node_id, storage.clone()).map_err(broken)?;
+        topics.open_replicas(options.node_id, home.clone()).map_err(broken)?;
         let of = (world.clone(), cluster.clone(), configs.clone(), housekeeping.clone());
         let ledger = |name| Ledger::new(name, options.node_id, of.clone());
         let node = Arc::new(Self {
-            storage,
+            home,
             topics,
             housekeeping: housekeeping.clone(),
             groups: Groups::new(Policy::of(&options), ledger(internal::OFFSETS)),
@@ -131,7 +130,7 @@ impl Node {
         node.cluster.register(&node);
         let clock = Clock { now: Instant::now(), now_ms: node.world.wall_clock_ms() };
         node.transactions.coordinate(&node, &clock);
-        if node.cluster.options.nodes == 1 {
+        if node.cluster.options.is_alone() {
             node.transactions.abort_orphans(&node, clock.now_ms);
         }
         node.coordinate();
@@ -144,7 +143,7 @@ impl Node {
         self.transactions.run(self, life.clone());
         self.housekeeping.run(self, life);
         Inbox::run(self, life.clone());
-        if self.cluster.options.nodes > 1 {
+        if !self.cluster.options.is_alone() {
             Shared::watch(self, life.clone());
         }
         let (of, mut alive) = (self.clone(), life.clone());
@@ -219,11 +218,14 @@ impl Node {
         topics.flat_map(|topic| topic.partitions()).filter_map(|of| of.replica(self.options.node_id)).collect()
     }
 
-    /// The broker stops: everything is written, and marked as whole.
+    /// It stops: everything is written, and marked as whole.
     pub fn close(&self) {
-        if let Some(storage) = &self.storage {
-            storage.close(&self.topics);
-        }
+        self.home.iter().for_each(|home| home.close(&self.topics));
+    }
+
+    /// It has ended, in order or not: nothing is written to its folder any more.
+    pub fn leave(&self) {
+        self.home.iter().for_each(|home| home.leave());
     }
 
     /// Where it listens.

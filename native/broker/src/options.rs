@@ -1,6 +1,6 @@
 //! What a broker can be told at its start. Names follow Kafka's broker properties where one exists.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, ops::Range, path::PathBuf};
 
 use dohle_security::Secret;
 
@@ -163,6 +163,16 @@ impl BrokerOptions {
         self
     }
 
+    /// The ids of the nodes that it starts with.
+    pub(crate) fn node_ids(&self) -> Range<i32> {
+        self.node_id..self.node_id.saturating_add(self.nodes)
+    }
+
+    /// There is one node, and no other can come.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.nodes == 1
+    }
+
     /// Sets [`nodes`](Self::nodes).
     pub fn with_nodes(mut self, nodes: i32) -> Self {
         self.nodes = nodes;
@@ -262,11 +272,6 @@ impl BrokerOptions {
         if self.node_id.checked_add(self.nodes).is_none() {
             let (value, expected) = (self.node_id.to_string(), "is too large: the ids of the other nodes follow it");
             return Err(BrokerError::InvalidOption { option: "node_id", value, expected });
-        }
-        if self.nodes > 1 && self.log_dir.is_some() {
-            let (value, expected) =
-                (self.nodes.to_string(), "with a log folder: a cluster in this process is in memory");
-            return Err(BrokerError::InvalidOption { option: "nodes", value, expected });
         }
         if self.log_dir.as_ref().is_some_and(|folder| folder.as_os_str().is_empty()) {
             let expected = "is no folder: name one, or leave it out for a broker in memory";

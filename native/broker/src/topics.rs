@@ -23,7 +23,7 @@ use crate::{
     config::{TopicConfig, resource},
     log::Log,
     partition::{Partition, Replica},
-    storage::{Image, Storage, Turn, refused},
+    storage::{Home, Image, Storage, Turn, refused},
 };
 
 /// Most partitions one topic may have: a typo must not eat the machine.
@@ -39,7 +39,7 @@ pub(crate) struct Topics {
 }
 
 /// Where nodes keep what they have of partitions; those that are not here, in memory.
-type Homes = RwLock<BTreeMap<i32, Arc<Storage>>>;
+type Homes = RwLock<BTreeMap<i32, Arc<Home>>>;
 
 #[derive(Default)]
 struct By {
@@ -89,20 +89,24 @@ impl Topics {
     }
 
     /// A node has come: what it has of partitions is there from now on.
-    pub fn open_replicas(&self, node: i32, home: Option<Arc<Storage>>) -> io::Result<()> {
+    pub fn open_replicas(&self, node: i32, home: Option<Arc<Home>>) -> io::Result<()> {
         let in_files = home.is_some();
         home.into_iter().for_each(|home| drop(self.homes.write().insert(node, home)));
         for topic in self.all() {
             for (index, partition) in (0..).zip(topic.partitions()) {
-                let mine = partition.standing().replicas.contains(&node);
+                let (standing, before) = (partition.standing(), partition.replica(node));
                 // In memory it is still what it was.
-                if mine && (in_files || partition.replica(node).is_none()) {
-                    let replica = topic.make_replica(node, index);
-                    partition.put_replica(
-                        replica
-                            .map_err(|error| io::Error::new(error.kind(), format!("topic {}: {error}", topic.name)))?,
-                    );
+                if !standing.replicas.contains(&node) || before.is_some() && !in_files {
+                    continue;
                 }
+                // Whoever still has it writes nothing more.
+                before.iter().for_each(|before| before.log.lock().abandon());
+                let replica = topic.make_replica(node, index);
+                let replica =
+                    replica.map_err(|error| io::Error::new(error.kind(), format!("topic {}: {error}", topic.name)))?;
+                // It does not lead before the controller says so.
+                replica.log.lock().follow(standing.leader_epoch);
+                partition.put_replica(replica);
             }
         }
         Ok(())

@@ -101,7 +101,7 @@ pub struct Start {
     /// Default: 1.
     #[schemars(range(min = 0))]
     pub node_id: Option<i32>,
-    /// Nodes of the cluster, all in this process and in memory, each with a port of its own: `port` is the first one's, the others'
+    /// Nodes of the cluster, all in this process, each with a port of its own: `port` is the first one's, the others'
     /// follow.
     ///
     /// Default: 1.

@@ -35,7 +35,7 @@ impl Api for DeleteRecords {
             })
         });
         // Where logs start is nowhere but in the checkpoints: who was told that records are gone shall not see them again.
-        if let Some(Err(error)) = call.node.storage.as_ref().map(|storage| storage.checkpoint(&call.node.topics)) {
+        if let Some(Err(error)) = call.node.home.as_ref().map(|home| home.checkpoint(&call.node.topics)) {
             tracing::error!(%error, "the checkpoints are not written");
             return Reply::With(Self::refuse(&request, ErrorCode::KAFKA_STORAGE_ERROR));
         }

@@ -18,7 +18,7 @@ pub(super) struct DescribeLogDirs;
 
 /// The name of the one directory.
 pub(super) fn directory(node: &Node) -> String {
-    node.storage.as_ref().map_or_else(|| "/memory".into(), |storage| storage.folder().display().to_string())
+    node.home.as_ref().map_or_else(|| "/memory".into(), |home| home.path().display().to_string())
 }
 
 impl Api for DescribeLogDirs {
@@ -46,8 +46,7 @@ impl Api for DescribeLogDirs {
             }
         };
         let mut result = DescribeLogDirsResult { log_dir: directory(&call.node), topics, ..Default::default() };
-        let space =
-            call.node.storage.as_ref().and_then(|storage| storage.disk().space(storage.folder()).ok().flatten());
+        let space = call.node.home.as_ref().and_then(|home| home.disk().space(home.path()).ok().flatten());
         if let Some(space) = space {
             let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
             (result.total_bytes, result.usable_bytes) = (bytes(space.total), bytes(space.free));

@@ -349,7 +349,7 @@ async fn interrupted<A: Api>(
 ) -> Result<Reply<A>, Cut> {
     let plan = &call.plan;
     // With one node all that is written is committed.
-    let coordinated = if call.node.cluster.options.nodes > 1 { A::coordinated(&request) } else { Vec::new() };
+    let coordinated = if call.node.cluster.options.is_alone() { Vec::new() } else { A::coordinated(&request) };
     let since: Vec<Option<i32>> = coordinated.iter().map(|of| of.epoch(&call.node)).collect();
     let asked = (!coordinated.is_empty()).then(|| request.clone());
     plan.before().await?;

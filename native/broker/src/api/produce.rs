@@ -127,7 +127,7 @@ type Waiting = ((usize, usize), Pending);
 /// version 12 on; before, the client has seen to it).
 async fn take_in(call: &Call, request: &ProduceRequest) -> Option<ErrorCode> {
     let id =
-        request.transactional_id.as_deref().filter(|_| call.version >= 12 && call.node.cluster.options.nodes > 1)?;
+        request.transactional_id.as_deref().filter(|_| call.version >= 12 && !call.node.cluster.options.is_alone())?;
     let taken = async {
         let coordinator = call.node.transactions_of(id)?;
         let since = coordinator.transactions.epoch(id);
@@ -290,7 +290,7 @@ fn try_append(call: &Call, asking: &Asking<'_>, topic: &Topic, data: PartitionPr
                 append()
             } else {
                 // In a cluster it was taken in before.
-                let adding = if call.node.cluster.options.nodes > 1 { Adding::Before } else { adding };
+                let adding = if !call.node.cluster.options.is_alone() { Adding::Before } else { adding };
                 let (into, coordinator) = ((&topic.name, data.index, &partition), call.node.transactions_of(id));
                 let coordinator = coordinator.map_err(as_leaders_say)?;
                 coordinator.transactions.write(sender, into, adding, &coordinator, append)

@@ -90,7 +90,7 @@ async fn take_in(
     adding: Adding,
 ) -> Result<(Arc<Node>, Adding), ErrorCode> {
     let coordinator = call.node.transactions_of(sender.transactional_id).map_err(as_leaders_say)?;
-    if call.node.cluster.options.nodes == 1 || adding == Adding::Before {
+    if call.node.cluster.options.is_alone() || adding == Adding::Before {
         return Ok((coordinator, adding));
     }
     let since = coordinator.transactions.epoch(sender.transactional_id);

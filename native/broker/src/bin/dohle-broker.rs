@@ -14,7 +14,7 @@ usage: dohle-broker [options]
   -p, --port PORT           port to listen on, in plaintext, in place of the file's listeners (default: 9092; 0: a free one)
       --override KEY=VALUE  one setting; goes before the file's; may be repeated
       --log-dir DIR         keep everything in this folder, laid out as Kafka's (log.dirs)
-      --nodes N             so many nodes, in memory, at the port and those behind it (default: 1)
+      --nodes N             so many nodes, at the port and those behind it (default: 1)
       --record FILE         record the session in a new file (docs/recording.md)
       --allow-non-loopback  listen where other machines can reach it
   -v, -vv                   log what happens, or every detail, to standard error
@@ -133,7 +133,8 @@ fn run(command: &Command) -> Result<(), String> {
 async fn serve(options: BrokerOptions) -> Result<(), Box<dyn std::error::Error>> {
     let asked_to_stop = stop_signal()?;
     let broker = Broker::start_default(options).await?;
-    println!("{}", broker.address());
+    let addresses: Vec<String> = broker.cluster().nodes().iter().map(|node| node.address.to_string()).collect();
+    println!("{}", addresses.join(","));
     asked_to_stop.await;
     broker.stop().await;
     Ok(())

@@ -38,12 +38,18 @@ impl Shared {
         let (id, options) = (node.options.node_id, &node.options);
         let rack = options.properties.get("broker.rack").cloned().filter(|rack| !rack.is_empty());
         let mut members = self.members.lock();
-        // Whoever was there under this id before is not.
-        if let Some(member) = members.by_id.get_mut(&id) {
-            (member.alive, member.down) = (false, true);
+        let is_new = node.home.as_ref().is_some_and(|home| home.is_new());
+        let goes_on = members.by_id.get(&id).is_some_and(|member| member.expected && !is_new);
+        if !goes_on {
+            // Whoever was there under this id before is not.
+            members.by_id.remove(&id);
             self.came_or_went(&members, false);
         }
         members.by_id.insert(id, Member::new(Arc::downgrade(node), rack, node.open().to_vec(), node.inbox.clone()));
+        if goes_on && !self.options.is_alone() {
+            // It may have told more as committed than it knows of now.
+            self.change_all(&members, |_, standing| standing.led_by(id).filter(|_| standing.leader == Some(id)));
+        }
         self.apply_all(&members, id);
         self.came_or_went(&members, true);
     }
@@ -51,11 +57,7 @@ impl Shared {
     /// A node stops of its own will: its partitions go to others, if there are any that can take them.
     pub fn hand_over(&self, id: i32) {
         let members = self.members.lock();
-        for at in self.partitions() {
-            let standing = at.partition.standing();
-            let new = standing.handed_over(id, |node| members.able(node));
-            self.change(&members, &at, new);
-        }
+        self.change_all(&members, |_, standing| standing.handed_over(id, |node| members.able(node)));
     }
 
     /// A node has ended: the controller knows, as it was told, or will find out.
@@ -238,29 +240,42 @@ impl Shared {
 
     /// Nodes have come or gone: partitions that want another leader get one.
     fn came_or_went(&self, members: &Members, came: bool) {
-        for at in self.partitions() {
-            let unclean = at.topic.config().unclean_leader_election;
-            let standing = at.partition.standing();
+        self.change_all(members, |at, standing| {
             // Who comes joins those in sync by itself.
-            let new = match came && standing.leader.is_some_and(|leader| members.alive(leader)) {
+            match came && standing.leader.is_some_and(|leader| members.alive(leader)) {
                 true => None,
-                false => standing.with_alive(|node| members.alive(node), unclean),
-            };
-            self.change(members, &at, new);
-        }
+                false => standing.with_alive(|node| members.alive(node), at.topic.config().unclean_leader_election),
+            }
+        });
     }
 
-    /// Makes a change, and tells those whom it concerns; answers whether there was one.
+    /// Changes those partitions for which there is something new.
+    fn change_all(&self, members: &Members, new: impl Fn(&At, &Standing) -> Option<Standing>) {
+        let changes = self.partitions().filter_map(|at| new(&at, &at.partition.standing()).map(|new| (at, new)));
+        self.make(members, changes.collect());
+    }
+
+    /// Changes a partition, if there is something new; answers whether it did.
     fn change(&self, members: &Members, at: &At, new: Option<Standing>) -> bool {
-        let Some(new) = new else { return false };
-        if let Some(Err((code, _))) = self.storage.as_ref().map(|of| of.turn().standing(at.topic.id, at.index, &new)) {
-            tracing::error!(%code, "a change of a partition's leader or copies is not made: it cannot be stored");
+        new.is_some_and(|new| self.make(members, vec![(at.clone(), new)]))
+    }
+
+    /// Makes changes, all or none, and tells those whom they concern; answers whether there were any.
+    fn make(&self, members: &Members, changes: Vec<(At, Standing)>) -> bool {
+        if changes.is_empty() {
             return false;
         }
-        tracing::debug!(topic = &*at.topic.name, partition = at.index, ?new, "a partition has changed");
-        at.partition.set_standing(new);
-        self.apply(members, at, |_| true);
-        self.tell_coordinators(members, &at.topic.name);
+        let records = changes.iter().map(|(at, new)| (at.topic.id, at.index, new));
+        if let Some(Err((code, _))) = self.storage.as_ref().map(|storage| storage.turn().standings(records)) {
+            tracing::error!(%code, "a change of partitions' leaders or copies is not made: it cannot be stored");
+            return false;
+        }
+        for (at, new) in changes {
+            tracing::debug!(topic = &*at.topic.name, partition = at.index, ?new, "a partition has changed");
+            at.partition.set_standing(new);
+            self.apply(members, &at, |_| true);
+            self.tell_coordinators(members, &at.topic.name);
+        }
         true
     }
 

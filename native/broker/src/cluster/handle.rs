@@ -80,8 +80,8 @@ impl Cluster {
         Ok(Self(Arc::new(Inner { shared, nodes, starting })))
     }
 
-    /// Starts a node, and answers where it listens. One that was stopped or killed starts again at its port; in memory, with the
-    /// logs that it had. An error when it runs.
+    /// Starts a node, and answers where it listens. One that was stopped or killed starts again at its port, with the logs that it
+    /// had. An error when it runs.
     pub async fn start_node(&self, world: Arc<dyn BrokerWorld>, id: i32) -> Result<SocketAddr, BrokerError> {
         let _one_at_a_time = self.0.starting.lock().await;
         let before = self.0.nodes.lock().get(&id).cloned();
@@ -89,7 +89,7 @@ impl Cluster {
             return Err(BrokerError::NodeRuns { id });
         }
         let first = self.0.shared.options.node_id;
-        if self.0.shared.options.nodes == 1 && (id != first || before.is_some()) {
+        if self.0.shared.options.is_alone() && (id != first || before.is_some()) {
             return Err(BrokerError::OneNode);
         }
         if id < first {
@@ -97,6 +97,7 @@ impl Cluster {
         }
         if let Some(before) = &before {
             before.running.ended().await;
+            before.running.node.leave();
         }
         let ports = before.map(|before| before.running.ports.clone());
         let running = Running::start(self.0.shared.clone(), world, self.options(id), ports).await?;
@@ -135,7 +136,7 @@ impl Cluster {
     }
 
     fn take(&self, id: i32) -> Result<Arc<Running>, BrokerError> {
-        if self.0.shared.options.nodes == 1 {
+        if self.0.shared.options.is_alone() {
             return Err(BrokerError::OneNode);
         }
         let mut nodes = self.0.nodes.lock();
@@ -244,7 +245,8 @@ impl Cluster {
             running.close().await;
             self.0.shared.ended(running.node.options.node_id, false);
         }
-        self.0.shared.recorder.iter().for_each(|recorder| recorder.close());
+        let shared = self.0.shared.clone();
+        self.0.shared.world.blocking(Box::new(move || shared.close())).await;
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
     sync::{Arc, Weak},
 };
 
@@ -31,6 +32,8 @@ pub(super) struct Member {
     pub alive: bool,
     /// It has ended, which the controller may not know yet.
     pub down: bool,
+    /// It was there before the broker was stopped, and will come again.
+    pub expected: bool,
     pub inbox: Arc<Inbox>,
     /// Beats of others since its own.
     silent: BTreeMap<i32, u32>,
@@ -38,11 +41,22 @@ pub(super) struct Member {
 
 impl Member {
     pub fn new(node: Weak<Node>, rack: Option<String>, open: Vec<Open>, inbox: Arc<Inbox>) -> Self {
-        Self { node, rack, open, alive: true, down: false, inbox, silent: BTreeMap::new() }
+        Self { node, rack, open, alive: true, down: false, expected: false, inbox, silent: BTreeMap::new() }
+    }
+
+    fn expected() -> Self {
+        Self { down: true, expected: true, ..Self::new(Weak::new(), None, Vec::new(), Arc::default()) }
     }
 }
 
 impl Members {
+    /// Of a broker that starts, again unless it has nothing yet: its nodes come one after the other, and the first of them is not to
+    /// take over what the others have.
+    pub fn expecting(has_nothing: bool, nodes: Range<i32>) -> Self {
+        let expected = nodes.filter(|_| !has_nothing).map(|id| (id, Member::expected()));
+        Self { by_id: expected.collect(), ..Self::default() }
+    }
+
     pub fn alive(&self, id: i32) -> bool {
         self.by_id.get(&id).is_some_and(|member| member.alive)
     }
@@ -64,7 +78,7 @@ impl Members {
 
     /// Those that are alive, by id.
     pub fn all_alive(&self) -> impl Iterator<Item = (i32, &Member)> {
-        self.by_id.iter().filter(|(_, member)| member.alive).map(|(id, member)| (*id, member))
+        self.by_id.iter().filter(|(_, member)| member.alive && !member.expected).map(|(id, member)| (*id, member))
     }
 
     /// A node, if it runs.

@@ -49,7 +49,7 @@ pub(crate) struct Shared {
     /// Of every node, but for its id, its rack and its ports.
     pub options: BrokerOptions,
     pub cluster_id: String,
-    /// The log folder that has the metadata; none when everything is in memory.
+    /// The log folder; none when everything is in memory.
     pub storage: Option<Arc<Storage>>,
     /// What the folder said at the start.
     pub image: Image,
@@ -101,11 +101,16 @@ impl Shared {
         for (name, mechanism, password) in sasl::scram_users(&options)? {
             users.set(&name, sasl::scram::number(mechanism), sasl::scram::credential(mechanism, password.expose()));
         }
+        let (image, topics) = (image.unwrap_or_default(), Topics::new(storage.clone()));
+        let configs = Configs::with_stored(options.clone(), &image);
+        topics.load(&image, &configs.now()).map_err(|error| NoNode::LogDir(LogDirError::Io(error)))?;
         Ok(Arc::new(Self {
             cluster_id,
-            topics: Arc::new(Topics::new(storage.clone())),
+            topics: Arc::new(topics),
             storage,
-            image: image.unwrap_or_default(),
+            configs: Mutex::new(BTreeMap::from([(options.node_id, Arc::new(configs))])),
+            members: Mutex::new(Members::expecting(image.topics.is_empty(), options.node_ids())),
+            image,
             faults: Arc::new(Faults::new(options.fault_seed)),
             features: Arc::new(Features::new(&options)),
             acls: Arc::default(),
@@ -113,8 +118,6 @@ impl Shared {
             tokens: Arc::new(Tokens::new(&options)),
             quotas: Arc::new(Quotas::new(&options)),
             recorder: record.transpose().map_err(NoNode::Record)?,
-            configs: Mutex::default(),
-            members: Mutex::default(),
             next_producer_id: AtomicI64::new(first_producer_id),
             producer_ids_end: Mutex::new(first_producer_id),
             world,
@@ -207,6 +210,12 @@ impl Shared {
         self.members.lock().alive(leader).then_some(leader)
     }
 
+    /// The broker stops; its nodes have ended.
+    pub fn close(&self) {
+        self.recorder.iter().for_each(|recorder| recorder.close());
+        self.storage.iter().for_each(|storage| storage.close());
+    }
+
     /// Does something with every node that runs.
     pub fn each_node(&self, mut work: impl FnMut(&Arc<Node>)) {
         let nodes: Vec<_> = self.members.lock().by_id.values().filter_map(|member| member.node.upgrade()).collect();
@@ -247,7 +256,6 @@ fn open_storage(
     options: &BrokerOptions,
 ) -> Result<Option<(Arc<Storage>, Image)>, LogDirError> {
     let Some(folder) = &options.log_dir else { return Ok(None) };
-    let new_id = || random_uuid(&**world);
-    let (storage, image) = Storage::open(world, folder, options.node_id, options.cluster_id.as_deref(), new_id)?;
+    let (storage, image) = Storage::open(world, folder, options)?;
     Ok(Some((Arc::new(storage), image)))
 }

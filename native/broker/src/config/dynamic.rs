@@ -225,7 +225,7 @@ fn alter(
 }
 
 fn store(node: &Node, of: (i8, &str), before: &Set, after: &Set) -> Result<(), Refusal> {
-    node.storage.as_ref().map_or(Ok(()), |storage| storage.store_config(of, before, after))
+    node.cluster.storage.as_ref().map_or(Ok(()), |storage| storage.store_config(of, before, after))
 }
 
 /// Gives topics the broker's new defaults. A topic's own settings were checked before: they stay good.

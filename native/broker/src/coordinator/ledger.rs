@@ -168,7 +168,7 @@ impl Ledger {
     pub fn epoch(&self, index: i32) -> Option<i32> {
         match self.cluster.topics.named(self.name) {
             Some(topic) => Some(topic.partition(index)?.led_by(self.node).ok()?.log.lock().leader_epoch()),
-            None => (self.cluster.options.nodes == 1).then_some(0),
+            None => self.cluster.options.is_alone().then_some(0),
         }
     }
 

@@ -55,8 +55,9 @@ impl Log {
         let mut log = Self::new(config, seed);
         log.files = Some(Files { place, recovery_point, failed: false, aborted, last_read });
         log.compacted_to = known.compacted_to.clamp(0, active);
-        (log.start_offset, log.next_offset, log.high_watermark) =
-            (found.start_offset, found.next_offset, found.next_offset);
+        (log.start_offset, log.next_offset) = (found.start_offset, found.next_offset);
+        log.high_watermark =
+            known.committed.map_or(found.next_offset, |offset| offset.clamp(found.start_offset, found.next_offset));
         (log.segments, log.epochs) = (found.segments, found.epochs);
         (log.producers, log.transactions) = (found.producers, found.transactions);
         log.transactions.forget_before(log.start_offset);

@@ -1,10 +1,12 @@
-//! The folder that a node keeps everything in (`log.dirs`), laid out as Apache Kafka's: whose it is, a folder per partition,
-//! checkpoints, the log of the cluster's metadata, and a mark that the broker was stopped and did not just end. It knows which
-//! folders and records there are, not what is in a partition: that is `log`. Driven by the node when it starts and stops, by
-//! topics when they come, change and go, and by the housekeeping task.
+//! The folder that a broker keeps everything in (`log.dirs`), laid out as Apache Kafka's: whose it is (`folder`), the log of the
+//! cluster's metadata (`metadata`), and where a node has its partitions (`home`): the same folder, or of several nodes a folder
+//! `node-ID` in it for each. It knows which folders and records there are, not what is in a partition: that is `log`. Driven by
+//! nodes when they start and stop, by topics when they come, change and go, and by the housekeeping task.
 
 pub(crate) mod checkpoint;
 mod checkpoints;
+mod folder;
+mod home;
 mod identity;
 mod metadata;
 mod partitions;
@@ -12,30 +14,17 @@ mod records;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, io, path::Path, sync::Arc};
 
 use dohle_protocol::{ErrorCode, Uuid};
 use parking_lot::{Mutex, MutexGuard};
 
-use checkpoints::Checkpoints;
-use identity::Identity;
+use folder::{Folder, Holds};
+pub(crate) use home::Home;
 use metadata::Metadata;
 pub(crate) use records::{Image, Record};
 
-use crate::{
-    BrokerWorld,
-    cluster::Standing,
-    disk::{Disk, replace},
-    node::base64,
-    topics::{Refusal, Topics},
-};
-
-const LOCK: &str = ".lock";
-const CLEAN: &str = ".kafka_cleanshutdown";
+use crate::{BrokerOptions, BrokerWorld, cluster::Standing, node::random_uuid, topics::Refusal};
 
 /// Why a folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +49,18 @@ pub enum LogDirError {
         /// The option `node_id`.
         given: i32,
     },
+    /// It was made by a broker of one node.
+    #[error("the folder is that of a broker alone (it has {found}): start one node with it, or take another folder")]
+    OfOne {
+        /// The folder of a partition.
+        found: String,
+    },
+    /// It was made by a broker of several nodes.
+    #[error("the folder is that of several nodes (it has {found}): say how many (nodes), or take another folder")]
+    OfSeveral {
+        /// The folder of a node.
+        found: String,
+    },
     /// A file in it is not what it should be.
     #[error("{0}")]
     Damaged(String),
@@ -68,18 +69,14 @@ pub enum LogDirError {
     Io(io::Error),
 }
 
-/// The folder of a running broker.
+/// The folder of a running broker, with the metadata of its cluster.
 pub(crate) struct Storage {
     world: Arc<dyn BrokerWorld>,
-    disk: Arc<dyn Disk>,
-    folder: PathBuf,
-    identity: Identity,
-    checkpoints: Checkpoints,
-    /// The broker before had been stopped, and did not just end.
-    clean: bool,
+    folder: Arc<Folder>,
+    holds: Holds,
     metadata: Mutex<Metadata>,
-    /// Held until the broker has stopped, or is gone.
-    lock: Mutex<Option<Box<dyn Send + Sync>>>,
+    /// The folders of nodes, by their ids.
+    directories: Mutex<BTreeMap<i32, Uuid>>,
 }
 
 /// A change of the metadata, while no other is under way.
@@ -92,49 +89,37 @@ impl Storage {
     /// Opens a folder, or makes it; answers what its metadata say.
     pub fn open(
         world: &Arc<dyn BrokerWorld>,
-        folder: &Path,
-        node_id: i32,
-        cluster_id: Option<&str>,
-        new_id: impl Fn() -> Uuid,
+        path: &Path,
+        options: &BrokerOptions,
     ) -> Result<(Self, Image), LogDirError> {
-        let disk = world.disk();
-        disk.create_folder(folder).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => LogDirError::Damaged("it is no folder".into()),
-            _ => LogDirError::Io(error),
-        })?;
-        let lock = disk.lock(&folder.join(LOCK)).map_err(LogDirError::Io)?.ok_or(LogDirError::InUse)?;
-        let identity = identify(&*disk, folder, node_id, cluster_id, new_id)?;
-        let clean_mark = folder.join(CLEAN);
-        let clean = disk.open(&clean_mark).is_ok();
-        let checkpoints = Checkpoints::read(&*disk, folder).map_err(LogDirError::Io)?;
-        // From here on a crash is one.
-        disk.remove(&clean_mark).and_then(|()| disk.sync_folder(folder)).map_err(LogDirError::Io)?;
-        let opened = Metadata::open(&disk, folder, world.wall_clock_ms());
+        let holds = if options.is_alone() { Holds::All } else { Holds::Metadata };
+        let (disk, cluster_id) = (world.disk(), options.cluster_id.as_deref());
+        let folder = Folder::open(disk, path, holds, options.node_id, cluster_id, || random_uuid(&**world))?;
+        let opened = Metadata::open(&folder.disk, path, world.wall_clock_ms());
         let (metadata, image) = opened.map_err(|error| match error.kind() {
             io::ErrorKind::InvalidData => LogDirError::Damaged(error.to_string()),
             _ => LogDirError::Io(error),
         })?;
-        let (world, folder, metadata) = (world.clone(), folder.to_path_buf(), Mutex::new(metadata));
-        let lock = Mutex::new(Some(lock));
-        let storage = Self { world, disk, folder, identity, checkpoints, clean, metadata, lock };
-        storage.remove_deleted(&image).map_err(LogDirError::Io)?;
-        Ok((storage, image))
-    }
-
-    pub fn node_id(&self) -> i32 {
-        self.identity.node_id
+        let (world, folder, metadata) = (world.clone(), Arc::new(folder), Mutex::new(metadata));
+        Ok((Self { world, folder, holds, metadata, directories: Mutex::default() }, image))
     }
 
     pub fn cluster_id(&self) -> &str {
-        &self.identity.cluster_id
+        &self.folder.identity.cluster_id
     }
 
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    pub fn disk(&self) -> &dyn Disk {
-        &*self.disk
+    /// Where a node has its own, and whether that is the cluster's folder.
+    fn folder_of(&self, world: &Arc<dyn BrokerWorld>, node_id: i32) -> Result<(Arc<Folder>, bool), LogDirError> {
+        let (folder, is_shared) = match self.holds {
+            Holds::All => (self.folder.clone(), true),
+            _ => {
+                let (path, new_id) = (self.folder.of_node(node_id), || random_uuid(&**world));
+                let (holds, cluster_id) = (Holds::Partitions, Some(self.cluster_id()));
+                (Arc::new(Folder::open(world.disk(), &path, holds, node_id, cluster_id, new_id)?), false)
+            }
+        };
+        self.directories.lock().insert(node_id, folder.identity.directory_id);
+        Ok((folder, is_shared))
     }
 
     /// Begins a change of the metadata.
@@ -146,8 +131,8 @@ impl Storage {
     pub fn store_config(
         &self,
         of: (i8, &str),
-        before: &std::collections::BTreeMap<String, String>,
-        after: &std::collections::BTreeMap<String, String>,
+        before: &BTreeMap<String, String>,
+        after: &BTreeMap<String, String>,
     ) -> Result<(), Refusal> {
         match records::changes(of, before, after) {
             none if none.is_empty() => Ok(()),
@@ -157,37 +142,17 @@ impl Storage {
 
     /// Producer ids below this one are given away from now on.
     pub fn store_producer_ids(&self, next_producer_id: i64) -> Result<(), Refusal> {
-        let broker_id = self.identity.node_id;
+        let broker_id = self.folder.identity.node_id;
         let record = dohle_protocol::messages::ProducerIdsRecord { broker_id, next_producer_id, ..Default::default() };
         self.turn().append(&[Record::ProducerIds(record)])
     }
 
-    /// Writes the checkpoints: what need not be read after a crash, and where logs start.
-    pub fn checkpoint(&self, topics: &Topics) -> io::Result<()> {
-        self.checkpoints.write(&*self.disk, &self.folder, (topics, self.identity.node_id))
-    }
-
-    /// The broker stops: what is safe is marked as such, if all of it is.
-    pub fn close(&self, topics: &Topics) {
-        let mut closed = self.metadata.lock().close();
-        for topic in topics.all() {
-            for partition in topic.partitions() {
-                let Some(replica) = partition.replica(self.identity.node_id) else { continue };
-                let one = replica.log.lock().close();
-                if let Err(error) = &one {
-                    tracing::error!(%error, topic = &*topic.name, "a log is not closed");
-                }
-                closed = closed.and(one);
-            }
+    /// The broker stops; its nodes have.
+    pub fn close(&self) {
+        if let Err(error) = self.metadata.lock().close() {
+            tracing::error!(%error, "the log of the cluster's metadata is not closed");
         }
-        let closed = closed.and_then(|()| self.checkpoint(topics)).and_then(|()| {
-            // The epoch is a number that a controller gives; there is none.
-            replace(&*self.disk, &self.folder.join(CLEAN), br#"{"version":0,"brokerEpoch":-1}"#)
-        });
-        if let Err(error) = closed {
-            tracing::error!(%error, "the folder is not marked as closed: logs are looked through when it is opened again");
-        }
-        self.lock.lock().take();
+        self.folder.release();
     }
 }
 
@@ -203,7 +168,7 @@ impl Turn<'_> {
         name: &str,
         id: Uuid,
         standings: &[Standing],
-        set: &std::collections::BTreeMap<String, String>,
+        set: &BTreeMap<String, String>,
     ) -> Result<(), Refusal> {
         let mut all = records::topic(name, id, set);
         all.extend(self.storage.partition_records(id, 0, standings));
@@ -215,48 +180,4 @@ impl Turn<'_> {
 pub(crate) fn refused(error: io::Error) -> Refusal {
     tracing::error!(%error, "the log folder cannot be written");
     (ErrorCode::KAFKA_STORAGE_ERROR, ErrorCode::KAFKA_STORAGE_ERROR.text().into())
-}
-
-/// Whose the folder is; ours, if it is nobody's yet.
-fn identify(
-    disk: &dyn Disk,
-    folder: &Path,
-    node_id: i32,
-    cluster_id: Option<&str>,
-    new_id: impl Fn() -> Uuid,
-) -> Result<Identity, LogDirError> {
-    let metadata = disk.list(&folder.join(metadata::FOLDER)).unwrap_or_default();
-    let has_metadata = metadata.iter().any(|file| file.name.ends_with(".log"));
-    if let Some(found) = identity::read(disk, folder)? {
-        if found.node_id != node_id {
-            return Err(LogDirError::OtherNode { found: found.node_id, given: node_id });
-        }
-        if !has_metadata && let Some(name) = a_partition(disk, folder).map_err(LogDirError::Io)? {
-            return Err(missing(metadata::FOLDER, &name));
-        }
-        return match cluster_id.filter(|given| *given != found.cluster_id) {
-            Some(given) => Err(LogDirError::OtherCluster { found: found.cluster_id, given: given.into() }),
-            None => Ok(found),
-        };
-    }
-    if has_metadata {
-        return Err(missing(identity::META, metadata::FOLDER));
-    }
-    let cluster_id = cluster_id.map_or_else(|| base64(new_id()), str::to_string);
-    let new = Identity { cluster_id, node_id, directory_id: new_id() };
-    identity::write(disk, folder, &new)?;
-    Ok(new)
-}
-
-/// The name of a folder that has a partition of a topic, if there is one.
-fn a_partition(disk: &dyn Disk, folder: &Path) -> io::Result<Option<String>> {
-    let folders = disk.list(folder)?.into_iter().filter(|found| found.folder);
-    Ok(folders
-        .map(|found| found.name)
-        .find(|name| identity::topic_of(disk, &folder.join(name)).is_ok_and(|id| id.is_some())))
-}
-
-fn missing(what: &str, though: &str) -> LogDirError {
-    let why = format!("{what} is missing, though {though} is there: put it back, or take an empty folder");
-    LogDirError::Damaged(why)
 }

@@ -8,7 +8,7 @@ use dohle_protocol::{
     messages::{PartitionRecord, RemoveTopicRecord},
 };
 
-use super::{Image, Record, Storage, Turn, identity};
+use super::{Home, Record, Storage, Turn, identity};
 use crate::{
     cluster::Standing,
     config::TopicConfig,
@@ -22,34 +22,39 @@ const UNASSIGNED: Uuid = Uuid(0_u128.to_be_bytes());
 /// Longest name of a file.
 const LONGEST_NAME: usize = 255;
 
-impl Storage {
+impl Home {
     /// Opens the log of a partition, which is made when there is none.
     pub fn log(&self, topic: &str, id: Uuid, index: i32, config: &Arc<TopicConfig>, seed: u64) -> io::Result<Log> {
-        let folder = self.folder.join(format!("{topic}-{index}"));
-        let there = identity::topic_of(&*self.disk, &folder)?;
-        let is_there = self.disk.list(&folder).is_ok();
+        if self.folder.is_released() {
+            return Err(io::Error::other("the node has ended"));
+        }
+        let folder = self.join(&format!("{topic}-{index}"));
+        let there = identity::topic_of(self.disk(), &folder)?;
+        let is_there = self.disk().list(&folder).is_ok();
         if is_there && there != Some(id) {
             let aside = self.free(topic, index, id, "-stray");
             tracing::warn!(folder = %folder.display(), aside = %aside.display(), "a folder of another topic is in the way");
-            self.disk.rename(&folder, &aside)?;
+            self.disk().rename(&folder, &aside)?;
         }
         let key = (topic.to_string(), index);
         let known = match is_there && there == Some(id) {
             true => {
-                let Checkpoint { start_offset, recovery_point, compacted_to, .. } = self.checkpoints.of(&key);
-                let compacted_to = compacted_to.unwrap_or(0);
-                Known { start_offset, recovery_point, compacted_to, clean: self.clean, ..Known::default() }
+                let Checkpoint { start_offset, recovery_point, high_watermark, compacted_to } =
+                    self.checkpoints.of(&key);
+                let (compacted_to, committed) = (compacted_to.unwrap_or(0), Some(high_watermark));
+                let clean = self.clean;
+                Known { start_offset, recovery_point, committed, compacted_to, clean, ..Known::default() }
             }
             false => {
-                self.checkpoints.begin(&*self.disk, &self.folder, &key)?;
+                self.checkpoints.begin(self.disk(), self.path(), &key)?;
                 Known { clean: true, ..Known::default() }
             }
         };
-        let place = Place::new(self.disk.clone(), folder.clone());
+        let place = Place::new(self.folder.disk.clone(), folder.clone());
         let log = Log::open(place, config.clone(), seed, known, self.world.wall_clock_ms())?;
         if there != Some(id) {
-            identity::set_topic(&*self.disk, &folder, id)?;
-            self.disk.sync_folder(&self.folder)?;
+            identity::set_topic(self.disk(), &folder, id)?;
+            self.disk().sync_folder(self.path())?;
         }
         Ok(log)
     }
@@ -59,52 +64,51 @@ impl Storage {
         let mut renamed = Vec::new();
         for index in partitions {
             let to = self.aside(topic, index, id, DELETED);
-            match self.disk.rename(&self.folder.join(format!("{topic}-{index}")), &to) {
+            match self.disk().rename(&self.join(&format!("{topic}-{index}")), &to) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 done => done.map(|()| renamed.push(to))?,
             }
         }
-        renamed.iter().try_for_each(|folder| self.disk.remove_folder(folder))
+        renamed.iter().try_for_each(|folder| self.disk().remove_folder(folder))
     }
 
     /// A name that nothing has.
     fn free(&self, topic: &str, index: i32, id: Uuid, suffix: &str) -> PathBuf {
         let ids = (0..).map(|nth| Uuid((u128::from_be_bytes(id.0).wrapping_add(nth)).to_be_bytes()));
         let mut names = ids.map(|id| self.aside(topic, index, id, suffix));
-        names.find(|name| self.disk.list(name).is_err()).expect("endless")
+        names.find(|name| self.disk().list(name).is_err()).expect("endless")
     }
 
     fn aside(&self, topic: &str, index: i32, id: Uuid, suffix: &str) -> PathBuf {
         let unique: String = id.0.iter().map(|byte| format!("{byte:02x}")).collect();
         let behind = format!("-{index}.{unique}{suffix}");
         let most = LONGEST_NAME - behind.len();
-        self.folder.join(format!("{}{behind}", &topic[..topic.len().min(most)]))
+        self.join(&format!("{}{behind}", &topic[..topic.len().min(most)]))
     }
 
     /// What a deletion has left, goes; what belongs to no topic is told.
-    pub(super) fn remove_deleted(&self, image: &Image) -> io::Result<()> {
-        for folder in self.disk.list(&self.folder)?.into_iter().filter(|found| found.folder) {
+    pub(super) fn remove_deleted(&self, is_known: impl Fn(&str) -> bool) -> io::Result<()> {
+        for folder in self.disk().list(self.path())?.into_iter().filter(|found| found.folder) {
             if is_deleted(&folder.name) {
-                self.disk.remove_folder(&self.folder.join(&folder.name))?;
+                self.disk().remove_folder(&self.join(&folder.name))?;
                 continue;
             }
-            let known = folder.name.rsplit_once('-').is_some_and(|(topic, _)| {
-                topic == "__cluster_metadata" || image.topics.values().any(|known| known.name == topic)
-            });
+            let known = folder.name.rsplit_once('-');
+            let known = known.is_some_and(|(topic, _)| topic == "__cluster_metadata" || is_known(topic));
             if !known && !folder.name.ends_with("-stray") {
                 tracing::warn!(folder = folder.name, "a folder belongs to no topic, and is left alone");
             }
         }
         Ok(())
     }
+}
 
+impl Storage {
     /// The records of partitions.
     pub(super) fn partition_records(&self, topic_id: Uuid, first: i32, standings: &[Standing]) -> Vec<Record> {
-        let directory = |node: &i32| match *node == self.identity.node_id {
-            true => self.identity.directory_id,
-            // Kafka's DirectoryId.UNASSIGNED: whatever folder that node has.
-            false => UNASSIGNED,
-        };
+        let directories = self.directories.lock();
+        // Unassigned: whatever folder that node has.
+        let directory = |node: &i32| directories.get(node).copied().unwrap_or(UNASSIGNED);
         let record = |(partition_id, of): (i32, &Standing)| {
             Record::Partition(PartitionRecord {
                 partition_id,
@@ -141,9 +145,11 @@ impl Turn<'_> {
         self.append(&records)
     }
 
-    /// Stores who leads a partition, and who has it, from now on: a record of the partition as a whole says all of that.
-    pub fn standing(&mut self, id: Uuid, index: i32, new: &Standing) -> Result<(), Refusal> {
-        let records = self.storage.partition_records(id, index, std::slice::from_ref(new));
+    /// Stores who leads partitions, and who has them, from now on: a record of a partition as a whole says all of that.
+    pub fn standings<'s>(&mut self, all: impl Iterator<Item = (Uuid, i32, &'s Standing)>) -> Result<(), Refusal> {
+        let records =
+            all.flat_map(|(id, index, new)| self.storage.partition_records(id, index, std::slice::from_ref(new)));
+        let records: Vec<Record> = records.collect();
         self.append(&records)
     }
 

@@ -9,7 +9,7 @@ use crate::{
     BrokerOptions,
     cluster::Shared,
     config::TopicConfig,
-    disk::memory::MemoryDisk,
+    disk::{Disk, memory::MemoryDisk},
     log::{Isolation, tests::Append},
     node::{NoNode, Node},
     partition::Replica,
@@ -93,7 +93,7 @@ fn range(node: &Node, topic: &str, index: i32) -> (i64, i64) {
 }
 
 fn checkpoint(node: &Node) {
-    node.storage.as_ref().unwrap().checkpoint(&node.topics).unwrap();
+    node.home.as_ref().unwrap().checkpoint(&node.topics).unwrap();
 }
 
 #[test]

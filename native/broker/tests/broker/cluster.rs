@@ -24,8 +24,14 @@ use dohle_protocol::{
 
 use crate::support::*;
 
+mod on_disk;
+
 /// Three nodes whose controller finds the dead soon.
 async fn three(properties: &[(&str, &str)]) -> Broker {
+    Broker::start_default(options(properties)).await.unwrap()
+}
+
+fn options(properties: &[(&str, &str)]) -> BrokerOptions {
     let mut options = BrokerOptions::new().with_nodes(3);
     let quick = [
         // The records of these tests are of long ago.
@@ -37,7 +43,7 @@ async fn three(properties: &[(&str, &str)]) -> Broker {
     for (name, value) in quick.iter().chain(properties) {
         options.set(name, value).unwrap();
     }
-    Broker::start_default(options).await.unwrap()
+    options
 }
 
 async fn to(broker: &Broker, node: i32) -> Connection {

@@ -26,7 +26,7 @@ impl Folder {
         Self(path)
     }
 
-    fn options(&self) -> BrokerOptions {
+    pub fn options(&self) -> BrokerOptions {
         BrokerOptions::new().with_log_dir(&self.0)
     }
 
@@ -36,7 +36,7 @@ impl Folder {
         (broker, connection)
     }
 
-    fn names(&self) -> Vec<String> {
+    pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = std::fs::read_dir(&self.0)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())

@@ -21,6 +21,8 @@ pub(crate) struct Known {
     pub start_offset: i64,
     /// Up to where it is safe on the disk.
     pub recovery_point: i64,
+    /// What was committed, as far as that is known; none: all that is there.
+    pub committed: Option<i64>,
     /// Up to where it was compacted.
     pub compacted_to: i64,
     /// The broker was stopped, and did not just end.
