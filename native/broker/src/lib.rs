@@ -54,7 +54,7 @@ mod words;
 pub mod world;
 
 pub use broker::Broker;
-pub use cluster::{Cluster, NodeState};
+pub use cluster::{Cluster, CopyState, NodeState};
 pub use config::{PropertiesError, configuration_reference};
 pub use dohle_security::Secret;
 pub use error::BrokerError;

@@ -8,20 +8,24 @@ use dohle_client::admin::{Admin, NewTopic};
 use tokio::time::sleep;
 
 use crate::faults;
-use crate::history::{Log, What, now};
-use crate::plan::{LENGTH, MEMBERS, NODES, TELLER, VERIFIER, WRITERS};
+use crate::history::{Copies, Log, What, now};
+use crate::plan::{LENGTH, MEMBERS, NODES, Plan, TELLER, VERIFIER, WRITERS};
 use crate::stage::{GROUP, LOOK, Phase, Stage, TOPICS, host_of};
-use crate::workload::{audit, teller, writers};
+use crate::workload::{audit, copies, teller, writers};
 
 pub const CONDUCTOR: &str = "conductor";
 /// How long after the calm all must have come to its end.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Conducts; returns the log as it is in the end.
-pub async fn run(stage: Arc<Stage>) -> Log {
+/// Conducts; returns the log as it is in the end, and what each node has of it.
+pub async fn run(stage: Arc<Stage>) -> (Log, Copies) {
     let world = stage.world(CONDUCTOR);
     let client = stage.client(&world);
-    create_topics(&client).await;
+    let Plan { commits, sharing, on_disks, roll, .. } = &stage.plan;
+    let logs = if *on_disks { "on disks" } else { "in memory" };
+    let text = format!("commits {commits:?}, sharing {sharing:?}, logs {logs}, segments of {roll:?}");
+    stage.note(What::Said { host: CONDUCTOR, text });
+    create_topics(&client, *roll).await;
     stage.enter(Phase::Running);
     faults::run(&stage).await;
     stage.enter(Phase::Draining);
@@ -38,6 +42,8 @@ pub async fn run(stage: Arc<Stage>) -> Log {
     let left: Vec<&'static str> = MEMBERS.into_iter().chain([WRITERS, TELLER, VERIFIER]).collect();
     all_done(&stage, &left).await;
     let log = goal(&stage, &client).await;
+    let (copies, behind) = copies::read(&stage.cluster).await;
+    behind.into_iter().for_each(|what| stage.note(What::Stuck { what }));
     stage.leave(CONDUCTOR, &world, client, 0).await;
     for node in NODES {
         if let Err(error) = stage.cluster.stop_node(node).await {
@@ -53,16 +59,18 @@ pub async fn run(stage: Arc<Stage>) -> Log {
             instances: 0,
         });
     }
-    log
+    (log, copies)
 }
 
-async fn create_topics(client: &Client) {
+async fn create_topics(client: &Client, roll: Option<Duration>) {
     let replicas = NODES.len() as i16;
+    let mut configs = vec![("min.insync.replicas".to_owned(), replicas.min(2).to_string())];
+    configs.extend(roll.map(|roll| ("segment.ms".to_owned(), roll.as_millis().to_string())));
     let topic = |(name, partitions): (&str, i32)| NewTopic {
         name: name.to_owned(),
         partitions: Some(partitions),
         replication_factor: Some(replicas),
-        configs: vec![("min.insync.replicas".to_owned(), replicas.min(2).to_string())],
+        configs: configs.clone(),
         ..NewTopic::default()
     };
     let topics = TOPICS.into_iter().map(topic).collect();

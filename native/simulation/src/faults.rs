@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use crate::conductor::CONDUCTOR;
 use crate::history::{What, now};
-use crate::plan::{FAULTS, Fault, Planned, Way};
+use crate::plan::{FAULTS, Fault, NODES, Planned, Way};
 use crate::stage::{Command, Stage, TOPICS, host_of};
 
 /// The longest that a message takes, where no fault says otherwise.
@@ -68,12 +68,8 @@ async fn carry_out(stage: &Arc<Stage>, fault: Fault, length: Duration) {
             sleep(length).await;
             faults.remove(rule);
         }
-        Fault::CrashNode { node } => {
-            said(stage, stage.cluster.kill_node(node));
-            stage.command(Command::Crash(host_of(node)));
-            sleep(length).await;
-            stage.command(Command::Start(host_of(node)));
-        }
+        Fault::CrashNode { node } => crash(stage, &[node], length).await,
+        Fault::CrashAll => crash(stage, &NODES, length).await,
         Fault::RestartNode { node } => {
             said(stage, stage.cluster.stop_node(node).await);
             stage.command(Command::Crash(host_of(node)));
@@ -98,6 +94,15 @@ async fn carry_out(stage: &Arc<Stage>, fault: Fault, length: Duration) {
         Fault::Rejoin { host } => stage.ask_to_rejoin(host),
         Fault::SlowHandler { host } => stage.slow_down(host, length * 3),
     }
+}
+
+async fn crash(stage: &Stage, nodes: &[i32], length: Duration) {
+    for node in nodes {
+        said(stage, stage.cluster.kill_node(*node));
+        stage.command(Command::Crash(host_of(*node)));
+    }
+    sleep(length).await;
+    nodes.iter().for_each(|node| stage.command(Command::Start(host_of(*node))));
 }
 
 /// What cannot be done is no fault of anybody's: a leader stays where nobody else can lead.

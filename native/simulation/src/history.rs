@@ -6,8 +6,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use dohle_client::producer::Persistence;
 use parking_lot::Mutex;
+
+use crate::world::hash;
 
 /// One partition.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,6 +58,12 @@ pub enum What {
     /// It was killed.
     Killed {
         host: &'static str,
+    },
+    /// Its disk lost what was not synced.
+    Forgotten {
+        host: &'static str,
+        bytes: u64,
+        names: u64,
     },
     /// A fault began.
     Fault {
@@ -225,11 +234,34 @@ impl Found {
 /// All partitions.
 pub type Log = BTreeMap<Place, Found>;
 
+/// A batch in a node's copy of a partition.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Batch {
+    pub first: i64,
+    pub last: i64,
+    pub epoch: i32,
+    pub bytes: Bytes,
+}
+
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { first, last, epoch, bytes } = self;
+        write!(f, "{first}..={last} of epoch {epoch}, {} bytes, {:016x}", bytes.len(), hash(0, bytes))
+    }
+}
+
+/// The committed batches of all copies, by node.
+pub type Copies = BTreeMap<Place, BTreeMap<i32, Vec<Batch>>>;
+
 /// What a run leaves to be judged.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
     pub history: Vec<Event>,
     pub log: Log,
+    /// Also of the internal topics.
+    pub copies: Copies,
+    /// The logs were on disks.
+    pub on_disks: bool,
     /// How long a record may take to settle.
     pub delivery_timeout: Duration,
     /// Readers of the group get committed records only.

@@ -1,6 +1,6 @@
 //! Engine and a broker of three nodes in a simulated network and simulated time: one seed, one run, and a judgement on it.
 //! Programs produce, consume in groups and transact, while nodes, network and programs fail as the seed says; what they saw is
-//! compared with what is in the log then. Not a test of speed, nor of TLS and disks.
+//! compared with what is in the log then, and the copies of it with each other. Not a test of speed, nor of TLS and real disks.
 //! Driven by the program `dohle-simulation`, which `cargo run -p xtask -- simulate` starts, and its tests.
 //!
 //! File map: `world` what engine and broker ask for · `plan` what a seed decides · `faults` carries that out · `workload` the

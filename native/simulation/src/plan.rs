@@ -78,6 +78,8 @@ pub enum Fault {
     LostReplies { api: ApiKey, count: u32 },
     /// A node is killed, and starts again.
     CrashNode { node: i32 },
+    /// All nodes are killed at once, and start again.
+    CrashAll,
     /// A node is stopped in order, and starts again.
     RestartNode { node: i32 },
     /// Two nodes do not reach each other.
@@ -103,6 +105,7 @@ impl Fault {
             Self::Reset { .. } => "reset",
             Self::LostReplies { .. } => "lost replies",
             Self::CrashNode { .. } => "node killed",
+            Self::CrashAll => "all nodes killed",
             Self::RestartNode { .. } => "node restarted",
             Self::CutNodes { .. } => "nodes cut",
             Self::MoveLeader { .. } => "leader moved",
@@ -146,6 +149,10 @@ pub struct Plan {
     pub compression: Compression,
     pub linger: Option<Duration>,
     pub rows: [Vec<Planned>; 3],
+    /// Nodes keep their logs on disks, which forget what was not synced when their node is killed.
+    pub on_disks: bool,
+    /// How long partitions write to one segment.
+    pub roll: Option<Duration>,
 }
 
 impl Plan {
@@ -165,6 +172,8 @@ impl Plan {
                 row(&mut dice, 1..4, 500..6_000, node),
                 row(&mut dice, 1..4, 500..5_000, application),
             ],
+            on_disks: dice.below(3) == 0,
+            roll: dice.of(&[None, Some(Duration::from_secs(3))]),
         }
     }
 }
@@ -225,10 +234,11 @@ fn network(dice: &mut Dice) -> Fault {
 fn node(dice: &mut Dice) -> Fault {
     let first = dice.below(NODES.len() as u64) as usize;
     let (node, other) = (NODES[first], NODES[(first + 1) % NODES.len()]);
-    match dice.below(5) {
-        0 | 1 => Fault::CrashNode { node },
-        2 => Fault::RestartNode { node },
-        3 => Fault::CutNodes { a: node, b: other },
+    match dice.below(12) {
+        0..=4 => Fault::CrashNode { node },
+        5 => Fault::CrashAll,
+        6 | 7 => Fault::RestartNode { node },
+        8 | 9 => Fault::CutNodes { a: node, b: other },
         _ => Fault::MoveLeader { partition: dice.below(3) as i32, to: node },
     }
 }

@@ -11,12 +11,12 @@ use dohle_broker::{BrokerOptions, BrokerWorld, Cluster};
 use crate::checker::{self, Kind, Violation};
 use crate::conductor::{self, CONDUCTOR};
 use crate::faults::LATENCY;
-use crate::history::{Event, Evidence, Log, What};
+use crate::history::{Copies, Event, Evidence, Log, What};
 use crate::plan::{Commits, LENGTH, MEMBERS, NODES, Plan, TELLER, VERIFIER, WRITERS};
 use crate::stage::{Command, PORT, Stage, host_of};
 use crate::summary::Summary;
 use crate::workload::{members, teller, verifier, writers};
-use crate::world::{SimWorld, Trace, alive};
+use crate::world::{HostDisk, Lost, SimWorld, Trace, alive};
 
 const TICK: Duration = Duration::from_millis(5);
 /// After this a run is given up.
@@ -24,6 +24,10 @@ const LIMIT: Duration = Duration::from_secs(600);
 
 /// Of the brokers: who is silent is missed soon.
 const PROPERTIES: [(&str, &str); 2] = [("broker.heartbeat.interval.ms", "300"), ("broker.session.timeout.ms", "1500")];
+
+/// The log folder, on every disk, and when what is written there is safe: before it is acknowledged.
+const LOG_DIR: &str = "/logs";
+const SAFE: (&str, &str) = ("log.flush.interval.messages", "1");
 
 /// What a run must have had at the least, or it has tested nothing.
 const ACKNOWLEDGED: u64 = 500;
@@ -66,15 +70,21 @@ pub fn run(seed: u64, full_trace: bool) -> Report {
     for (name, value) in PROPERTIES {
         options.set(name, value).expect("a property of brokers");
     }
-    let world = Arc::new(SimWorld::new("controller", seed, trace.clone()));
-    let cluster = Cluster::new(world, options).expect("the options are in order");
+    let mut world = SimWorld::new("controller", seed, trace.clone());
+    if plan.on_disks {
+        options.log_dir = Some(LOG_DIR.into());
+        options.set(SAFE.0, SAFE.1).expect("a property of brokers");
+        // It never fails.
+        world = world.on(&HostDisk::new(seed));
+    }
+    let cluster = Cluster::new(Arc::new(world), options).expect("the options are in order");
     let stage = Stage::new(seed, plan.clone(), cluster, trace.clone());
     let ended = std::panic::catch_unwind(AssertUnwindSafe(|| simulate(&stage)));
     let mut history = stage.recorder.take();
     let at = history.last().map_or(Duration::ZERO, |event| event.at);
-    let log = ended.unwrap_or_else(|panic| Err(alive::text(&*panic))).unwrap_or_else(|what| {
+    let (log, copies) = ended.unwrap_or_else(|panic| Err(alive::text(&*panic))).unwrap_or_else(|what| {
         history.push(Event { at, what: What::Stuck { what } });
-        Log::new()
+        Default::default()
     });
     for (host, text) in stage.panics() {
         history.push(Event { at, what: What::Panicked { host, text } });
@@ -82,6 +92,8 @@ pub fn run(seed: u64, full_trace: bool) -> Report {
     let evidence = Evidence {
         history,
         log,
+        copies,
+        on_disks: plan.on_disks,
         delivery_timeout: plan.delivery_timeout,
         group_committed_only: plan.committed_only,
         exactly_once: plan.commits == Commits::InTransactions,
@@ -92,7 +104,7 @@ pub fn run(seed: u64, full_trace: bool) -> Report {
     Report { seed, violations, summary, digest: trace.digest() ^ digest(&evidence), evidence, trace: trace.take() }
 }
 
-fn simulate(stage: &Arc<Stage>) -> Result<Log, String> {
+fn simulate(stage: &Arc<Stage>) -> Result<(Log, Copies), String> {
     let mut sim = turmoil::Builder::new()
         .rng_seed(stage.seed)
         .tick_duration(TICK)
@@ -132,6 +144,9 @@ fn simulate(stage: &Arc<Stage>) -> Result<Log, String> {
                     stage.recorder.add(sim.elapsed(), What::Killed { host });
                     stage.world_of(host).iter().for_each(|world| world.crash());
                     sim.crash(host);
+                    if let Some(Lost { bytes, names }) = stage.crash_disk(host) {
+                        stage.recorder.add(sim.elapsed(), What::Forgotten { host, bytes, names });
+                    }
                 }
                 Command::Start(host) => sim.bounce(host),
                 Command::Latency(a, b, longest) => sim.set_link_max_message_latency(a, b, longest),
@@ -171,12 +186,14 @@ impl Drop for Burial {
 
 /// A run in which next to nothing happened proves nothing.
 fn vacuous(summary: &Summary) -> Option<Violation> {
-    let Summary { virtual_time, acknowledged, .. } = summary;
+    let Summary { virtual_time, acknowledged, compared, .. } = summary;
     let faults: u64 = summary.faults.values().sum();
-    let enough = *virtual_time >= LENGTH && *acknowledged >= ACKNOWLEDGED && faults >= FAULTS;
+    let enough = *virtual_time >= LENGTH && *acknowledged >= ACKNOWLEDGED && faults >= FAULTS && *compared > 0;
     (!enough).then(|| Violation {
         kind: Kind::Vacuous,
-        detail: format!("{virtual_time:?} of virtual time, {acknowledged} records acknowledged, {faults} faults"),
+        detail: format!(
+            "{virtual_time:?} of virtual time, {acknowledged} records acknowledged, {faults} faults, {compared} batches compared"
+        ),
     })
 }
 

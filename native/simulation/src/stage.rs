@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use crate::history::{Log, Place, Recorder, What, now};
 use crate::plan::{NODES, Plan};
-use crate::world::{LeftBehind, SimWorld, Trace};
+use crate::world::{HostDisk, LeftBehind, Lost, SimWorld, Trace};
 use dohle_broker::Cluster;
 
 /// What is read by the group, and what it makes of it when it works in transactions.
@@ -50,6 +50,8 @@ pub struct Stage {
     pub recorder: Recorder,
     pub trace: Trace,
     pub cluster: Cluster,
+    /// Of the nodes, when they have some.
+    disks: BTreeMap<&'static str, HostDisk>,
     commands: Mutex<Vec<Command>>,
     inside: Mutex<Inside>,
     numbers: AtomicU32,
@@ -80,7 +82,9 @@ impl Stage {
             panics: Vec::new(),
         };
         let (recorder, commands, numbers) = (Recorder::default(), Mutex::default(), AtomicU32::new(1));
-        Arc::new(Self { seed, plan, recorder, trace, cluster, commands, inside: Mutex::new(inside), numbers })
+        let disk = |node: i32| (host_of(node), HostDisk::new(seed.wrapping_mul(37).wrapping_add(node as u64)));
+        let disks = NODES.into_iter().filter(|_| plan.on_disks).map(disk).collect();
+        Arc::new(Self { seed, plan, recorder, trace, cluster, disks, commands, inside: Mutex::new(inside), numbers })
     }
 
     pub fn note(&self, what: What) {
@@ -120,7 +124,10 @@ impl Stage {
         let life = inside.lives.entry(host).or_default();
         *life += 1;
         let world = SimWorld::new(host, self.seed.wrapping_mul(31).wrapping_add(*life), self.trace.clone());
-        let world = Arc::new(world);
+        let world = Arc::new(match self.disks.get(host) {
+            Some(disk) => world.on(disk),
+            None => world,
+        });
         if let Some(before) = inside.worlds.insert(host, world.clone()) {
             let panics = before.alive().take_panics();
             inside.panics.extend(panics.into_iter().map(|text| (host, text)));
@@ -131,6 +138,11 @@ impl Stage {
     /// The world of a host that lives now.
     pub fn world_of(&self, host: &str) -> Option<Arc<SimWorld>> {
         self.inside.lock().worlds.get(host).cloned()
+    }
+
+    /// The host has failed: its disk forgets, if it has one.
+    pub fn crash_disk(&self, host: &str) -> Option<Lost> {
+        self.disks.get(host).map(HostDisk::crash)
     }
 
     /// What tasks panicked with, on all hosts and in all their lives.

@@ -14,6 +14,10 @@ use crate::history::{Evidence, Outcome, What};
 pub struct Summary {
     /// Runs.
     pub runs: u64,
+    /// Those with logs on disks.
+    pub on_disks: u64,
+    /// Crashes with which a disk lost bytes that were not synced.
+    pub lossy_crashes: u64,
     /// Virtual time.
     pub virtual_time: Duration,
     /// Records that were acknowledged.
@@ -28,6 +32,8 @@ pub struct Summary {
     pub aborted: u64,
     /// New generations of the group, one for each member in it.
     pub joined: u64,
+    /// Batches that were compared with those of other copies.
+    pub compared: u64,
     /// Faults, by kind.
     pub faults: BTreeMap<&'static str, u64>,
 }
@@ -35,7 +41,10 @@ pub struct Summary {
 impl Summary {
     pub(crate) fn of(evidence: &Evidence) -> Self {
         let virtual_time = evidence.history.last().map_or(Duration::ZERO, |event| event.at);
-        let mut summary = Self { runs: 1, virtual_time, ..Self::default() };
+        let copies = evidence.copies.values().flat_map(|copies| copies.values().skip(1));
+        let compared = copies.map(|batches| batches.len() as u64).sum();
+        let on_disks = evidence.on_disks.into();
+        let mut summary = Self { runs: 1, on_disks, virtual_time, compared, ..Self::default() };
         for event in &evidence.history {
             match &event.what {
                 What::Settled { persistence: Persistence::Persisted, error: None, .. } => summary.acknowledged += 1,
@@ -44,6 +53,7 @@ impl Summary {
                 What::Joined { .. } => summary.joined += 1,
                 What::TransactionEnded { outcome: Outcome::Committed, .. } => summary.committed += 1,
                 What::TransactionEnded { .. } => summary.aborted += 1,
+                What::Forgotten { bytes: 1.., .. } => summary.lossy_crashes += 1,
                 What::Fault { kind, .. } => *summary.faults.entry(kind).or_default() += 1,
                 _ => {}
             }
@@ -55,6 +65,8 @@ impl Summary {
 impl AddAssign for Summary {
     fn add_assign(&mut self, other: Self) {
         self.runs += other.runs;
+        self.on_disks += other.on_disks;
+        self.lossy_crashes += other.lossy_crashes;
         self.virtual_time += other.virtual_time;
         self.acknowledged += other.acknowledged;
         self.failed += other.failed;
@@ -62,6 +74,7 @@ impl AddAssign for Summary {
         self.committed += other.committed;
         self.aborted += other.aborted;
         self.joined += other.joined;
+        self.compared += other.compared;
         for (kind, count) in other.faults {
             *self.faults.entry(kind).or_default() += count;
         }
@@ -72,9 +85,11 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let faults: u64 = self.faults.values().sum();
         writeln!(f, "{} seeds, {} s of virtual time", self.runs, self.virtual_time.as_secs())?;
+        writeln!(f, "{} with logs on disks, {} crashes that lost bytes there", self.on_disks, self.lossy_crashes)?;
         writeln!(f, "{} records acknowledged, {} failed, {} polled", self.acknowledged, self.failed, self.polled)?;
         writeln!(f, "{} transactions committed, {} aborted", self.committed, self.aborted)?;
         writeln!(f, "{} times a member joined a new generation", self.joined)?;
+        writeln!(f, "{} batches compared with those of other copies", self.compared)?;
         let each: Vec<String> = self.faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
         write!(f, "{faults} faults: {}", each.join(", "))
     }

@@ -2,10 +2,21 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
+use bytes::Bytes;
+use dohle_protocol::ErrorCode;
 use parking_lot::Mutex;
 
 use super::Shared;
-use crate::{BrokerError, BrokerOptions, BrokerWorld, Faults, broker::Running, node::Node};
+use crate::{
+    BrokerError, BrokerOptions, BrokerWorld, Faults,
+    broker::Running,
+    log::Isolation,
+    node::Node,
+    partition::{Partition, Replica},
+};
+
+/// What of a copy is read at once.
+const READ_BYTES: usize = 1 << 20;
 
 /// A cluster in this process. Clones are the same cluster; dropping the last one stops its nodes without waiting.
 ///
@@ -43,6 +54,20 @@ pub struct NodeState {
     pub running: bool,
     /// The controller counts on it: clients are told of it.
     pub alive: bool,
+}
+
+/// A node's copy of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CopyState {
+    /// The node that has it.
+    pub node: i32,
+    /// Where it begins.
+    pub start_offset: i64,
+    /// What the node knows to be committed ends here.
+    pub high_watermark: i64,
+    /// Where it ends.
+    pub end_offset: i64,
 }
 
 impl Cluster {
@@ -153,13 +178,38 @@ impl Cluster {
 
     /// The node that leads a partition; none when nobody does, or there is no such partition.
     pub fn leader(&self, topic: &str, partition: i32) -> Option<i32> {
-        self.0.shared.topics.named(topic)?.partition(partition)?.standing().leader
+        self.partition(topic, partition)?.standing().leader
     }
 
     /// The nodes whose copies of a partition are in sync, and those that have a copy.
     pub fn in_sync(&self, topic: &str, partition: i32) -> Option<(Vec<i32>, Vec<i32>)> {
-        let standing = self.0.shared.topics.named(topic)?.partition(partition)?.standing();
+        let standing = self.partition(topic, partition)?.standing();
         Some((standing.in_sync.clone(), standing.replicas.clone()))
+    }
+
+    /// The copies of a partition, by node; none when there is no such partition.
+    pub fn copies(&self, topic: &str, partition: i32) -> Vec<CopyState> {
+        let mut copies = self.partition(topic, partition).map_or_else(Vec::new, |partition| partition.replicas());
+        copies.sort_unstable_by_key(|copy| copy.node);
+        let state = |copy: &Arc<Replica>| {
+            let log = copy.log.lock();
+            let (start_offset, high_watermark) = (log.start_offset(), log.high_watermark());
+            CopyState { node: copy.node, start_offset, high_watermark, end_offset: log.end().0 }
+        };
+        copies.iter().map(state).collect()
+    }
+
+    /// Whole batches of a node's copy of a partition, committed or not, from the one on that has this offset: about 1 MiB, or one.
+    /// Nothing at its end.
+    pub fn read_copy(&self, node: i32, topic: &str, partition: i32, offset: i64) -> Result<Bytes, ErrorCode> {
+        let unknown = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+        let copy = self.partition(topic, partition).and_then(|partition| partition.replica(node)).ok_or(unknown)?;
+        let read = copy.log.lock().read(offset, READ_BYTES, true, Isolation::Uncommitted);
+        read.map(|slice| slice.bytes)
+    }
+
+    fn partition(&self, topic: &str, partition: i32) -> Option<Arc<Partition>> {
+        self.0.shared.topics.named(topic)?.partition(partition)
     }
 
     /// Lets a node lead a partition; its copy must be in sync.

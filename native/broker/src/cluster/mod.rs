@@ -22,7 +22,7 @@ use dohle_protocol::{ErrorCode, Uuid};
 use parking_lot::Mutex;
 
 pub(crate) use follower::{Inbox, Link};
-pub use handle::{Cluster, NodeState};
+pub use handle::{Cluster, CopyState, NodeState};
 use members::Members;
 pub(crate) use standing::{Election, Standing};
 

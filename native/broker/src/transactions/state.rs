@@ -384,7 +384,9 @@ fn is_missing(
     partition: &Partition,
     marker: &Marker,
 ) -> bool {
-    if let Some(Ok(done)) = marks.get(key).map(Pending::is_done) {
+    // A leader that has died, and is not back, was not told that another one leads.
+    let epoch = partition.standing().leader_epoch;
+    if let Some(Ok(done)) = marks.get(key).filter(|pending| pending.epoch == epoch).map(Pending::is_done) {
         if done {
             marks.remove(key);
         }

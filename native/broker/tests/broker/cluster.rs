@@ -25,6 +25,7 @@ use dohle_protocol::{
 use crate::support::*;
 
 mod on_disk;
+mod transactions;
 
 /// Three nodes whose controller finds the dead soon.
 async fn three(properties: &[(&str, &str)]) -> Broker {
@@ -170,10 +171,13 @@ async fn a_leader_that_comes_back_loses_what_was_never_committed() {
     let mut connection = to(&broker, leader).await;
     assert_eq!(produce(&mut connection, 0, -1, batch(["both"])).await, ErrorCode::NONE);
     let others: Vec<i32> = (1..=3).filter(|node| *node != leader).collect();
+    let ends = || cluster.copies("t", 0).into_iter().map(|of| (of.node, of.high_watermark, of.end_offset));
+    until("all know what is committed", async || ends().eq((1..=3).map(|node| (node, 1, 1)))).await;
     others.iter().for_each(|other| cluster.cut(leader, *other));
     assert_eq!(produce(&mut connection, 0, 1, batch(["lost", "too"])).await, ErrorCode::NONE, "acks 1");
     let part = connection.fetch("t", 0, 1).await;
     assert_eq!((part.high_watermark, read(part.records)), (1, vec![]), "nobody reads what is not committed");
+    assert!(ends().eq((1..=3).map(|node| (node, 1, if node == leader { 3 } else { 1 }))));
     cluster.kill_node(leader).unwrap();
     until("another leads", async || cluster.leader("t", 0).is_some_and(|of| of != leader)).await;
     let mut new = to_leader(&broker, 0).await;
@@ -181,6 +185,11 @@ async fn a_leader_that_comes_back_loses_what_was_never_committed() {
     others.iter().for_each(|other| cluster.heal(leader, *other));
     broker.start_node(leader).await.unwrap();
     all_have(&broker, &[1, 2, 3], 0, &["both", "kept"]).await;
+    until("all know that it is committed", async || ends().eq((1..=3).map(|node| (node, 2, 2)))).await;
+    let copies = [1, 2, 3].map(|node| cluster.read_copy(node, "t", 0, 1).unwrap());
+    assert!(!copies[0].is_empty() && copies[0] == copies[1] && copies[1] == copies[2]);
+    assert_eq!(cluster.read_copy(1, "t", 0, 2), Ok(Bytes::new()));
+    assert_eq!(cluster.read_copy(4, "t", 0, 0), Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
     // KIP-320: a reader finds out where the logs have parted.
     let asked = OffsetForLeaderPartition { leader_epoch: 0, current_leader_epoch: -1, ..Default::default() };
     let topics = vec![OffsetForLeaderTopic { topic: "t".into(), partitions: vec![asked], ..Default::default() }];

@@ -218,7 +218,7 @@ fn unpack(shared: &Shared, work: Vec<(Wanted, Fetched)>, decompressor: &mut Deco
         charge += cut.charge;
         let moved = cut.next != wanted.from;
         if moved {
-            shared.deliver(&wanted.tp, wanted.epoch, cut.chunks, cut.next);
+            shared.deliver(&wanted.tp, wanted.epoch, cut.chunks, wanted.from..cut.next);
         }
         let what = match cut.error {
             // With something before it, the next fetch begins at it and fails again.

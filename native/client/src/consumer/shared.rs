@@ -20,6 +20,7 @@
 //! something: either the adder sees `armed`, or the taker sees the addition. There is no third order.
 //! `Notify::notify_one` keeps one permit, so a task that was busy when it was woken looks again before it sleeps.
 
+use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -185,10 +186,10 @@ impl Shared {
     }
 
     /// Takes in what a fetch brought: see [`State::deliver`].
-    pub fn deliver(&self, tp: &TopicPartition, epoch: u32, chunks: Vec<Chunk>, fetch: Position) -> bool {
+    pub fn deliver(&self, tp: &TopicPartition, epoch: u32, chunks: Vec<Chunk>, read: Range<Position>) -> bool {
         let mut state = self.state.lock();
         let news = !chunks.is_empty();
-        let taken = state.deliver(tp, epoch, chunks, fetch);
+        let taken = state.deliver(tp, epoch, chunks, read);
         if taken && news {
             self.wake_loop(state);
         }

@@ -3,6 +3,7 @@
 //! Driven by `Shared`, under its lock.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio::time::Instant;
 use crate::{Error, Result};
 
 use super::handover::{Chunk, Position, TopicPartition};
-use super::subscription::Subscription;
+use super::subscription::{Partition, Subscription};
 
 /// What the lock guards.
 #[derive(Default)]
@@ -125,19 +126,19 @@ impl State {
     }
 
     /// Chunks of one partition, in order, and where the fetcher goes on (also without chunks: control batches and
-    /// aborted data move the position too). `false`: the partition was moved or lost since `epoch`, all is dropped.
+    /// aborted data move the position too). `false`: the partition was moved or lost since `epoch`, or somebody else has read
+    /// from there meanwhile (the leader before and its successor, each asked while it led), all is dropped.
     ///
     /// What is passed over without a chunk belongs to what comes before it: to the last chunk that still waits, else to
     /// the loop's own place. So a partition that ends in control records reaches lag 0 whenever they come.
-    pub fn deliver(&mut self, tp: &TopicPartition, epoch: u32, chunks: Vec<Chunk>, fetch: Position) -> bool {
-        let Some(partition) = self.subscription.at(tp, epoch).filter(|partition| partition.fetchable()) else {
-            return false;
-        };
-        partition.advance(fetch, chunks.is_empty());
+    pub fn deliver(&mut self, tp: &TopicPartition, epoch: u32, chunks: Vec<Chunk>, read: Range<Position>) -> bool {
+        let goes_on = |partition: &&mut Partition| partition.fetchable() && partition.fetch == read.start;
+        let Some(partition) = self.subscription.at(tp, epoch).filter(goes_on) else { return false };
+        partition.advance(read.end, chunks.is_empty());
         if chunks.is_empty() {
             let mut waiting = self.ready.iter_mut().rev();
             let last = waiting.find(|c| c.epoch == epoch && c.partition == tp.partition && c.topic == tp.topic);
-            last.into_iter().for_each(|chunk| chunk.next = fetch);
+            last.into_iter().for_each(|chunk| chunk.next = read.end);
         }
         for chunk in chunks {
             debug_assert!(chunk.epoch == epoch && chunk.count > 0);
@@ -162,6 +163,11 @@ mod tests {
         Position { offset, leader_epoch: 5 }
     }
 
+    fn read(offsets: Range<i64>) -> Range<Position> {
+        let start = if offsets.start == 0 { Position::at(0) } else { place(offsets.start) };
+        start..place(offsets.end)
+    }
+
     fn reading() -> (State, u32) {
         let mut state = State::default();
         state.subscription.add(partition(), StartAt::Offset(0), false);
@@ -179,7 +185,7 @@ mod tests {
         for taken_first in [true, false] {
             for stepped_first in [true, false] {
                 let (mut state, epoch) = reading();
-                assert!(state.deliver(&partition(), epoch, vec![chunk(epoch, &[0, 1], 2)], place(2)));
+                assert!(state.deliver(&partition(), epoch, vec![chunk(epoch, &[0, 1], 2)], read(0..2)));
                 let mut hands = taken_first.then(|| state.take().unwrap().unwrap());
                 let step = |hands: &Option<Chunk>| {
                     hands.iter().for_each(|c| c.control.stepped.store(2, std::sync::atomic::Ordering::Relaxed));
@@ -187,7 +193,7 @@ mod tests {
                 if stepped_first {
                     step(&hands);
                 }
-                assert!(state.deliver(&partition(), epoch, Vec::new(), place(3)));
+                assert!(state.deliver(&partition(), epoch, Vec::new(), read(2..3)));
                 hands = hands.or_else(|| state.take().unwrap());
                 assert_eq!(position(&state), if stepped_first && taken_first { 3 } else { 0 });
                 step(&hands);
@@ -203,14 +209,26 @@ mod tests {
     fn what_is_passed_over_belongs_to_the_last_chunk_that_waits() {
         let (mut state, epoch) = reading();
         let chunks = vec![chunk(epoch, &[0], 1), chunk(epoch, &[1], 2)];
-        assert!(state.deliver(&partition(), epoch, chunks, place(2)));
-        assert!(state.deliver(&partition(), epoch, Vec::new(), place(5)));
-        assert!(state.deliver(&partition(), epoch, vec![chunk(epoch, &[5], 6)], place(6)));
+        assert!(state.deliver(&partition(), epoch, chunks, read(0..2)));
+        assert!(state.deliver(&partition(), epoch, Vec::new(), read(2..5)));
+        assert!(state.deliver(&partition(), epoch, vec![chunk(epoch, &[5], 6)], read(5..6)));
         let mut next = Vec::new();
         while let Some(chunk) = state.take().unwrap() {
             next.push(chunk.next.offset);
         }
         assert_eq!(next, [1, 5, 6]);
         assert_eq!(state.buffered(), 0);
+    }
+
+    #[test]
+    fn what_both_the_old_and_the_new_leader_answer_is_taken_once() {
+        let (mut state, epoch) = reading();
+        assert!(state.deliver(&partition(), epoch, vec![chunk(epoch, &[0, 1, 2], 3)], read(0..3)));
+        assert!(
+            !state.deliver(&partition(), epoch, vec![chunk(epoch, &[0, 1, 2, 3, 4], 5)], read(0..5)),
+            "it was asked before"
+        );
+        assert!(state.deliver(&partition(), epoch, vec![chunk(epoch, &[3, 4], 5)], read(3..5)));
+        assert_eq!(state.subscription.get(&partition()).unwrap().fetch, place(5));
     }
 }

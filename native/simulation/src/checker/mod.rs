@@ -2,8 +2,9 @@
 //! that Jepsen has for it where it has one. Pure; knows neither engine nor broker.
 //!
 //! `writes` what was sent against the log · `reads` what was read against the log · `group` who had what and committed what ·
-//! `ends` what is left when all is over.
+//! `copies` the logs of nodes against each other · `ends` what is left when all is over.
 
+mod copies;
 mod ends;
 mod group;
 mod reads;
@@ -28,6 +29,8 @@ pub enum Kind {
     PhantomWrite,
     /// A record is at another offset than was told, or two got the same.
     InconsistentOffsets,
+    /// Two nodes have not the same committed batches of a partition.
+    DivergentCopies,
     /// Of two records of one producer, the later one has the lower offset.
     NonmonotonicSend,
     /// A record's fate was not told, told twice, or told too late.
@@ -81,11 +84,12 @@ type Finder = fn(&Facts<'_>) -> Vec<String>;
 /// All that is wrong.
 pub fn check(evidence: &Evidence) -> Vec<Violation> {
     let facts = Facts::of(evidence);
-    let all: [(Kind, Finder); 18] = [
+    let all: [(Kind, Finder); 19] = [
         (Kind::LostWrite, writes::lost),
         (Kind::Duplicate, writes::duplicates),
         (Kind::PhantomWrite, writes::phantoms),
         (Kind::InconsistentOffsets, writes::inconsistent_offsets),
+        (Kind::DivergentCopies, copies::divergent),
         (Kind::NonmonotonicSend, writes::nonmonotonic_sends),
         (Kind::UnsettledSend, writes::unsettled),
         (Kind::HangingTransaction, writes::hanging_transactions),

@@ -2,6 +2,7 @@
 //! notes what it does and is told, and judges nothing.
 
 pub mod audit;
+pub mod copies;
 pub mod members;
 pub mod pen;
 pub mod reading;

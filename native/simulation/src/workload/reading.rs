@@ -141,9 +141,15 @@ impl ConsumerSink for Ear {
             ConsumerEvent::Joined { generation, partitions, .. } => {
                 What::Joined { reader, generation, places: places(&partitions) }
             }
-            // Also without an answer, when that was waited for too long: it is too late for one then.
+            // Also without an answer, when that was waited for too long: it is too late for one then, and to hear that they came.
             ConsumerEvent::Revoked(gone) => {
-                self.questions.lock().retain(|asked| asked.what != Ask::Revoke(gone.clone()));
+                let mut questions = self.questions.lock();
+                questions.retain(|asked| asked.what != Ask::Revoke(gone.clone()));
+                for asked in questions.iter_mut() {
+                    if let Ask::Assigned(came) = &mut asked.what {
+                        came.retain(|tp| !gone.contains(tp));
+                    }
+                }
                 What::Revoked { reader, places: places(&gone) }
             }
             ConsumerEvent::Lost(gone) => {

@@ -1,9 +1,10 @@
-//! Both worlds on turmoil: its sockets, its clock, seeded randomness, counted tasks and sockets, and a trace of every byte that
-//! moved. Not the faults: whoever has a world breaks its connections, the rest is turmoil's.
+//! Both worlds on turmoil: its sockets, its clock, seeded randomness, counted tasks and sockets, disks that forget, and a trace of
+//! every byte that moved. Not the faults: whoever has a world breaks its connections, the rest is turmoil's.
 //! Driven by the engine (`World`) and by the broker (`BrokerWorld`), one per life of a host.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)] // the world that the rest asks
 
 pub(crate) mod alive;
+mod disk;
 mod socket;
 mod trace;
 
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use dohle_broker::BrokerWorld;
+use dohle_broker::disk::{Disk, NoDisk};
 use dohle_broker::world::{Accepted, Listener};
 use dohle_client::World;
 use dohle_client::watch;
@@ -25,6 +27,7 @@ use tokio::time::Instant;
 use turmoil::net::{TcpListener, TcpStream};
 
 pub use alive::{Alive, LeftBehind};
+pub use disk::{HostDisk, Lost};
 use socket::Traced;
 pub use trace::Trace;
 pub(crate) use trace::hash;
@@ -37,6 +40,7 @@ pub struct SimWorld {
     host: Arc<Host>,
     random: AtomicU64,
     middle: Option<Arc<Middle>>,
+    disk: Arc<dyn Disk>,
     /// When it was made, by the clock of the host, and by that of all.
     begun: (Instant, Duration),
 }
@@ -70,12 +74,17 @@ impl SimWorld {
             dead: Mutex::default(),
         };
         let begun = (Instant::now(), turmoil::sim_elapsed().unwrap_or_default());
-        Self { host: Arc::new(host), random: AtomicU64::new(salt), middle: None, begun }
+        Self { host: Arc::new(host), random: AtomicU64::new(salt), middle: None, disk: Arc::new(NoDisk), begun }
     }
 
     /// The connections that this host opens go through something that changes what it carries.
     pub fn behind(self, middle: impl Fn(Box<dyn Socket>) -> Box<dyn Socket> + Send + Sync + 'static) -> Self {
         Self { middle: Some(Arc::new(middle)), ..self }
+    }
+
+    /// The host has a disk, as it is in this life.
+    pub fn on(self, disk: &HostDisk) -> Self {
+        Self { disk: disk.mounted(), ..self }
     }
 
     /// The connections of this host are reset, those that it opened and those that it took.
@@ -185,6 +194,10 @@ impl BrokerWorld for SimWorld {
 
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         self.run(task);
+    }
+
+    fn disk(&self) -> Arc<dyn Disk> {
+        self.disk.clone()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Each kind of violation is planted in what happened in a real run; the checker names that kind, and no other.
 
+mod copies;
 mod reads;
 mod writes;
 
@@ -10,8 +11,9 @@ use dohle_client::producer::Persistence;
 
 use super::{Kind, check};
 use crate::history::{Entry, Event, Evidence, Place, RecordId, What};
-use crate::plan::{Commits, Plan, VERIFIER};
+use crate::plan::{Commits, NODES, Plan, VERIFIER};
 use crate::run;
+use crate::stage::{INVOICES, ORDERS};
 
 /// A clean run of a group that works in transactions, in which transactions were aborted.
 fn clean() -> Evidence {
