@@ -182,7 +182,8 @@ export class Cluster {
  * // Three nodes; the leader of a partition dies while clients are at work.
  * await using broker = await Broker.start({ nodes: 3 })
  * const kafka = new Kafka({ brokers: broker.bootstrap })
- * broker.cluster.kill(broker.cluster.partition('orders', 0).leader)
+ * await kafka.admin().createTopics([{ topic: 'orders', partitions: 6 }])
+ * broker.cluster.kill(broker.cluster.partition('orders', 0)?.leader ?? 1)
  */
 export class Broker implements AsyncDisposable {
   /** Host and port that it listens on, as `brokers` takes them; of several nodes, the first one's. */

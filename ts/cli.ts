@@ -21,6 +21,7 @@ broker: runs one.
       --override KEY=VALUE  one setting; goes before the file's; may be repeated
       --log-dir DIR         keep everything in this folder, laid out as Kafka's (log.dirs)
       --nodes N             so many nodes, at the port and those behind it (default: 1)
+      --as-version VERSION  pass for this release of Kafka: 2.1, 2.8, 3.9 or 4.3 (default)
       --record FILE         record the session in a new file: every frame with its time, without passwords
       --allow-non-loopback  listen where other machines can reach it
 
@@ -60,6 +61,7 @@ function parse(args: string[]) {
         override: { type: 'string', multiple: true },
         'log-dir': { type: 'string' },
         nodes: { type: 'string' },
+        'as-version': { type: 'string' },
         record: { type: 'string' },
         'allow-non-loopback': { type: 'boolean' },
         to: { type: 'string' },
@@ -91,6 +93,7 @@ function optionsOf(values: Values): BrokerOptions {
     if (!/^\d+$/.test(values.nodes)) throw new Usage(`--nodes ${values.nodes}: it must be a number`)
     options.nodes = Number(values.nodes)
   }
+  if (values['as-version'] !== undefined) options.asVersion = values['as-version'] as BrokerOptions['asVersion']
   if (values.record !== undefined) options.record = values.record
   if (values.port === undefined) {
     // What the file says about listeners goes before it.
@@ -141,6 +144,7 @@ async function runStandIn(file: string, port: number, values: Values): Promise<v
 }
 
 async function runReplay(file: string, values: Values): Promise<void> {
+  if (values.serve !== undefined && values.to !== undefined) throw new Usage('replay: either --to or --serve')
   if (values.serve !== undefined) return runStandIn(file, portOf('--serve', values.serve), values)
   if (values.to === undefined)
     throw new Usage('replay: --to HOST:PORT says which broker, or --serve PORT where clients come to')
@@ -180,7 +184,10 @@ async function main(): Promise<void> {
   if ((command === 'replay' || command === 'export') && file !== undefined && positionals.length === 2) {
     return command === 'replay' ? runReplay(file, values) : runExport(file, values)
   }
-  throw new Usage(`${positionals.join(' ')}: the commands are broker, replay FILE and export FILE`)
+  if (command === 'help') return void process.stdout.write(HELP)
+  if (command === 'broker') throw new Usage(`broker: ${file}: its arguments are options`)
+  if (command === 'replay' || command === 'export') throw new Usage(`${command}: it takes one FILE, a recording`)
+  throw new Usage(`${command}: the commands are broker, replay FILE and export FILE`)
 }
 
 main().catch((error: Error) => {

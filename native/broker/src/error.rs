@@ -53,7 +53,7 @@ pub enum BrokerError {
         source: io::Error,
     },
     /// There is no such node, or it does not run.
-    #[error("node {id} does not run")]
+    #[error("there is no node {id}, or it does not run")]
     NoNode {
         /// The id that was given.
         id: i32,

@@ -18,7 +18,7 @@ use parking_lot::RwLock;
 
 use crate::{
     BrokerOptions,
-    cluster::Standing,
+    cluster::{Loss, Standing},
     collections::Map,
     config::{TopicConfig, resource},
     log::Log,
@@ -88,8 +88,8 @@ impl Topics {
         Ok(())
     }
 
-    /// A node has come: what it has of partitions is there from now on. Answers those whose folders it had, and has no more.
-    pub fn open_replicas(&self, node: i32, home: Option<&Arc<Home>>) -> io::Result<Vec<Arc<Partition>>> {
+    /// A node has come: what it has of partitions is there from now on. Answers those of which it has lost something.
+    pub fn open_replicas(&self, node: i32, home: Option<&Arc<Home>>) -> io::Result<Vec<(Arc<Partition>, Loss)>> {
         home.into_iter().for_each(|home| drop(self.homes.write().insert(node, home.clone())));
         let mut lost = Vec::new();
         for topic in self.all() {
@@ -101,21 +101,34 @@ impl Topics {
                 }
                 // Whoever still has it writes nothing more.
                 before.iter().for_each(|before| before.log.lock().abandon());
-                if home.is_some_and(|home| !home.has(&topic.name, topic.id, index)) {
+                let committed = home.map(|home| home.committed(&topic.name, topic.id, index));
+                let replica = topic.make_replica(node, index);
+                let replica =
+                    replica.map_err(|error| io::Error::new(error.kind(), format!("topic {}: {error}", topic.name)))?;
+                let end = {
+                    let mut log = replica.log.lock();
+                    // It does not lead before the controller says so.
+                    log.follow(standing.leader_epoch);
+                    log.end().0
+                };
+                partition.put_replica(replica);
+                let loss = match committed {
+                    Some(None) => Some(Loss::All),
+                    Some(Some(committed)) if end < committed => Some(Loss::End),
+                    _ => None,
+                };
+                if let Some(loss) = loss {
                     tracing::error!(
                         node,
                         topic = &*topic.name,
                         index,
-                        "the folder of a partition is gone: it begins empty"
+                        ?loss,
+                        end,
+                        ?committed,
+                        "a copy has lost what was committed"
                     );
-                    lost.push(partition.clone());
+                    lost.push((partition, loss));
                 }
-                let replica = topic.make_replica(node, index);
-                let replica =
-                    replica.map_err(|error| io::Error::new(error.kind(), format!("topic {}: {error}", topic.name)))?;
-                // It does not lead before the controller says so.
-                replica.log.lock().follow(standing.leader_epoch);
-                partition.put_replica(replica);
             }
         }
         Ok(lost)

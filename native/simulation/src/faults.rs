@@ -77,9 +77,9 @@ async fn carry_out(stage: &Arc<Stage>, fault: Fault, length: Duration) {
             stage.command(Command::Start(host_of(node)));
         }
         Fault::CutNodes { a, b } => {
-            stage.cluster.cut(a, b);
+            stage.cluster.cut(a, b).expect("both are nodes");
             sleep(length).await;
-            stage.cluster.heal(a, b);
+            stage.cluster.heal(a, b).expect("both are nodes");
         }
         Fault::MoveLeader { partition, to } => {
             for (topic, _) in TOPICS {

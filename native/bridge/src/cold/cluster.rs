@@ -120,11 +120,11 @@ impl Immediate for ConnectNodes {
     type Response = ();
 
     fn run(self, target: Broker) -> Result<(), Failure> {
-        match self.connected {
+        let done = match self.connected {
             true => target.cluster().heal(self.a, self.b),
             false => target.cluster().cut(self.a, self.b),
-        }
-        Ok(())
+        };
+        done.map_err(failure)
     }
 }
 

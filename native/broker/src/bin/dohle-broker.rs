@@ -15,6 +15,7 @@ usage: dohle-broker [options]
       --override KEY=VALUE  one setting; goes before the file's; may be repeated
       --log-dir DIR         keep everything in this folder, laid out as Kafka's (log.dirs)
       --nodes N             so many nodes, at the port and those behind it (default: 1)
+      --as-version VERSION  pass for this release of Kafka: 2.1, 2.8, 3.9 or 4.3 (default)
       --record FILE         record the session in a new file (docs/recording.md)
       --allow-non-loopback  listen where other machines can reach it
   -v, -vv                   log what happens, or every detail, to standard error
@@ -34,6 +35,7 @@ struct Command {
     allow_non_loopback: bool,
     record: Option<String>,
     nodes: Option<String>,
+    as_version: Option<String>,
     verbosity: u8,
 }
 
@@ -76,6 +78,7 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Asked, String> {
             "-p" | "--port" => command.port = Some(value()?),
             "--record" => command.record = Some(value()?),
             "--nodes" => command.nodes = Some(value()?),
+            "--as-version" => command.as_version = Some(value()?),
             "--override" => {
                 let pair = value()?;
                 let (key, value) = pair.split_once('=').ok_or(format!("--override {pair}: it must be KEY=VALUE"))?;
@@ -106,6 +109,9 @@ fn run(command: &Command) -> Result<(), String> {
     options.record = command.record.as_ref().map(Into::into);
     if let Some(nodes) = &command.nodes {
         options.nodes = nodes.parse().map_err(|_| format!("--nodes {nodes}: it must be a number"))?;
+    }
+    if let Some(version) = &command.as_version {
+        options.as_version = version.parse().map_err(|error| format!("--as-version {error}"))?;
     }
     if let Some(path) = &command.config {
         let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;

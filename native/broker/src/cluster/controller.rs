@@ -12,7 +12,7 @@ use dohle_protocol::ErrorCode;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Election, Link, Shared, Standing,
+    Election, Link, Loss, Shared, Standing,
     members::{Member, Members},
 };
 use crate::{
@@ -34,7 +34,7 @@ pub(super) struct At {
 
 impl Shared {
     /// A node has started, perhaps again, without what it has lost.
-    pub fn register(&self, node: &Arc<Node>, lost: &[Arc<Partition>]) {
+    pub fn register(&self, node: &Arc<Node>, lost: &[(Arc<Partition>, Loss)]) {
         let (id, options) = (node.options.node_id, &node.options);
         let rack = options.properties.get("broker.rack").cloned().filter(|rack| !rack.is_empty());
         let mut members = self.members.lock();
@@ -45,14 +45,16 @@ impl Shared {
             self.came_or_went(&members, false);
         }
         members.by_id.insert(id, Member::new(Arc::downgrade(node), rack, node.open().to_vec(), node.inbox.clone()));
-        let is_lost = |at: &At| lost.iter().any(|lost| Arc::ptr_eq(lost, &at.partition));
-        // An empty copy is none that is in sync: others that follow it would lose all.
-        self.change_all(&members, |at, standing| {
-            standing.handed_over(id, |node| members.alive(node)).filter(|_| is_lost(at))
-        });
+        let loss = |at: &At| lost.iter().find(|(lost, _)| Arc::ptr_eq(lost, &at.partition)).map(|(_, how)| *how);
+        // Others that follow it would lose the same.
+        self.change_all(&members, |at, standing| standing.lost_by(id, loss(at)?, |node| members.alive(node)));
         if goes_on && !self.options.is_alone() {
             // It may have told more as committed than it knows of now.
-            self.change_all(&members, |_, standing| standing.led_by(id).filter(|_| standing.leader == Some(id)));
+            self.change_all(&members, |at, standing| {
+                let replica = at.partition.replica(id).filter(|_| standing.leader == Some(id))?;
+                let is_committed = replica.log.lock().is_committed();
+                standing.led_by(id).filter(|_| !is_committed)
+            });
         }
         self.apply_all(&members, id);
         self.came_or_went(&members, true);

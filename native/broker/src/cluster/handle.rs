@@ -93,7 +93,8 @@ impl Cluster {
             return Err(BrokerError::OneNode);
         }
         if id < first {
-            return Err(BrokerError::NoNode { id });
+            let (value, expected) = (id.to_string(), "is before the id of the first node (node_id)");
+            return Err(BrokerError::InvalidOption { option: "id", value, expected });
         }
         if let Some(before) = &before {
             before.running.ended().await;
@@ -167,13 +168,33 @@ impl Cluster {
 
     /// Two nodes do not reach each other from now on: neither copies of partitions nor ends of transactions go between them.
     /// Clients and the controller reach both.
-    pub fn cut(&self, a: i32, b: i32) {
+    pub fn cut(&self, a: i32, b: i32) -> Result<(), BrokerError> {
+        self.check_pair(a, b)?;
         self.0.shared.cut(a, b);
+        Ok(())
     }
 
     /// Two nodes reach each other again.
-    pub fn heal(&self, a: i32, b: i32) {
+    pub fn heal(&self, a: i32, b: i32) -> Result<(), BrokerError> {
+        self.check_pair(a, b)?;
         self.0.shared.heal(a, b);
+        Ok(())
+    }
+
+    fn check_pair(&self, a: i32, b: i32) -> Result<(), BrokerError> {
+        if self.0.shared.options.is_alone() {
+            return Err(BrokerError::OneNode);
+        }
+        if a == b {
+            let expected = "is the one itself: two nodes are needed";
+            return Err(BrokerError::InvalidOption { option: "b", value: b.to_string(), expected });
+        }
+        self.check_known(a).and_then(|()| self.check_known(b))
+    }
+
+    /// It was started, and may have been stopped since.
+    fn check_known(&self, id: i32) -> Result<(), BrokerError> {
+        if self.0.nodes.lock().contains_key(&id) { Ok(()) } else { Err(BrokerError::NoNode { id }) }
     }
 
     /// The node that leads a partition; none when nobody does, or there is no such partition.
@@ -214,6 +235,7 @@ impl Cluster {
 
     /// Lets a node lead a partition; its copy must be in sync.
     pub fn move_leader(&self, topic: &str, partition: i32, to: i32) -> Result<(), BrokerError> {
+        self.check_known(to)?;
         let done = self.0.shared.move_leader(topic, partition, to);
         done.map_err(|code| BrokerError::LeaderStays { topic: topic.into(), partition, to, why: code.text() })
     }

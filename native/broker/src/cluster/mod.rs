@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 pub(crate) use follower::{Inbox, Link};
 pub use handle::{Cluster, CopyState, NodeState};
 use members::Members;
-pub(crate) use standing::{Election, Standing};
+pub(crate) use standing::{Election, Loss, Standing};
 
 use crate::{
     BrokerOptions, BrokerWorld, Faults,

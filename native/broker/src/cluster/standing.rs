@@ -30,6 +30,14 @@ pub(crate) enum Election {
     Unclean,
 }
 
+/// What a copy has lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// What was committed ended behind its end.
+    End,
+    All,
+}
+
 impl Standing {
     /// Of a partition that begins: who is alive is in sync.
     pub fn new(replicas: Vec<i32>, alive: impl Fn(i32) -> bool) -> Self {
@@ -90,6 +98,24 @@ impl Standing {
             return None;
         }
         self.with_alive(|node| node != by && (alive(node) || Some(node) == self.leader), false)
+    }
+
+    /// When the copy of a node has lost something that was committed, or all: it is not in sync, if anybody else has more. None when
+    /// nothing changes.
+    pub fn lost_by(&self, by: i32, how: Loss, alive: impl Fn(i32) -> bool) -> Option<Self> {
+        let without = |all: &[i32]| all.iter().copied().filter(|node| *node != by).collect::<Vec<_>>();
+        let in_sync = match (without(&self.in_sync), how) {
+            (others, Loss::All) if others.is_empty() => without(&self.replicas),
+            (others, _) => others,
+        };
+        if !self.in_sync.contains(&by) || in_sync.is_empty() {
+            return None;
+        }
+        let new = Self { in_sync, ..self.changed() };
+        if self.leader != Some(by) {
+            return Some(new);
+        }
+        Some(Self { epoch: new.epoch, ..new.leading(new.heir(&alive)) })
     }
 
     /// Others are in sync; none when nothing changes.
@@ -178,6 +204,25 @@ mod tests {
 
     fn alive(nodes: &'static [i32]) -> impl Fn(i32) -> bool {
         |node| nodes.contains(&node)
+    }
+
+    #[test]
+    fn who_has_lost_something_does_not_lead_those_who_have_more() {
+        let all = of(&[1, 2, 3], &[1, 2, 3], Some(1));
+        for how in [Loss::End, Loss::All] {
+            let new = all.lost_by(1, how, alive(&[1, 2, 3])).unwrap();
+            assert_eq!((new.leader, &*new.in_sync, new.leader_epoch), (Some(2), &[2, 3][..], 1));
+            let new = all.lost_by(3, how, alive(&[1, 2, 3])).unwrap();
+            assert_eq!((new.leader, &*new.in_sync, new.leader_epoch), (Some(1), &[1, 2][..], 0));
+            let new = all.lost_by(1, how, alive(&[1])).unwrap();
+            assert_eq!((new.leader, &*new.in_sync), (None, &[2, 3][..]), "it waits for those who have it");
+        }
+        let last = of(&[1, 2, 3], &[1], Some(1));
+        assert_eq!(last.lost_by(1, Loss::End, alive(&[1, 2, 3])), None, "nobody has more, as far as is known");
+        let new = last.lost_by(1, Loss::All, alive(&[1, 2, 3])).unwrap();
+        assert_eq!((new.leader, &*new.in_sync), (Some(2), &[2, 3][..]), "anything is more than nothing");
+        assert_eq!(last.lost_by(2, Loss::All, alive(&[1, 2, 3])), None, "it is not in sync");
+        assert_eq!(of(&[1], &[1], Some(1)).lost_by(1, Loss::All, alive(&[1])), None, "there is no other");
     }
 
     #[test]

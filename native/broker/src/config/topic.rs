@@ -171,11 +171,11 @@ pub(crate) const TABLE: &[Property] = &[
     p("flush.ms", Kind::long(0), LONGEST, &[("log.flush.interval.ms", 1), ("log.flush.scheduler.interval.ms", 1)],
         "Milliseconds after which the log is flushed to the disk, if there is a log folder."),
     p("follower.replication.throttled.replicas", Kind::List, "", &[],
-        "Replicas whose replication is throttled; there is no replication here."),
+        "Replicas whose replication is throttled; it is not, here."),
     p("index.interval.bytes", Kind::int(0), "4096", &[("log.index.interval.bytes", 1)],
         "Bytes between two entries of an index file."),
     p("leader.replication.throttled.replicas", Kind::List, "", &[],
-        "Replicas whose replication is throttled; there is no replication here."),
+        "Replicas whose replication is throttled; it is not, here."),
     p("local.retention.bytes", Kind::long(-2), "-2", &[("log.local.retention.bytes", 1)],
         "Bytes kept locally with tiered storage, which is not served."),
     p("local.retention.ms", Kind::long(-2), "-2", &[("log.local.retention.ms", 1)],
@@ -195,7 +195,7 @@ pub(crate) const TABLE: &[Property] = &[
     p("min.compaction.lag.ms", Kind::long(0), "0", &[("log.cleaner.min.compaction.lag.ms", 1)],
         "Shortest time in milliseconds that a record stays uncompacted."),
     p("min.insync.replicas", Kind::int(1), "1", &[("min.insync.replicas", 1)],
-        "Copies that must have a record that is produced with acks=all; there is one here."),
+        "Copies that must have a record that is produced with acks=all."),
     p("preallocate", Kind::Boolean, "false", &[("log.preallocate", 1)],
         "Preallocate the files of segments; here they grow."),
     p("remote.log.copy.disable", Kind::Boolean, "false", &[],
@@ -217,7 +217,7 @@ pub(crate) const TABLE: &[Property] = &[
     p("segment.ms", Kind::long(1), "604800000", &[("log.roll.ms", 1), ("log.roll.hours", HOUR)],
         "Milliseconds after which a new segment is begun."),
     p("unclean.leader.election.enable", Kind::Boolean, "false", &[("unclean.leader.election.enable", 1)],
-        "Elect leaders that lack records; there is one replica here."),
+        "Elect leaders that lack records, rather than none."),
 ];
 
 #[cfg(test)]

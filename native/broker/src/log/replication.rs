@@ -209,6 +209,11 @@ impl Log {
         Ok(Feed::Batches { bytes: slice.bytes, start_offset, high_watermark })
     }
 
+    /// All that is there is committed.
+    pub fn is_committed(&self) -> bool {
+        self.high_watermark == self.next_offset
+    }
+
     /// Where the log ends, and the epoch of what is there.
     pub fn end(&self) -> (i64, Option<i32>) {
         (self.next_offset, self.epochs.latest())

@@ -11,7 +11,7 @@ use dohle_protocol::Uuid;
 use parking_lot::Mutex;
 
 use super::{
-    LogDirError,
+    LogDirError, home,
     identity::{self, Identity},
     metadata,
 };
@@ -85,7 +85,7 @@ fn identify(
     new_id: impl Fn() -> Uuid,
 ) -> Result<Identity, LogDirError> {
     let found = identity::read(disk, folder)?;
-    let (partition, node) = (a_partition(disk, folder)?, a_node(disk, folder)?);
+    let (partition, node) = (a_partition(disk, folder)?.or(a_mark(disk, folder)), a_node(disk, folder)?);
     match (holds, &partition, &node) {
         (Holds::Metadata, Some(found), _) => return Err(LogDirError::OfOne { found: found.clone() }),
         (Holds::All, _, Some(found)) => return Err(LogDirError::OfSeveral { found: found.clone() }),
@@ -122,6 +122,11 @@ fn has_metadata(disk: &dyn Disk, folder: &Path) -> bool {
 fn a_partition(disk: &dyn Disk, folder: &Path) -> Result<Option<String>, LogDirError> {
     let mut names = folders(disk, folder)?.filter(|name| name != metadata::FOLDER);
     Ok(names.find(|name| identity::topic_of(disk, &folder.join(name)).is_ok_and(|id| id.is_some())))
+}
+
+/// What a broker alone leaves when it stops.
+fn a_mark(disk: &dyn Disk, folder: &Path) -> Option<String> {
+    disk.open_to_read(&folder.join(home::CLEAN)).is_ok().then(|| home::CLEAN.to_string())
 }
 
 /// The name of the folder of one of several nodes, if there is one.

@@ -13,7 +13,7 @@ use crate::{
     topics::Topics,
 };
 
-const CLEAN: &str = ".kafka_cleanshutdown";
+pub(super) const CLEAN: &str = ".kafka_cleanshutdown";
 
 /// The home of a node that runs.
 pub(crate) struct Home {

@@ -23,9 +23,10 @@ const UNASSIGNED: Uuid = Uuid(0_u128.to_be_bytes());
 const LONGEST_NAME: usize = 255;
 
 impl Home {
-    /// Whether it has something of a partition.
-    pub fn has(&self, topic: &str, id: Uuid, index: i32) -> bool {
-        identity::topic_of(self.disk(), &self.join(&format!("{topic}-{index}"))).is_ok_and(|found| found == Some(id))
+    /// What of a partition was committed, as far as that was noted; none when there is nothing of it.
+    pub fn committed(&self, topic: &str, id: Uuid, index: i32) -> Option<i64> {
+        let found = identity::topic_of(self.disk(), &self.join(&format!("{topic}-{index}"))).ok()?;
+        (found == Some(id)).then(|| self.checkpoints.of(&(topic.to_string(), index)).high_watermark)
     }
 
     /// Opens the log of a partition, which is made when there is none.

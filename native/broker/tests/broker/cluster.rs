@@ -173,7 +173,7 @@ async fn a_leader_that_comes_back_loses_what_was_never_committed() {
     let others: Vec<i32> = (1..=3).filter(|node| *node != leader).collect();
     let ends = || cluster.copies("t", 0).into_iter().map(|of| (of.node, of.high_watermark, of.end_offset));
     until("all know what is committed", async || ends().eq((1..=3).map(|node| (node, 1, 1)))).await;
-    others.iter().for_each(|other| cluster.cut(leader, *other));
+    others.iter().for_each(|other| cluster.cut(leader, *other).unwrap());
     assert_eq!(produce(&mut connection, 0, 1, batch(["lost", "too"])).await, ErrorCode::NONE, "acks 1");
     let part = connection.fetch("t", 0, 1).await;
     assert_eq!((part.high_watermark, read(part.records)), (1, vec![]), "nobody reads what is not committed");
@@ -182,7 +182,7 @@ async fn a_leader_that_comes_back_loses_what_was_never_committed() {
     until("another leads", async || cluster.leader("t", 0).is_some_and(|of| of != leader)).await;
     let mut new = to_leader(&broker, 0).await;
     assert_eq!(produce(&mut new, 0, -1, batch(["kept"])).await, ErrorCode::NONE);
-    others.iter().for_each(|other| cluster.heal(leader, *other));
+    others.iter().for_each(|other| cluster.heal(leader, *other).unwrap());
     broker.start_node(leader).await.unwrap();
     all_have(&broker, &[1, 2, 3], 0, &["both", "kept"]).await;
     until("all know that it is committed", async || ends().eq((1..=3).map(|node| (node, 2, 2)))).await;
@@ -209,15 +209,15 @@ async fn copies_that_are_behind_leave_those_in_sync_and_too_few_take_nothing() {
     let leader = cluster.leader("t", 0).unwrap();
     let others: Vec<i32> = (1..=3).filter(|node| *node != leader).collect();
     let mut connection = to(&broker, leader).await;
-    cluster.cut(leader, others[0]);
+    cluster.cut(leader, others[0]).unwrap();
     assert_eq!(produce(&mut connection, 0, 1, batch(["one"])).await, ErrorCode::NONE);
     until("one is behind", async || cluster.in_sync("t", 0).unwrap().0.len() == 2).await;
     assert_eq!(produce(&mut connection, 0, -1, batch(["two"])).await, ErrorCode::NONE);
-    cluster.cut(leader, others[1]);
+    cluster.cut(leader, others[1]).unwrap();
     assert_eq!(produce(&mut connection, 0, 1, batch(["three"])).await, ErrorCode::NONE);
     until("both are behind", async || cluster.in_sync("t", 0).unwrap().0 == [leader]).await;
     assert_eq!(produce(&mut connection, 0, -1, batch(["four"])).await, ErrorCode::NOT_ENOUGH_REPLICAS);
-    others.iter().for_each(|other| cluster.heal(*other, leader));
+    others.iter().for_each(|other| cluster.heal(*other, leader).unwrap());
     until("all are in sync", async || cluster.in_sync("t", 0).unwrap().0.len() == 3).await;
     assert_eq!(produce(&mut connection, 0, -1, batch(["four"])).await, ErrorCode::NONE);
     all_have(&broker, &[1, 2, 3], 0, &["one", "two", "three", "four"]).await;
@@ -231,7 +231,7 @@ async fn only_an_unclean_election_makes_a_leader_of_one_that_is_behind() {
     let cluster = broker.cluster();
     let leader = cluster.leader("t", 0).unwrap();
     let others: Vec<i32> = (1..=3).filter(|node| *node != leader).collect();
-    others.iter().for_each(|other| cluster.cut(leader, *other));
+    others.iter().for_each(|other| cluster.cut(leader, *other).unwrap());
     let mut connection = to(&broker, leader).await;
     assert_eq!(produce(&mut connection, 0, 1, batch(["lost"])).await, ErrorCode::NONE);
     in_sync(&broker, &[leader]).await;
@@ -248,7 +248,7 @@ async fn only_an_unclean_election_makes_a_leader_of_one_that_is_behind() {
     let now = cluster.leader("t", 0).unwrap();
     assert_ne!(now, leader);
     assert_eq!(produce(&mut to(&broker, now).await, 0, -1, batch(["kept"])).await, ErrorCode::NONE);
-    others.iter().for_each(|other| cluster.heal(leader, *other));
+    others.iter().for_each(|other| cluster.heal(leader, *other).unwrap());
     broker.start_node(leader).await.unwrap();
     all_have(&broker, &[1, 2, 3], 0, &["kept"]).await;
     broker.stop().await;
@@ -383,7 +383,7 @@ async fn a_topic_that_is_deleted_keeps_nobody_waiting() {
     to(&broker, 1).await.create_topic("t", 1, &[]).await;
     let leader = broker.cluster().leader("t", 0).unwrap();
     let other = (1..=3).find(|node| *node != leader).unwrap();
-    broker.cluster().cut(leader, other);
+    broker.cluster().cut(leader, other).unwrap();
     let mut producer = to(&broker, leader).await;
     let request = dohle_protocol::messages::ProduceRequest {
         timeout_ms: 600_000,
@@ -429,6 +429,20 @@ async fn a_broker_of_one_node_stays_that() {
     let broker = Broker::start_default(BrokerOptions::new()).await.unwrap();
     assert!(broker.start_node(2).await.is_err());
     assert!(broker.cluster().kill_node(1).is_err() && broker.cluster().stop_node(1).await.is_err());
+    assert!(broker.cluster().cut(1, 2).is_err() && broker.cluster().heal(1, 2).is_err());
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn nodes_that_are_none_are_refused() {
+    let broker = three(&[]).await;
+    to(&broker, 1).await.create_topic("t", 1, &[]).await;
+    let cluster = broker.cluster();
+    assert!(cluster.cut(1, 1).is_err() && cluster.cut(1, 99).is_err() && cluster.heal(99, 1).is_err());
+    let told = cluster.move_leader("t", 0, 99).unwrap_err().to_string();
+    assert!(told.contains("no node 99"), "{told}");
+    let told = broker.start_node(0).await.unwrap_err().to_string();
+    assert!(told.contains("before the id of the first node"), "{told}");
     broker.stop().await;
 }
 

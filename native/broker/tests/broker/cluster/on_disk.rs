@@ -110,7 +110,7 @@ async fn what_only_a_killed_leader_had_is_cut_from_its_files() {
     let replicas = broker.cluster().in_sync("t", 0).unwrap().1;
     send(&broker, 0..3).await;
     for other in &replicas[1..] {
-        broker.cluster().cut(replicas[0], *other);
+        broker.cluster().cut(replicas[0], *other).unwrap();
     }
     // Acknowledged by nobody but itself.
     let alone = produce(&mut to(&broker, replicas[0]).await, 0, 1, batch(["lost"])).await;
@@ -118,7 +118,7 @@ async fn what_only_a_killed_leader_had_is_cut_from_its_files() {
     broker.cluster().kill_node(replicas[0]).unwrap();
     send(&broker, 3..6).await;
     for other in &replicas[1..] {
-        broker.cluster().heal(replicas[0], *other);
+        broker.cluster().heal(replicas[0], *other).unwrap();
     }
     broker.start_node(replicas[0]).await.unwrap();
     in_sync(&broker, &replicas).await;
@@ -157,6 +157,26 @@ async fn a_node_that_has_lost_its_folder_takes_all_from_the_others() {
     let broker = start(&folder).await;
     in_sync(&broker, &replicas).await;
     assert_ne!(broker.cluster().leader("t", 0), Some(replicas[0]), "it had nothing of it");
+    have(&broker, 0..11).await;
+    // Or only the end of one.
+    broker.cluster().move_leader("t", 0, replicas[0]).unwrap();
+    broker.stop().await;
+    let log = folder.0.join(format!("node-{}/t-0/00000000000000000000.log", replicas[0]));
+    let file = fs::OpenOptions::new().write(true).open(&log).unwrap();
+    file.set_len(log.metadata().unwrap().len() / 2).unwrap();
+    let broker = start(&folder).await;
+    in_sync(&broker, &replicas).await;
+    assert_ne!(broker.cluster().leader("t", 0), Some(replicas[0]), "it had half of it");
+    have(&broker, 0..11).await;
+    // Those that were behind have more than one that was not, and has lost all.
+    for node in [replicas[0], replicas[1]] {
+        broker.cluster().kill_node(node).unwrap();
+    }
+    send(&broker, 11..12).await;
+    broker.stop().await;
+    fs::remove_dir_all(folder.0.join(format!("node-{}", replicas[2]))).unwrap();
+    let broker = start(&folder).await;
+    in_sync(&broker, &replicas).await;
     have(&broker, 0..11).await;
     broker.stop().await;
 }
@@ -233,6 +253,12 @@ async fn a_folder_of_one_node_is_not_one_of_several_and_the_other_way_round() {
     broker.stop().await;
     let told = why(options(&[]).with_log_dir(&folder.0)).await;
     assert!(matches!(&told, LogDirError::OfOne { found } if found == "t-0"), "{told}");
+
+    // Also before it has a topic.
+    let empty = Folder::new("cluster-kind-empty");
+    empty.start().await.0.stop().await;
+    let told = why(options(&[]).with_log_dir(&empty.0)).await;
+    assert!(matches!(told, LogDirError::OfOne { .. }), "{told}");
 
     let several = Folder::new("cluster-kind-several");
     let broker = start(&several).await;

@@ -33,7 +33,7 @@ async fn a_marker_that_only_a_dead_leader_knows_to_be_written_is_written_to_the_
     let answer = to(&broker, leader).await.ask(12, &request).await;
     assert_eq!(answer.responses[0].partition_responses[0].error_code, 0);
     // The third has not the marker, which is not committed so; nor is it ever told by the leader that dies.
-    cluster.cut(leader, third);
+    cluster.cut(leader, third).unwrap();
     let (transactional_id, (producer_id, producer_epoch)) = (id.to_string(), producer);
     let end = EndTxnRequest { transactional_id, producer_id, producer_epoch, committed: true, ..Default::default() };
     assert_ne!(at.ask(5, &end).await.error_code, 0);
