@@ -157,7 +157,7 @@ impl Running {
         for Open { address, endpoint } in &open {
             tracing::info!(node = options.node_id, name = endpoint.name, %address, "listening");
         }
-        let node = Node::new(cluster, world.clone(), options.clone(), open).map_err(|error| error.told(&options))?;
+        let node = Self::node(cluster, &world, &options, open).await.map_err(|error| error.told(&options))?;
         let stopping = Arc::new(Stop::default());
         let stop = stopping.clone();
         let (alive, tasks) = mpsc::channel(1);
@@ -168,6 +168,25 @@ impl Running {
         node.run(&Life::new(stop, alive));
         tracing::info!(%address, cluster_id = node.cluster_id(), node = options.node_id, "embedded broker started");
         Ok(Self { address, node, ports, stopping, tasks: Mutex::new(tasks), closed: AtomicBool::new(false) })
+    }
+
+    /// Its state; with a log folder there is much to read first.
+    async fn node(
+        cluster: Arc<Shared>,
+        world: &Arc<dyn BrokerWorld>,
+        options: &BrokerOptions,
+        open: Vec<Open>,
+    ) -> Result<Arc<Node>, NoNode> {
+        let in_files = cluster.storage.is_some();
+        let (of, options) = (world.clone(), options.clone());
+        let new = move || Node::new(cluster, of, options, open);
+        if !in_files {
+            return new();
+        }
+        let made = Arc::new(parking_lot::Mutex::new(None));
+        let told = made.clone();
+        world.blocking(Box::new(move || *told.lock() = Some(new()))).await;
+        made.lock().take().expect("the work is done")
     }
 
     /// Tells its tasks to end.
@@ -198,7 +217,7 @@ impl NoNode {
     pub fn told(self, options: &BrokerOptions) -> BrokerError {
         match self {
             Self::Wrong((_, why)) => BrokerError::InvalidProperty(why),
-            Self::LogDir(source) => BrokerError::LogDir { folder: options.log_dir.clone().unwrap_or_default(), source },
+            Self::LogDir(folder, source) => BrokerError::LogDir { folder, source },
             Self::Record(source) => BrokerError::Record { file: options.record.clone().unwrap_or_default(), source },
         }
     }

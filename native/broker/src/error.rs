@@ -69,6 +69,9 @@ pub enum BrokerError {
         /// The id that was given.
         id: i32,
     },
+    /// It was stopped, and nothing of it starts again.
+    #[error("the broker has been stopped")]
+    Stopped,
     /// A node cannot lead a partition.
     #[error("node {to} cannot lead {topic}-{partition}: {why}")]
     LeaderStays {

@@ -234,6 +234,7 @@ async fn compact_one(node: &Node, replica: &Replica) -> Option<i64> {
             Ok(true) => {}
             // Retention was there meanwhile: at the next look, then.
             Ok(false) => return Some(node.world.wall_clock_ms()),
+            Err(_) if replica.log.lock().is_abandoned() => return None,
             Err(error) => {
                 tracing::error!(%error, "a partition cannot be compacted");
                 return None;

@@ -4,6 +4,7 @@
 use std::{
     io,
     net::SocketAddr,
+    path::PathBuf,
     sync::{Arc, atomic::AtomicUsize},
     time::Duration,
 };
@@ -29,7 +30,7 @@ use crate::{
     sessions::Sessions,
     storage::{Home, LogDirError},
     tasks::Life,
-    topics::{Refusal, Topic, Topics},
+    topics::{Losses, Refusal, Topic, Topics},
     transactions::Transactions,
     users::Users,
 };
@@ -73,7 +74,8 @@ pub(crate) struct Node {
 /// Why there is no node.
 pub(crate) enum NoNode {
     Wrong(Wrong),
-    LogDir(LogDirError),
+    /// Of this folder.
+    LogDir(PathBuf, LogDirError),
     Record(io::Error),
 }
 
@@ -93,11 +95,7 @@ impl Node {
     ) -> Result<Arc<Self>, NoNode> {
         let configs = cluster.configs_of(&options);
         let (topics, housekeeping) = (cluster.topics.clone(), Arc::<Housekeeping>::default());
-        let is_known = |topic: &str| topics.named(topic).is_some();
-        let home_in = |storage: &Arc<_>| Home::open(&world, storage, options.node_id, is_known).map(Arc::new);
-        let home = cluster.storage.as_ref().map(home_in).transpose().map_err(NoNode::LogDir)?;
-        let broken = |error| NoNode::LogDir(LogDirError::Io(error));
-        let lost = topics.open_replicas(options.node_id, home.as_ref()).map_err(broken)?;
+        let (home, lost) = open_home(&cluster, &world, options.node_id)?;
         let of = (world.clone(), cluster.clone(), configs.clone(), housekeeping.clone());
         let ledger = |name| Ledger::new(name, options.node_id, of.clone());
         let node = Arc::new(Self {
@@ -243,6 +241,30 @@ impl Node {
     /// Creates a topic with the broker's defaults, as a request for its metadata does.
     pub fn auto_create(&self, name: &str) -> Result<Arc<Topic>, Refusal> {
         self.configs.with(|options| self.cluster.make_topic(options, name))
+    }
+}
+
+/// What a node has of partitions, and what it has lost of them.
+fn open_home(
+    cluster: &Shared,
+    world: &Arc<dyn BrokerWorld>,
+    node_id: i32,
+) -> Result<(Option<Arc<Home>>, Losses), NoNode> {
+    let (topics, is_known) = (&cluster.topics, |topic: &str| cluster.topics.named(topic).is_some());
+    let Some(storage) = &cluster.storage else {
+        let lost = topics.open_replicas(node_id, None);
+        return lost.map(|lost| (None, lost)).map_err(|error| NoNode::LogDir(PathBuf::new(), LogDirError::Io(error)));
+    };
+    let wrong = |error| NoNode::LogDir(storage.path_of(node_id), error);
+    let home = Arc::new(Home::open(world, storage, node_id, is_known).map_err(wrong)?);
+    match topics.open_replicas(node_id, Some(&home)) {
+        Ok(lost) => Ok((Some(home), lost)),
+        Err(error) => {
+            // It may be tried again.
+            topics.close_replicas(node_id);
+            home.leave();
+            Err(wrong(LogDirError::Io(error)))
+        }
     }
 }
 

@@ -61,6 +61,9 @@ pub(crate) struct Topic {
     homes: Arc<Homes>,
 }
 
+/// Partitions of which a node has lost something.
+pub(crate) type Losses = Vec<(Arc<Partition>, Loss)>;
+
 /// Why a topic is not created, with Kafka's code and a sentence.
 pub(crate) type Refusal = (ErrorCode, String);
 
@@ -89,7 +92,7 @@ impl Topics {
     }
 
     /// A node has come: what it has of partitions is there from now on. Answers those of which it has lost something.
-    pub fn open_replicas(&self, node: i32, home: Option<&Arc<Home>>) -> io::Result<Vec<(Arc<Partition>, Loss)>> {
+    pub fn open_replicas(&self, node: i32, home: Option<&Arc<Home>>) -> io::Result<Losses> {
         home.into_iter().for_each(|home| drop(self.homes.write().insert(node, home.clone())));
         let mut lost = Vec::new();
         for topic in self.all() {
@@ -102,16 +105,24 @@ impl Topics {
                 // Whoever still has it writes nothing more.
                 before.iter().for_each(|before| before.log.lock().abandon());
                 let committed = home.map(|home| home.committed(&topic.name, topic.id, index));
-                let replica = topic.make_replica(node, index);
-                let replica =
-                    replica.map_err(|error| io::Error::new(error.kind(), format!("topic {}: {error}", topic.name)))?;
+                let replica = match topic.make_replica(node, index) {
+                    Ok(replica) => replica,
+                    Err(_) if partition.deleted() => continue,
+                    Err(error) => return Err(io::Error::new(error.kind(), format!("topic {}: {error}", topic.name))),
+                };
                 let end = {
                     let mut log = replica.log.lock();
                     // It does not lead before the controller says so.
                     log.follow(standing.leader_epoch);
                     log.end().0
                 };
-                partition.put_replica(replica);
+                partition.put_replica(replica.clone());
+                if partition.deleted() {
+                    // Meanwhile: who has done that may not have found its folder.
+                    replica.log.lock().abandon();
+                    topic.remove_replica(node, index)?;
+                    continue;
+                }
                 let loss = match committed {
                     Some(None) => Some(Loss::All),
                     Some(Some(committed)) if end < committed => Some(Loss::End),
@@ -132,6 +143,15 @@ impl Topics {
             }
         }
         Ok(lost)
+    }
+
+    /// A node has not come after all.
+    pub fn close_replicas(&self, node: i32) {
+        self.homes.write().remove(&node);
+        let partitions = self.all().into_iter().flat_map(|topic| topic.partitions());
+        for replica in partitions.filter_map(|partition| partition.replica(node)) {
+            replica.log.lock().abandon();
+        }
     }
 
     pub fn named(&self, name: &str) -> Option<Arc<Topic>> {

@@ -453,6 +453,7 @@ pub(super) fn failure(error: engine::BrokerError) -> Failure {
         engine::BrokerError::Listen { .. } => ("CANNOT_LISTEN", Class::ApplicationRecoverable),
         engine::BrokerError::LogDir { .. } => ("CANNOT_USE_LOG_DIR", Class::ApplicationRecoverable),
         engine::BrokerError::OneNode
+        | engine::BrokerError::Stopped
         | engine::BrokerError::NoNode { .. }
         | engine::BrokerError::NodeRuns { .. }
         | engine::BrokerError::LeaderStays { .. } => ("INVALID_ARGUMENT", Class::InvalidConfiguration),

@@ -62,7 +62,8 @@ impl Shared {
 
     /// A node stops of its own will: its partitions go to others, if there are any that can take them.
     pub fn hand_over(&self, id: i32) {
-        let members = self.members.lock();
+        let mut members = self.members.lock();
+        members.by_id.get_mut(&id).into_iter().for_each(|member| member.leaving = true);
         self.change_all(&members, |_, standing| standing.handed_over(id, |node| members.able(node)));
     }
 
@@ -107,7 +108,7 @@ impl Shared {
         for at in self.partitions() {
             let Ok(replica) = at.partition.led_by(me) else { continue };
             let (lagging, epoch) = {
-                let log = replica.log.lock();
+                let mut log = replica.log.lock();
                 (log.lagging(now, most), log.leader_epoch())
             };
             if lagging.is_empty() {
@@ -318,7 +319,7 @@ impl Shared {
         let Some(leader) = replicas.iter().find(|replica| Some(replica.node) == standing.leader) else { return };
         let others = standing.replicas.iter().filter(|node| **node != leader.node);
         let others: Vec<(i32, bool)> = others.map(|node| (*node, standing.in_sync.contains(node))).collect();
-        if let Err(code) = leader.log.lock().lead(standing.leader_epoch, &others, members.now_of(leader.node)) {
+        if let Err(code) = leader.log.lock().lead(standing.leader_epoch, &others) {
             tracing::error!(%code, topic = &*at.topic.name, partition = at.index, "a leader cannot note its epoch");
         }
         let links = replicas.iter().filter(|replica| replica.node != leader.node).filter_map(|follower| {

@@ -97,7 +97,6 @@ impl Link {
             }
             log.end()
         };
-        let now = shared.members.lock().now_of(leader.node);
         let (progress, feed) = {
             let mut log = leader.log.lock();
             if log.check_leader(self.epoch).is_err() {
@@ -106,7 +105,7 @@ impl Link {
             let feed = log.feed(end, last_epoch, BYTES)?;
             let progress = match &feed {
                 // Only what is the leader's too counts.
-                Feed::Batches { .. } => log.acknowledge(follower.node, end, now),
+                Feed::Batches { .. } => log.acknowledge(follower.node, end),
                 _ => Default::default(),
             };
             (progress, feed)

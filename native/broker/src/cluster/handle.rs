@@ -29,8 +29,8 @@ pub struct Cluster(Arc<Inner>);
 struct Inner {
     shared: Arc<Shared>,
     nodes: Mutex<BTreeMap<i32, Slot>>,
-    /// Nodes start one after the other.
-    starting: tokio::sync::Mutex<()>,
+    /// Nodes start one after the other; none when the whole has stopped.
+    starting: tokio::sync::Mutex<bool>,
 }
 
 /// A node that was ever there.
@@ -76,14 +76,17 @@ impl Cluster {
         options.settle();
         options.check()?;
         let shared = Shared::new(world, options.clone()).map_err(|error| error.told(&options))?;
-        let (nodes, starting) = (Mutex::default(), tokio::sync::Mutex::default());
+        let (nodes, starting) = (Mutex::default(), tokio::sync::Mutex::new(true));
         Ok(Self(Arc::new(Inner { shared, nodes, starting })))
     }
 
     /// Starts a node, and answers where it listens. One that was stopped or killed starts again at its port, with the logs that it
     /// had. An error when it runs.
     pub async fn start_node(&self, world: Arc<dyn BrokerWorld>, id: i32) -> Result<SocketAddr, BrokerError> {
-        let _one_at_a_time = self.0.starting.lock().await;
+        let may_start = self.0.starting.lock().await;
+        if !*may_start {
+            return Err(BrokerError::Stopped);
+        }
         let before = self.0.nodes.lock().get(&id).cloned();
         if before.as_ref().is_some_and(|before| before.up) {
             return Err(BrokerError::NodeRuns { id });
@@ -257,6 +260,8 @@ impl Cluster {
 
     /// Stops all nodes that run, and waits until they have ended.
     pub async fn stop(&self) {
+        // One that starts just now is waited for.
+        *self.0.starting.lock().await = false;
         let all: Vec<Arc<Running>> = {
             let mut nodes = self.0.nodes.lock();
             nodes.values_mut().for_each(|slot| slot.up = false);

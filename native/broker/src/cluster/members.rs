@@ -8,8 +8,6 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use tokio::time::Instant;
-
 use super::Inbox;
 use crate::{listeners::Open, node::Node};
 
@@ -32,6 +30,8 @@ pub(super) struct Member {
     pub alive: bool,
     /// It has ended, which the controller may not know yet.
     pub down: bool,
+    /// It is about to end: nothing new is for it.
+    pub leaving: bool,
     /// It was there before the broker was stopped, and will come again.
     pub expected: bool,
     pub inbox: Arc<Inbox>,
@@ -41,7 +41,17 @@ pub(super) struct Member {
 
 impl Member {
     pub fn new(node: Weak<Node>, rack: Option<String>, open: Vec<Open>, inbox: Arc<Inbox>) -> Self {
-        Self { node, rack, open, alive: true, down: false, expected: false, inbox, silent: BTreeMap::new() }
+        Self {
+            node,
+            rack,
+            open,
+            alive: true,
+            down: false,
+            leaving: false,
+            expected: false,
+            inbox,
+            silent: BTreeMap::new(),
+        }
     }
 
     fn expected() -> Self {
@@ -68,12 +78,12 @@ impl Members {
 
     /// It can take something on.
     pub fn able(&self, id: i32) -> bool {
-        self.alive(id) && !self.is_down(id)
+        self.all_able().any(|(able, _)| able == id)
     }
 
     /// Those that can, by id.
     pub fn all_able(&self) -> impl Iterator<Item = (i32, &Member)> {
-        self.all_alive().filter(|(_, member)| !member.down)
+        self.all_alive().filter(|(_, member)| !member.down && !member.leaving)
     }
 
     /// Those that are alive, by id.
@@ -84,11 +94,6 @@ impl Members {
     /// A node, if it runs.
     pub fn running(&self, id: i32) -> Option<Arc<Node>> {
         self.by_id.get(&id).filter(|member| !member.down)?.node.upgrade()
-    }
-
-    /// Now, as a node has it.
-    pub fn now_of(&self, id: i32) -> Instant {
-        self.running(id).map_or_else(Instant::now, |node| node.world.now())
     }
 
     /// Whether two nodes reach each other.

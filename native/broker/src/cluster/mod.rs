@@ -85,7 +85,8 @@ const COPIES: i64 = 3;
 
 impl Shared {
     pub fn new(world: Arc<dyn BrokerWorld>, options: BrokerOptions) -> Result<Arc<Self>, NoNode> {
-        let (storage, image) = open_storage(&world, &options).map_err(NoNode::LogDir)?.unzip();
+        let folder = || options.log_dir.clone().unwrap_or_default();
+        let (storage, image) = open_storage(&world, &options).map_err(|error| NoNode::LogDir(folder(), error))?.unzip();
         let random = || base64(random_uuid(&*world));
         let cluster_id = match &storage {
             Some(storage) => storage.cluster_id().to_string(),
@@ -103,7 +104,7 @@ impl Shared {
         }
         let (image, topics) = (image.unwrap_or_default(), Topics::new(storage.clone()));
         let configs = Configs::with_stored(options.clone(), &image);
-        topics.load(&image, &configs.now()).map_err(|error| NoNode::LogDir(LogDirError::Io(error)))?;
+        topics.load(&image, &configs.now()).map_err(|error| NoNode::LogDir(folder(), LogDirError::Io(error)))?;
         Ok(Arc::new(Self {
             cluster_id,
             topics: Arc::new(topics),

@@ -73,7 +73,7 @@ impl Log {
     /// Whether it is time to compact, by Kafka's rules: enough of what could be compacted never was, or some of it has waited
     /// for `max.compaction.lag.ms`.
     pub fn compact(&self, now_ms: i64) -> Need {
-        if !self.config.compacted {
+        if !self.config.compacted || self.check_disk().is_err() {
             return Need::Later(None);
         }
         let rules = self.config.compaction;
@@ -125,8 +125,11 @@ impl Log {
         })
     }
 
-    /// Puts compacted segments in the place of those they came from. Not when some of these are gone meanwhile.
+    /// Puts compacted segments in the place of those they came from. Not when some of these are gone meanwhile, or all.
     pub fn replace(&mut self, mut compacted: Compacted) -> bool {
+        if self.is_abandoned() {
+            return false;
+        }
         if self.deletions != compacted.deletions {
             compacted.segments.into_iter().for_each(discard);
             return false;

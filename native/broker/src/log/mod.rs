@@ -26,7 +26,7 @@ use dohle_protocol::{
 
 pub(crate) use compaction::{Need, Tools};
 use disk::epochs::Epochs;
-pub(crate) use disk::{open::Known, segment::Place};
+pub(crate) use disk::{open::Known, place::Place};
 pub(crate) use on_disk::Checkpoint;
 use on_disk::Files;
 use producers::Producers;

@@ -8,7 +8,7 @@ use dohle_protocol::ErrorCode;
 
 use super::{
     Aborted, Log, Segment,
-    disk::{aborted, epochs::Epochs, names, open, open::Known, rebuild::State, segment::Place, snapshot},
+    disk::{aborted, epochs::Epochs, names, open, open::Known, place::Place, rebuild::State, snapshot},
     segment,
 };
 use crate::{
@@ -90,8 +90,11 @@ impl Log {
         }
     }
 
-    /// What a client is told when the disk fails. The operator is told all.
+    /// What a client is told when the disk fails. The operator is told all, unless nobody wants the log any more.
     pub(super) fn failed(&self, error: io::Error) -> ErrorCode {
+        if self.is_abandoned() {
+            return ErrorCode::KAFKA_STORAGE_ERROR;
+        }
         let folder = self.files.as_ref().map(|files| files.place.folder.display());
         tracing::error!(folder = folder.map(tracing::field::display), %error, "a log cannot be read or written");
         ErrorCode::KAFKA_STORAGE_ERROR
@@ -99,7 +102,7 @@ impl Log {
 
     /// Something went wrong halfway: what is on the disk is not what is known of it.
     pub(super) fn broken(&mut self, error: io::Error) -> ErrorCode {
-        if let Some(files) = &mut self.files {
+        if let Some(files) = self.files.as_mut().filter(|files| !files.place.is_left()) {
             files.failed = true;
             tracing::error!(folder = %files.place.folder.display(), "the log takes nothing more until the broker starts again");
         }
@@ -244,7 +247,15 @@ impl Log {
 
     /// Its topic is deleted: nothing is written to its files any more.
     pub fn abandon(&mut self) {
-        self.files.iter_mut().for_each(|files| files.failed = true);
+        if let Some(files) = &mut self.files {
+            files.failed = true;
+            files.place.leave();
+        }
+    }
+
+    /// It is closed, or its topic was deleted.
+    pub fn is_abandoned(&self) -> bool {
+        self.files.as_ref().is_some_and(|files| files.place.is_left())
     }
 
     /// Snapshots that are at no segment's beginning and not the last one.

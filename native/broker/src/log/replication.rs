@@ -22,8 +22,10 @@ struct Follower {
     /// Where its log ends; −1 before it has said so.
     end: i64,
     in_sync: bool,
-    /// When it last had all that there was.
-    caught_up: Instant,
+    /// Where the leader's log ended when it was last fed: who has that now, has caught up (as in Kafka's Replica.maybeUpdate).
+    fed: i64,
+    /// When it was first seen without all that there is, since it last had caught up.
+    behind: Option<Instant>,
 }
 
 /// What a follower has told brings about.
@@ -101,16 +103,16 @@ impl Log {
 
     /// It leads in this epoch, with these other copies, each of which is in sync or not. In an epoch that it leads already,
     /// what it knows of them stays.
-    pub fn lead(&mut self, epoch: i32, others: &[(i32, bool)], now: Instant) -> Result<(), ErrorCode> {
+    pub fn lead(&mut self, epoch: i32, others: &[(i32, bool)]) -> Result<(), ErrorCode> {
         let goes_on = self.part.leads && self.part.epoch == epoch;
         let mut before = std::mem::take(&mut self.part.followers);
         if !goes_on {
             before.clear();
         }
         let follower = |(node, in_sync): &(i32, bool)| {
-            let known = before.remove(node);
-            let (end, caught_up) = known.map_or((-1, now), |known| (known.end, known.caught_up));
-            (*node, Follower { end, in_sync: *in_sync, caught_up })
+            let known =
+                before.remove(node).unwrap_or(Follower { end: -1, in_sync: false, fed: i64::MAX, behind: None });
+            (*node, Follower { in_sync: *in_sync, ..known })
         };
         let followers = others.iter().map(follower).collect();
         self.part = Part { epoch, leads: true, followers };
@@ -148,15 +150,16 @@ impl Log {
     }
 
     /// A follower's log ends at an offset.
-    pub fn acknowledge(&mut self, node: i32, end: i64, now: Instant) -> Progress {
+    pub fn acknowledge(&mut self, node: i32, end: i64) -> Progress {
         let (next_offset, epoch_start) = (self.next_offset, self.epochs.start_of(self.part.epoch).unwrap_or(0));
         let Some(follower) = self.part.followers.get_mut(&node).filter(|_| self.part.leads) else {
             return Progress::default();
         };
         follower.end = end;
-        if end >= next_offset {
-            follower.caught_up = now;
+        if end >= next_offset.min(follower.fed) {
+            follower.behind = None;
         }
+        follower.fed = next_offset;
         let in_sync = follower.in_sync;
         let committed = self.advance();
         Progress { committed, caught_up: !in_sync && end >= self.high_watermark.max(epoch_start) }
@@ -175,13 +178,18 @@ impl Log {
         }
     }
 
-    /// The followers in sync that had not all that there was for so long.
-    pub fn lagging(&self, now: Instant, most: Duration) -> Vec<i32> {
-        let behind = |follower: &Follower| {
-            follower.in_sync && follower.end < self.next_offset && now.duration_since(follower.caught_up) > most
-        };
-        let followers = self.part.followers.iter().filter(|(_, follower)| self.part.leads && behind(follower));
-        followers.map(|(node, _)| *node).collect()
+    /// The followers in sync that have not caught up for so long. To be asked more often than that: time counts from when one was
+    /// first seen behind, not from when there was last something to catch up with.
+    pub fn lagging(&mut self, now: Instant, most: Duration) -> Vec<i32> {
+        let mut lagging = Vec::new();
+        for (node, follower) in self.part.followers.iter_mut().filter(|(_, follower)| follower.in_sync) {
+            if follower.end >= self.next_offset {
+                follower.behind = None;
+            } else if now.duration_since(*follower.behind.get_or_insert(now)) > most {
+                lagging.push(*node);
+            }
+        }
+        lagging
     }
 
     /// What a follower has next whose log ends at an offset, with a batch of this epoch at its end.
@@ -308,11 +316,11 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     /// Feeds a follower until it has all; answers how often it had to be cut.
-    fn replicate(leader: &mut Log, follower: &mut Log, now: Instant) -> usize {
+    fn replicate(leader: &mut Log, follower: &mut Log) -> usize {
         let mut cuts = 0;
         loop {
             let (end, epoch) = follower.end();
-            leader.acknowledge(2, end, now);
+            leader.acknowledge(2, end);
             match leader.feed(end, epoch, 1).unwrap() {
                 Feed::Diverged { epoch, end } => {
                     cuts += 1;
@@ -333,7 +341,7 @@ mod tests {
 
     fn pair() -> (Log, Log) {
         let (mut leader, mut follower) = (log(&[]), log(&[]));
-        leader.lead(1, &[(2, true)], Instant::now()).unwrap();
+        leader.lead(1, &[(2, true)]).unwrap();
         follower.follow(1);
         (leader, follower)
     }
@@ -354,19 +362,19 @@ mod tests {
         leader.put(Append::default());
         leader.put(Append::default());
         assert_eq!(leader.high_watermark(), 0, "nobody has it yet");
-        assert_eq!(leader.acknowledge(2, 1, Instant::now()), Progress { committed: true, caught_up: false });
+        assert_eq!(leader.acknowledge(2, 1), Progress { committed: true, caught_up: false });
         assert_eq!(leader.high_watermark(), 1);
-        replicate(&mut leader, &mut follower, Instant::now());
+        replicate(&mut leader, &mut follower);
         assert_eq!((leader.high_watermark(), follower.high_watermark()), (2, 2));
         assert_eq!(bytes(&leader), bytes(&follower));
-        leader.lead(1, &[(2, false)], Instant::now()).unwrap();
+        leader.lead(1, &[(2, false)]).unwrap();
         leader.put(Append::default());
         assert_eq!(leader.high_watermark(), 3, "it is alone now");
-        assert!(!leader.acknowledge(2, 2, Instant::now()).caught_up);
-        assert!(leader.acknowledge(2, 3, Instant::now()).caught_up, "it may be in sync again");
+        assert!(!leader.acknowledge(2, 2).caught_up);
+        assert!(leader.acknowledge(2, 3).caught_up, "it may be in sync again");
         leader.put(Append::default());
         assert!(!leader.admit(2, 1), "one more was committed meanwhile");
-        leader.acknowledge(2, 4, Instant::now());
+        leader.acknowledge(2, 4);
         assert!(leader.admit(2, 1) && !leader.admit(2, 0));
         leader.put(Append::default());
         assert_eq!(leader.high_watermark(), 4, "it counts at once");
@@ -377,39 +385,47 @@ mod tests {
         let mut leader = log(&[("min.insync.replicas", "2")]);
         leader.put(Append::default());
         assert_eq!(leader.high_watermark(), 1, "there is no other one that could have it");
-        leader.lead(1, &[(2, false), (3, false)], Instant::now()).unwrap();
+        leader.lead(1, &[(2, false), (3, false)]).unwrap();
         leader.put(Append::default());
         assert_eq!((leader.high_watermark(), leader.in_sync(), leader.least_in_sync()), (1, 1, 2));
-        leader.acknowledge(2, 2, Instant::now());
-        leader.lead(1, &[(2, true), (3, false)], Instant::now()).unwrap();
+        leader.acknowledge(2, 2);
+        leader.lead(1, &[(2, true), (3, false)]).unwrap();
         assert_eq!(leader.high_watermark(), 2);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_follower_that_had_not_all_for_too_long_lags() {
         let (mut leader, _) = pair();
+        tokio::time::advance(SECOND * 100).await;
         leader.put(Append::default());
+        assert_eq!(leader.lagging(Instant::now(), SECOND), [0; 0], "there was nothing to catch up with until now");
         tokio::time::advance(SECOND).await;
         assert_eq!(leader.lagging(Instant::now(), SECOND), [0; 0]);
         tokio::time::advance(SECOND).await;
         assert_eq!(leader.lagging(Instant::now(), SECOND), [2]);
-        leader.acknowledge(2, 1, Instant::now());
-        tokio::time::advance(SECOND * 9).await;
+        leader.acknowledge(2, 1);
         assert_eq!(leader.lagging(Instant::now(), SECOND), [0; 0], "it has all that there is");
+        // One that always has what there was when it was fed keeps up, though there is always more.
+        for n in 1..5 {
+            leader.put(Append::default());
+            assert_eq!(leader.lagging(Instant::now(), SECOND), [0; 0]);
+            tokio::time::advance(SECOND * 2).await;
+            leader.acknowledge(2, n);
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn logs_that_have_parted_are_one_again_where_the_old_leader_is_cut() {
         let (mut one, mut two) = pair();
         one.put(Append::default());
-        replicate(&mut one, &mut two, Instant::now());
+        replicate(&mut one, &mut two);
         // Never seen by anyone else; then the other one leads.
         one.put(Append { records: &[("lost", None)], ..Append::default() });
         one.put(Append { records: &[("lost", None)], ..Append::default() });
-        two.lead(2, &[(2, false)], Instant::now()).unwrap();
+        two.lead(2, &[(2, false)]).unwrap();
         one.follow(2);
         assert_eq!(two.put(Append { records: &[("kept", None)], ..Append::default() }), 1);
-        assert!(replicate(&mut two, &mut one, Instant::now()) > 0);
+        assert!(replicate(&mut two, &mut one) > 0);
         assert_eq!(bytes(&one), bytes(&two));
         assert_eq!((one.end(), two.end()), ((2, Some(2)), (2, Some(2))));
     }
@@ -418,23 +434,23 @@ mod tests {
     async fn a_leader_that_wrote_nothing_follows_one_that_never_heard_of_its_epoch() {
         let (mut one, mut two) = pair();
         one.put(Append::default());
-        replicate(&mut one, &mut two, Instant::now());
-        two.lead(2, &[(1, false)], Instant::now()).unwrap();
-        one.lead(3, &[(2, false)], Instant::now()).unwrap();
+        replicate(&mut one, &mut two);
+        two.lead(2, &[(1, false)]).unwrap();
+        one.lead(3, &[(2, false)]).unwrap();
         two.follow(3);
         assert_eq!(two.end(), (1, Some(2)));
-        assert_eq!(replicate(&mut one, &mut two, Instant::now()), 1, "cut once, not for ever");
+        assert_eq!(replicate(&mut one, &mut two), 1, "cut once, not for ever");
         assert_eq!(two.end(), (1, Some(1)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_follower_of_a_leader_that_has_deleted_more_than_it_has_begins_anew() {
         let (mut leader, mut follower) = pair();
-        replicate(&mut leader, &mut follower, Instant::now());
-        leader.lead(1, &[(2, false)], Instant::now()).unwrap();
+        replicate(&mut leader, &mut follower);
+        leader.lead(1, &[(2, false)]).unwrap();
         (0..5).for_each(|_| _ = leader.put(Append::default()));
         leader.delete_before(3).unwrap();
-        replicate(&mut leader, &mut follower, Instant::now());
+        replicate(&mut leader, &mut follower);
         assert_eq!((follower.start_offset(), follower.end().0, follower.high_watermark()), (3, 5, 5));
         assert_eq!(bytes(&leader)[..8], 3_i64.to_be_bytes());
     }
@@ -442,14 +458,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_follower_begins_anew_with_the_whole_batch_in_which_the_leader_begins() {
         let (mut leader, mut follower) = pair();
-        leader.lead(1, &[(2, false)], Instant::now()).unwrap();
+        leader.lead(1, &[(2, false)]).unwrap();
         leader.put(Append::default());
         leader.put(Append { records: &[("a", None), ("b", None), ("c", None)], ..Append::default() });
         leader.delete_before(2).unwrap();
-        replicate(&mut leader, &mut follower, Instant::now());
+        replicate(&mut leader, &mut follower);
         assert_eq!((follower.start_offset(), follower.end().0, follower.high_watermark()), (2, 4, 4));
         leader.put(Append::default());
-        replicate(&mut leader, &mut follower, Instant::now());
+        replicate(&mut leader, &mut follower);
         assert_eq!((follower.end().0, bytes(&leader)), (5, bytes(&follower)));
     }
 
@@ -470,12 +486,12 @@ mod tests {
         let (mut leader, mut follower) = pair();
         let stamp = (7, 0, 0);
         leader.put(Append { stamp, transactional: true, ..Append::default() });
-        replicate(&mut leader, &mut follower, Instant::now());
+        replicate(&mut leader, &mut follower);
         assert_eq!(follower.last_stable_offset(), 0);
         assert_eq!(follower.producers(1000).len(), 1);
         let marker = super::super::Marker { producer_id: 7, epoch: 0, commit: false, coordinator_epoch: 0 };
         leader.append_marker(&marker, 0).unwrap();
-        replicate(&mut leader, &mut follower, Instant::now());
+        replicate(&mut leader, &mut follower);
         assert_eq!(follower.last_stable_offset(), 2);
         let read = |log: &Log| log.read(0, 1 << 20, true, super::super::Isolation::ReadCommitted).unwrap().aborted;
         assert_eq!((read(&follower).map(|all| all.len()), read(&follower)), (Some(1), read(&leader)));

@@ -7,7 +7,7 @@ use super::{Log, Segment, segment};
 impl Log {
     /// Deletes what is too old or too much. Answers when (in milliseconds since 1970) there is next something that is too old.
     pub fn retain(&mut self, now_ms: i64) -> Option<i64> {
-        if !self.config.deletes {
+        if !self.config.deletes || self.check_disk().is_err() {
             return None;
         }
         if let Some(bytes) = self.config.retention_bytes {

@@ -14,7 +14,12 @@ mod records;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, io, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use dohle_protocol::{ErrorCode, Uuid};
 use parking_lot::{Mutex, MutexGuard};
@@ -120,6 +125,14 @@ impl Storage {
         };
         self.directories.lock().insert(node_id, folder.identity.directory_id);
         Ok((folder, is_shared))
+    }
+
+    /// Where that is.
+    pub fn path_of(&self, node_id: i32) -> PathBuf {
+        match self.holds {
+            Holds::All => self.folder.path.clone(),
+            _ => self.folder.of_node(node_id),
+        }
     }
 
     /// Begins a change of the metadata.

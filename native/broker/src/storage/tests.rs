@@ -54,7 +54,7 @@ fn start(disk: &MemoryDisk, now_ms: i64, options: BrokerOptions) -> Result<Arc<N
 
 fn try_open(disk: &MemoryDisk) -> Result<Arc<Node>, String> {
     start(disk, 1000, BrokerOptions::new().with_log_dir("/logs")).map_err(|error| match error {
-        NoNode::LogDir(error) => error.to_string(),
+        NoNode::LogDir(_, error) => error.to_string(),
         NoNode::Wrong((name, why)) => panic!("{name}: {why}"),
         NoNode::Record(error) => panic!("{error}"),
     })

@@ -9,7 +9,7 @@ use dohle_protocol::{Decoder, Encoder, Message, messages::AbortedTxn};
 use super::{
     super::transactions::{Aborted, Transactions},
     invalid, names,
-    segment::Place,
+    place::Place,
 };
 use crate::disk::{read_all, replace};
 

@@ -1,12 +1,12 @@
 //! Compaction of a log in files: what it leaves is what it leaves in memory, wherever it is interrupted.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use dohle_protocol::{compress::Decompressor, records::batches};
 
-use super::{open::Known, segment::Place};
+use super::{open::Known, place::Place};
 use crate::{
-    disk::memory::MemoryDisk,
+    disk::{Disk, memory::MemoryDisk},
     log::{
         Isolation, Log, Marker, Need, Tools,
         tests::{Append, config, log},
@@ -103,5 +103,31 @@ async fn wherever_compaction_is_interrupted_no_last_value_is_lost() {
         assert_eq!(contents(&opened).1, before, "after {renames} renames");
         assert!(after.names(FOLDER).iter().all(|name| !name.contains(".cleaned") && !name.contains(".swap")));
         opened.put(Append { timestamp: 2000, ..Append::default() });
+    }
+}
+
+#[tokio::test]
+async fn compaction_of_a_deleted_topic_leaves_the_one_that_was_made_under_its_name_alone() {
+    for late in [false, true] {
+        let disk = MemoryDisk::default();
+        let mut old = open(&disk, Known { clean: true, ..Known::default() });
+        fill(&mut old);
+        let Need::Now(work) = old.compact(2000) else { panic!("there is something to compact") };
+        let tools = Tools { decompressors: &Decompressors::default(), max_decompressed_bytes: 1 << 20 };
+        let (mut work, mut done) = (Some(work), None);
+        if late {
+            done = Some(work.take().unwrap().run(&tools).await.unwrap());
+        }
+        old.abandon();
+        disk.rename(Path::new(FOLDER), Path::new("/logs/t-0.old-delete")).unwrap();
+        let mut new = open(&disk, Known { clean: true, ..Known::default() });
+        (0..3).for_each(|_| _ = new.put(Append::default()));
+        if let Some(work) = work {
+            assert!(work.run(&tools).await.is_err());
+        }
+        assert!(!done.is_some_and(|done| old.replace(done)));
+        assert!(old.retain(i64::MAX).is_none() && matches!(old.compact(2000), Need::Later(None)));
+        assert_eq!(contents(&open(&disk.copy(), Known::default())).0, [0, 1, 2]);
+        assert_eq!(disk.names(FOLDER).iter().filter(|name| name.contains(".log")).count(), 1);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use super::segment::Place;
+use super::place::Place;
 use crate::storage::checkpoint;
 
 const FILE: &str = "leader-epoch-checkpoint";

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, env, path::PathBuf, sync::Arc};
 use bytes::Bytes;
 use dohle_protocol::{records::batches, reflect::Sampler};
 
-use super::{names, open::Known, segment::Place};
+use super::{names, open::Known, place::Place};
 use crate::{
     disk::{Disk, memory::MemoryDisk},
     log::{

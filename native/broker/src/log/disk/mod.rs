@@ -13,6 +13,7 @@ mod heads;
 mod index;
 pub(super) mod names;
 pub(super) mod open;
+pub(super) mod place;
 pub(super) mod rebuild;
 pub(super) mod segment;
 pub(super) mod snapshot;

@@ -7,7 +7,7 @@ use std::{collections::VecDeque, io};
 use dohle_protocol::records::RawBatch;
 
 use super::{
-    FileSegment, aborted, batches::Source, epochs::Epochs, invalid, names, rebuild::State, segment::Place, swap,
+    FileSegment, aborted, batches::Source, epochs::Epochs, invalid, names, place::Place, rebuild::State, swap,
 };
 use crate::{
     config::TopicConfig,

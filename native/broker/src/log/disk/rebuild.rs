@@ -11,7 +11,7 @@ use dohle_protocol::{
 use super::{
     super::{Aborted, Marker, producers::Producers, segment::Segment, transactions::Transactions},
     names,
-    segment::Place,
+    place::Place,
     snapshot,
 };
 

@@ -10,7 +10,7 @@ use dohle_protocol::{
     records::crc32c,
 };
 
-use super::{invalid, names, segment::Place};
+use super::{invalid, names, place::Place};
 use crate::disk::{DiskFile, read_all};
 
 const VERSION: i16 = 1;

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use super::{heads::Heads, names, segment::Place};
+use super::{heads::Heads, names, place::Place};
 use crate::disk::Listed;
 
 /// Settles it. Answers whether anything was found.

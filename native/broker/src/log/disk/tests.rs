@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use dohle_protocol::{ErrorCode, records::batches};
 use proptest::prelude::*;
 
-use super::{names, open::Known, segment::Place};
+use super::{names, open::Known, place::Place};
 use crate::{
     disk::{Disk, RealDisk, memory::MemoryDisk},
     log::{

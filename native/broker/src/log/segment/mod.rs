@@ -9,11 +9,7 @@ use dohle_protocol::records;
 
 use super::{
     Batch,
-    disk::{
-        FileSegment,
-        batches::Source,
-        segment::{Place, Read},
-    },
+    disk::{FileSegment, batches::Source, place::Place, segment::Read},
 };
 use crate::config::TopicConfig;
 use memory::Memory;

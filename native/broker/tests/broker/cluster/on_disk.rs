@@ -281,3 +281,27 @@ async fn a_folder_of_one_node_is_not_one_of_several_and_the_other_way_round() {
     let told = why(options(&[]).with_log_dir(&several.0)).await;
     assert!(told.to_string().starts_with("__cluster_metadata-0 is missing, though node-1 is there"), "{told}");
 }
+
+#[tokio::test]
+async fn a_node_whose_folder_could_not_be_opened_starts_when_it_can() {
+    let folder = Folder::new("cluster-again");
+    let broker = start(&folder).await;
+    to(&broker, 1).await.create_topic("t", 1, &[]).await;
+    let replicas = broker.cluster().in_sync("t", 0).unwrap().1;
+    send(&broker, 0..3).await;
+    broker.cluster().kill_node(2).unwrap();
+    let (own, aside) = (folder.0.join("node-2/t-0"), folder.0.join("aside"));
+    fs::rename(&own, &aside).unwrap();
+    fs::write(&own, "no folder").unwrap();
+    for _ in 0..2 {
+        let told = broker.start_node(2).await.unwrap_err().to_string();
+        assert!(told.contains("node-2") && !told.contains("another broker"), "{told}");
+    }
+    fs::remove_file(&own).unwrap();
+    fs::rename(&aside, &own).unwrap();
+    broker.start_node(2).await.unwrap();
+    in_sync(&broker, &replicas).await;
+    have(&broker, 0..3).await;
+    broker.stop().await;
+    assert!(broker.start_node(2).await.unwrap_err().to_string().contains("stopped"));
+}

@@ -6,7 +6,7 @@ mod reads;
 use std::{
     cell::{Cell, RefCell},
     io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -15,29 +15,13 @@ use super::{
     heads::Heads,
     index::{Entry, OffsetEntry, Sparse, TimeEntry},
     invalid, names,
+    place::Place,
 };
-use crate::disk::{Disk, DiskFile};
+use crate::disk::DiskFile;
 pub use reads::Read;
 
 /// Largest offset behind the first of a segment, and largest position: what the entries of its indexes can hold.
 const LARGEST: i64 = i32::MAX as i64;
-
-/// Where a partition's files are.
-#[derive(Clone)]
-pub struct Place {
-    pub disk: Arc<dyn Disk>,
-    pub folder: Arc<Path>,
-}
-
-impl Place {
-    pub fn new(disk: Arc<dyn Disk>, folder: PathBuf) -> Self {
-        Self { disk, folder: folder.into() }
-    }
-
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
-    }
-}
 
 /// A segment's files.
 pub struct FileSegment {
