@@ -534,7 +534,7 @@ export interface BrokerStart {
    */
   nodeId?: number | null | undefined
   /**
-   * Nodes of the cluster, all in this process and in memory, each with a port of its own: `port` is the first one's, the others' follow.
+   * Nodes of the cluster, all in this process, each with a port of its own: `port` is the first one's, the others' follow.
    * @defaultValue 1
    */
   nodes?: number | null | undefined

@@ -243,7 +243,7 @@ namespace Dohle.Testing
         public int? MaxMessageBytes { get; set; }
         /// <summary>The node's id; of several, the first one's: the others' follow. Default: 1.</summary>
         public int? NodeId { get; set; }
-        /// <summary>Nodes of the cluster, all in this process and in memory, each with a port of its own: <c>port</c> is the first one's, the others' follow. Default: 1.</summary>
+        /// <summary>Nodes of the cluster, all in this process, each with a port of its own: <c>port</c> is the first one's, the others' follow. Default: 1.</summary>
         public int? Nodes { get; set; }
         /// <summary>Partitions of a topic that is created without a number of them. Default: 1.</summary>
         public int? Partitions { get; set; }
