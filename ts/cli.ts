@@ -31,7 +31,7 @@ SIGINT (Ctrl-C) and SIGTERM stop it.
 replay: sends the requests of a recording to a broker, and compares its answers with the recorded ones.
 Differences are on standard output. Exit code 0: there are none; 1: there are some, or it could not be done.
 
-      --to HOST:PORT        the broker, without TLS and log-in
+      --to HOST:PORT        the broker, without TLS and log-in; of a cluster, any node
       --speed N             1: with the recorded times; 2: twice as fast; 0: as fast as the order allows (default)
 
       --serve PORT          the other way round: answers clients with what was recorded, until it is stopped

@@ -2534,7 +2534,7 @@ export interface RecordingReplay {
    * @defaultValue 0
    */
   speed?: number | null | undefined
-  /** Host and port of the broker. */
+  /** Host and port of the broker. What was recorded of several nodes goes to the nodes of the same ids in its cluster. */
   to: string
 }
 

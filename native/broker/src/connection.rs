@@ -202,7 +202,7 @@ impl Frames {
         let stranger = session.is_stranger();
         let max = if stranger { node.limits.strangers_request } else { node.options.max_request_bytes };
         let watch = node.limits.idle.map(|idle| Watch::new(idle, deadline.filter(|_| stranger)));
-        let tap = node.recorder.as_ref().map(|recorder| recorder.connection(session));
+        let tap = node.recorder.as_ref().map(|recorder| recorder.connection(node.options.node_id, session));
         Self { buffer: BytesMut::new(), max, stranger, watch, tap, ahead: READ_AHEAD_AT_FIRST }
     }
 

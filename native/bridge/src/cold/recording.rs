@@ -21,7 +21,7 @@ use crate::failure::{Class, Failure};
 pub struct Replay {
     /// The recording.
     pub file: String,
-    /// Host and port of the broker.
+    /// Host and port of the broker. What was recorded of several nodes goes to the nodes of the same ids in its cluster.
     pub to: String,
     /// 1 keeps the recorded times, 2 is twice as fast; 0 is as fast as the recorded order allows.
     ///

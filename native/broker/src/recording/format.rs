@@ -1,4 +1,4 @@
-//! The bytes of a recording, version 1, in network order. `docs/recording.md` says the same in words.
+//! The bytes of a recording, version 2, in network order. `docs/recording.md` says the same in words.
 //!
 //! A head of 24 bytes: `DOHLEREC`, version (2), reserved (2), microseconds since 1970 when it began (8), CRC-32C of these 20.
 //! Then entries, each: length of what follows the CRC (4), CRC-32C of it (4), kind (1), flags (1), connection (4), microseconds
@@ -10,7 +10,7 @@ use bytes::{Buf, BufMut, Bytes};
 use dohle_protocol::records::crc32c;
 
 pub(super) const MAGIC: &[u8; 8] = b"DOHLEREC";
-pub(super) const VERSION: u16 = 1;
+pub(super) const VERSION: u16 = 2;
 pub(super) const HEAD: usize = 24;
 /// Length and checksum of an entry.
 pub(super) const ENTRY_HEAD: usize = 8;
@@ -58,6 +58,8 @@ pub enum What {
 /// A connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
+    /// The node that the client connected to.
+    pub node: i32,
     /// The client's end.
     pub peer: SocketAddr,
     /// The broker's end.
@@ -109,6 +111,7 @@ pub(super) fn encode(entry: &Entry) -> Vec<u8> {
     out.put_i64(entry.at_us);
     match &entry.what {
         What::Opened(of) => {
+            out.put_i32(of.node);
             put_address(&mut out, of.peer);
             put_address(&mut out, of.local);
             out.put_slice(of.listener.as_bytes());
@@ -147,9 +150,10 @@ pub(super) fn decode(mut body: Bytes) -> Result<Entry, &'static str> {
     let (kind, flags, connection, at_us) = (body.get_u8(), body.get_u8(), body.get_u32(), body.get_i64());
     let what = match kind {
         OPENED => {
+            let node = body.try_get_i32().map_err(|_| "an entry is too short")?;
             let (peer, local) = (address(&mut body)?, address(&mut body)?);
             let listener = String::from_utf8(body.to_vec()).map_err(|_| "the name of a listener is no text")?;
-            What::Opened(Opened { peer, local, listener, tls: flags & TLS != 0, sasl: flags & SASL != 0 })
+            What::Opened(Opened { node, peer, local, listener, tls: flags & TLS != 0, sasl: flags & SASL != 0 })
         }
         REQUEST | RESPONSE => {
             if body.len() < 4 {

@@ -58,12 +58,13 @@ impl Recorder {
         }))
     }
 
-    /// A client has connected.
-    pub fn connection(self: &Arc<Self>, session: &Arc<Session>) -> Tap {
+    /// A client has connected to a node.
+    pub fn connection(self: &Arc<Self>, node: i32, session: &Arc<Session>) -> Tap {
         let connection = self.connections.fetch_add(1, Ordering::Relaxed);
         let guard = &session.guard;
         let (tls, sasl) = (guard.tls.is_some(), guard.sasl.is_some());
-        let opened = Opened { peer: session.peer, local: session.local, listener: guard.listener.clone(), tls, sasl };
+        let (peer, local, listener) = (session.peer, session.local, guard.listener.clone());
+        let opened = Opened { node, peer, local, listener, tls, sasl };
         self.append(connection, What::Opened(opened));
         Tap { recorder: self.clone(), session: session.clone(), connection, asked: None }
     }

@@ -27,7 +27,7 @@ fn disk_with(bytes: &[u8]) -> MemoryDisk {
 
 fn opened(peer: &str, local: &str) -> What {
     let (peer, local) = (peer.parse().unwrap(), local.parse().unwrap());
-    What::Opened(Opened { peer, local, listener: "PLAINTEXT".into(), tls: false, sasl: true })
+    What::Opened(Opened { node: 1, peer, local, listener: "PLAINTEXT".into(), tls: false, sasl: true })
 }
 
 fn frame(bytes: &'static [u8]) -> Frame {
@@ -102,8 +102,8 @@ fn a_recording_that_was_cut_at_any_byte_is_read_to_its_last_whole_entry() {
 fn what_is_no_recording_or_a_newer_or_a_damaged_one_is_said_to_be_so() {
     assert!(matches!(read(b"GET / HTTP/1.1\r\nHost: example\r\n\r\n").1, Err(RecordingError::Foreign)));
     let mut newer = file(&session());
-    newer[9] = 2;
-    assert!(matches!(read(&newer).1, Err(RecordingError::Version(2))));
+    newer[9] = 3;
+    assert!(matches!(read(&newer).1, Err(RecordingError::Version(3))));
     let mut head = file(&session());
     head[15] ^= 1;
     assert!(matches!(read(&head).1, Err(RecordingError::Damaged { at: 0, .. })));

@@ -145,6 +145,46 @@ async fn a_session_replayed_to_a_fresh_broker_has_the_same_answers() {
 }
 
 #[tokio::test]
+async fn what_several_nodes_were_sent_goes_to_the_nodes_of_the_same_ids() {
+    let file = File::new("nodes");
+    let three = |record| {
+        let mut options = BrokerOptions::new().with_nodes(3);
+        options.record = record;
+        Broker::start_default(options)
+    };
+    let recorded = three(Some(file.0.clone())).await.unwrap();
+    let nodes = recorded.cluster().nodes();
+    Connection::to(&recorded).await.create_topic("t", 6, &[]).await;
+    for partition in 0..6 {
+        let leader = recorded.cluster().leader("t", partition).unwrap();
+        for node in &nodes {
+            let mut connection = Connection::at(node.address).await;
+            let written = connection.produce("t", partition, batch(["one", "two"])).await;
+            assert_eq!(written.error_code != 0, node.id != leader, "{written:?}");
+        }
+        // A copy may be asked as well.
+        let mut connection = Connection::at(nodes[partition as usize % 3].address).await;
+        assert_eq!(connection.fetch("t", partition, 0).await.error_code, 0);
+    }
+    recorded.stop().await;
+    let ids: std::collections::BTreeSet<i32> = file
+        .entries()
+        .into_iter()
+        .filter_map(|entry| if let What::Opened(of) = entry.what { Some(of.node) } else { None })
+        .collect();
+    assert_eq!(ids.into_iter().collect::<Vec<_>>(), nodes.iter().map(|node| node.id).collect::<Vec<_>>());
+    let fresh = three(None).await.unwrap();
+    let report = file.replay(&fresh).await;
+    assert_eq!(report.told, []);
+    assert_eq!((report.connections, report.requests), (25, report.compared));
+    // One node alone leads what others have refused.
+    let alone = broker().await;
+    let report = file.replay(&alone).await;
+    let told: Vec<&str> = report.told.iter().map(|of| of.what.as_str()).collect();
+    assert!(told.iter().any(|what| what.contains("was 6, is 0")), "{told:#?}");
+}
+
+#[tokio::test]
 async fn what_a_broker_answers_otherwise_is_told() {
     let file = File::new("other");
     let recorded = file.broker().await;

@@ -30,6 +30,8 @@ pub(super) struct Link {
     early: BTreeMap<i32, Bytes>,
     /// Without their recorded answers yet.
     pub asked: VecDeque<Asked>,
+    /// The node that was connected to.
+    pub node: i32,
     /// Fetch sessions: the recorded id, and the one that this broker gave.
     pub sessions: BTreeMap<i64, i64>,
 }
@@ -47,11 +49,15 @@ impl Link {
 
     /// Writes a frame. A connection that breaks is told by the answer that does not come.
     pub async fn send(&mut self, frame: &Bytes) {
-        let Some((read, write)) = &mut self.stream else { return };
         let mut bytes = BytesMut::with_capacity(4 + frame.len());
         bytes.put_u32(frame.len() as u32);
         bytes.extend_from_slice(frame);
-        let mut bytes = bytes.freeze();
+        self.send_whole(bytes.freeze()).await;
+    }
+
+    /// Writes a frame that has its length in front.
+    pub async fn send_whole(&mut self, mut bytes: Bytes) {
+        let Some((read, write)) = &mut self.stream else { return };
         while !bytes.is_empty() {
             let done = tokio::select! {
                 biased;

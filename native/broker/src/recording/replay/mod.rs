@@ -3,11 +3,12 @@
 //! The order is the recorded one, across connections: a request is sent when every answer that was recorded before it is there.
 //! One that does not wait for others (all but Fetch, JoinGroup and SyncGroup) is answered before anything else is sent, so that
 //! requests take effect in the order in which they were recorded. Ids that a broker makes up are translated (`ids`); what is
-//! compared and what is not is in `compare`, and of records in `records`. Driven by whoever awaits [`replay`].
+//! compared and what is not is in `compare`, and of records in `records`; which node is sent what in `nodes`. Driven by whoever awaits [`replay`].
 
 mod compare;
 mod ids;
 mod link;
+mod nodes;
 mod records;
 
 use std::{collections::BTreeMap, io, net::SocketAddr, time::Duration};
@@ -20,10 +21,11 @@ use dohle_protocol::{
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{Frame, Recording, RecordingError, What};
-use crate::BrokerWorld;
+use crate::{BrokerWorld, world::Stream};
 use compare::compare;
 use ids::Ids;
 use link::Link;
+use nodes::Nodes;
 use records::Records;
 
 /// How long an answer may take: as long as clients wait for a rebalance.
@@ -89,7 +91,7 @@ pub struct Difference {
     pub what: String,
 }
 
-/// Replays a recording: `speed` 0 as fast as the order allows, 1 with the recorded times, 2 twice as fast.
+/// Replays a recording to the broker at `to`, and to the other nodes of its cluster by their ids: `speed` 0 as fast as the order allows, 1 with the recorded times, 2 twice as fast.
 pub async fn replay(
     world: &dyn BrokerWorld,
     mut recording: Recording,
@@ -98,7 +100,7 @@ pub async fn replay(
 ) -> Result<Report, ReplayError> {
     let mut player = Player {
         world,
-        to,
+        nodes: Nodes::ask(world, to).await?,
         links: BTreeMap::new(),
         schemas: Schemas::default(),
         ids: Ids::default(),
@@ -128,7 +130,8 @@ pub async fn replay(
             }
             What::Response(frame) => player.response(entry.connection, &frame).await,
             What::Closed => drop(player.links.remove(&entry.connection)),
-            What::Opened(_) | What::End => {}
+            What::Opened(opened) => player.links.entry(entry.connection).or_default().node = opened.node,
+            What::End => {}
         }
         if told.elapsed() >= PROGRESS {
             told = Instant::now();
@@ -154,7 +157,7 @@ impl Report {
 
 struct Player<'a> {
     world: &'a dyn BrokerWorld,
-    to: SocketAddr,
+    nodes: Nodes,
     links: BTreeMap<u32, Link>,
     schemas: Schemas,
     ids: Ids,
@@ -178,6 +181,10 @@ enum Sent {
     Waits(Option<Struct>),
     /// What came of it.
     Answered(Option<Struct>, Result<Bytes, String>),
+}
+
+async fn connect(world: &dyn BrokerWorld, address: SocketAddr) -> Result<Box<dyn Stream>, ReplayError> {
+    world.connect(address).await.map_err(|source| ReplayError::Connect { address, source })
 }
 
 impl Player<'_> {
@@ -206,8 +213,7 @@ impl Player<'_> {
             }
         }
         if !link.is_open() {
-            let stream = self.world.connect(self.to).await;
-            link.open(stream.map_err(|source| ReplayError::Connect { address: self.to, source })?);
+            link.open(connect(self.world, self.nodes.address(link.node)).await?);
             self.report.connections += 1;
         }
         self.report.requests += 1;
