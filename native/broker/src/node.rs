@@ -125,7 +125,7 @@ impl Node {
             cluster,
             options,
         });
-        node.cluster.register(&node, &lost);
+        node.cluster.register(&node, &lost).map_err(|code| node.not_registered(code))?;
         let clock = Clock { now: Instant::now(), now_ms: node.world.wall_clock_ms() };
         node.transactions.coordinate(&node, &clock);
         if node.cluster.options.is_alone() {
@@ -133,6 +133,15 @@ impl Node {
         }
         node.coordinate();
         Ok(node)
+    }
+
+    /// It has not come after all, as that cannot be stored.
+    fn not_registered(&self, code: ErrorCode) -> NoNode {
+        self.topics.close_replicas(self.options.node_id);
+        self.leave();
+        let storage = self.cluster.storage.as_ref();
+        let path = storage.map_or_else(PathBuf::new, |storage| storage.path_of(self.options.node_id));
+        NoNode::LogDir(path, LogDirError::Io(io::Error::other(code.text())))
     }
 
     /// Starts its tasks.

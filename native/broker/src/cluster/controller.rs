@@ -4,7 +4,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::Ordering},
     time::Duration,
 };
 
@@ -34,7 +34,7 @@ pub(super) struct At {
 
 impl Shared {
     /// A node has started, perhaps again, without what it has lost.
-    pub fn register(&self, node: &Arc<Node>, lost: &[(Arc<Partition>, Loss)]) {
+    pub fn register(&self, node: &Arc<Node>, lost: &[(Arc<Partition>, Loss)]) -> Result<(), ErrorCode> {
         let (id, options) = (node.options.node_id, &node.options);
         let rack = options.properties.get("broker.rack").cloned().filter(|rack| !rack.is_empty());
         let mut members = self.members.lock();
@@ -42,29 +42,50 @@ impl Shared {
         if !goes_on {
             // Whoever was there under this id before is not.
             members.by_id.remove(&id);
-            self.came_or_went(&members, false);
+            self.came_or_went(&members, false)?;
         }
         members.by_id.insert(id, Member::new(Arc::downgrade(node), rack, node.open().to_vec(), node.inbox.clone()));
-        let loss = |at: &At| lost.iter().find(|(lost, _)| Arc::ptr_eq(lost, &at.partition)).map(|(_, how)| *how);
-        // Others that follow it would lose the same.
-        self.change_all(&members, |at, standing| standing.lost_by(id, loss(at)?, |node| members.alive(node)));
-        if goes_on && !self.options.is_alone() {
-            // It may have told more as committed than it knows of now.
-            self.change_all(&members, |at, standing| {
-                let replica = at.partition.replica(id).filter(|_| standing.leader == Some(id))?;
-                let is_committed = replica.log.lock().is_committed();
-                standing.led_by(id).filter(|_| !is_committed)
-            });
+        let stored = self.settle(&members, node, goes_on, lost);
+        if stored.is_err() {
+            // Those that follow it would lose what it has lost: it is none that could be followed.
+            members.by_id.remove(&id);
+            return stored;
         }
         self.apply_all(&members, id);
-        self.came_or_went(&members, true);
+        // What cannot be stored now is made up for at a beat.
+        let _ = self.came_or_went(&members, true);
+        Ok(())
+    }
+
+    /// What a node that has come has lost, it does not lead; and what it goes on to lead, it leads in an epoch of its own, unless
+    /// its log is as it was when it was stopped: the same epoch with less in it would be another history of the same name.
+    fn settle(
+        &self,
+        members: &Members,
+        node: &Node,
+        goes_on: bool,
+        lost: &[(Arc<Partition>, Loss)],
+    ) -> Result<(), ErrorCode> {
+        let id = node.options.node_id;
+        let loss = |at: &At| lost.iter().find(|(lost, _)| Arc::ptr_eq(lost, &at.partition)).map(|(_, how)| *how);
+        self.change_all(members, |at, standing| standing.lost_by(id, loss(at)?, |node| members.alive(node)))?;
+        if !goes_on || self.options.is_alone() {
+            return Ok(());
+        }
+        let clean = node.home.as_ref().is_none_or(|home| home.clean);
+        self.change_all(members, |at, standing| {
+            let replica = at.partition.replica(id).filter(|_| standing.leader == Some(id))?;
+            let is_as_it_was = clean && loss(at).is_none() && replica.log.lock().is_committed();
+            standing.led_by(id).filter(|_| !is_as_it_was)
+        })
     }
 
     /// A node stops of its own will: its partitions go to others, if there are any that can take them.
     pub fn hand_over(&self, id: i32) {
         let mut members = self.members.lock();
         members.by_id.get_mut(&id).into_iter().for_each(|member| member.leaving = true);
-        self.change_all(&members, |_, standing| standing.handed_over(id, |node| members.able(node)));
+        // What cannot be stored now is made up for when it has ended.
+        let _ = self.change_all(&members, |_, standing| standing.handed_over(id, |node| members.able(node)));
     }
 
     /// A node has ended: the controller knows, as it was told, or will find out.
@@ -76,7 +97,7 @@ impl Shared {
             member.alive &= !told;
         }
         if told {
-            self.came_or_went(&members, false);
+            let _ = self.came_or_went(&members, false);
         }
     }
 
@@ -89,7 +110,8 @@ impl Shared {
         let id = node.options.node_id;
         let mut members = self.members.lock();
         let (dead, back) = members.beat(id, most);
-        if dead.is_empty() && !back {
+        let unmade = self.unmade.swap(false, Ordering::Relaxed);
+        if dead.is_empty() && !back && !unmade {
             return;
         }
         for dead in &dead {
@@ -99,7 +121,20 @@ impl Shared {
             tracing::warn!(node = id, "a node that was taken for dead is back");
             self.apply_all(&members, id);
         }
-        self.came_or_went(&members, back);
+        let _ = self.came_or_went(&members, back && !unmade);
+    }
+
+    /// Another one leads what this node can write no more.
+    fn leave_broken(&self, node: &Node) {
+        let id = node.options.node_id;
+        for at in self.partitions().filter(|_| self.storage.is_some()) {
+            let is_broken = at.partition.led_by(id).is_ok_and(|replica| replica.log.lock().check_disk().is_err());
+            if is_broken && !at.partition.deleted() {
+                let members = self.members.lock();
+                let new = at.partition.standing().handed_over(id, |node| members.able(node));
+                let _ = self.change(&members, &at, new.filter(|new| new.leader != Some(id)));
+            }
+        }
     }
 
     /// Followers that have been behind for too long are not in sync any more.
@@ -124,31 +159,33 @@ impl Shared {
                     ?lagging,
                     "copies are behind, and not in sync"
                 );
-                self.change(&members, &at, standing.with_in_sync(left));
+                // They stay behind until it can be stored.
+                let _ = self.change(&members, &at, standing.with_in_sync(left));
             }
         }
     }
 
-    /// A follower has all that is committed.
-    pub fn joins_in_sync(&self, partition: &Arc<Partition>, node: i32, epoch: i32) {
+    /// A follower has all that is committed. An error: that cannot be stored.
+    pub fn joins_in_sync(&self, partition: &Arc<Partition>, node: i32, epoch: i32) -> Result<(), ErrorCode> {
         let members = self.members.lock();
         let standing = partition.standing();
         let wanted = standing.leader_epoch == epoch && standing.replicas.contains(&node) && members.alive(node);
         if !wanted || standing.in_sync.contains(&node) {
-            return;
+            return Ok(());
         }
-        let Some(at) = self.partitions().find(|at| Arc::ptr_eq(&at.partition, partition)) else { return };
+        let Some(at) = self.partitions().find(|at| Arc::ptr_eq(&at.partition, partition)) else { return Ok(()) };
         let leader = standing.leader.and_then(|leader| partition.replica(leader));
         // More may have been committed since it said where it is.
-        if !leader.is_some_and(|leader| leader.log.lock().admit(node, epoch)) {
-            return;
-        }
+        let Some(leader) = leader.filter(|leader| leader.log.lock().admit(node, epoch)) else { return Ok(()) };
         let mut in_sync = standing.in_sync.clone();
         in_sync.push(node);
         // In the order of the replicas, as Kafka shows them.
         in_sync.sort_by_key(|node| standing.replicas.iter().position(|of| of == node));
-        self.change(&members, &at, standing.with_in_sync(in_sync));
-        self.change(&members, &at, at.partition.standing().arrived(|node| members.alive(node)));
+        if let Err(code) = self.change(&members, &at, standing.with_in_sync(in_sync)) {
+            leader.log.lock().dismiss(node, epoch);
+            return Err(code);
+        }
+        self.change(&members, &at, at.partition.standing().arrived(|node| members.alive(node))).map(drop)
     }
 
     /// Elects a leader; answers whether it is another one.
@@ -161,7 +198,7 @@ impl Shared {
             Election::Unclean => ErrorCode::ELIGIBLE_LEADERS_NOT_AVAILABLE,
         };
         let new = at.partition.standing().elect(how, able).map_err(|()| refused)?;
-        Ok(self.change(&members, &at, new))
+        self.change(&members, &at, new)
     }
 
     /// Every partition is led by its first replica again, if that can.
@@ -180,8 +217,7 @@ impl Shared {
             return Ok(());
         }
         let new = standing.led_by(to).filter(|_| members.able(to)).ok_or(ErrorCode::ELIGIBLE_LEADERS_NOT_AVAILABLE)?;
-        self.change(&members, &at, Some(new));
-        Ok(())
+        self.change(&members, &at, Some(new)).map(drop)
     }
 
     /// Moves a partition to other nodes; none: stops a move.
@@ -202,9 +238,12 @@ impl Shared {
                 at.partition.put_replica(replica);
             }
         }
-        self.change(&members, &at, Some(new));
-        self.change(&members, &at, at.partition.standing().arrived(alive));
-        Ok(())
+        if let Err(code) = self.change(&members, &at, Some(new)) {
+            // The copies that were made for it go.
+            self.apply(&members, &at, |_| false);
+            return Err(code);
+        }
+        self.change(&members, &at, at.partition.standing().arrived(alive)).map(drop)
     }
 
     /// Replicas for new partitions: spread, or as somebody has assigned them.
@@ -235,7 +274,7 @@ impl Shared {
             // Who has gone or come meanwhile.
             let new = partition.standing().with_alive(|node| members.alive(node), false);
             let at = At { topic: topic.clone(), index, partition };
-            if !self.change(&members, &at, new) {
+            if self.change(&members, &at, new) != Ok(true) {
                 self.apply(&members, &at, |_| true);
             }
         }
@@ -243,36 +282,38 @@ impl Shared {
     }
 
     /// Nodes have come or gone: partitions that want another leader get one.
-    fn came_or_went(&self, members: &Members, came: bool) {
+    fn came_or_went(&self, members: &Members, came: bool) -> Result<(), ErrorCode> {
         self.change_all(members, |at, standing| {
             // Who comes joins those in sync by itself.
             match came && standing.leader.is_some_and(|leader| members.alive(leader)) {
                 true => None,
                 false => standing.with_alive(|node| members.alive(node), at.topic.config().unclean_leader_election),
             }
-        });
+        })
     }
 
     /// Changes those partitions for which there is something new.
-    fn change_all(&self, members: &Members, new: impl Fn(&At, &Standing) -> Option<Standing>) {
+    fn change_all(&self, members: &Members, new: impl Fn(&At, &Standing) -> Option<Standing>) -> Result<(), ErrorCode> {
         let changes = self.partitions().filter_map(|at| new(&at, &at.partition.standing()).map(|new| (at, new)));
-        self.make(members, changes.collect());
+        self.make(members, changes.collect()).map(drop)
     }
 
     /// Changes a partition, if there is something new; answers whether it did.
-    fn change(&self, members: &Members, at: &At, new: Option<Standing>) -> bool {
-        new.is_some_and(|new| self.make(members, vec![(at.clone(), new)]))
+    fn change(&self, members: &Members, at: &At, new: Option<Standing>) -> Result<bool, ErrorCode> {
+        self.make(members, new.map(|new| (at.clone(), new)).into_iter().collect())
     }
 
-    /// Makes changes, all or none, and tells those whom they concern; answers whether there were any.
-    fn make(&self, members: &Members, changes: Vec<(At, Standing)>) -> bool {
+    /// Makes changes, all or none, and tells those whom they concern; answers whether there were any. When they cannot be stored,
+    /// what has come of nodes' coming and going is made at a later beat.
+    fn make(&self, members: &Members, changes: Vec<(At, Standing)>) -> Result<bool, ErrorCode> {
         if changes.is_empty() {
-            return false;
+            return Ok(false);
         }
         let records = changes.iter().map(|(at, new)| (at.topic.id, at.index, new));
         if let Some(Err((code, _))) = self.storage.as_ref().map(|storage| storage.turn().standings(records)) {
-            tracing::error!(%code, "a change of partitions' leaders or copies is not made: it cannot be stored");
-            return false;
+            tracing::error!(%code, "a change of partitions' leaders or copies is not made yet: it cannot be stored");
+            self.unmade.store(true, Ordering::Relaxed);
+            return Err(code);
         }
         for (at, new) in changes {
             tracing::debug!(topic = &*at.topic.name, partition = at.index, ?new, "a partition has changed");
@@ -280,7 +321,7 @@ impl Shared {
             self.apply(members, &at, |_| true);
             self.tell_coordinators(members, &at.topic.name);
         }
-        true
+        Ok(true)
     }
 
     /// Tells one node all that it is to know.
@@ -375,7 +416,7 @@ impl Shared {
 
     /// Settings have changed: a partition that nobody leads may be led by one that has not all, now.
     pub fn reconfigured(&self) {
-        self.came_or_went(&self.members.lock(), false);
+        let _ = self.came_or_went(&self.members.lock(), false);
     }
 
     /// A leader's log begins elsewhere: so do those in sync, whoever leads next.
@@ -424,6 +465,9 @@ async fn beat_for_ever(node: &Node) {
     loop {
         sleep(Duration::from_millis(interval)).await;
         node.cluster.beat(node, most);
+        node.cluster.leave_broken(node);
+        // Who could not follow may now.
+        node.inbox.retry();
         if rebalances && rebalanced.elapsed() >= imbalance {
             rebalanced = Instant::now();
             node.cluster.rebalance();

@@ -29,6 +29,8 @@ pub(crate) struct Link {
     follower: Weak<Replica>,
     epoch: i32,
     called: AtomicBool,
+    /// That was told.
+    failed: AtomicBool,
     inbox: Arc<Inbox>,
 }
 
@@ -36,7 +38,7 @@ pub(crate) struct Link {
 #[derive(Default)]
 pub(crate) struct Inbox {
     links: Mutex<Vec<Arc<Link>>>,
-    /// Those that are cut.
+    /// Those that are cut, or have failed.
     stalled: Mutex<Vec<Arc<Link>>>,
     called: Notify,
 }
@@ -65,6 +67,7 @@ impl Link {
             leader: Arc::downgrade(leader),
             follower: Arc::downgrade(follower),
             called: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
             inbox: inbox.clone(),
         })
     }
@@ -114,7 +117,7 @@ impl Link {
             leader.wake();
         }
         if let Some(partition) = self.partition.upgrade().filter(|_| progress.caught_up) {
-            shared.joins_in_sync(&partition, follower.node, self.epoch);
+            shared.joins_in_sync(&partition, follower.node, self.epoch)?;
         }
         let mut log = follower.log.lock();
         if log.leads() || log.leader_epoch() != self.epoch {
@@ -146,7 +149,14 @@ impl Inbox {
         self.stalled.lock().clear();
     }
 
-    /// What was cut is tried again.
+    fn stall(&self, link: &Arc<Link>) {
+        let mut stalled = self.stalled.lock();
+        if !stalled.iter().any(|known| Arc::ptr_eq(known, link)) {
+            stalled.push(link.clone());
+        }
+    }
+
+    /// What was cut, or failed, is tried again.
     pub fn retry(&self) {
         for link in std::mem::take(&mut *self.stalled.lock()) {
             link.call();
@@ -181,13 +191,12 @@ fn follow(node: &Node, link: &Arc<Link>) {
     for _ in 0..16 {
         match link.step(&node.cluster, node.world.wall_clock_ms()) {
             Ok(Step::On) => {}
-            Ok(Step::Done) => return node.housekeeping.touch(),
+            Ok(Step::Done) => {
+                link.failed.store(false, Ordering::Relaxed);
+                return node.housekeeping.touch();
+            }
             Ok(Step::Cut) => {
-                let mut stalled = node.inbox.stalled.lock();
-                if !stalled.iter().any(|known| Arc::ptr_eq(known, link)) {
-                    stalled.push(link.clone());
-                }
-                drop(stalled);
+                node.inbox.stall(link);
                 if link.reaches(&node.cluster) {
                     // They have come together again meanwhile.
                     node.inbox.retry();
@@ -195,9 +204,10 @@ fn follow(node: &Node, link: &Arc<Link>) {
                 return;
             }
             Err(code) => {
-                // It is out of sync then, until it is told of something new.
-                tracing::error!(%code, node = node.options.node_id, "a copy of a partition cannot follow its leader");
-                return;
+                if !link.failed.swap(true, Ordering::Relaxed) {
+                    tracing::error!(%code, node = node.options.node_id, "a copy of a partition cannot follow its leader");
+                }
+                return node.inbox.stall(link);
             }
         }
     }

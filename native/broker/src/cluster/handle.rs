@@ -261,7 +261,9 @@ impl Cluster {
     /// Stops all nodes that run, and waits until they have ended.
     pub async fn stop(&self) {
         // One that starts just now is waited for.
-        *self.0.starting.lock().await = false;
+        let mut starting = self.0.starting.lock().await;
+        let runs = std::mem::replace(&mut *starting, false);
+        drop(starting);
         let all: Vec<Arc<Running>> = {
             let mut nodes = self.0.nodes.lock();
             nodes.values_mut().for_each(|slot| slot.up = false);
@@ -271,6 +273,10 @@ impl Cluster {
         for running in all {
             running.close().await;
             self.0.shared.ended(running.node.options.node_id, false);
+        }
+        if !runs {
+            // Somebody has stopped it before.
+            return;
         }
         let shared = self.0.shared.clone();
         self.0.shared.world.blocking(Box::new(move || shared.close())).await;

@@ -32,7 +32,7 @@ pub(super) struct Member {
     pub down: bool,
     /// It is about to end: nothing new is for it.
     pub leaving: bool,
-    /// It was there before the broker was stopped, and will come again.
+    /// It is about to come, for the first time or again, as the broker starts.
     pub expected: bool,
     pub inbox: Arc<Inbox>,
     /// Beats of others since its own.
@@ -60,10 +60,10 @@ impl Member {
 }
 
 impl Members {
-    /// Of a broker that starts, again unless it has nothing yet: its nodes come one after the other, and the first of them is not to
-    /// take over what the others have.
-    pub fn expecting(has_nothing: bool, nodes: Range<i32>) -> Self {
-        let expected = nodes.filter(|_| !has_nothing).map(|id| (id, Member::expected()));
+    /// Of a broker that starts: its nodes come one after the other, and the first of them is not to take over what the others have,
+    /// nor all that is new.
+    pub fn expecting(nodes: Range<i32>) -> Self {
+        let expected = nodes.map(|id| (id, Member::expected()));
         Self { by_id: expected.collect(), ..Self::default() }
     }
 
@@ -84,6 +84,11 @@ impl Members {
     /// Those that can, by id.
     pub fn all_able(&self) -> impl Iterator<Item = (i32, &Member)> {
         self.all_alive().filter(|(_, member)| !member.down && !member.leaving)
+    }
+
+    /// How many have yet to come.
+    pub fn awaited(&self) -> usize {
+        self.by_id.values().filter(|member| member.expected && member.alive).count()
     }
 
     /// Those that are alive, by id.

@@ -14,7 +14,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
 };
 
@@ -65,6 +65,8 @@ pub(crate) struct Shared {
     /// The configurations of all nodes that ever were, by id. Held while they change.
     pub configs: Mutex<BTreeMap<i32, Arc<Configs>>>,
     members: Mutex<Members>,
+    /// A change of leaders or copies could not be stored.
+    unmade: AtomicBool,
     next_producer_id: AtomicI64,
     /// Behind the last one that is stored as given away.
     producer_ids_end: Mutex<i64>,
@@ -110,7 +112,8 @@ impl Shared {
             topics: Arc::new(topics),
             storage,
             configs: Mutex::new(BTreeMap::from([(options.node_id, Arc::new(configs))])),
-            members: Mutex::new(Members::expecting(image.topics.is_empty(), options.node_ids())),
+            members: Mutex::new(Members::expecting(options.node_ids())),
+            unmade: AtomicBool::new(false),
             image,
             faults: Arc::new(Faults::new(options.fault_seed)),
             features: Arc::new(Features::new(&options)),
@@ -160,10 +163,10 @@ impl Shared {
         }
     }
 
-    /// So many copies, or as many as there are nodes.
+    /// So many copies, or as many as there are nodes, with those that are about to come.
     fn at_most(&self, copies: i64) -> usize {
-        let running = self.members.lock().all_able().count();
-        usize::try_from(copies).unwrap_or(1).min(running).max(1)
+        let members = self.members.lock();
+        usize::try_from(copies).unwrap_or(1).min(members.all_able().count() + members.awaited()).max(1)
     }
 
     /// Creates a topic.
@@ -191,7 +194,12 @@ impl Shared {
         }
         let config = TopicConfig::new(options, set).map_err(|reason| (ErrorCode::INVALID_CONFIG, reason))?;
         self.topics.check(name, partitions)?;
-        self.create(name, random_uuid(&*self.world), self.standings(partitions, copies)?, config)
+        let standings = self.standings(partitions, copies).map_err(|refusal| match self.members.lock().awaited() {
+            0 => refusal,
+            // They ask again.
+            _ => (ErrorCode::LEADER_NOT_AVAILABLE, "not all nodes have started yet".into()),
+        });
+        self.create(name, random_uuid(&*self.world), standings?, config)
     }
 
     /// The node and the copy that lead a partition, for a node that wants something of them.

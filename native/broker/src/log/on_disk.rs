@@ -83,7 +83,8 @@ impl Log {
         Some(&self.files.as_ref()?.place)
     }
 
-    pub(super) fn check_disk(&self) -> Result<(), ErrorCode> {
+    /// Whether it takes anything at all.
+    pub fn check_disk(&self) -> Result<(), ErrorCode> {
         match &self.files {
             Some(files) if files.failed => Err(ErrorCode::KAFKA_STORAGE_ERROR),
             _ => Ok(()),

@@ -178,6 +178,16 @@ impl Log {
         }
     }
 
+    /// A follower that was just admitted is not in sync after all.
+    pub fn dismiss(&mut self, node: i32, epoch: i32) {
+        if self.part.epoch == epoch
+            && let Some(follower) = self.part.followers.get_mut(&node)
+        {
+            follower.in_sync = false;
+            self.advance();
+        }
+    }
+
     /// The followers in sync that have not caught up for so long. To be asked more often than that: time counts from when one was
     /// first seen behind, not from when there was last something to catch up with.
     pub fn lagging(&mut self, now: Instant, most: Duration) -> Vec<i32> {

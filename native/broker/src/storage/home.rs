@@ -21,7 +21,7 @@ pub(crate) struct Home {
     pub(super) folder: Arc<Folder>,
     pub(super) checkpoints: Checkpoints,
     /// The node before had been stopped, and did not just end.
-    pub(super) clean: bool,
+    pub clean: bool,
     /// The folder is the cluster's too.
     is_shared: bool,
 }

@@ -24,6 +24,7 @@ use dohle_protocol::{
 
 use crate::support::*;
 
+mod bad_disk;
 mod on_disk;
 mod transactions;
 

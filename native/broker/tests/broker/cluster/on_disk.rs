@@ -13,7 +13,7 @@ async fn start(folder: &Folder) -> Broker {
 }
 
 /// Sends records to who leads now, one by one, until each is acknowledged.
-async fn send(broker: &Broker, values: std::ops::Range<i32>) {
+pub async fn send(broker: &Broker, values: std::ops::Range<i32>) {
     for value in values {
         until("a record is acknowledged", async || {
             let Some(leader) = broker.cluster().leader("t", 0) else { return false };
@@ -30,7 +30,7 @@ fn texts(values: std::ops::Range<i32>) -> Vec<String> {
     values.map(|value| value.to_string()).collect()
 }
 
-async fn have(broker: &Broker, values: std::ops::Range<i32>) {
+pub async fn have(broker: &Broker, values: std::ops::Range<i32>) {
     let texts = texts(values);
     all_have(broker, &[1, 2, 3], 0, &texts.iter().map(String::as_str).collect::<Vec<_>>()).await;
 }
