@@ -15,10 +15,12 @@ const run = promisify(execFile)
 const cli = new URL('../ts/cli.ts', import.meta.url).pathname
 
 /** A producer, a transaction, a group and admin calls, each after the other. */
-async function session(brokers: string, topic = 'orders') {
+async function session(brokers: string, topic = 'orders', copies = 1) {
   await using kafka = new Kafka({ brokers, clientId: 'recorded' })
   const admin = kafka.admin()
-  await admin.createTopics([{ topic, partitions: 2, replicationFactor: 1, configs: { 'retention.ms': '123456789' } }])
+  await admin.createTopics([
+    { topic, partitions: 2, replicationFactor: copies, configs: { 'retention.ms': '123456789' } },
+  ])
   const producer = kafka.producer()
   for (let n = 0; n < 5; n++) await producer.send({ topic, partition: n % 2, key: `k${n}`, value: `v${n}` })
   const transactional = kafka.producer({ transactionalId: 'tx' })
@@ -47,7 +49,7 @@ describe('a recorded session', () => {
   async function recorded(name: string, options: BrokerOptions = {}, topic?: string) {
     const file = join(folder, name)
     await using broker = await Broker.start({ ...options, record: file })
-    const taken = await session(broker.address, topic)
+    const taken = await session(broker.bootstrap, topic, options.nodes ?? 1)
     return { file, taken, port: broker.address.split(':')[1] as string }
   }
 
@@ -66,6 +68,18 @@ describe('a recorded session', () => {
       assert.deepEqual((await take(consumer, 6)).sort(), taken, 'the records are there again')
     })
   }
+
+  test('of three nodes has the answers of three nodes', async () => {
+    const { file, taken } = await recorded('nodes', { nodes: 3 })
+    await using broker = await Broker.start({ nodes: 3 })
+    const report = await replay(file, { to: broker.address })
+    assert.deepEqual(told(report), [])
+    assert.ok(report.compared > 20, JSON.stringify(report.requests))
+    await using kafka = new Kafka({ brokers: broker.bootstrap })
+    const consumer = kafka.consumer({ isolationLevel: 'read_committed' })
+    await consumer.assign([0, 1].map(partition => ({ topic: 'orders', partition, offset: 0 })))
+    assert.deepEqual((await take(consumer, 6)).sort(), taken, 'the records are there again')
+  })
 
   test('replayed to a broker that answers otherwise has differences, also as a command', async () => {
     const { file } = await recorded('other')
