@@ -247,7 +247,9 @@ impl Log {
             flush.run()?;
         }
         snapshot::write(&place, self.next_offset, entries)?.sync()?;
-        self.remove_stray_snapshots(&place)?;
+        // Those that are at no segment's beginning and not the last one.
+        let of_none = |offset| offset != self.next_offset && self.segments.iter().all(|of| of.base_offset != offset);
+        remove_snapshots(&place, of_none)?;
         place.disk.sync_folder(&place.folder)?;
         tracing::trace!(base_offset, next_offset = self.next_offset, "a log is closed");
         self.flushed(self.next_offset);
@@ -267,18 +269,6 @@ impl Log {
     /// It is closed, or its topic was deleted.
     pub fn is_abandoned(&self) -> bool {
         self.files.as_ref().is_some_and(|files| files.place.is_left())
-    }
-
-    /// Snapshots that are at no segment's beginning and not the last one.
-    fn remove_stray_snapshots(&self, place: &Place) -> io::Result<()> {
-        let files = place.disk.list(&place.folder)?;
-        for offset in snapshot::offsets(files.iter().map(|file| file.name.as_str())) {
-            let kept = offset == self.next_offset || self.segments.iter().any(|segment| segment.base_offset == offset);
-            if !kept {
-                place.disk.remove(&place.path(&names::name(offset, names::SNAPSHOT)))?;
-            }
-        }
-        Ok(())
     }
 
     /// The files of closed segments need not stay open when another is read.
@@ -325,7 +315,9 @@ impl Log {
         self.transactions.truncate_from(0);
         let Some(files) = &mut self.files else { return Ok(()) };
         (files.recovery_point, files.aborted) = (offset, 0);
-        self.epochs.write(&files.place)
+        self.epochs.write(&files.place)?;
+        // As Kafka's ProducerStateManager.truncateFullyAndStartAt: what was open before would be again.
+        remove_snapshots(&files.place, |_| true)
     }
 
     fn cut_to(&mut self, offset: i64, now_ms: i64) -> io::Result<()> {
@@ -367,6 +359,13 @@ impl Log {
         }
         Ok(())
     }
+}
+
+/// Removes the snapshots at those offsets that go.
+fn remove_snapshots(place: &Place, go: impl Fn(i64) -> bool) -> io::Result<()> {
+    let files = place.disk.list(&place.folder)?;
+    let mut gone = snapshot::offsets(files.iter().map(|file| file.name.as_str())).into_iter().filter(|at| go(*at));
+    gone.try_for_each(|offset| place.disk.remove(&place.path(&names::name(offset, names::SNAPSHOT))))
 }
 
 impl Flush {

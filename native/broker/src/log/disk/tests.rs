@@ -222,6 +222,23 @@ fn producers_and_transactions_are_known_after_a_stop_and_after_a_crash() {
 }
 
 #[test]
+fn a_log_that_begins_anew_knows_nothing_of_transactions_that_were_open_before() {
+    let (disk, set) = (MemoryDisk::default(), [("segment.bytes", "14")]);
+    let mut log = open(&disk, &set, clean());
+    for n in 0..3 {
+        log.put(Append { stamp: (7, 0, n), transactional: true, ..Append::default() });
+    }
+    log.delete_before(2).unwrap();
+    log.begin_at(500, 1000).unwrap();
+    put(&mut log, 1, 1);
+    put(&mut log, 1, 2);
+    let ends = |log: &Log| (log.last_stable_offset(), log.high_watermark());
+    assert_eq!(ends(&open(&disk.copy(), &set, Known { start_offset: 500, ..Known::default() })), (502, 502));
+    log.truncate_to(501, 1000).unwrap();
+    assert_eq!(ends(&log), (501, 501));
+}
+
+#[test]
 fn what_was_acknowledged_with_flush_messages_1_is_there_when_the_machine_fails() {
     let disk = MemoryDisk::default();
     let set = [("flush.messages", "1"), ("segment.bytes", "500")];
