@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Weak},
+    sync::{Arc, Barrier, Weak},
 };
 
 use parking_lot::Mutex;
@@ -26,6 +26,7 @@ struct State {
     fail_syncs: bool,
     /// So many renames, then none.
     renames_left: Option<usize>,
+    held: Option<(PathBuf, Arc<Barrier>)>,
 }
 
 struct MemoryFile {
@@ -80,6 +81,13 @@ impl MemoryDisk {
     /// So many renames still work.
     pub fn fail_after_renames(&self, left: usize) {
         self.0.lock().renames_left = Some(left);
+    }
+
+    /// The next rename to this name waits at the barrier twice: when it comes, and before it goes on.
+    pub fn hold_rename(&self, to: &str) -> Arc<Barrier> {
+        let barrier = Arc::new(Barrier::new(2));
+        self.0.lock().held = Some((to.into(), barrier.clone()));
+        barrier
     }
 
     /// The contents of a file.
@@ -143,6 +151,11 @@ impl Disk for MemoryDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.fails()?;
+        let held = self.0.lock().held.take_if(|(path, _)| path == to);
+        if let Some((_, barrier)) = held {
+            barrier.wait();
+            barrier.wait();
+        }
         let mut state = self.0.lock();
         if let Some(left) = &mut state.renames_left {
             *left = left.checked_sub(1).ok_or(io::ErrorKind::PermissionDenied)?;

@@ -80,7 +80,7 @@ impl Checkpoints {
         }
     }
 
-    /// Writes them anew.
+    /// Writes them anew. One at a time: what one has gathered must not be written behind what is newer.
     pub fn write(&self, disk: &dyn Disk, folder: &Path, of: (&Topics, i32)) -> io::Result<()> {
         loop {
             let changed = self.changed.load(Ordering::Acquire);

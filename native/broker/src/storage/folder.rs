@@ -60,13 +60,20 @@ impl Folder {
         Ok(Self { disk, path: path.to_path_buf(), identity, lock: Mutex::new(Some(lock)) })
     }
 
-    /// It is free for others; nothing is opened in it any more.
+    /// It is free for others, when who is at work in it has done; nothing is opened in it any more.
     pub fn release(&self) {
         self.lock.lock().take();
     }
 
     pub fn is_released(&self) -> bool {
-        self.lock.lock().is_none()
+        // Not waited for: who is at work in it has it, and may want what is locked here.
+        self.lock.try_lock().is_some_and(|lock| lock.is_none())
+    }
+
+    /// Works in it, one at a time; none when it is released. Call without a lock that the work takes.
+    pub fn at_work<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
+        let lock = self.lock.lock();
+        lock.is_some().then(work)
     }
 
     /// Where one of several nodes has its own.

@@ -60,11 +60,9 @@ impl Home {
 
     /// Writes the checkpoints: what need not be read after a crash, what is committed, and where logs start.
     pub fn checkpoint(&self, topics: &Topics) -> io::Result<()> {
-        if self.folder.is_released() {
-            // Somebody may have it again.
-            return Ok(());
-        }
-        self.checkpoints.write(self.disk(), self.path(), (topics, self.folder.identity.node_id))
+        let of = (topics, self.folder.identity.node_id);
+        // When it is released somebody may have it again.
+        self.folder.at_work(|| self.checkpoints.write(self.disk(), self.path(), of)).unwrap_or(Ok(()))
     }
 
     /// The node stops: what is safe is marked as such, if all of it is.

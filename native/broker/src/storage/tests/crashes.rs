@@ -1,8 +1,39 @@
 //! What is there after the machine has failed, or a node was killed while the checkpoints were written.
 
+use std::{
+    sync::mpsc::{RecvTimeoutError, channel},
+    thread,
+    time::Duration,
+};
+
 use dohle_protocol::records;
 
 use super::*;
+
+/// While the checkpoints are being written, up to a file that this is the name of: begins `work` on a thread, does `meanwhile`, and
+/// lets all go on. Answers whether `work` had ended before that.
+fn during_a_checkpoint(
+    (disk, node): (&MemoryDisk, &Node),
+    file: &str,
+    work: impl FnOnce() + Send,
+    meanwhile: impl FnOnce(),
+) -> bool {
+    let held = disk.hold_rename(&format!("/logs/{file}"));
+    thread::scope(|scope| {
+        scope.spawn(|| checkpoint(node));
+        held.wait();
+        let (done, told) = channel();
+        scope.spawn(move || {
+            work();
+            let _ = done.send(());
+        });
+        // Time enough for one that does not wait.
+        let waits = told.recv_timeout(Duration::from_millis(200)) == Err(RecvTimeoutError::Timeout);
+        meanwhile();
+        held.wait();
+        !waits
+    })
+}
 
 fn set(node: &Node, topic: &str, set: &[(&str, &str)]) {
     let set = set.iter().map(|(name, value)| (name.to_string(), value.to_string()));
@@ -56,4 +87,29 @@ fn a_log_is_not_cut_when_that_cannot_be_noted() {
     assert_eq!((range(&node, "t", 0), range(&open(&disk), "t", 0)), ((0, 10), (0, 10)));
     disk.fail_after_renames(usize::MAX);
     assert_eq!((cut(), range(&node, "t", 0)), (Ok(()), (0, 5)));
+}
+
+#[test]
+fn a_checkpoint_that_waits_for_another_one_has_what_has_come_meanwhile() {
+    let disk = MemoryDisk::default();
+    let node = try_open(&disk).unwrap();
+    create(&node, "t", 1, 1);
+    put(&node, "t", 0, 10);
+    let delete = || _ = partition(&node, "t", 0).log.lock().delete_before(5).unwrap();
+    during_a_checkpoint((&disk, &node), "log-start-offset-checkpoint", || checkpoint(&node), delete);
+    assert_eq!(range(&open(&disk), "t", 0), (5, 10));
+}
+
+#[test]
+fn a_folder_is_not_let_go_while_its_checkpoints_are_written() {
+    let disk = MemoryDisk::default();
+    let node = try_open(&disk).unwrap();
+    create(&node, "t", 1, 1);
+    let mut found = None;
+    let close = || node.cluster.close();
+    let closed = during_a_checkpoint((&disk, &node), "replication-offset-checkpoint", close, || {
+        found = try_open(&disk).err();
+    });
+    assert_eq!((closed, found.as_deref()), (false, Some("another broker uses this folder")));
+    try_open(&disk).unwrap();
 }
