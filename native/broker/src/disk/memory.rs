@@ -1,4 +1,5 @@
-//! A disk in memory for tests: it can be copied, crash (what was not synced is gone), be damaged and fail. Names are safe at once.
+//! A disk in memory for tests: it can be copied, crash (what was not synced is gone), be damaged and fail. Names of files
+//! are safe at once, those of folders when the folder that they are in was synced.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,6 +20,8 @@ pub struct MemoryDisk(Arc<Mutex<State>>);
 struct State {
     files: BTreeMap<PathBuf, Arc<MemoryFile>>,
     folders: BTreeSet<PathBuf>,
+    /// Folders whose names are not safe.
+    unsynced: BTreeSet<PathBuf>,
     locks: BTreeMap<PathBuf, Weak<()>>,
     fail_writes: bool,
     /// Only what is in this folder fails, if there is one.
@@ -44,10 +47,13 @@ impl MemoryDisk {
 
     /// What is there after the machine has failed.
     pub fn crashed(&self) -> Self {
-        self.with(|file| {
+        let copy = self.with(|file| {
             let synced = file.synced.lock().clone();
             (synced.clone(), synced)
-        })
+        });
+        let unsynced = self.0.lock().unsynced.clone();
+        unsynced.iter().for_each(|folder| copy.remove_folder(folder).unwrap());
+        copy
     }
 
     fn with(&self, contents: impl Fn(&MemoryFile) -> (Vec<u8>, Vec<u8>)) -> Self {
@@ -129,7 +135,12 @@ impl Disk for MemoryDisk {
 
     fn create_folder(&self, path: &Path) -> io::Result<()> {
         self.fails()?;
-        self.0.lock().folders.extend(path.ancestors().map(Path::to_path_buf));
+        let mut state = self.0.lock();
+        for folder in path.ancestors() {
+            if state.folders.insert(folder.into()) && folder.parent().is_some() {
+                state.unsynced.insert(folder.into());
+            }
+        }
         Ok(())
     }
 
@@ -168,6 +179,7 @@ impl Disk for MemoryDisk {
             return Err(io::ErrorKind::NotFound.into());
         }
         state.folders.insert(to.into());
+        state.unsynced.remove(from);
         let moved: Vec<PathBuf> = state.files.keys().filter(|path| path.starts_with(from)).cloned().collect();
         for path in moved {
             if let (Some(file), Ok(rest)) = (state.files.remove(&path), path.strip_prefix(from)) {
@@ -185,11 +197,13 @@ impl Disk for MemoryDisk {
     fn remove_folder(&self, path: &Path) -> io::Result<()> {
         let mut state = self.0.lock();
         state.folders.retain(|folder| !folder.starts_with(path));
+        state.unsynced.retain(|folder| !folder.starts_with(path));
         state.files.retain(|file, _| !file.starts_with(path));
         Ok(())
     }
 
-    fn sync_folder(&self, _: &Path) -> io::Result<()> {
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        self.0.lock().unsynced.retain(|folder| folder.parent() != Some(path));
         Ok(())
     }
 

@@ -15,7 +15,10 @@ use super::{
     identity::{self, Identity},
     metadata,
 };
-use crate::{disk::Disk, node::base64};
+use crate::{
+    disk::{Disk, make_folder},
+    node::base64,
+};
 
 const LOCK: &str = ".lock";
 /// What the folders of several nodes are called, before their ids.
@@ -51,7 +54,7 @@ impl Folder {
         cluster_id: Option<&str>,
         new_id: impl Fn() -> Uuid,
     ) -> Result<Self, LogDirError> {
-        disk.create_folder(path).map_err(|error| match error.kind() {
+        make_folder(&*disk, path).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => LogDirError::Damaged("it is no folder".into()),
             _ => LogDirError::Io(error),
         })?;

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::{names, open::Known, place::Place};
 use crate::{
-    disk::{Disk, RealDisk, memory::MemoryDisk},
+    disk::{Disk, RealDisk, make_folder, memory::MemoryDisk},
     log::{
         Isolation, Log, Marker,
         tests::{Append, config, log},
@@ -17,6 +17,7 @@ use crate::{
 const FOLDER: &str = "/logs/t-0";
 
 fn open(disk: &MemoryDisk, set: &[(&str, &str)], known: Known) -> Log {
+    make_folder(disk, FOLDER.as_ref()).unwrap();
     let place = Place::new(Arc::new(disk.clone()), FOLDER.into());
     Log::open(place, Arc::new(config(set)), 7, known, 1000).unwrap()
 }

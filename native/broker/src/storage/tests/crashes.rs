@@ -113,3 +113,26 @@ fn a_folder_is_not_let_go_while_its_checkpoints_are_written() {
     assert_eq!((closed, found.as_deref()), (false, Some("another broker uses this folder")));
     try_open(&disk).unwrap();
 }
+
+#[test]
+fn a_cluster_is_there_after_the_machine_has_failed_right_after_its_start() {
+    let disk = MemoryDisk::default();
+    let mut options = BrokerOptions::new().with_log_dir("/a/new/folder");
+    options.nodes = 2;
+    let shared = |disk: &MemoryDisk| {
+        let world = Arc::new(World { disk: disk.clone(), now_ms: 1000 });
+        (Shared::new(world.clone(), options.clone()).ok().unwrap(), world)
+    };
+    let (cluster, world) = shared(&disk);
+    let node = |id| {
+        let options = BrokerOptions { node_id: id, ..options.clone() };
+        Node::new(cluster.clone(), world.clone(), options, Vec::new()).ok().unwrap()
+    };
+    let nodes = [node(1), node(2)];
+    create(&nodes[0], "t", 1, 1);
+    let after = disk.crashed();
+    assert!(shared(&after).0.topics.named("t").is_some());
+    for folder in ["node-1", "node-2"] {
+        assert!(!after.bytes(format!("/a/new/folder/{folder}/meta.properties")).is_empty(), "{folder}");
+    }
+}
