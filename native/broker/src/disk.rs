@@ -308,6 +308,20 @@ pub(crate) fn replace(disk: &dyn Disk, path: &Path, contents: &[u8]) -> io::Resu
     path.parent().map_or(Ok(()), |folder| disk.sync_folder(folder))
 }
 
+/// Makes a folder and those above it, if they are not there; their names are safe then.
+pub(crate) fn make_folder(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    let is_missing = |folder: &&Path| {
+        let missing = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+        !folder.as_os_str().is_empty() && disk.list(folder).is_err_and(missing)
+    };
+    let missing: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
+    disk.create_folder(path)?;
+    missing.iter().filter_map(|folder| folder.parent()).try_for_each(|above| match above.as_os_str().is_empty() {
+        true => disk.sync_folder(Path::new(".")),
+        false => disk.sync_folder(above),
+    })
+}
+
 /// All of a file that may be at most so large; none when there is no such file.
 pub(crate) fn read_all(disk: &dyn Disk, path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
     let file = match disk.open(path) {

@@ -116,7 +116,7 @@ impl Topics {
                     log.follow(standing.leader_epoch);
                     log.end().0
                 };
-                partition.put_replica(replica.clone());
+                topic.put_replica(&partition, replica.clone());
                 if partition.deleted() {
                     // Meanwhile: who has done that may not have found its folder.
                     replica.log.lock().abandon();
@@ -308,6 +308,14 @@ impl Topic {
         Ok(Replica::new(node, log))
     }
 
+    /// What was made is the node's copy of a partition from now on.
+    pub fn put_replica(&self, partition: &Partition, replica: Arc<Replica>) {
+        partition.put_replica(replica.clone());
+        // The settings may have changed since it was made; if they change now, it is among those that are told.
+        let config = self.config.read();
+        replica.log.lock().set_config(config.clone());
+    }
+
     /// What a node had of a partition goes.
     pub fn remove_replica(&self, node: i32, index: i32) -> io::Result<()> {
         self.homes.read().get(&node).map_or(Ok(()), |home| home.remove(&self.name, self.id, index..index + 1))
@@ -452,6 +460,19 @@ mod tests {
         assert!(create(&topics, "ab", 4).is_ok());
         topics.delete("a.b").unwrap();
         assert!(create(&topics, "a_b", 5).is_ok());
+    }
+
+    #[test]
+    fn a_copy_that_was_made_while_its_topic_was_altered_has_the_new_settings() {
+        let topics = Topics::default();
+        let topic = create(&topics, "t", 1).unwrap();
+        let (partition, made) = (topic.partition(0).unwrap(), topic.make_replica(2, 0).unwrap());
+        let set = [("min.insync.replicas".to_string(), "2".to_string())];
+        topic.set_config(TopicConfig::new(&BrokerOptions::default(), set).unwrap());
+        topic.put_replica(&partition, made.clone());
+        let mut log = made.log.lock();
+        log.lead(1, &[(1, true), (3, true)]).unwrap();
+        assert_eq!(log.least_in_sync(), 2);
     }
 
     #[test]

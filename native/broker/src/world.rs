@@ -172,7 +172,8 @@ impl<W: BrokerWorld> BrokerWorld for Logged<W> {
     }
 
     fn blocking(&self, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'_, ()> {
-        self.world.blocking(work)
+        let log = self.log.clone();
+        self.world.blocking(Box::new(move || tracing::dispatcher::with_default(&log, work)))
     }
 }
 
@@ -190,5 +191,43 @@ impl Listener for TokioListener {
             let local = stream.local_addr()?;
             Ok(Accepted { stream: Box::new(stream), peer, local })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tracing::span;
+
+    use super::*;
+
+    /// Counts events.
+    struct Count(Arc<AtomicUsize>);
+
+    impl tracing::Subscriber for Count {
+        fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+            metadata.is_event()
+        }
+
+        fn event(&self, _: &tracing::Event<'_>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+        fn enter(&self, _: &span::Id) {}
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    #[tokio::test]
+    async fn what_blocking_work_has_to_say_is_logged_as_what_tasks_have() {
+        let count = Arc::<AtomicUsize>::default();
+        let world = Logged::new(TokioWorld, Count(count.clone()));
+        world.blocking(Box::new(|| tracing::warn!("of work"))).await;
+        assert_eq!(count.load(Ordering::SeqCst), 1);
     }
 }

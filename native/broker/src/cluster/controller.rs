@@ -235,7 +235,7 @@ impl Shared {
             if at.partition.replica(*node).is_none() {
                 let replica = at.topic.make_replica(*node, at.index).map_err(|_| ErrorCode::KAFKA_STORAGE_ERROR)?;
                 replica.log.lock().follow(standing.leader_epoch);
-                at.partition.put_replica(replica);
+                at.topic.put_replica(&at.partition, replica);
             }
         }
         if let Err(code) = self.change(&members, &at, Some(new)) {

@@ -1,10 +1,11 @@
-//! A disk in memory for tests: it can be copied, crash (what was not synced is gone), be damaged and fail. Names are safe at once.
+//! A disk in memory for tests: it can be copied, crash (what was not synced is gone), be damaged and fail. Names of files
+//! are safe at once, those of folders when the folder that they are in was synced.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Weak},
+    sync::{Arc, Barrier, Weak},
 };
 
 use parking_lot::Mutex;
@@ -19,6 +20,8 @@ pub struct MemoryDisk(Arc<Mutex<State>>);
 struct State {
     files: BTreeMap<PathBuf, Arc<MemoryFile>>,
     folders: BTreeSet<PathBuf>,
+    /// Folders whose names are not safe.
+    unsynced: BTreeSet<PathBuf>,
     locks: BTreeMap<PathBuf, Weak<()>>,
     fail_writes: bool,
     /// Only what is in this folder fails, if there is one.
@@ -26,6 +29,7 @@ struct State {
     fail_syncs: bool,
     /// So many renames, then none.
     renames_left: Option<usize>,
+    held: Option<(PathBuf, Arc<Barrier>)>,
 }
 
 struct MemoryFile {
@@ -43,10 +47,13 @@ impl MemoryDisk {
 
     /// What is there after the machine has failed.
     pub fn crashed(&self) -> Self {
-        self.with(|file| {
+        let copy = self.with(|file| {
             let synced = file.synced.lock().clone();
             (synced.clone(), synced)
-        })
+        });
+        let unsynced = self.0.lock().unsynced.clone();
+        unsynced.iter().for_each(|folder| copy.remove_folder(folder).unwrap());
+        copy
     }
 
     fn with(&self, contents: impl Fn(&MemoryFile) -> (Vec<u8>, Vec<u8>)) -> Self {
@@ -80,6 +87,13 @@ impl MemoryDisk {
     /// So many renames still work.
     pub fn fail_after_renames(&self, left: usize) {
         self.0.lock().renames_left = Some(left);
+    }
+
+    /// The next rename to this name waits at the barrier twice: when it comes, and before it goes on.
+    pub fn hold_rename(&self, to: &str) -> Arc<Barrier> {
+        let barrier = Arc::new(Barrier::new(2));
+        self.0.lock().held = Some((to.into(), barrier.clone()));
+        barrier
     }
 
     /// The contents of a file.
@@ -121,7 +135,12 @@ impl Disk for MemoryDisk {
 
     fn create_folder(&self, path: &Path) -> io::Result<()> {
         self.fails()?;
-        self.0.lock().folders.extend(path.ancestors().map(Path::to_path_buf));
+        let mut state = self.0.lock();
+        for folder in path.ancestors() {
+            if state.folders.insert(folder.into()) && folder.parent().is_some() {
+                state.unsynced.insert(folder.into());
+            }
+        }
         Ok(())
     }
 
@@ -143,6 +162,11 @@ impl Disk for MemoryDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.fails()?;
+        let held = self.0.lock().held.take_if(|(path, _)| path == to);
+        if let Some((_, barrier)) = held {
+            barrier.wait();
+            barrier.wait();
+        }
         let mut state = self.0.lock();
         if let Some(left) = &mut state.renames_left {
             *left = left.checked_sub(1).ok_or(io::ErrorKind::PermissionDenied)?;
@@ -155,6 +179,7 @@ impl Disk for MemoryDisk {
             return Err(io::ErrorKind::NotFound.into());
         }
         state.folders.insert(to.into());
+        state.unsynced.remove(from);
         let moved: Vec<PathBuf> = state.files.keys().filter(|path| path.starts_with(from)).cloned().collect();
         for path in moved {
             if let (Some(file), Ok(rest)) = (state.files.remove(&path), path.strip_prefix(from)) {
@@ -172,11 +197,13 @@ impl Disk for MemoryDisk {
     fn remove_folder(&self, path: &Path) -> io::Result<()> {
         let mut state = self.0.lock();
         state.folders.retain(|folder| !folder.starts_with(path));
+        state.unsynced.retain(|folder| !folder.starts_with(path));
         state.files.retain(|file, _| !file.starts_with(path));
         Ok(())
     }
 
-    fn sync_folder(&self, _: &Path) -> io::Result<()> {
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        self.0.lock().unsynced.retain(|folder| folder.parent() != Some(path));
         Ok(())
     }
 

@@ -22,11 +22,15 @@ pub(super) struct Files {
     /// What is before it is safe.
     recovery_point: i64,
     failed: bool,
+    before_cut: Option<BeforeCut>,
     /// Entries in the active segment's file of aborted transactions.
     aborted: usize,
     /// The closed segment that was read last, whose file is open.
     last_read: Cell<i64>,
 }
+
+/// Told where a log's end will be when it is cut.
+pub(crate) type BeforeCut = Box<dyn Fn(i64) -> io::Result<()> + Send>;
 
 /// What the broker's checkpoint files have of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +57,7 @@ impl Log {
         let aborted = found.transactions.aborted_with_markers(active, i64::MAX).len();
         let (recovery_point, last_read) = (found.recovery_point, Cell::new(active));
         let mut log = Self::new(config, seed);
-        log.files = Some(Files { place, recovery_point, failed: false, aborted, last_read });
+        log.files = Some(Files { place, recovery_point, failed: false, before_cut: None, aborted, last_read });
         log.compacted_to = known.compacted_to.clamp(0, active);
         (log.start_offset, log.next_offset) = (found.start_offset, found.next_offset);
         log.high_watermark =
@@ -65,6 +69,13 @@ impl Log {
             segment.files().into_iter().for_each(|file| file.rest());
         }
         Ok(log)
+    }
+
+    /// What is to be done before its end is cut, under its lock; if it cannot be, nothing is cut.
+    pub fn before_cut(&mut self, work: BeforeCut) {
+        if let Some(files) = &mut self.files {
+            files.before_cut = Some(work);
+        }
     }
 
     /// What the checkpoint files have of it; none in memory.
@@ -237,7 +248,9 @@ impl Log {
             flush.run()?;
         }
         snapshot::write(&place, self.next_offset, entries)?.sync()?;
-        self.remove_stray_snapshots(&place)?;
+        // Those that are at no segment's beginning and not the last one.
+        let of_none = |offset| offset != self.next_offset && self.segments.iter().all(|of| of.base_offset != offset);
+        remove_snapshots(&place, of_none)?;
         place.disk.sync_folder(&place.folder)?;
         tracing::trace!(base_offset, next_offset = self.next_offset, "a log is closed");
         self.flushed(self.next_offset);
@@ -257,18 +270,6 @@ impl Log {
     /// It is closed, or its topic was deleted.
     pub fn is_abandoned(&self) -> bool {
         self.files.as_ref().is_some_and(|files| files.place.is_left())
-    }
-
-    /// Snapshots that are at no segment's beginning and not the last one.
-    fn remove_stray_snapshots(&self, place: &Place) -> io::Result<()> {
-        let files = place.disk.list(&place.folder)?;
-        for offset in snapshot::offsets(files.iter().map(|file| file.name.as_str())) {
-            let kept = offset == self.next_offset || self.segments.iter().any(|segment| segment.base_offset == offset);
-            if !kept {
-                place.disk.remove(&place.path(&names::name(offset, names::SNAPSHOT)))?;
-            }
-        }
-        Ok(())
     }
 
     /// The files of closed segments need not stay open when another is read.
@@ -291,7 +292,11 @@ impl Log {
             return self.forget_empty_epochs();
         }
         self.check_disk()?;
-        self.cut_to(offset.max(0), now_ms).map_err(|error| self.broken(error))
+        let offset = offset.max(0);
+        if let Some(work) = self.files.as_ref().and_then(|files| files.before_cut.as_ref()) {
+            work(offset).map_err(|error| self.failed(error))?;
+        }
+        self.cut_to(offset, now_ms).map_err(|error| self.broken(error))
     }
 
     /// A leader that wrote nothing in its epoch has that at its end, where the next one knows of none: it would part from there
@@ -311,7 +316,9 @@ impl Log {
         self.transactions.truncate_from(0);
         let Some(files) = &mut self.files else { return Ok(()) };
         (files.recovery_point, files.aborted) = (offset, 0);
-        self.epochs.write(&files.place)
+        self.epochs.write(&files.place)?;
+        // As Kafka's ProducerStateManager.truncateFullyAndStartAt: what was open before would be again.
+        remove_snapshots(&files.place, |_| true)
     }
 
     fn cut_to(&mut self, offset: i64, now_ms: i64) -> io::Result<()> {
@@ -353,6 +360,13 @@ impl Log {
         }
         Ok(())
     }
+}
+
+/// Removes the snapshots at those offsets that go.
+fn remove_snapshots(place: &Place, go: impl Fn(i64) -> bool) -> io::Result<()> {
+    let files = place.disk.list(&place.folder)?;
+    let mut gone = snapshot::offsets(files.iter().map(|file| file.name.as_str())).into_iter().filter(|at| go(*at));
+    gone.try_for_each(|offset| place.disk.remove(&place.path(&names::name(offset, names::SNAPSHOT))))
 }
 
 impl Flush {

@@ -29,8 +29,8 @@ struct Points([Offsets; 4]);
 pub(super) struct Checkpoints {
     /// What may be in them.
     written: Mutex<Points>,
-    /// Partitions that were begun: what was gathered before one may be of another of its name.
-    begun: AtomicU64,
+    /// Partitions that were begun or cut: what was gathered before is of another one of its name, or of what is gone.
+    changed: AtomicU64,
 }
 
 impl Points {
@@ -64,7 +64,7 @@ impl Checkpoints {
         for (name, offsets) in FILES.iter().zip(&mut points.0) {
             *offsets = checkpoint::read_offsets(disk, &folder.join(name))?;
         }
-        Ok(Self { written: Mutex::new(points), begun: AtomicU64::new(0) })
+        Ok(Self { written: Mutex::new(points), changed: AtomicU64::new(0) })
     }
 
     /// What they say of a partition.
@@ -80,13 +80,13 @@ impl Checkpoints {
         }
     }
 
-    /// Writes them anew.
+    /// Writes them anew. One at a time: what one has gathered must not be written behind what is newer.
     pub fn write(&self, disk: &dyn Disk, folder: &Path, of: (&Topics, i32)) -> io::Result<()> {
         loop {
-            let begun = self.begun.load(Ordering::Acquire);
+            let changed = self.changed.load(Ordering::Acquire);
             let points = Points::of(of);
             let mut written = self.written.lock();
-            if self.begun.load(Ordering::Acquire) != begun {
+            if self.changed.load(Ordering::Acquire) != changed {
                 continue;
             }
             let done = points.write(disk, folder);
@@ -101,13 +101,33 @@ impl Checkpoints {
 
     /// A new partition begins: nothing in the files is of it.
     pub fn begin(&self, disk: &dyn Disk, folder: &Path, partition: &Key) -> io::Result<()> {
+        self.change(disk, folder, partition, |_| None)
+    }
+
+    /// The end of a partition's log is about to be cut: nothing in the files goes beyond it, or what is written there next would be
+    /// believed after a crash (Kafka's LogManager.truncateTo). Call with the log's lock, which who gathers waits for.
+    pub fn cut(&self, disk: &dyn Disk, folder: &Path, partition: &Key, end: i64) -> io::Result<()> {
+        self.change(disk, folder, partition, |offset| Some(offset.min(end)))
+    }
+
+    fn change(
+        &self,
+        disk: &dyn Disk,
+        folder: &Path,
+        partition: &Key,
+        new: impl Fn(i64) -> Option<i64>,
+    ) -> io::Result<()> {
         let mut written = self.written.lock();
-        self.begun.fetch_add(1, Ordering::Release);
-        if written.0.iter().any(|offsets| offsets.contains_key(partition)) {
-            let mut without = written.clone();
-            without.0.iter_mut().for_each(|offsets| _ = offsets.remove(partition));
-            without.write(disk, folder)?;
-            *written = without;
+        self.changed.fetch_add(1, Ordering::Release);
+        let differs = |offsets: &Offsets| offsets.get(partition).is_some_and(|offset| new(*offset) != Some(*offset));
+        if written.0.iter().any(differs) {
+            let mut other = written.clone();
+            for offsets in &mut other.0 {
+                let offset = offsets.remove(partition).and_then(&new);
+                offsets.extend(offset.map(|offset| (partition.clone(), offset)));
+            }
+            other.write(disk, folder)?;
+            *written = other;
         }
         Ok(())
     }

@@ -15,7 +15,10 @@ use super::{
     identity::{self, Identity},
     metadata,
 };
-use crate::{disk::Disk, node::base64};
+use crate::{
+    disk::{Disk, make_folder},
+    node::base64,
+};
 
 const LOCK: &str = ".lock";
 /// What the folders of several nodes are called, before their ids.
@@ -51,7 +54,7 @@ impl Folder {
         cluster_id: Option<&str>,
         new_id: impl Fn() -> Uuid,
     ) -> Result<Self, LogDirError> {
-        disk.create_folder(path).map_err(|error| match error.kind() {
+        make_folder(&*disk, path).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => LogDirError::Damaged("it is no folder".into()),
             _ => LogDirError::Io(error),
         })?;
@@ -60,13 +63,20 @@ impl Folder {
         Ok(Self { disk, path: path.to_path_buf(), identity, lock: Mutex::new(Some(lock)) })
     }
 
-    /// It is free for others; nothing is opened in it any more.
+    /// It is free for others, when who is at work in it has done; nothing is opened in it any more.
     pub fn release(&self) {
         self.lock.lock().take();
     }
 
     pub fn is_released(&self) -> bool {
-        self.lock.lock().is_none()
+        // Not waited for: who is at work in it has it, and may want what is locked here.
+        self.lock.try_lock().is_some_and(|lock| lock.is_none())
+    }
+
+    /// Works in it, one at a time; none when it is released. Call without a lock that the work takes.
+    pub fn at_work<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
+        let lock = self.lock.lock();
+        lock.is_some().then(work)
     }
 
     /// Where one of several nodes has its own.

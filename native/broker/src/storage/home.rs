@@ -19,7 +19,7 @@ pub(super) const CLEAN: &str = ".kafka_cleanshutdown";
 pub(crate) struct Home {
     pub(super) world: Arc<dyn BrokerWorld>,
     pub(super) folder: Arc<Folder>,
-    pub(super) checkpoints: Checkpoints,
+    pub(super) checkpoints: Arc<Checkpoints>,
     /// The node before had been stopped, and did not just end.
     pub clean: bool,
     /// The folder is the cluster's too.
@@ -41,7 +41,7 @@ impl Home {
         let checkpoints = Checkpoints::read(disk, path).map_err(LogDirError::Io)?;
         // From here on a crash is one.
         disk.remove(&clean_mark).and_then(|()| disk.sync_folder(path)).map_err(LogDirError::Io)?;
-        let home = Self { world: world.clone(), folder, checkpoints, clean, is_shared };
+        let home = Self { world: world.clone(), folder, checkpoints: Arc::new(checkpoints), clean, is_shared };
         home.remove_deleted(is_known).map_err(LogDirError::Io)?;
         Ok(home)
     }
@@ -60,11 +60,9 @@ impl Home {
 
     /// Writes the checkpoints: what need not be read after a crash, what is committed, and where logs start.
     pub fn checkpoint(&self, topics: &Topics) -> io::Result<()> {
-        if self.folder.is_released() {
-            // Somebody may have it again.
-            return Ok(());
-        }
-        self.checkpoints.write(self.disk(), self.path(), (topics, self.folder.identity.node_id))
+        let of = (topics, self.folder.identity.node_id);
+        // When it is released somebody may have it again.
+        self.folder.at_work(|| self.checkpoints.write(self.disk(), self.path(), of)).unwrap_or(Ok(()))
     }
 
     /// The node stops: what is safe is marked as such, if all of it is.

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     BrokerOptions,
     config::TopicConfig,
-    disk::Disk,
+    disk::{Disk, make_folder},
     log::{Batch, Isolation, Known, Log, Place},
 };
 
@@ -37,6 +37,7 @@ impl Metadata {
     /// Opens it, or begins it; answers what it says.
     pub fn open(disk: &Arc<dyn Disk>, folder: &Path, now_ms: i64) -> io::Result<(Self, Image)> {
         let folder = folder.join(FOLDER);
+        make_folder(&**disk, &folder)?;
         let place = Place::new(disk.clone(), folder.clone());
         let set = [
             ("flush.messages", "1"),

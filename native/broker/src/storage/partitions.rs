@@ -57,7 +57,9 @@ impl Home {
             }
         };
         let place = Place::new(self.folder.disk.clone(), folder.clone());
-        let log = Log::open(place, config.clone(), seed, known, self.world.wall_clock_ms())?;
+        let mut log = Log::open(place, config.clone(), seed, known, self.world.wall_clock_ms())?;
+        let (of, checkpoints) = (self.folder.clone(), self.checkpoints.clone());
+        log.before_cut(Box::new(move |end| checkpoints.cut(&*of.disk, &of.path, &key, end)));
         if there != Some(id) {
             identity::set_topic(self.disk(), &folder, id)?;
             self.disk().sync_folder(self.path())?;

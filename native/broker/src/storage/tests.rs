@@ -1,5 +1,7 @@
 //! Nodes on a disk in memory that crashes, is damaged and is full.
 
+mod crashes;
+
 use std::{path::Path, sync::Arc};
 
 use dohle_protocol::{ErrorCode, Uuid};

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::{names, open::Known, place::Place};
 use crate::{
-    disk::{Disk, RealDisk, memory::MemoryDisk},
+    disk::{Disk, RealDisk, make_folder, memory::MemoryDisk},
     log::{
         Isolation, Log, Marker,
         tests::{Append, config, log},
@@ -17,6 +17,7 @@ use crate::{
 const FOLDER: &str = "/logs/t-0";
 
 fn open(disk: &MemoryDisk, set: &[(&str, &str)], known: Known) -> Log {
+    make_folder(disk, FOLDER.as_ref()).unwrap();
     let place = Place::new(Arc::new(disk.clone()), FOLDER.into());
     Log::open(place, Arc::new(config(set)), 7, known, 1000).unwrap()
 }
@@ -219,6 +220,23 @@ fn producers_and_transactions_are_known_after_a_stop_and_after_a_crash() {
     again.abort_open(1000, |_| true).unwrap();
     assert_eq!(again.last_stable_offset(), again.high_watermark());
     assert_eq!(again.transactions.aborted(0, 100).len(), 2);
+}
+
+#[test]
+fn a_log_that_begins_anew_knows_nothing_of_transactions_that_were_open_before() {
+    let (disk, set) = (MemoryDisk::default(), [("segment.bytes", "14")]);
+    let mut log = open(&disk, &set, clean());
+    for n in 0..3 {
+        log.put(Append { stamp: (7, 0, n), transactional: true, ..Append::default() });
+    }
+    log.delete_before(2).unwrap();
+    log.begin_at(500, 1000).unwrap();
+    put(&mut log, 1, 1);
+    put(&mut log, 1, 2);
+    let ends = |log: &Log| (log.last_stable_offset(), log.high_watermark());
+    assert_eq!(ends(&open(&disk.copy(), &set, Known { start_offset: 500, ..Known::default() })), (502, 502));
+    log.truncate_to(501, 1000).unwrap();
+    assert_eq!(ends(&log), (501, 501));
 }
 
 #[test]
