@@ -79,6 +79,7 @@ async fn run(node: Arc<Node>, accepted: Accepted, guard: Arc<Guard>) -> Result<(
     };
     let session = Arc::new(Session::new(peer, local, guard, principal));
     let mut frames = Frames::new(&node, &session, deadline);
+    let mut is_gone = false;
     while let Some(frame) = frames.next(&mut *stream).await? {
         if session.is_bare() {
             let said = match session.authenticate(&node, &frame) {
@@ -100,16 +101,22 @@ async fn run(node: Arc<Node>, accepted: Accepted, guard: Arc<Guard>) -> Result<(
             Admission::Close(why) => return Err(End::Closed(why)),
             Admission::Refuse(code) => api::refuse(envelope, body, code),
             Admission::Serve => {
+                if is_gone && api_key == ApiKey::OFFSET_COMMIT {
+                    // It lay behind one that waited: its member may have committed more since, on another connection.
+                    return Ok(());
+                }
                 let mut answer = pin!(api::serve(envelope, body));
                 // A fetch may wait for long. When its client goes away, so does it; anything else is applied to its end.
-                if api_key == ApiKey::FETCH {
-                    tokio::select! {
-                        biased;
-                        outcome = &mut answer => outcome,
-                        gone = frames.read_ahead(&mut *stream) => return gone.map_err(End::from),
+                tokio::select! {
+                    biased;
+                    outcome = &mut answer => outcome,
+                    gone = frames.read_ahead(&mut *stream), if !is_gone => {
+                        if api_key == ApiKey::FETCH {
+                            return gone.map_err(End::from);
+                        }
+                        is_gone = true;
+                        answer.await
                     }
-                } else {
-                    answer.await
                 }
             }
         };
