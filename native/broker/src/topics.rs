@@ -9,7 +9,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -55,6 +55,8 @@ pub(crate) struct Topic {
     pub id: Uuid,
     config: RwLock<Arc<TopicConfig>>,
     partitions: RwLock<Vec<Arc<Partition>>>,
+    /// It was deleted: there may be another one of its name.
+    is_gone: AtomicBool,
     /// Of all topics: counts what comes, goes and grows.
     version: Arc<AtomicU64>,
     storage: Option<Arc<Storage>>,
@@ -270,6 +272,7 @@ impl Topics {
         for partition in topic.partitions() {
             partition.delete();
         }
+        topic.is_gone.store(true, Ordering::Release);
         self.remove_files(name, topic.id, 0..topic.partition_count());
         Ok(topic)
     }
@@ -280,7 +283,7 @@ impl Topic {
     fn new(name: &str, id: Uuid, config: TopicConfig, of: &Topics) -> Self {
         let (version, storage, homes) = (of.version.clone(), of.storage.clone(), of.homes.clone());
         let (config, partitions) = (RwLock::new(Arc::new(config)), RwLock::default());
-        Self { name: name.into(), id, config, partitions, version, storage, homes }
+        Self { name: name.into(), id, config, partitions, is_gone: AtomicBool::new(false), version, storage, homes }
     }
 
     /// Partitions from an index on.
@@ -303,7 +306,9 @@ impl Topic {
         let seed = (u128::from_be_bytes(self.id.0) >> 64) as u64 ^ u64::from(index.cast_unsigned()) << 32;
         let log = match self.homes.read().get(&node) {
             None => Log::new(config, seed),
-            Some(home) => home.log(&self.name, self.id, index, &config, seed)?,
+            Some(home) => {
+                home.log((&self.name, self.id, index), &config, seed, || self.is_gone.load(Ordering::Acquire))?
+            }
         };
         Ok(Replica::new(node, log))
     }

@@ -69,7 +69,10 @@ fn kill(child: &Child, signal: &str) {
 
 #[tokio::test]
 async fn it_serves_what_its_file_says_and_stops_cleanly_at_both_signals() {
-    let file = File::new("good.properties", "listeners=PLAINTEXT://127.0.0.1:0\nnum.partitions=3\nnum.io.threads=2\n# The records' times are of long ago.\nlog.retention.ms=-1\n");
+    let file = File::new(
+        "good.properties",
+        "listeners=PLAINTEXT://127.0.0.1:0\nnum.partitions=3\nnum.io.threads=2\n# The records' times are of long ago.\nlog.retention.ms=-1\n",
+    );
     for signal in ["-INT", "-TERM"] {
         let arguments =
             ["-c", file.path(), "-v", "--override", "num.partitions=5", "--override=message.max.bytes=1000"];

@@ -6,6 +6,8 @@ use std::{
     sync::Arc,
 };
 
+use parking_lot::Mutex;
+
 use super::{LogDirError, Storage, checkpoints::Checkpoints, folder::Folder};
 use crate::{
     BrokerWorld,
@@ -24,6 +26,8 @@ pub(crate) struct Home {
     pub clean: bool,
     /// The folder is the cluster's too.
     is_shared: bool,
+    /// Held while a partition's folder gets its name, or loses it.
+    pub(super) names: Mutex<()>,
 }
 
 impl Home {
@@ -41,7 +45,14 @@ impl Home {
         let checkpoints = Checkpoints::read(disk, path).map_err(LogDirError::Io)?;
         // From here on a crash is one.
         disk.remove(&clean_mark).and_then(|()| disk.sync_folder(path)).map_err(LogDirError::Io)?;
-        let home = Self { world: world.clone(), folder, checkpoints: Arc::new(checkpoints), clean, is_shared };
+        let home = Self {
+            world: world.clone(),
+            folder,
+            checkpoints: Arc::new(checkpoints),
+            clean,
+            is_shared,
+            names: Mutex::default(),
+        };
         home.remove_deleted(is_known).map_err(LogDirError::Io)?;
         Ok(home)
     }

@@ -29,14 +29,25 @@ impl Home {
         (found == Some(id)).then(|| self.checkpoints.of(&(topic.to_string(), index)).high_watermark)
     }
 
-    /// Opens the log of a partition, which is made when there is none.
-    pub fn log(&self, topic: &str, id: Uuid, index: i32, config: &Arc<TopicConfig>, seed: u64) -> io::Result<Log> {
+    /// Opens the log of a partition, which is made when there is none; not of a topic that is gone.
+    pub fn log(
+        &self,
+        (topic, id, index): (&str, Uuid, i32),
+        config: &Arc<TopicConfig>,
+        seed: u64,
+        is_gone: impl Fn() -> bool,
+    ) -> io::Result<Log> {
         if self.folder.is_released() {
             return Err(io::Error::other("the node has ended"));
         }
         let folder = self.join(&format!("{topic}-{index}"));
+        let names = self.names.lock();
         let there = identity::topic_of(self.disk(), &folder)?;
         let is_there = self.disk().list(&folder).is_ok();
+        if is_gone() {
+            // What is there may be of the next topic of its name, which was made after this one had gone.
+            return Err(io::Error::other("the topic is deleted"));
+        }
         if is_there && there != Some(id) {
             let aside = self.free(topic, index, id, "-stray");
             tracing::warn!(folder = %folder.display(), aside = %aside.display(), "a folder of another topic is in the way");
@@ -56,6 +67,8 @@ impl Home {
                 Known { clean: true, ..Known::default() }
             }
         };
+        // What is read may be long, and has its name.
+        let names = (there != Some(id)).then_some(names);
         let place = Place::new(self.folder.disk.clone(), folder.clone());
         let mut log = Log::open(place, config.clone(), seed, known, self.world.wall_clock_ms())?;
         let (of, checkpoints) = (self.folder.clone(), self.checkpoints.clone());
@@ -64,15 +77,22 @@ impl Home {
             identity::set_topic(self.disk(), &folder, id)?;
             self.disk().sync_folder(self.path())?;
         }
+        drop(names);
         Ok(log)
     }
 
-    /// Removes the folders of partitions: first they get another name, so that a crash leaves nothing that could be taken for one.
+    /// Removes the folders of a topic's partitions: first they get another name, so that a crash leaves nothing that could be taken
+    /// for one.
     pub fn remove(&self, topic: &str, id: Uuid, partitions: Range<i32>) -> io::Result<()> {
         let mut renamed = Vec::new();
         for index in partitions {
-            let to = self.aside(topic, index, id, DELETED);
-            match self.disk().rename(&self.join(&format!("{topic}-{index}")), &to) {
+            let (folder, to) = (self.join(&format!("{topic}-{index}")), self.aside(topic, index, id, DELETED));
+            let _names = self.names.lock();
+            if identity::topic_of(self.disk(), &folder).is_ok_and(|there| there.is_some_and(|there| there != id)) {
+                // The next topic of its name has it.
+                continue;
+            }
+            match self.disk().rename(&folder, &to) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 done => done.map(|()| renamed.push(to))?,
             }

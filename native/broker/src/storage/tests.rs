@@ -139,6 +139,22 @@ fn a_topic_that_was_deleted_just_before_the_broker_ended_says_nothing_either() {
 }
 
 #[test]
+fn who_is_still_at_work_on_a_deleted_topic_leaves_the_folder_of_the_next_one_of_its_name() {
+    let disk = MemoryDisk::default();
+    let node = try_open(&disk).unwrap();
+    create(&node, "t", 1, 1);
+    let (old, id) = (node.topics.named("t").unwrap(), node.options.node_id);
+    node.topics.delete("t").unwrap();
+    assert!(old.make_replica(id, 0).is_err());
+    create(&node, "t", 2, 1);
+    put(&node, "t", 0, 5);
+    assert!(old.make_replica(id, 0).is_err());
+    assert_eq!(range(&open(&disk), "t", 0), (0, 5));
+    old.remove_replica(id, 0).unwrap();
+    assert_eq!(range(&open(&disk), "t", 0), (0, 5));
+}
+
+#[test]
 fn only_folders_that_a_deletion_has_left_are_removed() {
     let disk = MemoryDisk::default();
     drop(try_open(&disk).unwrap());

@@ -347,6 +347,38 @@ async fn only_members_of_the_generation_commit() {
 }
 
 #[tokio::test]
+async fn a_commit_that_lay_behind_another_request_when_its_client_went_is_none() {
+    let mut options = BrokerOptions::new();
+    options.group_initial_rebalance_delay_ms = 400;
+    let broker = Broker::start_default(options).await.unwrap();
+    let mut other = Connection::to(&broker).await;
+    other.create_topic("t", 1, &[]).await;
+    let mut gone = Connection::to(&broker).await;
+    let protocol = JoinGroupRequestProtocol { name: "range".into(), ..Default::default() };
+    let waits = JoinGroupRequest {
+        group_id: "waits".into(),
+        session_timeout_ms: 10_000,
+        rebalance_timeout_ms: 10_000,
+        protocol_type: "consumer".into(),
+        protocols: vec![protocol],
+        ..Default::default()
+    };
+    // Without a member id that must be taken along: it is answered when the delay is over.
+    gone.send(3, &waits).await;
+    gone.send(8, &commit_request(-1, "", "t", 7)).await;
+    drop(gone);
+    // The same member's later commit, on its next connection.
+    let response = other.ask(8, &commit_request(-1, "", "t", 9)).await;
+    assert_eq!(response.topics[0].partitions[0].error_code, 0);
+    while broker.connections() > 1 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let group = OffsetFetchRequestGroup { group_id: "g".into(), topics: None, ..Default::default() };
+    let fetched = other.ask(8, &OffsetFetchRequest { groups: vec![group], ..Default::default() }).await;
+    assert_eq!(fetched.groups[0].topics[0].partitions[0].committed_offset, 9);
+}
+
+#[tokio::test]
 async fn committed_offsets_come_back_in_every_form() {
     let broker = broker().await;
     let mut connection = Connection::to(&broker).await;
