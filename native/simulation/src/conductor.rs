@@ -42,11 +42,11 @@ pub async fn run(stage: Arc<Stage>) -> (Log, Copies) {
     let left: Vec<&'static str> = MEMBERS.into_iter().chain([WRITERS, TELLER, VERIFIER]).collect();
     all_done(&stage, &left).await;
     let log = goal(&stage, &client).await;
-    let (copies, behind) = copies::read(&stage.cluster).await;
+    let (copies, behind) = copies::read(&stage.cluster()).await;
     behind.into_iter().for_each(|what| stage.note(What::Stuck { what }));
     stage.leave(CONDUCTOR, &world, client, 0).await;
     for node in NODES {
-        if let Err(error) = stage.cluster.stop_node(node).await {
+        if let Err(error) = stage.cluster().stop_node(node).await {
             stage.note(What::Stuck { what: format!("{}: {error}", host_of(node)) });
         }
         let Some(world) = stage.world_of(host_of(node)) else { continue };

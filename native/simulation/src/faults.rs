@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use crate::conductor::CONDUCTOR;
 use crate::history::{What, now};
 use crate::plan::{FAULTS, Fault, NODES, Planned, Way};
-use crate::stage::{Command, Stage, TOPICS, host_of};
+use crate::stage::{Command, METADATA, Stage, TOPICS, host_of};
 
 /// The longest that a message takes, where no fault says otherwise.
 pub const LATENCY: Duration = Duration::from_millis(20);
@@ -63,27 +63,29 @@ async fn carry_out(stage: &Arc<Stage>, fault: Fault, length: Duration) {
         }
         Fault::Reset { host } => break_connections(stage, host),
         Fault::LostReplies { api, count } => {
-            let faults = stage.cluster.faults();
+            let cluster = stage.cluster();
+            let faults = cluster.faults();
             let rule = faults.add(Rule::new(Action::Close { when: When::After }).api(api.0).count(count));
             sleep(length).await;
             faults.remove(rule);
         }
         Fault::CrashNode { node } => crash(stage, &[node], length).await,
         Fault::CrashAll => crash(stage, &NODES, length).await,
+        Fault::ColdStart { order, apart } => start_cold(stage, order, apart, length).await,
         Fault::RestartNode { node } => {
-            said(stage, stage.cluster.stop_node(node).await);
+            said(stage, stage.cluster().stop_node(node).await);
             stage.command(Command::Crash(host_of(node)));
             sleep(length).await;
             stage.command(Command::Start(host_of(node)));
         }
         Fault::CutNodes { a, b } => {
-            stage.cluster.cut(a, b).expect("both are nodes");
+            stage.cluster().cut(a, b).expect("both are nodes");
             sleep(length).await;
-            stage.cluster.heal(a, b).expect("both are nodes");
+            stage.cluster().heal(a, b).expect("both are nodes");
         }
         Fault::MoveLeader { partition, to } => {
             for (topic, _) in TOPICS {
-                said(stage, stage.cluster.move_leader(topic, partition, to));
+                said(stage, stage.cluster().move_leader(topic, partition, to));
             }
         }
         Fault::Kill { host } => {
@@ -97,12 +99,28 @@ async fn carry_out(stage: &Arc<Stage>, fault: Fault, length: Duration) {
 }
 
 async fn crash(stage: &Stage, nodes: &[i32], length: Duration) {
-    for node in nodes {
-        said(stage, stage.cluster.kill_node(*node));
-        stage.command(Command::Crash(host_of(*node)));
-    }
+    kill(stage, nodes);
     sleep(length).await;
     nodes.iter().for_each(|node| stage.command(Command::Start(host_of(*node))));
+}
+
+fn kill(stage: &Stage, nodes: &[i32]) {
+    for node in nodes {
+        said(stage, stage.cluster().kill_node(*node));
+        stage.command(Command::Crash(host_of(*node)));
+    }
+}
+
+/// Nothing is left but what is on the disks.
+async fn start_cold(stage: &Stage, order: [i32; 3], apart: [Duration; 3], length: Duration) {
+    kill(stage, &NODES);
+    stage.command(Command::Crash(METADATA));
+    sleep(length).await;
+    stage.start_cluster();
+    for (node, pause) in order.into_iter().zip(apart) {
+        sleep(pause).await;
+        stage.command(Command::Start(host_of(node)));
+    }
 }
 
 /// What cannot be done is no fault of anybody's: a leader stays where nobody else can lead.

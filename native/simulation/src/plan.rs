@@ -80,6 +80,8 @@ pub enum Fault {
     CrashNode { node: i32 },
     /// All nodes are killed at once, and start again.
     CrashAll,
+    /// Power fails everywhere: a new cluster starts from the disks, its nodes in this order, each so long after the one before.
+    ColdStart { order: [i32; 3], apart: [Duration; 3] },
     /// A node is stopped in order, and starts again.
     RestartNode { node: i32 },
     /// Two nodes do not reach each other.
@@ -94,6 +96,9 @@ pub enum Fault {
     SlowHandler { host: &'static str },
 }
 
+/// The fault's name in totals.
+pub const COLD_START: &str = "cold start";
+
 impl Fault {
     /// Its name in totals.
     pub fn kind(self) -> &'static str {
@@ -106,6 +111,7 @@ impl Fault {
             Self::LostReplies { .. } => "lost replies",
             Self::CrashNode { .. } => "node killed",
             Self::CrashAll => "all nodes killed",
+            Self::ColdStart { .. } => COLD_START,
             Self::RestartNode { .. } => "node restarted",
             Self::CutNodes { .. } => "nodes cut",
             Self::MoveLeader { .. } => "leader moved",
@@ -151,6 +157,8 @@ pub struct Plan {
     pub rows: [Vec<Planned>; 3],
     /// Nodes keep their logs on disks, which forget what was not synced when their node is killed.
     pub on_disks: bool,
+    /// There, at most so many messages that were acknowledged are not safe yet: one means none.
+    pub flush_messages: u64,
     /// How long partitions write to one segment.
     pub roll: Option<Duration>,
 }
@@ -159,6 +167,8 @@ impl Plan {
     pub fn of(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
         let commits = dice.of(&[Commits::Automatic, Commits::ByHand, Commits::InTransactions]);
+        let on_disks = dice.below(3) == 0;
+        let node = if on_disks { node_on_disk } else { node };
         Self {
             commits,
             sharing: dice.of(&[Sharing::Range, Sharing::Cooperative, Sharing::Modern]),
@@ -172,7 +182,8 @@ impl Plan {
                 row(&mut dice, 1..4, 500..6_000, node),
                 row(&mut dice, 1..4, 500..5_000, application),
             ],
-            on_disks: dice.below(3) == 0,
+            on_disks,
+            flush_messages: 1,
             roll: dice.of(&[None, Some(Duration::from_secs(3))]),
         }
     }
@@ -241,6 +252,18 @@ fn node(dice: &mut Dice) -> Fault {
         8 | 9 => Fault::CutNodes { a: node, b: other },
         _ => Fault::MoveLeader { partition: dice.below(3) as i32, to: node },
     }
+}
+
+/// All of them may start again without what is in memory.
+fn node_on_disk(dice: &mut Dice) -> Fault {
+    if dice.below(5) > 0 {
+        return node(dice);
+    }
+    let mut order = NODES;
+    (1..order.len()).for_each(|at| order.swap(at, dice.below(at as u64 + 1) as usize));
+    let mut apart = [Duration::ZERO; NODES.len()];
+    apart.fill_with(|| dice.between_ms(0, 3_000));
+    Fault::ColdStart { order, apart }
 }
 
 fn application(dice: &mut Dice) -> Fault {

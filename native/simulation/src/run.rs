@@ -6,17 +6,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dohle_broker::{BrokerOptions, BrokerWorld, Cluster};
+use dohle_broker::{BrokerOptions, BrokerWorld};
 
 use crate::checker::{self, Kind, Violation};
 use crate::conductor::{self, CONDUCTOR};
 use crate::faults::LATENCY;
 use crate::history::{Copies, Event, Evidence, Log, What};
 use crate::plan::{Commits, LENGTH, MEMBERS, NODES, Plan, TELLER, VERIFIER, WRITERS};
-use crate::stage::{Command, PORT, Stage, host_of};
+use crate::stage::{Command, METADATA, PORT, Stage, host_of};
 use crate::summary::Summary;
 use crate::workload::{members, teller, verifier, writers};
-use crate::world::{HostDisk, Lost, SimWorld, Trace, alive};
+use crate::world::{Lost, Trace, alive};
 
 const TICK: Duration = Duration::from_millis(5);
 /// After this a run is given up.
@@ -25,9 +25,9 @@ const LIMIT: Duration = Duration::from_secs(600);
 /// Of the brokers: who is silent is missed soon.
 const PROPERTIES: [(&str, &str); 2] = [("broker.heartbeat.interval.ms", "300"), ("broker.session.timeout.ms", "1500")];
 
-/// The log folder, on every disk, and when what is written there is safe: before it is acknowledged.
+/// The log folder, on every disk, and the option that says when what is written there is made safe.
 const LOG_DIR: &str = "/logs";
-const SAFE: (&str, &str) = ("log.flush.interval.messages", "1");
+const FLUSH: &str = "log.flush.interval.messages";
 
 /// What a run must have had at the least, or it has tested nothing.
 const ACKNOWLEDGED: u64 = 500;
@@ -57,8 +57,12 @@ impl Report {
 
 /// Runs one seed. `full_trace`: keeps a line for everything that goes over the network.
 pub fn run(seed: u64, full_trace: bool) -> Report {
+    run_plan(seed, Plan::of(seed), full_trace)
+}
+
+/// Runs a seed that has another plan.
+pub(crate) fn run_plan(seed: u64, plan: Plan, full_trace: bool) -> Report {
     let trace = Trace::new(full_trace);
-    let plan = Plan::of(seed);
     let mut options = BrokerOptions::default();
     options.host = "0.0.0.0".to_owned();
     options.port = PORT as u16;
@@ -70,15 +74,11 @@ pub fn run(seed: u64, full_trace: bool) -> Report {
     for (name, value) in PROPERTIES {
         options.set(name, value).expect("a property of brokers");
     }
-    let mut world = SimWorld::new("controller", seed, trace.clone());
     if plan.on_disks {
         options.log_dir = Some(LOG_DIR.into());
-        options.set(SAFE.0, SAFE.1).expect("a property of brokers");
-        // It never fails.
-        world = world.on(&HostDisk::new(seed));
+        options.set(FLUSH, &plan.flush_messages.to_string()).expect("a property of brokers");
     }
-    let cluster = Cluster::new(Arc::new(world), options).expect("the options are in order");
-    let stage = Stage::new(seed, plan.clone(), cluster, trace.clone());
+    let stage = Stage::new(seed, plan.clone(), options, trace.clone());
     let ended = std::panic::catch_unwind(AssertUnwindSafe(|| simulate(&stage)));
     let mut history = stage.recorder.take();
     let at = history.last().map_or(Duration::ZERO, |event| event.at);
@@ -120,7 +120,7 @@ fn simulate(stage: &Arc<Stage>) -> Result<(Log, Copies), String> {
             async move {
                 let _last = Burial(stage.clone(), host_of(node));
                 let world: Arc<dyn BrokerWorld> = stage.world(host_of(node));
-                stage.cluster.start_node(world, node).await?;
+                stage.cluster().start_node(world, node).await?;
                 std::future::pending().await
             }
         });
@@ -143,7 +143,9 @@ fn simulate(stage: &Arc<Stage>) -> Result<(Log, Copies), String> {
                 Command::Crash(host) => {
                     stage.recorder.add(sim.elapsed(), What::Killed { host });
                     stage.world_of(host).iter().for_each(|world| world.crash());
-                    sim.crash(host);
+                    if host != METADATA {
+                        sim.crash(host);
+                    }
                     if let Some(Lost { bytes, names }) = stage.crash_disk(host) {
                         stage.recorder.add(sim.elapsed(), What::Forgotten { host, bytes, names });
                     }

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use crate::history::{Log, Place, Recorder, What, now};
 use crate::plan::{NODES, Plan};
 use crate::world::{HostDisk, LeftBehind, Lost, SimWorld, Trace};
-use dohle_broker::Cluster;
+use dohle_broker::{BrokerOptions, Cluster};
 
 /// What is read by the group, and what it makes of it when it works in transactions.
 pub const ORDERS: &str = "orders";
@@ -49,8 +49,8 @@ pub struct Stage {
     pub plan: Plan,
     pub recorder: Recorder,
     pub trace: Trace,
-    pub cluster: Cluster,
-    /// Of the nodes, when they have some.
+    options: BrokerOptions,
+    /// Of the nodes and of the cluster's metadata, when they have some.
     disks: BTreeMap<&'static str, HostDisk>,
     commands: Mutex<Vec<Command>>,
     inside: Mutex<Inside>,
@@ -58,6 +58,8 @@ pub struct Stage {
 }
 
 struct Inside {
+    /// None before the first one.
+    cluster: Option<Cluster>,
     phase: Phase,
     worlds: BTreeMap<&'static str, Arc<SimWorld>>,
     /// Which life of each host this is.
@@ -70,8 +72,10 @@ struct Inside {
 }
 
 impl Stage {
-    pub fn new(seed: u64, plan: Plan, cluster: Cluster, trace: Trace) -> Arc<Self> {
+    /// With a cluster of these options, whose nodes do not run yet.
+    pub fn new(seed: u64, plan: Plan, options: BrokerOptions, trace: Trace) -> Arc<Self> {
         let inside = Inside {
+            cluster: None,
             phase: Phase::Preparing,
             worlds: BTreeMap::new(),
             lives: BTreeMap::new(),
@@ -82,9 +86,24 @@ impl Stage {
             panics: Vec::new(),
         };
         let (recorder, commands, numbers) = (Recorder::default(), Mutex::default(), AtomicU32::new(1));
-        let disk = |node: i32| (host_of(node), HostDisk::new(seed.wrapping_mul(37).wrapping_add(node as u64)));
-        let disks = NODES.into_iter().filter(|_| plan.on_disks).map(disk).collect();
-        Arc::new(Self { seed, plan, recorder, trace, cluster, disks, commands, inside: Mutex::new(inside), numbers })
+        let hosts = NODES.map(host_of).into_iter().chain([METADATA]).filter(|_| plan.on_disks);
+        let disks = hosts.zip(1..).map(|(host, nth)| (host, HostDisk::new(seed.wrapping_mul(37).wrapping_add(nth))));
+        let (disks, inside) = (disks.collect(), Mutex::new(inside));
+        let stage = Arc::new(Self { seed, plan, recorder, trace, options, disks, commands, inside, numbers });
+        stage.start_cluster();
+        stage
+    }
+
+    /// The cluster that there is.
+    pub fn cluster(&self) -> Cluster {
+        self.inside.lock().cluster.clone().expect("there is one from the start")
+    }
+
+    /// Makes a cluster of what is on the disks, if there are any.
+    pub fn start_cluster(&self) {
+        let cluster = Cluster::new(self.world(METADATA), self.options.clone()).expect("options and disk are in order");
+        let before = self.inside.lock().cluster.replace(cluster);
+        drop(before);
     }
 
     pub fn note(&self, what: What) {
@@ -224,6 +243,9 @@ impl Stage {
         self.note(What::Left { host, tasks, sockets, buffered, instances });
     }
 }
+
+/// What has the disk of the cluster's metadata; no host of the network.
+pub const METADATA: &str = "metadata";
 
 /// The host of a node.
 pub fn host_of(node: i32) -> &'static str {

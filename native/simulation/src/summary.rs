@@ -8,6 +8,7 @@ use std::time::Duration;
 use dohle_client::producer::Persistence;
 
 use crate::history::{Evidence, Outcome, What};
+use crate::plan::COLD_START;
 
 /// Totals of one run, or of several.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct Summary {
     pub on_disks: u64,
     /// Crashes with which a disk lost bytes that were not synced.
     pub lossy_crashes: u64,
+    /// Starts of a new cluster from the disks of the one before.
+    pub cold_starts: u64,
     /// Virtual time.
     pub virtual_time: Duration,
     /// Records that were acknowledged.
@@ -54,7 +57,10 @@ impl Summary {
                 What::TransactionEnded { outcome: Outcome::Committed, .. } => summary.committed += 1,
                 What::TransactionEnded { .. } => summary.aborted += 1,
                 What::Forgotten { bytes: 1.., .. } => summary.lossy_crashes += 1,
-                What::Fault { kind, .. } => *summary.faults.entry(kind).or_default() += 1,
+                What::Fault { kind, .. } => {
+                    summary.cold_starts += u64::from(*kind == COLD_START);
+                    *summary.faults.entry(kind).or_default() += 1;
+                }
                 _ => {}
             }
         }
@@ -67,6 +73,7 @@ impl AddAssign for Summary {
         self.runs += other.runs;
         self.on_disks += other.on_disks;
         self.lossy_crashes += other.lossy_crashes;
+        self.cold_starts += other.cold_starts;
         self.virtual_time += other.virtual_time;
         self.acknowledged += other.acknowledged;
         self.failed += other.failed;
@@ -85,7 +92,11 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let faults: u64 = self.faults.values().sum();
         writeln!(f, "{} seeds, {} s of virtual time", self.runs, self.virtual_time.as_secs())?;
-        writeln!(f, "{} with logs on disks, {} crashes that lost bytes there", self.on_disks, self.lossy_crashes)?;
+        let Self { on_disks, lossy_crashes, cold_starts, .. } = self;
+        writeln!(
+            f,
+            "{on_disks} with logs on disks, {lossy_crashes} crashes that lost bytes there, {cold_starts} cold starts"
+        )?;
         writeln!(f, "{} records acknowledged, {} failed, {} polled", self.acknowledged, self.failed, self.polled)?;
         writeln!(f, "{} transactions committed, {} aborted", self.committed, self.aborted)?;
         writeln!(f, "{} times a member joined a new generation", self.joined)?;

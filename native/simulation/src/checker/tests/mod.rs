@@ -2,6 +2,7 @@
 
 mod copies;
 mod reads;
+mod runs;
 mod writes;
 
 use std::collections::BTreeSet;
