@@ -239,7 +239,6 @@ impl Log {
         let base_offset = active.base_offset;
         active.seal()?;
         if let Some(file) = active.files() {
-            file.cut_excess()?;
             file.closed_files()?.iter().try_for_each(|file| file.sync())?;
             file.rest();
         }

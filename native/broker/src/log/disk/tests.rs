@@ -280,6 +280,22 @@ fn a_full_disk_refuses_what_it_cannot_take_and_serves_what_it_has() {
 }
 
 #[test]
+fn what_a_full_disk_took_of_a_batch_is_not_left_at_the_end_of_a_closed_segment() {
+    let (disk, set) = (MemoryDisk::default(), [("segment.bytes", "200")]);
+    let mut log = open(&disk, &set, clean());
+    put(&mut log, 1, 1);
+    let whole = disk.bytes(path(0, names::LOG)).len();
+    disk.fail_writes(true);
+    assert!(log.try_put(Append { records: &records(1), ..Append::default() }).is_err());
+    assert!(disk.bytes(path(0, names::LOG)).len() > whole, "half of it is there");
+    disk.fail_writes(false);
+    put(&mut log, 3, 1);
+    assert_eq!(all(&log, 0), [(0, 0), (1, 3)]);
+    assert!(disk.names(FOLDER).contains(&names::name(1, names::LOG)), "it has gone to another segment");
+    assert_eq!(all(&open(&disk, &set, Known::default()), 0), [(0, 0), (1, 3)]);
+}
+
+#[test]
 fn after_a_sync_that_failed_nothing_more_is_taken() {
     let disk = MemoryDisk::default();
     let mut log = open(&disk, &[("flush.messages", "1")], clean());

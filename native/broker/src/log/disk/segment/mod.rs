@@ -180,8 +180,9 @@ impl FileSegment {
         }
     }
 
-    /// No more appends: its indexes are complete and leave the memory.
+    /// No more appends: nothing is in its file behind its batches, its indexes are complete and leave the memory.
     pub fn seal(&mut self) -> io::Result<()> {
+        self.cut_excess()?;
         self.times.reopen(&*self.place.disk)?;
         self.note_time();
         self.offsets.close(&*self.place.disk)?;
@@ -194,7 +195,7 @@ impl FileSegment {
     }
 
     /// Cuts what is in the file behind its batches: it was never acknowledged.
-    pub fn cut_excess(&mut self) -> io::Result<()> {
+    fn cut_excess(&mut self) -> io::Result<()> {
         let file = self.file()?;
         if file.len()? > self.len { file.truncate(self.len) } else { Ok(()) }
     }
