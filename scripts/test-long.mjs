@@ -50,6 +50,7 @@ async function main() {
     'test/integration/restart.test.ts',
     'test/integration/log-dir.test.ts',
     'test/integration/three-brokers.test.ts',
+    'test/integration/three-nodes.test.ts',
     'test/never-silent.test.ts',
   ]
   const node = await nodeTests([...killing, ...testFiles('test/long')], {
