@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use crate::faults;
 use crate::history::{Copies, Log, What, now};
 use crate::plan::{LENGTH, MEMBERS, NODES, Plan, TELLER, VERIFIER, WRITERS};
+use crate::run::ACKNOWLEDGED;
 use crate::stage::{GROUP, LOOK, Phase, Stage, TOPICS, host_of};
 use crate::workload::{audit, copies, teller, writers};
 
@@ -28,6 +29,11 @@ pub async fn run(stage: Arc<Stage>) -> (Log, Copies) {
     create_topics(&client, *roll).await;
     stage.enter(Phase::Running);
     faults::run(&stage).await;
+    // After faults that let next to nothing through there is time to make up for.
+    let until = now() + PATIENCE;
+    while stage.recorder.acknowledged() < ACKNOWLEDGED && now() < until {
+        sleep(LOOK).await;
+    }
     stage.enter(Phase::Draining);
 
     all_done(&stage, &[writers::THROUGH, teller::THROUGH]).await;

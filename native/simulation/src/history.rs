@@ -181,7 +181,19 @@ pub struct Event {
 #[derive(Clone, Default)]
 pub struct Recorder(Arc<Mutex<Vec<Event>>>);
 
+impl What {
+    /// It says that a record was acknowledged.
+    pub fn acknowledges(&self) -> bool {
+        matches!(self, Self::Settled { persistence: Persistence::Persisted, error: None, .. })
+    }
+}
+
 impl Recorder {
+    /// Records that were acknowledged so far.
+    pub fn acknowledged(&self) -> u64 {
+        self.0.lock().iter().filter(|event| event.what.acknowledges()).count() as u64
+    }
+
     /// Something happens now.
     pub fn note(&self, what: What) {
         self.0.lock().push(Event { at: now(), what });

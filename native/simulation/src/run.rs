@@ -30,7 +30,7 @@ const LOG_DIR: &str = "/logs";
 const FLUSH: &str = "log.flush.interval.messages";
 
 /// What a run must have had at the least, or it has tested nothing.
-const ACKNOWLEDGED: u64 = 500;
+pub const ACKNOWLEDGED: u64 = 500;
 const FAULTS: u64 = 3;
 
 /// What came of one seed.

@@ -5,8 +5,6 @@ use std::fmt;
 use std::ops::AddAssign;
 use std::time::Duration;
 
-use dohle_client::producer::Persistence;
-
 use crate::history::{Evidence, Outcome, What};
 use crate::plan::COLD_START;
 
@@ -50,7 +48,7 @@ impl Summary {
         let mut summary = Self { runs: 1, on_disks, virtual_time, compared, ..Self::default() };
         for event in &evidence.history {
             match &event.what {
-                What::Settled { persistence: Persistence::Persisted, error: None, .. } => summary.acknowledged += 1,
+                what if what.acknowledges() => summary.acknowledged += 1,
                 What::Settled { .. } => summary.failed += 1,
                 What::Polled { .. } => summary.polled += 1,
                 What::Joined { .. } => summary.joined += 1,
