@@ -258,8 +258,9 @@ impl Transactions {
         loop {
             let (ended, pending) = self.try_end(node, sender, commit, v2);
             let Some(pending) = pending.filter(|_| ended.is_err() && Instant::now() < until) else { return ended };
-            if pending.done(until.duration_since(Instant::now())).await.is_err() {
-                // Another leads: there is another marker to write, when it can be.
+            let was_done = pending.is_done() == Ok(true);
+            if pending.done(until.duration_since(Instant::now())).await.is_err() || was_done {
+                // Another leads, and there is another marker to write; or the disk does not take what comes next.
                 sleep(AGAIN).await;
             }
         }

@@ -1,9 +1,10 @@
 //! What was read against what is in the log.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::{Facts, Poll};
-use crate::history::{Outcome, Place, What};
+use crate::history::{Entry, Outcome, Place, What};
 
 /// Polls of one reader that follow each other in one partition, with nothing in between that moves the position.
 fn in_turn<'a>(facts: &'a Facts<'_>) -> impl Iterator<Item = (&'a Poll, &'a Poll)> {
@@ -73,11 +74,23 @@ pub(super) fn unseen(facts: &Facts<'_>) -> Vec<String> {
             _ => None,
         })
         .collect();
+    let closed = facts.evidence.history.iter().filter_map(|event| match event.what {
+        What::ReaderClosed { reader } => Some((reader, event.at)),
+        _ => None,
+    });
+    let closed: BTreeMap<u32, Duration> = closed.collect();
+    // A member with a slow handler may send when nobody reads any more.
+    let too_late = |reader: &u32, entry: &Entry| {
+        let sent = entry.id.and_then(|id| facts.sent.get(&id));
+        sent.zip(closed.get(reader)).is_some_and(|((sent, _), closed)| sent > closed)
+    };
     let mut wrong = Vec::new();
     for (place, found) in &facts.evidence.log {
         for (reader, about) in facts.readers.iter().filter(|(_, about)| !about.group) {
             let mut visible = facts.visible(*place, 0..found.end, about.committed_only);
-            if let Some(missed) = visible.find(|entry| !seen.contains(&(*reader, *place, entry.offset))) {
+            let is_missed =
+                |entry: &&Entry| !seen.contains(&(*reader, *place, entry.offset)) && !too_late(reader, entry);
+            if let Some(missed) = visible.find(is_missed) {
                 wrong.push(format!(
                     "reader {reader} never got {} of {place:?}, which ends at {}",
                     missed.offset, found.end

@@ -1,5 +1,7 @@
 //! Planted in what was read, owned and committed, and in what was left.
 
+use std::time::Duration;
+
 use super::*;
 
 #[test]
@@ -41,6 +43,18 @@ fn a_record_that_a_reader_never_gets_is_unseen() {
         let reader = evidence.readers(false, false)[0];
         let at = evidence.last(|what| matches!(what, What::Polled { reader: of, .. } if *of == reader));
         evidence.history.remove(at);
+    });
+}
+
+#[test]
+fn a_record_that_was_sent_when_a_reader_had_closed_is_not_unseen() {
+    planted(&[], |evidence| {
+        let reader = evidence.readers(false, false)[0];
+        let at = evidence.last(|what| matches!(what, What::Polled { reader: of, .. } if *of == reader));
+        let What::Polled { id, .. } = evidence.history.remove(at).what else { unreachable!() };
+        let closed = evidence.last(|what| matches!(what, What::ReaderClosed { reader: of } if *of == reader));
+        let sent = evidence.first(|what| matches!(what, What::Sent { id: of, .. } if Some(*of) == id));
+        evidence.history[sent].at = evidence.history[closed].at + Duration::from_secs(1);
     });
 }
 
