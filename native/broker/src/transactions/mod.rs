@@ -257,10 +257,12 @@ impl Transactions {
         let until = Instant::now() + millis(number(&node.options, "offsets.commit.timeout.ms") as i32);
         loop {
             let (ended, pending) = self.try_end(node, sender, commit, v2);
-            let Some(pending) = pending.filter(|_| ended.is_err() && Instant::now() < until) else { return ended };
+            // Another error is the sender's: it does not go away.
+            let not_yet = ended == Err(ErrorCode::COORDINATOR_NOT_AVAILABLE) && Instant::now() < until;
+            let Some(pending) = pending.filter(|_| not_yet) else { return ended };
             let was_done = pending.is_done() == Ok(true);
             if pending.done(until.duration_since(Instant::now())).await.is_err() || was_done {
-                // Another leads, and there is another marker to write; or the disk does not take what comes next.
+                // Another leads: there is another marker to write, when it can be.
                 sleep(AGAIN).await;
             }
         }
