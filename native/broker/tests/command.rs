@@ -4,6 +4,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
+    ops::{Deref, DerefMut},
     process::{Child, Command, Output, Stdio},
 };
 
@@ -54,9 +55,33 @@ impl Drop for File {
     }
 }
 
+/// A command that ends with the test, also when that fails.
+struct Started(Child);
+
+impl Deref for Started {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl DerefMut for Started {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Starts it and waits for its address.
-fn started(arguments: &[&str]) -> (Child, String) {
-    let mut child = command(arguments).spawn().unwrap();
+fn started(arguments: &[&str]) -> (Started, String) {
+    let mut child = Started(command(arguments).spawn().unwrap());
     let mut address = String::new();
     let mut lines = BufReader::new(child.stdout.as_mut().unwrap());
     lines.read_line(&mut address).unwrap();
