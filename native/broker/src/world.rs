@@ -54,6 +54,12 @@ pub trait BrokerWorld: Send + Sync + 'static {
     }
 }
 
+/// One address of a host to connect to, IPv4 before IPv6; none when it has none.
+pub async fn one_address(world: &dyn BrokerWorld, host: &str, port: u16) -> Option<SocketAddr> {
+    let addresses = world.resolve(host, port).await.unwrap_or_default();
+    addresses.into_iter().min_by_key(SocketAddr::is_ipv6)
+}
+
 /// A socket that takes connections.
 pub trait Listener: Send {
     /// The address listened on, with the real port.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dohle_broker::recording::{Recording, RecordingError, pcap, replay};
+use dohle_broker::world::one_address;
 use dohle_broker::{BrokerWorld, TokioWorld, stderr_log};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -81,9 +82,8 @@ impl Operation for Replay {
         let (host, port) = self.to.rsplit_once(':').ok_or_else(wrong)?;
         let port = port.parse().map_err(|_| wrong())?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        let addresses = TokioWorld.resolve(host, port).await.ok().unwrap_or_default();
         let unknown = || unreachable(format!("{host} does not resolve"));
-        let to = addresses.into_iter().min_by_key(std::net::SocketAddr::is_ipv6).ok_or_else(unknown)?;
+        let to = one_address(&TokioWorld, host, port).await.ok_or_else(unknown)?;
         let recording = open(&self.file)?;
         let replaying = replay::replay(&TokioWorld, recording, to, speed);
         let done = if self.progress == Some(true) {

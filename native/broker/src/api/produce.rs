@@ -290,7 +290,7 @@ fn try_append(call: &Call, asking: &Asking<'_>, topic: &Topic, data: PartitionPr
                 append()
             } else {
                 // In a cluster it was taken in before.
-                let adding = if !call.node.cluster.options.is_alone() { Adding::Before } else { adding };
+                let adding = if call.node.cluster.options.is_alone() { adding } else { Adding::Before };
                 let (into, coordinator) = ((&topic.name, data.index, &partition), call.node.transactions_of(id));
                 let coordinator = coordinator.map_err(as_leaders_say)?;
                 coordinator.transactions.write(sender, into, adding, &coordinator, append)

@@ -3,7 +3,7 @@
 //! of the metadata's turn, of partitions and of logs, and never while one of these is held.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Weak, atomic::Ordering},
     time::Duration,
 };
@@ -67,7 +67,9 @@ impl Shared {
         lost: &[(Arc<Partition>, Loss)],
     ) -> Result<(), ErrorCode> {
         let id = node.options.node_id;
-        let loss = |at: &At| lost.iter().find(|(lost, _)| Arc::ptr_eq(lost, &at.partition)).map(|(_, how)| *how);
+        let lost: BTreeMap<*const Partition, Loss> =
+            lost.iter().map(|(partition, how)| (Arc::as_ptr(partition), *how)).collect();
+        let loss = |at: &At| lost.get(&Arc::as_ptr(&at.partition)).copied();
         self.change_all(members, |at, standing| standing.lost_by(id, loss(at)?, |node| members.alive(node)))?;
         if !goes_on || self.options.is_alone() {
             return Ok(());
@@ -126,8 +128,11 @@ impl Shared {
 
     /// Another one leads what this node can write no more.
     fn leave_broken(&self, node: &Node) {
+        if self.storage.is_none() {
+            return;
+        }
         let id = node.options.node_id;
-        for at in self.partitions().filter(|_| self.storage.is_some()) {
+        for at in self.partitions() {
             let is_broken = at.partition.led_by(id).is_ok_and(|replica| replica.log.lock().check_disk().is_err());
             if is_broken && !at.partition.deleted() {
                 let members = self.members.lock();

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use dohle_protocol::{frame, messages::MetadataRequest};
 
 use super::{PATIENCE, ReplayError, connect, link::Link};
-use crate::BrokerWorld;
+use crate::{BrokerWorld, world::one_address};
 
 /// Of the Metadata request: the first with a list of no topics, and every Kafka since 0.10 speaks it.
 const VERSION: i16 = 1;
@@ -30,8 +30,7 @@ impl Nodes {
             let read = answer.and_then(|answer| frame::decode_response::<MetadataRequest>(answer, VERSION).ok());
             for broker in read.map(|(_, cluster)| cluster.brokers).filter(|of| of.len() > 1).unwrap_or_default() {
                 let port = u16::try_from(broker.port).unwrap_or(0);
-                let addresses = world.resolve(&broker.host, port).await.unwrap_or_default();
-                if let Some(address) = addresses.into_iter().min_by_key(SocketAddr::is_ipv6) {
+                if let Some(address) = one_address(world, &broker.host, port).await {
                     by_id.insert(broker.node_id, address);
                 }
             }
